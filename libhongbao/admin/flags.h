@@ -1,0 +1,74 @@
+// Values of command-line flags: text -> number, with the unit settled, or a Status that says what was wrong and shows a right one.
+//
+// Owns: the syntax of counts, durations, addresses and user ranges, the same in every program.
+// Never: reads the command line itself (options.h), never resolves names beyond "localhost", never touches the network.
+// Thread tag: thread-safe (pure functions).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace hongbao::admin {
+
+// "20000", "20,000", "60k", "1M", "1.5M", "10G": units of 1000. Never negative. InvalidArgument for anything else or beyond int64.
+absl::StatusOr<int64_t> ParseCount(absl::string_view text);
+
+// "5s", "1.5s", "240s", "100us", "30ms", "2m", "1h", "250ns"; "0" needs no unit. Nanoseconds. A bare number other than 0 is refused:
+// nobody can know which unit was meant.
+absl::StatusOr<int64_t> ParseDurationNs(absl::string_view text);
+
+// As ParseDurationNs, in whole milliseconds; a duration above 0 but below 1 ms is refused rather than rounded to nothing.
+absl::StatusOr<int64_t> ParseDurationMs(absl::string_view text);
+
+struct HostPort {
+  std::string host;   // numeric IPv4 or IPv6 without brackets; "localhost" becomes 127.0.0.1
+  uint16_t port = 0;  // 0: let the kernel pick one
+
+  bool IsIpv6() const { return host.find(':') != std::string::npos; }
+  // 127.0.0.0/8 or ::1.
+  bool IsLoopback() const;
+  // "127.0.0.1:80", "[::1]:80".
+  std::string ToString() const;
+};
+
+// "HOST:PORT", "[IPV6]:PORT", ":PORT" (= 0.0.0.0). The host must be numeric or "localhost".
+absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
+
+// An inclusive range of user ids out of `total` users of the whole fleet.
+struct UserRange {
+  uint32_t first = 0;
+  uint32_t last = 0;
+  uint32_t total = 0;
+
+  uint32_t Count() const { return last - first + 1; }
+};
+
+// "0-499999/1M", "250k-499999/1M"; "20k" alone means 0-19999/20000. first <= last < total <= 2^32 - 1.
+absl::StatusOr<UserRange> ParseUsers(absl::string_view text);
+
+// Source addresses as ranges, because 127.0.0.0/8 has 16 million of them.
+struct Ipv4Sources {
+  struct Range {
+    uint32_t first = 0;  // host byte order
+    uint32_t count = 0;
+  };
+  std::vector<Range> ranges;
+
+  // Number of addresses in all ranges together.
+  uint64_t Count() const;
+  // The i-th address, host byte order. i < Count().
+  uint32_t At(uint64_t i) const;
+};
+
+// A comma-separated list of addresses ("10.0.0.1"), ranges ("10.0.0.1-10.0.0.9") and blocks ("127.0.0.0/8"). A block of /30 or larger
+// leaves out its first and last address (network and broadcast).
+absl::StatusOr<Ipv4Sources> ParseIpv4Sources(absl::string_view text);
+
+// "127.0.0.1" for 0x7f000001.
+std::string Ipv4ToString(uint32_t address_host_order);
+
+}  // namespace hongbao::admin

@@ -1,0 +1,1 @@
+#include "libhongbao/admin/options.h"

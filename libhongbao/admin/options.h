@@ -1,0 +1,58 @@
+// Options: binds flags to variables through CLI11, with one reaction to a wrong command line in every program.
+//
+// Owns: how the values of flags.h look on the command line, and the exit codes of parsing: 0 for -h, --help and --version, 2 for a wrong
+// flag or value with the reason on stderr. Never exits the process itself.
+// Use:
+//   CLI::App app{"hongbao-server: ..."};
+//   AddCount(app, "--users-max", &options.users_max, "users at most", {.min = 1});
+//   if (const absl::optional<int> code = ParseCommandLine(app, "hongbao-server", argc, argv)) return *code;
+// Thread tag: thread-compatible.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "absl/types/optional.h"
+#include "libhongbao/admin/flags.h"
+
+namespace CLI {  // the callers that build an App include <CLI/CLI.hpp>; the others need not
+class App;
+class Option;
+}  // namespace CLI
+
+namespace hongbao::admin {
+
+// Inclusive limits of a value, in the value's own unit (a count, nanoseconds, milliseconds).
+struct Limits {
+  int64_t min = 0;
+  int64_t max = std::numeric_limits<int64_t>::max();
+};
+
+// Each writes `*value` only when the flag is given and right; the present `*value` is shown as the default in --help.
+// `flag` is the long name in kebab-case, possibly with a short one: "--users-max", "-t,--workers".
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, int64_t* value, const std::string& help, Limits limits = {});
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& help, Limits limits = {});
+CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help, Limits limits_ns = {});
+CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* value_ms, const std::string& help, Limits limits_ms = {});
+CLI::Option* AddHostPort(CLI::App& app, const std::string& flag, HostPort* value, const std::string& help);
+CLI::Option* AddUsers(CLI::App& app, const std::string& flag, UserRange* value, const std::string& help);
+CLI::Option* AddIpv4Sources(CLI::App& app, const std::string& flag, Ipv4Sources* value, const std::string& help);
+CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);
+// A switch: no value, true when given.
+CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help);
+
+// Adds --version (prints "<program> <version>"), parses, and returns the exit code if the program should end now:
+// 0 after --help or --version (on stdout), 2 after a wrong command line (reason and a hint on stderr); nullopt: go on.
+absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, int argc, const char* const* argv);
+
+// For what only shows when flags are compared: prints "program: reason" and the hint, returns 2.
+int UsageError(const std::string& program, const std::string& reason);
+
+// The version of the build, "0.1.0".
+const char* Version();
+
+// "340ms", "5s", "4m", "24h": the shortest exact form, as ParseDurationNs reads it.
+std::string DurationToString(int64_t duration_ns);
+
+}  // namespace hongbao::admin

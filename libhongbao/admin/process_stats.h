@@ -1,0 +1,40 @@
+// Process and kernel figures read from /proc: memory, CPU time, sockets, limits.
+//
+// Owns nothing. Never fails a run: what cannot be read is -1 (or the smallest honest value where said).
+// Thread tag: thread-safe (each call opens and reads the files anew, a few microseconds; for once a second, not for a hot path).
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+
+namespace hongbao::admin {
+
+struct ProcessStats {
+  int64_t rss_bytes = -1;
+  int64_t rss_max_bytes = -1;
+  double user_s = 0;    // CPU time of all threads since the start
+  double system_s = 0;
+  int64_t threads = -1;
+  int64_t open_files = -1;
+};
+
+// Of this process.
+ProcessStats ReadProcessStats();
+
+struct KernelMemory {
+  int64_t slab_bytes = -1;         // /proc/meminfo Slab: where the kernel keeps sockets, of the whole machine
+  int64_t socket_buffer_bytes = -1;  // /proc/net/sockstat, TCP mem pages
+  int64_t available_bytes = -1;    // /proc/meminfo MemAvailable
+  int64_t tcp_sockets = -1;        // in use, of this network namespace
+};
+
+KernelMemory ReadKernelMemory();
+
+// Raises the soft limit of open files to the hard one and returns it. Never fails where the limit can be read.
+absl::StatusOr<int64_t> RaiseOpenFiles();
+
+// Seconds between two readings as a share of one core, in percent: 100 = one core busy. 0 when no time passed.
+double CpuPercent(const ProcessStats& before, const ProcessStats& after, int64_t elapsed_ns);
+
+}  // namespace hongbao::admin

@@ -1,0 +1,38 @@
+// Signals: turned from interruptions into events that the main thread waits for.
+//
+// Owns: the signal mask of the process (made before any thread, so that every thread inherits it): SIGINT, SIGTERM and SIGUSR1 are
+// blocked and waited for, SIGPIPE is ignored. Never runs code in a handler.
+// Thread tag: thread-compatible (construct first thing in main; wait from main only).
+#pragma once
+
+#include <cstdint>
+
+namespace hongbao::admin {
+
+enum class SignalEvent : uint8_t {
+  kTimeout,  // nothing came
+  kStop,     // first SIGINT or SIGTERM: say so, stop new work, drain, report
+  kStopNow,  // a later one: leave now
+  kStatus,   // SIGUSR1: print one full status to stderr
+};
+
+class Signals {
+ public:
+  // Blocks and ignores as said above.
+  Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  // Waits at most `timeout_ns` (0: only looks).
+  SignalEvent Wait(int64_t timeout_ns);
+
+  // 0 before kStop, then SIGINT or SIGTERM as it first came.
+  int stop_signal() const { return stop_signal_; }
+  // 130 for SIGINT, 143 for SIGTERM: the exit code of an interrupted client.
+  int exit_code() const { return 128 + stop_signal_; }
+
+ private:
+  int stop_signal_ = 0;
+};
+
+}  // namespace hongbao::admin
