@@ -1,0 +1,99 @@
+// Schedule: which request of the whole fleet is due when, as a pure function of the wall clock.
+//
+// Absolute numbering, free of history: with q requests per second in force, request N (N = 0, 1, 2.. from the unix
+// epoch) is due at ceil(N * 1e9 / q) ns and belongs to user perm(N mod total). A change at second T ends the old rate's
+// requests at due < T s and starts the new rate's at N = T * q, which is due exactly at T. Any process started at any
+// time agrees with every other, and each whole second holds exactly q requests. `burst`: all of a second's requests are
+// due at its start (imitates the 2017 prototype).
+// Never reads a clock, never knows whether a user is connected.
+// Thread tag: thread-safe (Add locks; readers don't). Walker (walker.h) is worker-local.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <mutex>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "libhongbao/time/clock.h"
+
+namespace hongbao::time {
+
+inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+// One request per nanosecond: the bound below which no two requests of one rate share a due time, which is what makes
+// a second's first request exactly T * q.
+inline constexpr uint32_t kQpsMax = 1'000'000'000;
+// Last second whose nanoseconds (and whose request numbers at kQpsMax) fit 64 bits; in the year 2255.
+inline constexpr int64_t kSecondMax = 9'000'000'000;
+
+// From `at_second` (unix) on, `qps` requests per second, until the next segment. qps 0 = silence.
+struct Segment {
+  int64_t at_second = 0;
+  uint32_t qps = 0;
+  bool burst = false;
+  friend bool operator==(const Segment&, const Segment&) = default;
+};
+
+// Due time (unix ns) of request `number` at `qps` (1..kQpsMax). Exactly ceil(number * 1e9 / qps): the whole seconds are
+// taken out first, so that what is left, (number mod qps) * 1e9 < 2^60, needs no 128-bit product. No drift.
+constexpr int64_t DueNs(uint64_t number, uint32_t qps, bool burst = false) {
+  const int64_t start_ns = static_cast<int64_t>(number / qps) * kNsPerSecond;
+  if (burst) {
+    return start_ns;
+  }
+  const uint64_t rest = (number % qps) * uint64_t{kNsPerSecond};
+  return start_ns + static_cast<int64_t>((rest + qps - 1) / qps);
+}
+
+// The smallest number with DueNs(number, qps, burst) >= wall_ns. Times before the epoch count as the epoch.
+constexpr uint64_t FirstNumberAtOrAfter(int64_t wall_ns, uint32_t qps, bool burst = false) {
+  if (wall_ns <= 0) {
+    return 0;
+  }
+  const auto before = static_cast<uint64_t>(wall_ns - 1);  // ceil(x) >= w  <=>  x > w - 1
+  const uint64_t second = before / uint64_t{kNsPerSecond};
+  if (burst) {
+    return (second + 1) * qps;
+  }
+  return second * qps + before % uint64_t{kNsPerSecond} * qps / uint64_t{kNsPerSecond} + 1;
+}
+
+// All rate changes of a process, past and planned: a map from second to rate, so that the order in which changes arrive
+// doesn't matter, and clients told in different orders still agree. A change planned for an earlier second than one
+// already planned leaves the later one standing; a change for the same second replaces it.
+class Schedule {
+ public:
+  static constexpr uint32_t kSegmentsMax = 1024;
+
+  Schedule() = default;
+  Schedule(const Schedule&) = delete;
+  Schedule& operator=(const Schedule&) = delete;
+
+  // Plans a change. Returns its index (0, 1, 2.. in order of arrival; stable for the life of the schedule). Errors:
+  // InvalidArgument (qps above kQpsMax, second outside 0..kSecondMax), ResourceExhausted (kSegmentsMax changes).
+  // That `at_second` lies in the future is for the caller to see to, with some margin for the workers' turns: a worker
+  // that learns of a change late obeys it from the next request it has not yet yielded.
+  absl::StatusOr<uint32_t> Add(const Segment& segment);
+
+  // How many segments have been added. Acquire: pairs with Add's release, so that segment(i) for i < size() is whole.
+  uint32_t size() const { return size_.load(std::memory_order_acquire); }
+  // `index` < size(). Never changes once it can be seen.
+  const Segment& segment(uint32_t index) const { return segments_[index]; }
+
+  // Index of the segment in force at `wall_ns`, or kNone before the first. Linear in size(): for reports.
+  static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+  uint32_t IndexAt(int64_t wall_ns) const;
+  // Rate in force at that second, 0 before the first segment.
+  uint32_t QpsAt(int64_t unix_second) const;
+
+ private:
+  std::mutex adding_;  // writers only: admin threads
+  std::array<Segment, kSegmentsMax> segments_{};
+  std::atomic<uint32_t> size_{0};
+};
+
+}  // namespace hongbao::time

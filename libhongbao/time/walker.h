@@ -1,0 +1,108 @@
+// Walker: one worker's own requests out of the fleet's schedule, in the order they are due.
+//
+// Owns the sorted positions of its users (4 bytes each; none when it owns them all) and a private copy of the plan. Yields
+// each own request once, in O(1) amortised; skips ahead in O(log users + segments). Never goes back: a wall clock stepped
+// backwards makes it wait, not repeat.
+// Thread tag: worker-local; the Schedule it reads may be changed by other threads meanwhile.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "libhongbao/time/permutation.h"
+#include "libhongbao/time/schedule.h"
+
+namespace hongbao::time {
+
+// Users first..end-1. first == end is empty.
+struct UserRange {
+  uint64_t first = 0;
+  uint64_t end = 0;
+  uint64_t size() const { return end - first; }
+};
+
+// The `part`-th of `parts` nearly equal contiguous pieces of `range`: how users are shared among workers.
+UserRange Slice(UserRange range, uint64_t part, uint64_t parts);
+
+// One request to send.
+struct Due {
+  uint64_t number = 0;   // in the fleet's absolute numbering of its segment's rate
+  int64_t due_ns = kNever;  // intended send time, unix ns; latency counts from here
+  uint32_t user = 0;
+  uint32_t segment = Schedule::kNone;  // index in the Schedule
+};
+
+class Walker {
+ public:
+  // Walks the requests of the users in `own` (inside 0..permutation.total()) that are due at or after `from_ns` (unix).
+  // `schedule` must outlive the walker. Allocates: 4 bytes per own user.
+  Walker(const Schedule& schedule, const Permutation& permutation, UserRange own, int64_t from_ns);
+
+  // Looks for changes of the schedule: one atomic load when there is none. Call once per turn, before NextDue.
+  void Refresh() {
+    if (schedule_->size() != known_) [[unlikely]] {
+      Learn();
+    }
+  }
+
+  // When the next own request is due (unix ns), or kNever in a silence without a planned end.
+  int64_t next_due_ns() const { return next_.due_ns; }
+  // The next own request itself; meaningless while next_due_ns() is kNever.
+  const Due& next() const { return next_; }
+
+  // If the next own request is due at or before `now_ns`: stores it in `due`, moves on, returns true.
+  bool NextDue(int64_t now_ns, Due& due) {
+    if (next_.due_ns > now_ns || next_.due_ns == kNever) {
+      return false;
+    }
+    due = next_;
+    Advance();
+    return true;
+  }
+
+  // Gives up every own request due before `wall_ns` and returns how many there were, exactly. Segments begin at whole
+  // seconds, so a caller that skips second by second (see next()) can attribute each part to its second and segment.
+  uint64_t SkipTo(int64_t wall_ns);
+
+  // How many own requests are due in [from_ns, to_ns) by the plan as last refreshed, whatever has been yielded.
+  uint64_t CountBetween(int64_t from_ns, int64_t to_ns) const;
+
+  uint64_t users() const { return own_count_; }
+
+ private:
+  struct Planned {
+    Segment segment;
+    uint32_t index;  // in the Schedule
+  };
+
+  void Learn();
+  void Advance();
+  void Seek(int64_t wall_ns);
+  void Enter(size_t plan_index, uint64_t number);
+  void Settle();
+  // Own requests with number < `number`, counted from number 0.
+  uint64_t Rank(uint64_t number) const;
+  uint64_t Position(uint64_t i) const { return positions_.empty() ? i : positions_[i]; }
+  size_t PlanIndexAt(int64_t wall_ns) const;
+  int64_t EndSecond(size_t plan_index) const;
+
+  static constexpr size_t kBeforeAll = static_cast<size_t>(-1);
+
+  const Schedule* schedule_;
+  Permutation permutation_;
+  std::vector<uint32_t> positions_;  // ascending; empty when every user is own
+  uint64_t own_count_;
+  uint32_t known_ = 0;          // segments of the schedule seen so far
+  std::vector<Planned> plan_;   // by at_second, one per second
+  int64_t floor_ns_;            // nothing due before this is ever yielded (again)
+
+  // The next request: number = round_start_ + Position(round_index_), valid while < end_number_.
+  size_t plan_index_ = kBeforeAll;
+  uint64_t round_start_ = 0;  // a multiple of total
+  uint64_t round_index_ = 0;  // in 0..own_count_-1
+  uint64_t end_number_ = 0;   // first number that belongs to the next segment
+  Due next_;
+};
+
+}  // namespace hongbao::time
