@@ -1,0 +1,124 @@
+// Lucky pool: the lock-free dispatcher of shake envelopes. One minter publishes, any worker claims.
+//
+// Owns a bounded ring of published envelopes and their exact accounts (issued = claimed + left, in number and in fen).
+// Never blocks, allocates or loses: a full ring tells the minter how many fitted; an empty one costs the shaker a
+// single relaxed load of a line that only the minter writes, because each claimer remembers the published count at
+// which it found the pool empty. Claims are first in, first out, each envelope exactly once. The slot's sequence number
+// (idea: D. Vyukov's bounded MPMC queue) keeps the minter from reusing a slot whose claimer has not read it yet.
+// Thread tag: LuckyPool thread-safe (Publish: one thread, the minter); LuckyClaimer worker-local, its totals readable
+// by all.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/types/span.h"
+#include "libhongbao/envelope/fen.h"
+
+namespace hongbao::envelope {
+
+struct LuckyEnvelope {
+  uint32_t id = 0;
+  Fen amount;  // >= 1 fen
+};
+
+// A number of envelopes and what is in them.
+struct Tally {
+  uint64_t count = 0;
+  Fen sum;
+  friend bool operator==(const Tally&, const Tally&) = default;
+};
+
+inline constexpr size_t kCacheLineBytes = 64;
+
+// A tally that one thread writes and any thread reads. A reader may find an older count beside a newer sum while the
+// writer writes; at rest it is exact.
+class OneWriterTally {
+ public:
+  void Add(uint64_t count, Fen sum) {
+    // Relaxed reads: only this thread writes. Release stores: who reads this claim also sees the publish before it, so
+    // a reader that reads "claimed" before "issued" never finds more claimed than issued.
+    count_.store(count_.load(std::memory_order_relaxed) + count, std::memory_order_release);
+    sum_.store((Fen(sum_.load(std::memory_order_relaxed)) + sum).value(), std::memory_order_release);
+  }
+  Tally Read() const {
+    // Acquire: the other half of the promise above.
+    return {count_.load(std::memory_order_acquire), Fen(sum_.load(std::memory_order_acquire))};
+  }
+
+ private:
+  std::atomic<uint64_t> count_{0};
+  std::atomic<int64_t> sum_{0};
+};
+
+class LuckyPool {
+ public:
+  // Room for `capacity` unclaimed envelopes, a power of two.
+  explicit LuckyPool(size_t capacity);
+  LuckyPool(const LuckyPool&) = delete;
+  LuckyPool& operator=(const LuckyPool&) = delete;
+
+  // Minter only. Publishes the first n of `envelopes` and returns n: what did not fit stays the minter's, and was not
+  // issued. Visible to claimers when it returns.
+  size_t Publish(absl::Span<const LuckyEnvelope> envelopes);
+
+  size_t capacity() const { return mask_ + 1; }
+  Tally issued() const { return issued_.Read(); }
+  // Published and not claimed at one moment between call and return; exact at rest.
+  uint64_t left() const;
+  // Sum over the slots themselves, an independent witness for issued = claimed + left. Only while nobody publishes or
+  // claims (start, tests, end of a run).
+  Tally LeftAtRest() const;
+
+ private:
+  friend class LuckyClaimer;
+
+  struct Slot {
+    // The position this slot is free for: p while the minter may write position p into it, p + capacity once the
+    // claimer of position p has read it.
+    std::atomic<uint64_t> sequence{0};
+    LuckyEnvelope envelope;
+  };
+
+  // Never written after the constructor; shares no line with what is.
+  size_t mask_;
+  std::unique_ptr<Slot[]> slots_;
+  // Positions published so far. Written by the minter only, read by every shake: on a line of its own, so that claims
+  // do not take it away from the cores that only find the pool empty.
+  alignas(kCacheLineBytes) std::atomic<uint64_t> published_{0};
+  // Positions claimed so far: moved by winners only.
+  alignas(kCacheLineBytes) std::atomic<uint64_t> claimed_{0};
+  // The minter's own.
+  alignas(kCacheLineBytes) OneWriterTally issued_;
+};
+
+// One worker's hand in the pool.
+class LuckyClaimer {
+ public:
+  explicit LuckyClaimer(LuckyPool& pool) : pool_(&pool) {}
+  LuckyClaimer(const LuckyClaimer&) = delete;
+  LuckyClaimer& operator=(const LuckyClaimer&) = delete;
+
+  // Takes the oldest envelope. False: nothing to take (`envelope` untouched). Lock-free: a retry means that another
+  // worker has just won one.
+  bool Claim(LuckyEnvelope& envelope) {
+    // Relaxed: the value only says "nothing new since I last found it empty"; ClaimSlow acquires before it reads a
+    // slot. A shake that misses a publish of this very instant finds nothing, as if it had come a moment earlier.
+    if (pool_->published_.load(std::memory_order_relaxed) == empty_at_) [[likely]]
+      return false;
+    return ClaimSlow(envelope);
+  }
+
+  Tally claimed() const { return claimed_.Read(); }
+
+ private:
+  bool ClaimSlow(LuckyEnvelope& envelope);
+
+  LuckyPool* pool_;
+  uint64_t empty_at_ = 0;  // with this many published the pool was empty
+  OneWriterTally claimed_;
+};
+
+}  // namespace hongbao::envelope
