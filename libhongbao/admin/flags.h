@@ -1,4 +1,5 @@
-// Values of command-line flags: text -> number, with the unit settled, or a Status that says what was wrong and shows a right one.
+// Values of command-line flags: text -> number, with the unit settled, or a Status that says what was wrong and shows a
+// right one.
 //
 // Owns: the syntax of counts, durations, addresses and user ranges, the same in every program.
 // Never: reads the command line itself (options.h), never resolves names beyond "localhost", never touches the network.
@@ -14,14 +15,16 @@
 
 namespace hongbao::admin {
 
-// "20000", "20,000", "60k", "1M", "1.5M", "10G": units of 1000. Never negative. InvalidArgument for anything else or beyond int64.
+// "20000", "20,000", "60k", "1M", "1.5M", "10G": units of 1000. Never negative. InvalidArgument for anything else or
+// beyond int64.
 absl::StatusOr<int64_t> ParseCount(absl::string_view text);
 
-// "5s", "1.5s", "240s", "100us", "30ms", "2m", "1h", "250ns"; "0" needs no unit. Nanoseconds. A bare number other than 0 is refused:
-// nobody can know which unit was meant.
+// "5s", "1.5s", "240s", "100us", "30ms", "2m", "1h", "250ns"; "0" needs no unit. Nanoseconds. A bare number other than
+// 0 is refused: nobody can know which unit was meant.
 absl::StatusOr<int64_t> ParseDurationNs(absl::string_view text);
 
-// As ParseDurationNs, in whole milliseconds; a duration above 0 but below 1 ms is refused rather than rounded to nothing.
+// As ParseDurationNs, in whole milliseconds; a duration above 0 but below 1 ms is refused rather than rounded to
+// nothing.
 absl::StatusOr<int64_t> ParseDurationMs(absl::string_view text);
 
 struct HostPort {
@@ -64,8 +67,8 @@ struct Ipv4Sources {
   uint32_t At(uint64_t i) const;
 };
 
-// A comma-separated list of addresses ("10.0.0.1"), ranges ("10.0.0.1-10.0.0.9") and blocks ("127.0.0.0/8"). A block of /30 or larger
-// leaves out its first and last address (network and broadcast).
+// A comma-separated list of addresses ("10.0.0.1"), ranges ("10.0.0.1-10.0.0.9") and blocks ("127.0.0.0/8"). A block of
+// /30 or larger leaves out its first and last address (network and broadcast).
 absl::StatusOr<Ipv4Sources> ParseIpv4Sources(absl::string_view text);
 
 // "127.0.0.1" for 0x7f000001.

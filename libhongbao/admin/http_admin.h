@@ -1,10 +1,10 @@
 // AdminServer: the HTTP side door of a process, for status, health and the few commands that change something.
 //
-// Owns: its listening socket and a few threads of its own; method checks (405), parameter errors (400), limits of size and time
-// for hostile peers, health and readiness. Handlers run on its threads, one at a time, with all signals blocked.
-// Never: runs on a worker's thread, listens off loopback unless told to (whoever reaches this port can issue money), lets what a
-// peer sends end the process.
-// Thread tag: thread-safe after Start; routes are added before it, from one thread.
+// Owns: its listening socket and a few threads of its own; method checks (405), parameter errors (400), limits of size
+// and time for hostile peers, health and readiness. Handlers run on its threads, one at a time, with all signals
+// blocked. Never: runs on a worker's thread, listens off loopback unless told to (whoever reaches this port can issue
+// money), lets what a peer sends end the process. Thread tag: thread-safe after Start; routes are added before it, from
+// one thread.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,15 @@
 
 namespace hongbao::admin {
 
-// One request, already complete and within limits. Parameters come from the query string and, for POST, from a form body.
+// One request, already complete and within limits. Parameters come from the query string and, for POST, from a form
+// body.
 class Request {
  public:
   Request(std::string method, std::string path, std::multimap<std::string, std::string> parameters, std::string body)
-      : method_(std::move(method)), path_(std::move(path)), parameters_(std::move(parameters)), body_(std::move(body)) {}
+      : method_(std::move(method)),
+        path_(std::move(path)),
+        parameters_(std::move(parameters)),
+        body_(std::move(body)) {}
 
   const std::string& method() const { return method_; }
   const std::string& path() const { return path_; }
@@ -65,8 +69,8 @@ Response ErrorResponse(const absl::Status& status);
 
 struct AdminOptions {
   std::string host = "127.0.0.1";
-  uint16_t port = 0;            // 0: the kernel picks one, see port()
-  bool allow_remote = false;    // true: may listen off loopback
+  uint16_t port = 0;                 // 0: the kernel picks one, see port()
+  bool allow_remote = false;         // true: may listen off loopback
   size_t head_bytes_max = 16 << 10;  // request line and headers
   size_t body_bytes_max = 64 << 10;
   int64_t request_deadline_ms = 3'000;  // for the whole of a request to arrive, and for its answer to be taken
@@ -90,8 +94,8 @@ class AdminServer {
   // GET /-/ready answers 200 "ready" when `ready()` is true, 503 otherwise. GET /-/healthy always answers 200 "ok".
   void SetReady(std::function<bool()> ready);
 
-  // Binds and serves. PermissionDenied off loopback without allow_remote, AlreadyExists when the port is taken, InvalidArgument
-  // for a host that is no local address: each with the cure.
+  // Binds and serves. PermissionDenied off loopback without allow_remote, AlreadyExists when the port is taken,
+  // InvalidArgument for a host that is no local address: each with the cure.
   absl::Status Start(const AdminOptions& options);
   // Ends within about request_deadline_ms. Idempotent.
   void Stop();

@@ -1,1 +1,166 @@
 #include "libhongbao/admin/options.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cstdio>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace hongbao::admin {
+namespace {
+
+// Binds `flag` to `parse`, whose Status becomes CLI11's error text.
+template <typename Parse>
+CLI::Option* Bind(CLI::App& app, const std::string& flag, const std::string& help, const std::string& type,
+                  const std::string& present, Parse parse) {
+  CLI::Option* option = app.add_option_function<std::string>(
+      flag,
+      [flag, parse](const std::string& text) {
+        if (const absl::Status status = parse(text); !status.ok()) {
+          throw CLI::ValidationError(flag.substr(flag.find("--")), std::string(status.message()));
+        }
+      },
+      help);
+  option->type_name(type);
+  if (!present.empty()) {
+    option->default_str(present);
+  }
+  return option;
+}
+
+absl::Status CheckLimits(int64_t value, Limits limits, std::string (*show)(int64_t)) {
+  if (value < limits.min) {
+    return absl::InvalidArgumentError(absl::StrCat("must be at least ", show(limits.min), ", not ", show(value)));
+  }
+  if (value > limits.max) {
+    return absl::InvalidArgumentError(absl::StrCat("must be at most ", show(limits.max), ", not ", show(value)));
+  }
+  return absl::OkStatus();
+}
+
+std::string ShowCount(int64_t value) { return std::to_string(value); }
+std::string ShowNs(int64_t value_ns) { return DurationToString(value_ns); }
+std::string ShowMs(int64_t value_ms) { return DurationToString(value_ms * 1'000'000); }
+
+template <typename Int>
+CLI::Option* BindNumber(CLI::App& app, const std::string& flag, Int* value, const std::string& help,
+                        const std::string& type, Limits limits, absl::StatusOr<int64_t> (*parse)(absl::string_view),
+                        std::string (*show)(int64_t)) {
+  return Bind(app, flag, help, type, show(static_cast<int64_t>(*value)), [=](const std::string& text) -> absl::Status {
+    const absl::StatusOr<int64_t> parsed = parse(text);
+    if (!parsed.ok()) {
+      return parsed.status();
+    }
+    if (const absl::Status status = CheckLimits(*parsed, limits, show); !status.ok()) {
+      return status;
+    }
+    *value = static_cast<Int>(*parsed);
+    return absl::OkStatus();
+  });
+}
+
+template <typename Value>
+CLI::Option* BindValue(CLI::App& app, const std::string& flag, Value* value, const std::string& help,
+                       const std::string& type, const std::string& present,
+                       absl::StatusOr<Value> (*parse)(absl::string_view)) {
+  return Bind(app, flag, help, type, present, [=](const std::string& text) -> absl::Status {
+    absl::StatusOr<Value> parsed = parse(text);
+    if (parsed.ok()) {
+      *value = *std::move(parsed);
+      return absl::OkStatus();
+    }
+    return parsed.status();
+  });
+}
+
+int Hint(const std::string& program) {
+  std::fprintf(stderr, "Run '%s --help' for the options.\n", program.c_str());
+  return 2;
+}
+
+}  // namespace
+
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, int64_t* value, const std::string& help, Limits limits) {
+  return BindNumber(app, flag, value, help, "N", limits, &ParseCount, &ShowCount);
+}
+
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& help, Limits limits) {
+  limits.max = std::min(limits.max, int64_t{std::numeric_limits<uint32_t>::max()});
+  return BindNumber(app, flag, value, help, "N", limits, &ParseCount, &ShowCount);
+}
+
+CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help,
+                           Limits limits_ns) {
+  return BindNumber(app, flag, value_ns, help, "TIME", limits_ns, &ParseDurationNs, &ShowNs);
+}
+
+CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* value_ms, const std::string& help,
+                           Limits limits_ms) {
+  return BindNumber(app, flag, value_ms, help, "TIME", limits_ms, &ParseDurationMs, &ShowMs);
+}
+
+CLI::Option* AddHostPort(CLI::App& app, const std::string& flag, HostPort* value, const std::string& help) {
+  return BindValue(app, flag, value, help, "HOST:PORT", value->host.empty() ? "" : value->ToString(), &ParseHostPort);
+}
+
+CLI::Option* AddUsers(CLI::App& app, const std::string& flag, UserRange* value, const std::string& help) {
+  const std::string present = value->total == 0 ? "" : absl::StrCat(value->first, "-", value->last, "/", value->total);
+  return BindValue(app, flag, value, help, "A-B/TOTAL", present, &ParseUsers);
+}
+
+CLI::Option* AddIpv4Sources(CLI::App& app, const std::string& flag, Ipv4Sources* value, const std::string& help) {
+  return BindValue(app, flag, value, help, "ADDRESSES", "", &ParseIpv4Sources);
+}
+
+CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value, const std::string& help) {
+  return Bind(app, flag, help, "TEXT", *value, [=](const std::string& text) {
+    *value = text;
+    return absl::OkStatus();
+  });
+}
+
+CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help) {
+  return app.add_flag(flag, *value, help);
+}
+
+absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, int argc, const char* const* argv) {
+  app.set_version_flag("--version", absl::StrCat(program, " ", Version()));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version: CLI11 prints them
+    app.exit(success, std::cout, std::cerr);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "%s: %s\n", program.c_str(), error.what());
+    return Hint(program);
+  }
+  return absl::nullopt;
+}
+
+int UsageError(const std::string& program, const std::string& reason) {
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), reason.c_str());
+  return Hint(program);
+}
+
+const char* Version() { return HONGBAO_VERSION; }
+
+std::string DurationToString(int64_t duration_ns) {
+  constexpr std::array<std::pair<int64_t, const char*>, 6> kUnits = {{{3'600'000'000'000, "h"},
+                                                                      {60'000'000'000, "m"},
+                                                                      {1'000'000'000, "s"},
+                                                                      {1'000'000, "ms"},
+                                                                      {1'000, "us"},
+                                                                      {1, "ns"}}};
+  if (duration_ns == 0) {
+    return "0s";
+  }
+  for (const auto& [factor, name] : kUnits) {
+    if (duration_ns % factor == 0) {
+      return absl::StrCat(duration_ns / factor, name);
+    }
+  }
+  return absl::StrCat(duration_ns, "ns");
+}
+
+}  // namespace hongbao::admin

@@ -1,8 +1,7 @@
 // Options: binds flags to variables through CLI11, with one reaction to a wrong command line in every program.
 //
-// Owns: how the values of flags.h look on the command line, and the exit codes of parsing: 0 for -h, --help and --version, 2 for a wrong
-// flag or value with the reason on stderr. Never exits the process itself.
-// Use:
+// Owns: how the values of flags.h look on the command line, and the exit codes of parsing: 0 for -h, --help and
+// --version, 2 for a wrong flag or value with the reason on stderr. Never exits the process itself. Use:
 //   CLI::App app{"hongbao-server: ..."};
 //   AddCount(app, "--users-max", &options.users_max, "users at most", {.min = 1});
 //   if (const absl::optional<int> code = ParseCommandLine(app, "hongbao-server", argc, argv)) return *code;
@@ -31,10 +30,14 @@ struct Limits {
 
 // Each writes `*value` only when the flag is given and right; the present `*value` is shown as the default in --help.
 // `flag` is the long name in kebab-case, possibly with a short one: "--users-max", "-t,--workers".
-CLI::Option* AddCount(CLI::App& app, const std::string& flag, int64_t* value, const std::string& help, Limits limits = {});
-CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& help, Limits limits = {});
-CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help, Limits limits_ns = {});
-CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* value_ms, const std::string& help, Limits limits_ms = {});
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, int64_t* value, const std::string& help,
+                      Limits limits = {});
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& help,
+                      Limits limits = {});
+CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help,
+                           Limits limits_ns = {});
+CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* value_ms, const std::string& help,
+                           Limits limits_ms = {});
 CLI::Option* AddHostPort(CLI::App& app, const std::string& flag, HostPort* value, const std::string& help);
 CLI::Option* AddUsers(CLI::App& app, const std::string& flag, UserRange* value, const std::string& help);
 CLI::Option* AddIpv4Sources(CLI::App& app, const std::string& flag, Ipv4Sources* value, const std::string& help);

@@ -1,7 +1,8 @@
 // Process and kernel figures read from /proc: memory, CPU time, sockets, limits.
 //
 // Owns nothing. Never fails a run: what cannot be read is -1 (or the smallest honest value where said).
-// Thread tag: thread-safe (each call opens and reads the files anew, a few microseconds; for once a second, not for a hot path).
+// Thread tag: thread-safe (each call opens and reads the files anew, a few microseconds; for once a second, not for a
+// hot path).
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace hongbao::admin {
 struct ProcessStats {
   int64_t rss_bytes = -1;
   int64_t rss_max_bytes = -1;
-  double user_s = 0;    // CPU time of all threads since the start
+  double user_s = 0;  // CPU time of all threads since the start
   double system_s = 0;
   int64_t threads = -1;
   int64_t open_files = -1;
@@ -23,10 +24,10 @@ struct ProcessStats {
 ProcessStats ReadProcessStats();
 
 struct KernelMemory {
-  int64_t slab_bytes = -1;         // /proc/meminfo Slab: where the kernel keeps sockets, of the whole machine
+  int64_t slab_bytes = -1;           // /proc/meminfo Slab: where the kernel keeps sockets, of the whole machine
   int64_t socket_buffer_bytes = -1;  // /proc/net/sockstat, TCP mem pages
-  int64_t available_bytes = -1;    // /proc/meminfo MemAvailable
-  int64_t tcp_sockets = -1;        // in use, of this network namespace
+  int64_t available_bytes = -1;      // /proc/meminfo MemAvailable
+  int64_t tcp_sockets = -1;          // in use, of this network namespace
 };
 
 KernelMemory ReadKernelMemory();

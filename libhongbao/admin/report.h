@@ -1,8 +1,7 @@
 // Report: a JSON document in a file, whole or not at all.
 //
-// Owns: the temporary file beside the target, until the rename. Never leaves half a report under the target's name; never follows
-// an error by ending the process.
-// Thread tag: thread-safe (different targets).
+// Owns: the temporary file beside the target, until the rename. Never leaves half a report under the target's name;
+// never follows an error by ending the process. Thread tag: thread-safe (different targets).
 #pragma once
 
 #include <string>
@@ -13,7 +12,8 @@
 
 namespace hongbao::admin {
 
-// Writes `contents` to a temporary file in the same folder, syncs and renames it to `path`. The Status names the path and the cause.
+// Writes `contents` to a temporary file in the same folder, syncs and renames it to `path`. The Status names the path
+// and the cause.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view contents);
 
 // The same with the document, indented by two, and a final newline.

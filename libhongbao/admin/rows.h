@@ -14,7 +14,7 @@ namespace hongbao::admin {
 
 struct Column {
   std::string name;
-  int width = 8;          // at least the name's; a wider cell pushes its row, never loses a digit
+  int width = 8;            // at least the name's; a wider cell pushes its row, never loses a digit
   bool bar_before = false;  // " |" before it, to group columns
 };
 

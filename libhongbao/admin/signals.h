@@ -1,8 +1,8 @@
 // Signals: turned from interruptions into events that the main thread waits for.
 //
-// Owns: the signal mask of the process (made before any thread, so that every thread inherits it): SIGINT, SIGTERM and SIGUSR1 are
-// blocked and waited for, SIGPIPE is ignored. Never runs code in a handler.
-// Thread tag: thread-compatible (construct first thing in main; wait from main only).
+// Owns: the signal mask of the process (made before any thread, so that every thread inherits it): SIGINT, SIGTERM and
+// SIGUSR1 are blocked and waited for, SIGPIPE is ignored. Never runs code in a handler. Thread tag: thread-compatible
+// (construct first thing in main; wait from main only).
 #pragma once
 
 #include <cstdint>
