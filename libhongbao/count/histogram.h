@@ -27,7 +27,7 @@ inline constexpr size_t kBuckets = (size_t{kValueBits - kSubBucketBits} + 1) << 
 
 constexpr size_t BucketOf(uint64_t value_ns) {
   const uint64_t value = value_ns < kValueMaxNs ? value_ns : kValueMaxNs;
-  const int width = std::bit_width(value | (uint64_t{1} << kSubBucketBits));
+  const auto width = static_cast<int>(std::bit_width(value | (uint64_t{1} << kSubBucketBits)));
   const int shift = width - kSubBucketBits - 1;
   return (static_cast<size_t>(shift) << kSubBucketBits) + static_cast<size_t>(value >> shift);
 }

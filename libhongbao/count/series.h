@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -56,6 +57,8 @@ size_t Series<E, kSeconds>::Collect() {
     return 0;
   }
   const size_t before = rows_.size();
+  // Older seconds are overwritten: don't look for each (the wall clock may have been stepped by years).
+  next_second_ = std::max(next_second_, complete - static_cast<int64_t>(kSeconds) + 1);
   for (; next_second_ <= complete; ++next_second_) {
     Row row;
     if (!ReadAll(next_second_, row.total)) {

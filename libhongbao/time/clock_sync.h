@@ -28,8 +28,7 @@ struct Skew {
   int64_t round_trip_ns = 0;   // of the sample used, rounded up to us; the skew is within half of it
 };
 
-// Keeps the sample with the smallest round trip. Any thread adds, any thread reads; adding costs one relaxed load unless
-// the sample is a new best.
+// Keeps the sample with the smallest round trip. Any thread adds, any thread reads; once per login, not per request.
 class SkewEstimator {
  public:
   // One reply: `sent_ns` and `received_ns` by this machine's wall clock, `server_ns` from the reply. Samples that cannot

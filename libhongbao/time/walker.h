@@ -27,7 +27,7 @@ UserRange Slice(UserRange range, uint64_t part, uint64_t parts);
 
 // One request to send.
 struct Due {
-  uint64_t number = 0;   // in the fleet's absolute numbering of its segment's rate
+  uint64_t number = 0;      // in the fleet's absolute numbering of its segment's rate
   int64_t due_ns = kNever;  // intended send time, unix ns; latency counts from here
   uint32_t user = 0;
   uint32_t segment = Schedule::kNone;  // index in the Schedule
@@ -78,14 +78,19 @@ class Walker {
 
   void Learn();
   void Advance();
+  // Makes `next_` the first own request due at or after `wall_ns`.
   void Seek(int64_t wall_ns);
-  void Enter(size_t plan_index, uint64_t number);
-  void Settle();
-  // Own requests with number < `number`, counted from number 0.
+  // Makes `next_` the request at the present place in the round; false when it belongs to a later segment.
+  bool Take(size_t plan_index);
+  // Own positions below `position`.
+  uint64_t Below(uint64_t position) const;
+  // Own requests with a number below `number`, counted from 0.
   uint64_t Rank(uint64_t number) const;
   uint64_t Position(uint64_t i) const { return positions_.empty() ? i : positions_[i]; }
+  // Index in plan_ of the segment in force, kBeforeAll before the first.
   size_t PlanIndexAt(int64_t wall_ns) const;
-  int64_t EndSecond(size_t plan_index) const;
+  int64_t EndNs(size_t plan_index) const;       // where the next segment begins, or kNever
+  uint64_t EndNumber(size_t plan_index) const;  // the first number that is due then, or the largest
 
   static constexpr size_t kBeforeAll = static_cast<size_t>(-1);
 
@@ -93,9 +98,9 @@ class Walker {
   Permutation permutation_;
   std::vector<uint32_t> positions_;  // ascending; empty when every user is own
   uint64_t own_count_;
-  uint32_t known_ = 0;          // segments of the schedule seen so far
-  std::vector<Planned> plan_;   // by at_second, one per second
-  int64_t floor_ns_;            // nothing due before this is ever yielded (again)
+  uint32_t known_ = 0;         // segments of the schedule seen so far
+  std::vector<Planned> plan_;  // by at_second, one per second
+  int64_t floor_ns_;           // nothing due before this is yielded any more, but for the rest of a burst
 
   // The next request: number = round_start_ + Position(round_index_), valid while < end_number_.
   size_t plan_index_ = kBeforeAll;
