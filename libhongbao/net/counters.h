@@ -1,0 +1,73 @@
+// Counters: what net/ counts, per worker, beside the closes (count::Cells<CloseReason>).
+//
+// Thread tag: as count::Cells (the worker writes, anyone reads).
+#pragma once
+
+#include <cstdint>
+
+#include "libhongbao/count/cells.h"
+#include "libhongbao/net/connection.h"
+
+namespace hongbao::net {
+
+enum class Counter : uint32_t {
+  kAccepted,
+  kConnected,
+  kConnectFailed,
+  kReceives,       // completions with bytes
+  kReceivedBytes,
+  kSends,          // completed sends
+  kSentBytes,
+  kShortSends,     // the kernel took a part only; the rest went in another send
+  kNoBuffers,      // receives that ended for want of a buffer and were armed again
+  kRearms,         // multishot receives that ended by themselves and were armed again
+  kAcceptPauses,   // accepts that ended by want of descriptors or memory and were armed again later
+  kTurns,
+  kSleeps,
+  kEnters,
+  kOverflows,      // enters that found the CQ overflowed
+  kCount
+};
+
+inline constexpr count::Label<Counter> kCounterLabels[] = {
+    {Counter::kAccepted, "accepted"},
+    {Counter::kConnected, "connected"},
+    {Counter::kConnectFailed, "connect_failed"},
+    {Counter::kReceives, "receives"},
+    {Counter::kReceivedBytes, "received_bytes"},
+    {Counter::kSends, "sends"},
+    {Counter::kSentBytes, "sent_bytes"},
+    {Counter::kShortSends, "short_sends"},
+    {Counter::kNoBuffers, "no_buffers"},
+    {Counter::kRearms, "rearms"},
+    {Counter::kAcceptPauses, "accept_pauses"},
+    {Counter::kTurns, "turns"},
+    {Counter::kSleeps, "sleeps"},
+    {Counter::kEnters, "enters"},
+    {Counter::kOverflows, "overflows"},
+};
+static_assert(count::LabelsMatch(kCounterLabels));
+
+inline constexpr count::Label<CloseReason> kCloseReasonLabels[] = {
+    {CloseReason::kNone, "none"},
+    {CloseReason::kPeer, "peer"},
+    {CloseReason::kReset, "reset"},
+    {CloseReason::kMalformed, "malformed"},
+    {CloseReason::kLoginDeadline, "login_deadline"},
+    {CloseReason::kFrameDeadline, "frame_deadline"},
+    {CloseReason::kIdle, "idle"},
+    {CloseReason::kUnsentBytes, "unsent_bytes"},
+    {CloseReason::kSuperseded, "superseded"},
+    {CloseReason::kFull, "full"},
+    {CloseReason::kRefused, "refused"},
+    {CloseReason::kDrain, "drain"},
+};
+static_assert(count::LabelsMatch(kCloseReasonLabels));
+
+// A worker's, shared by its sets.
+struct Counters {
+  count::Cells<Counter> events;
+  count::Cells<CloseReason> closes;  // connections that the application knew
+};
+
+}  // namespace hongbao::net

@@ -1,0 +1,284 @@
+#include "libhongbao/net/port.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "libhongbao/check.h"
+
+namespace hongbao::net {
+namespace {
+
+constexpr uint32_t kSmallBlockBytes = 256;  // one reply, or a few: the steady state
+
+// A socket bound to `source_ipv4` without choosing a port yet: connect chooses one that is free for the pair of
+// addresses (IP_BIND_ADDRESS_NO_PORT), else a source address would be used up after one port range.
+int OpenDialSocket(uint32_t source_ipv4) {
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) {
+    return -errno;
+  }
+  const int on = 1;
+  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // a 16-byte frame must not wait for the next
+  if (source_ipv4 != 0) {
+    setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    sockaddr_in source = {};
+    source.sin_family = AF_INET;
+    source.sin_addr.s_addr = htonl(source_ipv4);
+    if (bind(descriptor, reinterpret_cast<const sockaddr*>(&source), sizeof(source)) != 0) {
+      const int error = errno;
+      close(descriptor);
+      return -error;
+    }
+  }
+  return descriptor;
+}
+
+}  // namespace
+
+Port::Port(uint32_t index, const PortOptions& options)
+    : index_(index),
+      options_(options),
+      table_(options.slots),
+      wheel_(table_),
+      partials_(sizeof(PartialBlock), options.slots),
+      // Per connection at most one block that the kernel reads and one that fills.
+      small_replies_(kSmallBlockBytes, 2 * options.slots),
+      large_replies_(static_cast<uint32_t>(sizeof(ReplyBlock)) + options.unsent_bytes_max, 2 * options.slots) {
+  Check(options.slots > 0 && options.slots < kLarge, "a port needs slots");
+}
+
+Connection* Port::Find(ConnectionId id) {
+  if (id.slot >= table_.size()) {
+    return nullptr;
+  }
+  Connection& connection = table_[id.slot];
+  const bool found = connection.generation == id.generation && connection.state == ConnectionState::kOpen;
+  return found ? &connection : nullptr;
+}
+
+void Port::Close(Connection& connection, CloseReason reason) {
+  if (connection.state == ConnectionState::kOpen || connection.state == ConnectionState::kFlushing ||
+      connection.state == ConnectionState::kConnecting) {
+    StartClose(connection, reason);
+  }
+}
+
+void Port::StartClose(Connection& connection, CloseReason reason) {
+  // A connection that was flushing has its reason already: the one that the application gave.
+  if (connection.close_reason == CloseReason::kNone) {
+    connection.close_reason = reason;
+  }
+  connection.was_open = connection.state != ConnectionState::kConnecting;
+  connection.state = ConnectionState::kClosing;
+  closing_.push_back(connection.slot);
+}
+
+void Port::CloseAfterFlush(Connection& connection, CloseReason reason) {
+  if (connection.state != ConnectionState::kOpen) {
+    return;
+  }
+  if (connection.pending_block == kNoIndex && connection.sending_block == kNoIndex) {
+    StartClose(connection, reason);
+    return;
+  }
+  connection.state = ConnectionState::kFlushing;
+  connection.close_reason = reason;
+  SetHardDeadline(connection, options_.frame_deadline_ms);
+}
+
+void Port::ClearDeadline(Connection& connection) {
+  if (!connection.frame_pending) {
+    connection.deadline_tick = 0;
+  }
+}
+
+int32_t Port::Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t destination_port) {
+  const int descriptor = OpenDialSocket(source_ipv4);
+  if (descriptor < 0) {
+    return descriptor;
+  }
+  const uint32_t slot = options_.direct_descriptors ? table_.TakeFree() : static_cast<uint32_t>(descriptor);
+  if (slot == kNoIndex || slot >= table_.size()) {
+    close(descriptor);
+    return -EMFILE;
+  }
+  OpenSlot(slot, ConnectionState::kConnecting).dialed = true;
+  Dial dial = {.slot = slot, .descriptor = descriptor, .destination = {}};
+  dial.destination.sin_family = AF_INET;
+  dial.destination.sin_addr.s_addr = htonl(destination_ipv4);
+  dial.destination.sin_port = htons(destination_port);
+  dials_.push_back(dial);
+  return static_cast<int32_t>(slot);
+}
+
+Connection& Port::OpenSlot(uint32_t slot, ConnectionState state) {
+  Connection& connection = table_.Open(slot, state);
+  connection.last_receive_tick = now_tick_;
+  SetHardDeadline(connection, options_.login_deadline_ms);
+  return connection;
+}
+
+// ---- replies ----
+
+std::byte* Replies::Append(size_t size) { return port_->AppendBytes(*connection_, size); }
+
+void Replies::Append(absl::Span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const size_t part = std::min<size_t>(bytes.size(), kFrameBytesMax);
+    std::memcpy(Append(part), bytes.data(), part);
+    bytes.remove_prefix(part);
+  }
+}
+
+Port::ReplyBlock& Port::Block(uint32_t index) {
+  std::byte* data = (index & kLarge) != 0 ? large_replies_.Data(index & ~kLarge) : small_replies_.Data(index);
+  return *reinterpret_cast<ReplyBlock*>(data);
+}
+
+uint32_t Port::TakeReplyBlock(bool large) {
+  const uint32_t index = large ? large_replies_.Take() | kLarge : small_replies_.Take();
+  Block(index) = {.length = 0, .sent = 0};
+  return index;
+}
+
+void Port::GiveReplyBlock(uint32_t& index) {
+  if (index == kNoIndex) {
+    return;
+  }
+  if ((index & kLarge) != 0) {
+    large_replies_.Give(index & ~kLarge);
+  } else {
+    small_replies_.Give(index);
+  }
+  index = kNoIndex;
+}
+
+bool Port::UnsentWouldExceed(Connection& connection, size_t size) {
+  size_t unsent = size;
+  if (connection.pending_block != kNoIndex) {
+    unsent += Block(connection.pending_block).length;
+  }
+  if (connection.sending_block != kNoIndex) {
+    const ReplyBlock& sending = Block(connection.sending_block);
+    unsent += sending.length - sending.sent;
+  }
+  return unsent > options_.unsent_bytes_max;
+}
+
+std::byte* Port::AppendBytes(Connection& connection, size_t size) {
+  Check(size > 0 && size <= kFrameBytesMax, "Append takes one frame at a time");
+  if (connection.state != ConnectionState::kOpen) {
+    return scratch_;
+  }
+  if (UnsentWouldExceed(connection, size)) {
+    Close(connection, CloseReason::kUnsentBytes);
+    return scratch_;
+  }
+  if (connection.pending_block == kNoIndex) {
+    connection.pending_block = TakeReplyBlock(size > kSmallBlockBytes - sizeof(ReplyBlock));
+    MarkDirty(connection);
+  }
+  ReplyBlock* block = &Block(connection.pending_block);
+  const bool is_small = (connection.pending_block & kLarge) == 0;
+  if (is_small && block->length + size > kSmallBlockBytes - sizeof(ReplyBlock)) {
+    const uint32_t large = TakeReplyBlock(/*large=*/true);
+    ReplyBlock& copy = Block(large);
+    copy.length = block->length;
+    std::memcpy(copy.bytes(), block->bytes(), block->length);
+    GiveReplyBlock(connection.pending_block);
+    connection.pending_block = large;
+    block = &copy;
+  }
+  std::byte* bytes = block->bytes() + block->length;
+  block->length += static_cast<uint32_t>(size);
+  return bytes;
+}
+
+void Port::MarkDirty(Connection& connection) {
+  if (!connection.dirty) {
+    connection.dirty = true;
+    dirty_.push_back(connection.slot);
+  }
+}
+
+// ---- partial frames ----
+
+Port::PartialBlock& Port::Partial(Connection& connection) {
+  if (connection.partial_block == kNoIndex) {
+    connection.partial_block = partials_.Take();
+    reinterpret_cast<PartialBlock*>(partials_.Data(connection.partial_block))->length = 0;
+  }
+  return *reinterpret_cast<PartialBlock*>(partials_.Data(connection.partial_block));
+}
+
+void Port::GivePartialBlock(Connection& connection) {
+  if (connection.partial_block != kNoIndex) {
+    partials_.Give(connection.partial_block);
+    connection.partial_block = kNoIndex;
+  }
+}
+
+// ---- deadlines ----
+
+uint32_t Port::TicksFor(uint32_t milliseconds) const {
+  return (milliseconds + DeadlineWheel::kTickMs - 1) / DeadlineWheel::kTickMs;
+}
+
+void Port::SetHardDeadline(Connection& connection, uint32_t milliseconds) {
+  connection.deadline_tick = milliseconds == 0 ? 0 : now_tick_ + std::max(1u, TicksFor(milliseconds));
+  if (connection.deadline_tick != 0) {
+    wheel_.Schedule(connection, connection.deadline_tick);
+  } else if (options_.idle_timeout_ms != 0 && !connection.in_wheel) {
+    wheel_.Schedule(connection, now_tick_ + TicksFor(options_.idle_timeout_ms));
+  }
+}
+
+void Port::FrameStarted(Connection& connection) {
+  // A login deadline is stricter and stays. Counted from the first byte of the frame: one byte a second does not help.
+  if (connection.deadline_tick == 0 && options_.frame_deadline_ms != 0) {
+    connection.frame_pending = true;
+    SetHardDeadline(connection, options_.frame_deadline_ms);
+  }
+}
+
+void Port::FrameCompleted(Connection& connection) {
+  if (connection.frame_pending) {
+    connection.frame_pending = false;
+    connection.deadline_tick = 0;
+  }
+}
+
+void Port::Expire(uint32_t tick) {
+  now_tick_ = tick;
+  wheel_.Advance(tick, [this](Connection& connection) { Look(connection); });
+}
+
+void Port::Look(Connection& connection) {
+  if (connection.state == ConnectionState::kFree || connection.state == ConnectionState::kClosing) {
+    return;
+  }
+  if (connection.deadline_tick != 0 && now_tick_ >= connection.deadline_tick) {
+    Close(connection, connection.frame_pending ? CloseReason::kFrameDeadline : CloseReason::kLoginDeadline);
+    return;
+  }
+  uint32_t next = connection.deadline_tick;
+  if (options_.idle_timeout_ms != 0) {
+    const uint32_t idle_at = connection.last_receive_tick + TicksFor(options_.idle_timeout_ms);
+    if (now_tick_ >= idle_at) {
+      Close(connection, CloseReason::kIdle);
+      return;
+    }
+    next = next == 0 ? idle_at : std::min(next, idle_at);
+  }
+  if (next != 0) {
+    wheel_.Schedule(connection, next);
+  }
+}
+
+}  // namespace hongbao::net

@@ -1,0 +1,118 @@
+// Port: one set's connections as the application sees them.
+//
+// Owns the slot table, the blocks for partial frames and for replies, the deadline wheel, and the lists of what the set
+// has to do at the end of the turn. Never touches the ring (net/set.h does) and never knows what the bytes mean.
+// Thread tag: worker-local.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "libhongbao/net/block_pool.h"
+#include "libhongbao/net/connection.h"
+#include "libhongbao/net/deadline_wheel.h"
+#include "libhongbao/net/replies.h"
+#include "libhongbao/net/slot_table.h"
+
+namespace hongbao::net {
+
+struct PortOptions {
+  uint32_t slots = 0;                   // room in the table: the highest descriptor number + 1
+  bool direct_descriptors = true;       // connect side: whether slots are ours to choose
+  uint32_t login_deadline_ms = 5'000;   // every accepted connection starts with it, a connecting one too; 0 = none
+  uint32_t frame_deadline_ms = 5'000;   // for a partial frame, and for the last bytes of a closing connection
+  uint32_t idle_timeout_ms = 240'000;   // 0 = none
+  uint32_t unsent_bytes_max = 4'096;
+};
+
+// A complete frame is at most this long, so what is left over of one is shorter.
+inline constexpr uint32_t kFrameBytesMax = 256;
+
+class Port {
+ public:
+  Port(uint32_t index, const PortOptions& options);
+
+  // ---- for applications ----
+  uint32_t index() const { return index_; }  // which of its worker's ports, from 0
+  uint32_t slots() const { return options_.slots; }
+  uint32_t live() const { return live_; }  // connections that OnOpen was called for and OnClose was not
+
+  // The connection if it is still that one and open, else null.
+  Connection* Find(ConnectionId id);
+  static ConnectionId IdOf(const Connection& connection) { return {connection.slot, connection.generation}; }
+
+  // Bytes to a connection from outside OnBytes. To one that is closing they go nowhere.
+  Replies Out(Connection& connection) { return Replies(*this, connection); }
+
+  // Ends it: bytes not sent yet are dropped, OnClose follows in this turn. The first reason stays.
+  void Close(Connection& connection, CloseReason reason);
+  // Ends it once all that was appended so far has left (bounded by the frame deadline). Receives nothing more.
+  void CloseAfterFlush(Connection& connection, CloseReason reason);
+
+  // The first message came in time: no login deadline any more.
+  void ClearDeadline(Connection& connection);
+
+  // Connect side: opens a socket bound to `source_ipv4` (0 = the kernel chooses) and starts to connect. Returns its slot
+  // (>= 0), or -errno when there was no socket to be had. OnOpen or OnConnectFailed follows. Host byte order.
+  int32_t Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t destination_port);
+
+ private:
+  template <class RingT, class App>
+  friend class Set;
+  friend class PortTester;
+  friend class Replies;
+
+  struct ReplyBlock {
+    uint32_t length;  // bytes in it
+    uint32_t sent;    // of them, already taken by the kernel
+    std::byte* bytes() { return reinterpret_cast<std::byte*>(this + 1); }
+  };
+  struct PartialBlock {
+    uint32_t length;
+    std::byte bytes[2 * kFrameBytesMax];  // the start of a frame and enough to complete it
+  };
+  struct Dial {
+    uint32_t slot;
+    int descriptor;
+    sockaddr_in destination;
+  };
+  static constexpr uint32_t kLarge = 1u << 31;  // in a block index: of the large pool
+
+  void StartClose(Connection& connection, CloseReason reason);
+  std::byte* AppendBytes(Connection& connection, size_t size);
+  bool UnsentWouldExceed(Connection& connection, size_t size);
+  ReplyBlock& Block(uint32_t index);
+  uint32_t TakeReplyBlock(bool large);
+  void GiveReplyBlock(uint32_t& index);
+  PartialBlock& Partial(Connection& connection);
+  void GivePartialBlock(Connection& connection);
+  void MarkDirty(Connection& connection);
+  Connection& OpenSlot(uint32_t slot, ConnectionState state);
+  uint32_t TicksFor(uint32_t milliseconds) const;
+  void SetHardDeadline(Connection& connection, uint32_t milliseconds);
+  void FrameStarted(Connection& connection);
+  void FrameCompleted(Connection& connection);
+  void Expire(uint32_t tick);
+  void Look(Connection& connection);
+
+  uint32_t index_;
+  PortOptions options_;
+  uint32_t live_ = 0;
+  uint32_t now_tick_ = 0;
+  SlotTable table_;
+  DeadlineWheel wheel_;
+  BlockPool partials_;
+  BlockPool small_replies_;
+  BlockPool large_replies_;
+  // At most one entry per slot each, so they are sized once.
+  std::vector<uint32_t> dirty_;
+  std::vector<uint32_t> starved_;
+  std::vector<uint32_t> closing_;
+  std::vector<Dial> dials_;
+  alignas(8) std::byte scratch_[kFrameBytesMax];  // where bytes for a connection over its cap go
+};
+
+}  // namespace hongbao::net

@@ -1,0 +1,106 @@
+#include "libhongbao/net/service_plan.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace hongbao::net {
+namespace {
+
+// The kernel's limit for a table of direct descriptors, and for entries of a buffer ring.
+constexpr uint64_t kTableMax = 1u << 20;
+// SO_REUSEPORT spreads by hash: with tables filled to 90 % on average none overflows (18,000 of 20,000: 15 sigma).
+constexpr uint64_t kFillPercent = 90;
+// Descriptors a process needs besides connections: standard ones, report, HTTP, eventfds.
+constexpr uint64_t kOwnDescriptors = 64;
+
+absl::Status TooFewDescriptors(uint64_t wanted, uint64_t limit) {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      wanted, " connections need ", wanted + kOwnDescriptors, " open files, the hard limit is ", limit,
+      "; raise it (ulimit -Hn, as root, or LimitNOFILE= of the unit), ask for fewer connections, or use Linux 6.13 or "
+      "newer, where connections do not count"));
+}
+
+}  // namespace
+
+absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::Features& features,
+                                     uint64_t open_files_limit, uint32_t processors) {
+  if (options.connections_max == 0) {
+    return absl::InvalidArgumentError("connections_max is 0; ask for at least one connection");
+  }
+  if (options.frame_deadline_ms == 0) {
+    return absl::InvalidArgumentError("frame_deadline_ms is 0; a partial frame must have a deadline");
+  }
+  if (!std::has_single_bit(options.inbox_messages)) {
+    return absl::InvalidArgumentError("inbox_messages must be a power of two");
+  }
+  ServicePlan plan;
+  plan.features = features;
+  plan.workers = options.workers != 0 ? options.workers : processors;
+  const uint64_t wanted = options.connections_max;
+  uint64_t slots = 0;
+  if (features.direct_descriptors) {
+    const uint64_t table = std::min(open_files_limit, kTableMax);
+    const uint64_t usable = std::max<uint64_t>(table * kFillPercent / 100, 1);
+    const uint64_t per_worker = (wanted + plan.workers - 1) / plan.workers;
+    plan.worker.sets = static_cast<uint32_t>((per_worker + usable - 1) / usable);
+    plan.sets = plan.worker.sets * plan.workers;
+    if (plan.sets * 2 + kOwnDescriptors > open_files_limit) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(wanted, " connections need ", plan.sets, " rings and listeners, more than the limit of open files (",
+                       open_files_limit, ") allows; raise it with: ulimit -n"));
+    }
+    // A small service may see all its connections hashed to one set; 1 % more lets a full one say so before it closes.
+    slots = std::min(table, wanted + wanted / 100 + kOwnDescriptors);
+  } else {
+    plan.worker.sets = 1;
+    plan.sets = plan.workers;
+    if (wanted + kOwnDescriptors > open_files_limit) {
+      return TooFewDescriptors(wanted, open_files_limit);
+    }
+    slots = open_files_limit;  // a slot is a descriptor's number, and any worker may be given any of them
+  }
+  plan.worker.port = {.slots = static_cast<uint32_t>(slots),
+                      .direct_descriptors = features.direct_descriptors,
+                      .login_deadline_ms = options.login_deadline_ms,
+                      .frame_deadline_ms = options.frame_deadline_ms,
+                      .idle_timeout_ms = options.idle_timeout_ms,
+                      .unsent_bytes_max = std::max(options.unsent_bytes_max, 2 * kFrameBytesMax)};
+  plan.worker.ring.slots = static_cast<uint32_t>(slots);
+  // Many sets on a worker see few completions each: their rings stay small, as all of them go through the cache.
+  plan.worker.ring.submission_entries = plan.worker.sets == 1 ? 4096 : 512;
+  plan.worker.ring.completion_entries = plan.worker.sets == 1 ? 16384 : 4096;
+  plan.worker.ring.buffers = plan.worker.sets == 1 ? 4096 : 256;
+  // Well below the CQ: one multishot accept takes in a whole backlog.
+  plan.backlog = plan.worker.ring.completion_entries / 4;
+  plan.table_bytes = wanted * sizeof(Connection);
+  return plan;
+}
+
+absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options) {
+  absl::StatusOr<ring::Features> features = ring::ProbeFeatures();
+  if (!features.ok()) {
+    return features.status();
+  }
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  return PlanSets(options, *features, limit.rlim_cur, static_cast<uint32_t>(std::max(processors, 1L)));
+}
+
+std::string ServicePlan::ToString() const {
+  return absl::StrCat(workers, workers == 1 ? " worker, " : " workers, ", sets, sets == 1 ? " set of " : " sets of ",
+                      worker.port.slots, " slots, ", features.ToString());
+}
+
+}  // namespace hongbao::net

@@ -1,0 +1,48 @@
+// ServicePlan: how many workers and sets a service needs, from what it is asked for and what the process may have.
+//
+// Owns nothing. Raises the soft limit of open files to the hard one, and never anything that needs a privilege.
+// Thread tag: thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "libhongbao/net/worker_options.h"
+#include "libhongbao/ring/kernel_features.h"
+
+namespace hongbao::net {
+
+struct ServiceOptions {
+  bool listen = true;             // false: a service that only connects
+  uint32_t listen_ipv4 = 0;       // host byte order; 0 = all addresses
+  uint16_t listen_port = 0;       // 0 = a free one
+  uint32_t connections_max = 1'000;
+  uint32_t workers = 0;           // 0 = one per processor
+  uint32_t login_deadline_ms = 5'000;
+  uint32_t frame_deadline_ms = 5'000;
+  uint32_t idle_timeout_ms = 240'000;
+  uint32_t unsent_bytes_max = 4'096;
+  uint32_t inbox_messages = 4'096;  // a power of two
+  int first_processor = -1;         // worker i is pinned to processor first + i; -1 = not pinned
+};
+
+struct ServicePlan {
+  uint32_t workers = 0;
+  uint32_t sets = 0;     // over all workers, a multiple of them
+  uint32_t backlog = 0;  // per listener
+  WorkerOptions worker;
+  ring::Features features;
+  uint64_t table_bytes = 0;  // user-space memory when every slot is in use
+
+  std::string ToString() const;  // "2 workers, 56 sets of 20000 slots, ..."
+};
+
+// Errors name the limit, its value, and the command that raises it.
+absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options);
+
+// The arithmetic of PlanService, for a given limit of open files and number of processors.
+absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::Features& features,
+                                     uint64_t open_files_limit, uint32_t processors);
+
+}  // namespace hongbao::net

@@ -1,0 +1,88 @@
+// Set: one ring with the connections on it, the unit of scale. A worker drives one or more.
+//
+// Owns nothing (the worker owns ring, port and listener) but decides what happens on each completion: accept and connect,
+// receive and frame, send, close. The rules that keep it right:
+//   - a completion is believed only if its generation is the slot's; a buffer goes back whether or not it is;
+//   - one receive and one send of a connection in flight at most; replies made meanwhile wait and leave together;
+//   - a slot is free only when nothing of it is in flight.
+// Written against a ring as a concept (push, enter, reap), so that tests can script every completion. Never blocks.
+// Thread tag: worker-local.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "libhongbao/net/application.h"
+#include "libhongbao/net/connection.h"
+#include "libhongbao/net/counters.h"
+#include "libhongbao/net/port.h"
+#include "libhongbao/ring/completion.h"
+
+namespace hongbao::net {
+
+template <class RingT, class App>
+class Set {
+ public:
+  Set(RingT& ring, Port& port, App& app, Counters& counters)
+      : ring_(ring), port_(port), app_(app), counters_(counters) {}
+
+  // Starts to accept on `listener`, until StopAccept.
+  void Accept(int listener);
+  void StopAccept();
+  bool accepting() const { return accept_armed_; }
+
+  bool HasWork() const { return ring_.HasWork() || HasHousekeeping(); }
+
+  // Enters the kernel, handles what completed, sends what was answered. True when anything was done.
+  bool Turn();
+  // Handles what the application did outside completions (OnTurn, OnMessage): sends, closes, connects.
+  void Flush();
+  // Deadlines, and accepts that were paused; `tick` in DeadlineWheel::kTickMs since the start.
+  void Tick(uint32_t tick);
+
+  // True once after the worker's eventfd was seen readable.
+  bool TakeWoken() { return std::exchange(woken_, false); }
+
+  // Drain: closes, once flushed, up to `limit` connections that are still open. Returns how many are left to visit.
+  uint32_t DrainSome(uint32_t limit);
+
+ private:
+  static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
+  static constexpr int kRounds = 3;            // enters per turn: one brings requests, the next takes their replies
+
+  bool HasHousekeeping() const {
+    return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty();
+  }
+  void Handle(const ring::Completion& completion);
+  void HandleAccept(const ring::Completion& completion);
+  void HandleConnect(Connection& connection, int32_t result);
+  void HandleReceive(Connection& connection, const ring::Completion& completion);
+  void HandleSend(Connection& connection, int32_t result);
+  void HandleClosed(Connection& connection);
+
+  void Opened(Connection& connection);
+  void ArmReceive(Connection& connection);
+  void RearmStarved();
+  void Deliver(Connection& connection, absl::Span<const std::byte> bytes);
+  size_t DeliverToPartial(Connection& connection, absl::Span<const std::byte> bytes, Replies& replies);
+  void StartSend(Connection& connection);
+  void ContinueSend(Connection& connection);
+  void StartDials();
+  void FinishCloses();
+  void LetGo(Connection& connection);
+  void ReleaseIfQuiet(Connection& connection);
+
+  RingT& ring_;
+  Port& port_;
+  App& app_;
+  Counters& counters_;
+  int listener_ = -1;
+  bool accept_armed_ = false;
+  bool accept_paused_ = false;  // ended by want of descriptors or memory: armed again at the next tick
+  bool woken_ = false;
+  uint32_t drained_ = 0;        // slots that DrainSome has visited
+};
+
+}  // namespace hongbao::net
+
+#include "libhongbao/net/set_impl.h"  // IWYU pragma: export

@@ -1,0 +1,107 @@
+// Worker: one thread that drives one or more sets, its application and its mailbox.
+//
+// Owns rings, ports, sets and the application, all made on its own thread. The loop is Run: ask the application what is
+// due, take messages, turn the sets that have something to do, and sleep only when a turn did nothing: in the ring when
+// there is one set, else on an eventfd that all rings write to.
+// Thread tag: worker-local, but for Drain, Stop and counters (thread-safe).
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "libhongbao/net/application.h"
+#include "libhongbao/net/counters.h"
+#include "libhongbao/net/mailbox.h"
+#include "libhongbao/net/set.h"
+#include "libhongbao/net/worker_context.h"
+#include "libhongbao/net/worker_options.h"
+#include "libhongbao/ring/kernel_features.h"
+#include "libhongbao/ring/kernel_ring.h"
+#include "libhongbao/time/clock.h"
+
+namespace hongbao::net {
+
+template <class App>
+class Worker {
+ public:
+  using Message = typename MessageOf<App>::Type;
+  using Context = WorkerContext<Message>;
+  using RingT = ring::KernelRing;
+
+  Worker(uint32_t index, const time::Clock& clock, std::vector<std::unique_ptr<Mailbox<Message>>>& mailboxes)
+      : mailbox_(*mailboxes[index]), context_(index, clock, mailboxes) {}
+
+  // On the worker's thread, once, before Run. `listeners` has one descriptor per set, or is empty.
+  template <class Factory>
+  absl::Status Init(const WorkerOptions& options, const ring::Features& features, const std::vector<int>& listeners,
+                    Factory&& make_app);
+  // Until drained or stopped.
+  void Run();
+
+  // From any thread: stop accepting, flush and close every connection, then leave Run; at `deadline_ns` (monotonic) leave
+  // in any case.
+  void Drain(int64_t deadline_ns) {
+    drain_deadline_ns_.store(deadline_ns, std::memory_order_release);  // whatever was decided before it
+    mailbox_.Wake();
+  }
+
+  App& app() { return *app_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  enum class Stage { kServing, kStopping, kClosing, kDone };
+  static constexpr int64_t kTickNs = int64_t{DeadlineWheel::kTickMs} * 1'000'000;
+  static constexpr uint32_t kMessagesPerTurn = 1024;
+  static constexpr uint32_t kDrainPerTurn = 1000;  // closes, so that replies owed to others still leave in time
+
+  struct Unit {
+    std::unique_ptr<RingT> ring;
+    std::unique_ptr<Port> port;
+    std::unique_ptr<Set<RingT, App>> set;
+  };
+
+  bool TakeMessages();
+  bool TurnSets();
+  void TickIfDue(int64_t now_ns);
+  void DrainStep(int64_t now_ns);
+  void Sleep(int64_t now_ns, int64_t wake_at_ns);
+  void SleepOnEventfd(int64_t timeout_ns);
+
+  Mailbox<Message>& mailbox_;
+  Context context_;
+  Counters counters_;
+  std::vector<Unit> units_;
+  std::unique_ptr<App> app_;
+  Stage stage_ = Stage::kServing;
+  int64_t started_ns_ = 0;
+  int64_t next_tick_ns_ = 0;
+  std::atomic<int64_t> drain_deadline_ns_{kNever};
+};
+
+template <class App>
+void Worker<App>::Run() {
+  while (stage_ != Stage::kDone) {
+    const int64_t now_ns = context_.clock().MonotonicNs();
+    int64_t wake_at_ns = kNever;
+    if constexpr (HasOnTurn<App>) {
+      wake_at_ns = app_->OnTurn(now_ns);
+    }
+    bool did = TakeMessages();
+    did |= TurnSets();
+    did |= context_.FlushOutboxes();
+    TickIfDue(now_ns);
+    DrainStep(now_ns);
+    counters_.events.Add(Counter::kTurns);
+    if (!did && stage_ != Stage::kDone) {
+      Sleep(now_ns, std::min(wake_at_ns, next_tick_ns_));
+    }
+  }
+}
+
+}  // namespace hongbao::net
+
+#include "libhongbao/net/worker_impl.h"  // IWYU pragma: export

@@ -1,0 +1,184 @@
+// Worker's member functions; included by worker.h only.
+//
+// Owns nothing. Thread tag: worker-local.
+#pragma once
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "libhongbao/net/worker.h"
+
+namespace hongbao::net {
+
+template <class App>
+template <class Factory>
+absl::Status Worker<App>::Init(const WorkerOptions& options, const ring::Features& features,
+                               const std::vector<int>& listeners, Factory&& make_app) {
+  prctl(PR_SET_TIMERSLACK, 1);  // the default lets the kernel wake us 50 us late
+  if (options.processor >= 0) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<unsigned>(options.processor), &set);
+    sched_setaffinity(0, sizeof(set), &set);  // a refused wish is no error
+  }
+  ring::RingOptions ring_options = options.ring;
+  ring_options.wake_descriptor = mailbox_.wake_descriptor();
+  ring_options.shared_wake = options.sets > 1;
+  units_.resize(options.sets);
+  for (uint32_t i = 0; i < options.sets; ++i) {
+    absl::StatusOr<std::unique_ptr<RingT>> ring = RingT::Create(ring_options, features);
+    if (!ring.ok()) {
+      return ring.status();
+    }
+    units_[i].ring = *std::move(ring);
+    units_[i].port = std::make_unique<Port>(i, options.port);
+    context_.AddPort(units_[i].port.get());
+  }
+  started_ns_ = context_.clock().MonotonicNs();
+  next_tick_ns_ = started_ns_ + kTickNs;
+  app_ = make_app(context_);
+  for (uint32_t i = 0; i < options.sets; ++i) {
+    Unit& unit = units_[i];
+    unit.set = std::make_unique<Set<RingT, App>>(*unit.ring, *unit.port, *app_, counters_);
+    if (!listeners.empty()) {
+      unit.set->Accept(listeners[i]);
+    }
+  }
+  if (units_.size() == 1) {
+    units_[0].ring->WatchWake();
+  }
+  return absl::OkStatus();
+}
+
+template <class App>
+bool Worker<App>::TakeMessages() {
+  if constexpr (HasOnMessage<App>) {
+    Message message;
+    uint32_t taken = 0;
+    while (taken < kMessagesPerTurn && mailbox_.Pop(message)) {
+      app_->OnMessage(message);
+      ++taken;
+    }
+    return taken > 0;
+  }
+  return false;
+}
+
+template <class App>
+bool Worker<App>::TurnSets() {
+  bool did = false;
+  for (Unit& unit : units_) {
+    if (unit.set->HasWork()) {
+      did |= unit.set->Turn();
+    }
+  }
+  return did;
+}
+
+template <class App>
+void Worker<App>::TickIfDue(int64_t now_ns) {
+  if (now_ns < next_tick_ns_) {
+    return;
+  }
+  const uint32_t tick = static_cast<uint32_t>((now_ns - started_ns_) / kTickNs);
+  next_tick_ns_ = started_ns_ + (int64_t{tick} + 1) * kTickNs;
+  uint64_t enters = 0;
+  uint64_t overflows = 0;
+  for (Unit& unit : units_) {
+    unit.set->Tick(tick);
+    enters += unit.ring->enters();
+    overflows += unit.ring->overflows();
+  }
+  counters_.events.Set(Counter::kEnters, enters);
+  counters_.events.Set(Counter::kOverflows, overflows);
+}
+
+template <class App>
+void Worker<App>::DrainStep(int64_t now_ns) {
+  const int64_t deadline_ns = drain_deadline_ns_.load(std::memory_order_acquire);  // see Drain
+  if (deadline_ns == kNever) [[likely]] {
+    return;
+  }
+  if (stage_ == Stage::kServing) {
+    stage_ = Stage::kStopping;
+    for (Unit& unit : units_) {
+      unit.set->StopAccept();
+    }
+    if constexpr (HasOnDrain<App>) {
+      app_->OnDrain();
+    }
+  }
+  // Only when no accept can bring one more connection: DrainSome visits each slot once.
+  const bool accepting = std::any_of(units_.begin(), units_.end(), [](Unit& unit) { return unit.set->accepting(); });
+  if (stage_ == Stage::kStopping && !accepting) {
+    stage_ = Stage::kClosing;
+  }
+  if (stage_ == Stage::kClosing) {
+    uint32_t budget = kDrainPerTurn;
+    uint32_t left = 0;
+    for (Unit& unit : units_) {
+      const uint32_t unvisited = unit.set->DrainSome(budget);
+      left += unit.port->live() + unvisited;
+      if (unvisited > 0) {
+        budget = 0;
+      }
+    }
+    if (left == 0) {
+      stage_ = Stage::kDone;
+    }
+    next_tick_ns_ = now_ns;  // come round at once
+  }
+  if (now_ns >= deadline_ns) {
+    stage_ = Stage::kDone;
+  }
+}
+
+template <class App>
+void Worker<App>::Sleep(int64_t now_ns, int64_t wake_at_ns) {
+  const int64_t timeout_ns = wake_at_ns - now_ns;
+  if (timeout_ns <= 0) {
+    return;
+  }
+  counters_.events.Add(Counter::kSleeps);
+  if (mailbox_.AnnounceSleep()) {
+    mailbox_.AnnounceAwake();
+    return;
+  }
+  if (units_.size() == 1) {
+    units_[0].ring->EnterAndWait(timeout_ns);
+    mailbox_.AnnounceAwake();
+    if (units_[0].set->TakeWoken()) {
+      mailbox_.ClearWake();
+    }
+  } else {
+    SleepOnEventfd(timeout_ns);
+    mailbox_.AnnounceAwake();
+  }
+}
+
+template <class App>
+void Worker<App>::SleepOnEventfd(int64_t timeout_ns) {
+  for (Unit& unit : units_) {
+    unit.ring->NotifyWake(true);
+  }
+  // The kernel sets the flag that HasWork reads before it looks whether to write the eventfd; we do it the other way round.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const bool work = std::any_of(units_.begin(), units_.end(), [](Unit& unit) { return unit.set->HasWork(); });
+  if (!work) {
+    pollfd wake = {.fd = mailbox_.wake_descriptor(), .events = POLLIN, .revents = 0};
+    const timespec timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
+    if (ppoll(&wake, 1, &timeout, nullptr) > 0) {
+      mailbox_.ClearWake();
+    }
+  }
+  for (Unit& unit : units_) {
+    unit.ring->NotifyWake(false);
+  }
+}
+
+}  // namespace hongbao::net

@@ -1,0 +1,31 @@
+// Features: what this kernel's io_uring can do, asked once per process on a scratch ring.
+//
+// Owns nothing; never guesses from a version where the kernel can be asked. Thread tag: thread-safe.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace hongbao::ring {
+
+struct Features {
+  // Connections as direct (registered) descriptors: not bound by the process's descriptor table. Needs 6.13: before it
+  // a direct descriptor with any older request armed is never freed (kernel commit 7029acd8a950).
+  bool direct_descriptors = false;
+  // Waiting without being shown as iowait (6.15).
+  bool no_iowait = false;
+  std::string kernel;  // uname release
+
+  std::string ToString() const;  // "kernel 6.18.44: direct descriptors, no iowait"
+};
+
+// Probes, or says why io_uring cannot be used here and what cures it (seccomp, sysctl, memlock, an old kernel).
+// Environment HONGBAO_RING_OFF, a comma list of "direct" and "no_iowait", hides features, so that the older paths can be
+// tested on a newer kernel; "io_uring" refuses altogether.
+absl::StatusOr<Features> ProbeFeatures();
+
+// The message for a refused io_uring_setup (errno as a positive number): cause, then cure.
+absl::Status SetupError(int error);
+
+}  // namespace hongbao::ring

@@ -1,0 +1,125 @@
+// KernelRing: one io_uring with its provided receive buffers and, where the kernel allows, its direct descriptors.
+//
+// Owns the ring, the buffer ring and the table of direct descriptors. Never knows what a connection means; a slot is the
+// number of a descriptor: an index in the table of direct descriptors, or a regular descriptor.
+// It is the kernel's side of the seam that net::Set is written against (push an operation, enter, reap completions);
+// tests put a scripted ring in its place. Operations only queue an SQE; Enter hands them to the kernel.
+// Thread tag: worker-local (created and used by one thread: IORING_SETUP_SINGLE_ISSUER).
+#pragma once
+
+#include <liburing.h>
+#include <netinet/in.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "libhongbao/ring/completion.h"
+#include "libhongbao/ring/kernel_features.h"
+#include "libhongbao/ring/tag.h"
+
+namespace hongbao::ring {
+
+struct RingOptions {
+  uint32_t submission_entries = 1024;
+  uint32_t completion_entries = 4096;
+  uint32_t slots = 1024;         // size of the table of direct descriptors
+  uint32_t buffers = 1024;       // provided receive buffers, a power of two
+  uint32_t buffer_bytes = 256;   // 16 pipelined shakes
+  int wake_descriptor = -1;      // the worker's eventfd
+  bool shared_wake = false;      // several rings sleep on it: NotifyWake; else this ring is waited in: WatchWake
+};
+
+class KernelRing {
+ public:
+  static absl::StatusOr<std::unique_ptr<KernelRing>> Create(const RingOptions& options, const Features& features);
+  ~KernelRing();
+  KernelRing(const KernelRing&) = delete;
+  KernelRing& operator=(const KernelRing&) = delete;
+
+  // ---- operations; each queues one SQE, and its completion carries the tag named ----
+  void Accept(int listener);                                              // multishot; {kAccept}, result = the new slot
+  void Receive(uint32_t slot, uint32_t generation);                       // multishot; {kReceive, ...}
+  void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length);  // bytes live until completion
+  void Connect(uint32_t slot, uint32_t generation, const sockaddr_in& destination);
+  void Cancel(Tag target);                                                // completes as {kCancel, target's rest}
+  void Close(uint32_t slot, uint32_t generation);
+  void WatchWake();                                                       // multishot poll of the wake descriptor; {kWake}
+
+  // Puts a regular descriptor into the table at `slot` and closes the regular one; with regular descriptors, where the
+  // slot is the descriptor, does nothing. Returns 0 or -errno.
+  int Install(uint32_t slot, int descriptor);
+  bool direct_descriptors() const { return features_.direct_descriptors; }
+
+  // ---- entering the kernel ----
+  // True when entering or reaping would achieve something.
+  bool HasWork() const;
+  bool HasSubmissions() const { return io_uring_sq_ready(&ring_) > 0; }
+  // Submits and runs what the kernel has deferred to us; does not wait.
+  void Enter();
+  // The same, and waits up to `timeout_ns` for a completion.
+  void EnterAndWait(int64_t timeout_ns);
+  // Whether the wake descriptor is written when completions become available.
+  void NotifyWake(bool on);
+
+  // ---- reaping ----
+  // Calls handle(const Completion&) for at most `limit` completions; returns how many.
+  template <class Handle>
+  uint32_t Reap(uint32_t limit, Handle&& handle);
+
+  absl::Span<const std::byte> Buffer(const Completion& completion) const {
+    return {buffer_memory_ + size_t{completion.buffer} * options_.buffer_bytes, static_cast<size_t>(completion.result)};
+  }
+  // Gives a buffer back. The kernel sees it after PublishBuffers.
+  void RecycleBuffer(uint16_t buffer);
+  // Once per turn, before entering: one store for all buffers recycled in it. Returns how many they were.
+  uint32_t PublishBuffers();
+
+  uint64_t enters() const { return enters_; }
+  uint64_t overflows() const { return overflows_; }  // turns in which the CQ had overflowed
+
+ private:
+  KernelRing(const RingOptions& options, const Features& features) : options_(options), features_(features) {}
+  absl::Status Init();
+  absl::Status InitBuffers();
+  io_uring_sqe* NextSqe();
+  void SetFixed(io_uring_sqe* sqe) const;
+  void HandleEnterResult(int result);
+
+  RingOptions options_;
+  Features features_;
+  io_uring ring_ = {};
+  bool initialised_ = false;
+  io_uring_buf_ring* buffer_ring_ = nullptr;
+  std::byte* buffer_memory_ = nullptr;
+  uint32_t recycled_ = 0;
+  std::vector<sockaddr_in> destinations_;  // the kernel reads an address when the SQE is submitted: one per possible SQE
+  uint32_t next_destination_ = 0;
+  uint64_t enters_ = 0;
+  uint64_t overflows_ = 0;
+};
+
+template <class Handle>
+uint32_t KernelRing::Reap(uint32_t limit, Handle&& handle) {
+  uint32_t count = 0;
+  unsigned head = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    if (count == limit) {
+      break;
+    }
+    ++count;
+    handle(Completion{.tag = Unpack(cqe->user_data),
+                      .result = cqe->res,
+                      .more = (cqe->flags & IORING_CQE_F_MORE) != 0,
+                      .has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0,
+                      .buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT)});
+  }
+  io_uring_cq_advance(&ring_, count);
+  return count;
+}
+
+}  // namespace hongbao::ring

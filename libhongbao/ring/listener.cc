@@ -1,0 +1,131 @@
+#include "libhongbao/ring/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace hongbao::ring {
+namespace {
+
+sockaddr_in Address(uint32_t ipv4, uint16_t port) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(ipv4);
+  address.sin_port = htons(port);
+  return address;
+}
+
+absl::Status BindError(uint16_t port, int error) {
+  const std::string what = absl::StrCat("cannot listen on port ", port, ": ", strerror(error));
+  if (error == EADDRINUSE) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(what, "; another program has it (see: ss -ltnp), choose another port or 0 for a free one"));
+  }
+  if (error == EACCES) {
+    return absl::PermissionDeniedError(absl::StrCat(what, "; ports below 1024 need root, choose a higher one"));
+  }
+  if (error == EADDRNOTAVAIL) {
+    return absl::InvalidArgumentError(absl::StrCat(what, "; this machine does not have the address (see: ip addr)"));
+  }
+  return absl::UnavailableError(what);
+}
+
+// One bound socket, or -errno. `shared`: others of this group may bind the same port.
+int BindSocket(uint32_t ipv4, uint16_t port, bool shared) {
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) {
+    return -errno;
+  }
+  const int on = 1;
+  // A restart must not wait for connections of the previous run to leave TIME_WAIT.
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (shared) {
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+  }
+  // Inherited by accepted sockets, which as direct descriptors could not be set one by one cheaply.
+  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  const sockaddr_in address = Address(ipv4, port);
+  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    const int error = errno;
+    close(descriptor);
+    return -error;
+  }
+  return descriptor;
+}
+
+// SO_REUSEPORT lets a second server of the same user bind silently and take half of the connections. A socket without it
+// finds out; it has to listen, as two SO_REUSEADDR sockets may be bound alike.
+absl::Status CheckNotOccupied(uint32_t ipv4, uint16_t port) {
+  const int descriptor = BindSocket(ipv4, port, /*shared=*/false);
+  if (descriptor < 0) {
+    return BindError(port, -descriptor);
+  }
+  const bool free = listen(descriptor, 1) == 0;
+  const int error = errno;
+  close(descriptor);
+  return free ? absl::OkStatus() : BindError(port, error);
+}
+
+}  // namespace
+
+absl::StatusOr<Listeners> Listeners::Open(uint32_t ipv4, uint16_t port, uint32_t count, uint32_t backlog) {
+  if (port != 0) {
+    if (absl::Status status = CheckNotOccupied(ipv4, port); !status.ok()) {
+      return status;
+    }
+  }
+  Listeners listeners;
+  listeners.port_ = port;
+  for (uint32_t i = 0; i < count; ++i) {
+    const int descriptor = BindSocket(ipv4, listeners.port_, /*shared=*/true);
+    if (descriptor < 0) {
+      return BindError(listeners.port_, -descriptor);
+    }
+    listeners.descriptors_.push_back(descriptor);
+    if (listeners.port_ == 0) {
+      sockaddr_in bound = {};
+      socklen_t length = sizeof(bound);
+      getsockname(descriptor, reinterpret_cast<sockaddr*>(&bound), &length);
+      listeners.port_ = ntohs(bound.sin_port);
+    }
+  }
+  // All are bound before the first listens: the kernel's spreading never sees a half-made group.
+  for (const int descriptor : listeners.descriptors_) {
+    if (listen(descriptor, static_cast<int>(backlog)) != 0) {
+      return BindError(listeners.port_, errno);
+    }
+  }
+  return listeners;
+}
+
+Listeners::Listeners(Listeners&& other) noexcept
+    : descriptors_(std::exchange(other.descriptors_, {})), port_(other.port_) {}
+
+Listeners& Listeners::operator=(Listeners&& other) noexcept {
+  std::swap(descriptors_, other.descriptors_);
+  std::swap(port_, other.port_);
+  return *this;
+}
+
+Listeners::~Listeners() {
+  for (uint32_t i = 0; i < descriptors_.size(); ++i) {
+    Close(i);
+  }
+}
+
+void Listeners::Close(uint32_t index) {
+  if (descriptors_[index] >= 0) {
+    close(descriptors_[index]);
+    descriptors_[index] = -1;
+  }
+}
+
+}  // namespace hongbao::ring
