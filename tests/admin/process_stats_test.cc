@@ -1,0 +1,59 @@
+#include "libhongbao/admin/process_stats.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vector>
+
+namespace hongbao::admin {
+namespace {
+
+TEST(ProcessStatsTest, SeesMemoryThatIsTouched) {
+  const ProcessStats before = ReadProcessStats();
+  ASSERT_GT(before.rss_bytes, 0);
+  std::vector<char> block(64 << 20, 1);
+  const ProcessStats after = ReadProcessStats();
+  EXPECT_GE(after.rss_bytes - before.rss_bytes, (64 << 20) * 9 / 10);
+  EXPECT_GE(after.rss_max_bytes, after.rss_bytes);
+  EXPECT_EQ(after.threads, 1);
+  EXPECT_EQ(block[1], 1);
+}
+
+TEST(ProcessStatsTest, CountsOpenFiles) {
+  const int64_t before = ReadProcessStats().open_files;
+  const int file = dup(0);
+  EXPECT_EQ(ReadProcessStats().open_files, before + 1);
+  close(file);
+  EXPECT_EQ(ReadProcessStats().open_files, before);
+}
+
+TEST(ProcessStatsTest, CountsCpuTime) {
+  const ProcessStats before = ReadProcessStats();
+  ProcessStats after = before;
+  while (after.user_s + after.system_s - before.user_s - before.system_s < 0.02) {  // ends only if CPU time is seen
+    after = ReadProcessStats();
+  }
+  EXPECT_GT(CpuPercent(before, after, 1'000'000'000), 1.9);
+  EXPECT_EQ(CpuPercent(before, after, 0), 0);
+}
+
+TEST(ProcessStatsTest, SeesKernelMemory) {
+  const KernelMemory memory = ReadKernelMemory();
+  EXPECT_GT(memory.slab_bytes, 0);
+  EXPECT_GT(memory.available_bytes, 0);
+  EXPECT_GE(memory.socket_buffer_bytes, 0);
+  EXPECT_GE(memory.tcp_sockets, 0);
+}
+
+TEST(ProcessStatsTest, RaisesTheSoftLimitToTheHardOne) {
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = 256;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(RaiseOpenFiles().value(), static_cast<int64_t>(limit.rlim_max));
+}
+
+}  // namespace
+}  // namespace hongbao::admin
