@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/numeric/int128.h"
 #include "libhongbao/check.h"
 
 namespace hongbao::envelope {
@@ -34,12 +35,12 @@ class Random {
   // Uniform over 0 .. bound-1, bound >= 1.
   uint64_t Below(uint64_t bound) {
     Check(bound >= 1, "a draw has at least one outcome");
-    unsigned __int128 product = static_cast<unsigned __int128>(Next()) * bound;
-    if (static_cast<uint64_t>(product) < bound) [[unlikely]] {
+    absl::uint128 product = absl::uint128(Next()) * bound;
+    if (absl::Uint128Low64(product) < bound) [[unlikely]] {
       const uint64_t threshold = (0 - bound) % bound;  // 2^64 mod bound: this many low parts belong to no whole share
-      while (static_cast<uint64_t>(product) < threshold) product = static_cast<unsigned __int128>(Next()) * bound;
+      while (absl::Uint128Low64(product) < threshold) product = absl::uint128(Next()) * bound;
     }
-    return static_cast<uint64_t>(product >> 64);
+    return absl::Uint128High64(product);
   }
 
   // Uniform over low .. high, both included; high - low < 2^64 - 1.

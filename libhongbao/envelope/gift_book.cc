@@ -1,0 +1,233 @@
+#include "libhongbao/envelope/gift_book.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "libhongbao/check.h"
+#include "libhongbao/envelope/split.h"
+
+namespace hongbao::envelope {
+namespace {
+
+// A share is named by its gift's slot and its place in the gift: slot << 6 | index.
+constexpr uint32_t kIndexBits = 6;
+constexpr uint32_t kIndexMask = (1u << kIndexBits) - 1;
+static_assert(kGiftUsersMax <= kIndexMask + 1);
+
+bool IsGood(Fen total, absl::Span<const uint32_t> users, int64_t now_ms, int64_t expires_ms) {
+  if (users.empty() || users.size() > kGiftUsersMax || expires_ms <= now_ms) return false;
+  if (total.value() < static_cast<int64_t>(users.size())) return false;
+  if (total.value() > std::numeric_limits<uint32_t>::max()) return false;
+  for (size_t i = 1; i < users.size(); ++i) {
+    if (std::find(users.begin(), users.begin() + i, users[i]) != users.begin() + i) return false;
+  }
+  return true;
+}
+
+// Order of the expiry heap: std's heap keeps the greatest in front, so "later" is "less".
+constexpr auto kLater = [](const auto& a, const auto& b) { return a.expires_ms > b.expires_ms; };
+
+}  // namespace
+
+size_t Gift::CopyUsers(uint32_t* users) const {
+  for (const GiftShare& share : shares) *users++ = share.user_id;
+  return shares.size();
+}
+
+GiftBook::GiftBook(const GiftBookOptions& options) : options_(options) {
+  Check(options.gifts_max >= 1 && options.gifts_max < 1u << (32 - kIndexBits), "a gift book has 1..2^26-1 gifts");
+  gifts_.reserve(options.gifts_max);
+  free_slots_.reserve(options.gifts_max);
+  expiries_.reserve(options.gifts_max);
+  slot_of_id_.reserve(options.gifts_max);
+  unopened_.reserve(options.users_max);
+}
+
+GiftCreated GiftBook::Create(uint32_t gift_id, uint32_t sender, Fen total, absl::Span<const uint32_t> users,
+                             int64_t now_ms, int64_t expires_ms) {
+  if (!IsGood(total, users, now_ms, expires_ms)) return GiftCreated::kBad;
+  if (slot_of_id_.contains(gift_id)) return GiftCreated::kBad;
+  if (totals_.gifts_live >= options_.gifts_max) return GiftCreated::kFull;
+
+  uint32_t slot = static_cast<uint32_t>(gifts_.size());
+  if (free_slots_.empty()) {
+    gifts_.emplace_back();
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  const uint32_t count = static_cast<uint32_t>(users.size());
+  Gift& gift = gifts_[slot];
+  gift.id = gift_id;
+  gift.sender = sender;
+  gift.total = gift.left = total;
+  gift.created_ms = now_ms;
+  gift.expires_ms = expires_ms;
+  gift.shares_left = count;
+  gift.shares.resize(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    gift.shares[i].user_id = users[i];
+    Link(slot << kIndexBits | i);
+  }
+  slot_of_id_.emplace(gift_id, slot);
+  expiries_.push_back({expires_ms, slot});
+  std::push_heap(expiries_.begin(), expiries_.end(), kLater);
+
+  ++totals_.gifts;
+  ++totals_.gifts_live;
+  totals_.shares += count;
+  totals_.left_shares += count;
+  totals_.issued += total;
+  totals_.left += total;
+  CheckTotals();
+  return GiftCreated::kOk;
+}
+
+GiftOpening GiftBook::Open(uint32_t gift_id, uint32_t user_id, int64_t now_ms, Random& random) {
+  const auto found = slot_of_id_.find(gift_id);
+  if (found == slot_of_id_.end()) return {};
+  Gift& gift = gifts_[found->second];
+  // Also when the expiry has not been run yet: the answer depends on the moment, never on how far the sweep has come.
+  if (now_ms >= gift.expires_ms) return {};
+  const auto share = std::find_if(gift.shares.begin(), gift.shares.end(),
+                                  [user_id](const GiftShare& one) { return one.user_id == user_id; });
+  if (share == gift.shares.end()) return {};
+  if (share->amount_fen != 0) return {GiftOpened::kAgain, Fen(share->amount_fen)};
+
+  const Fen amount = DrawShare(gift.left, gift.shares_left, random);
+  share->amount_fen = amount.ToWire();
+  gift.left -= amount;
+  --gift.shares_left;
+  Check(gift.left.value() >= static_cast<int64_t>(gift.shares_left) && (gift.left == Fen()) == (gift.shares_left == 0),
+        "a gift keeps a fen for every share still to draw, and nothing beyond the last");
+  Unlink(found->second << kIndexBits | static_cast<uint32_t>(share - gift.shares.begin()));
+
+  ++totals_.opened_shares;
+  --totals_.left_shares;
+  totals_.opened += amount;
+  totals_.left -= amount;
+  CheckTotals();
+  return {GiftOpened::kNew, amount};
+}
+
+const Gift* GiftBook::Find(uint32_t gift_id) const {
+  const auto found = slot_of_id_.find(gift_id);
+  return found == slot_of_id_.end() ? nullptr : &gifts_[found->second];
+}
+
+size_t GiftBook::ForEachUnopened(uint32_t user_id, int64_t now_ms, size_t limit,
+                                 absl::FunctionRef<void(const Gift&)> visit) const {
+  const auto head = unopened_.find(user_id);
+  if (head == unopened_.end()) return 0;
+  size_t visited = 0;
+  uint32_t share = head->second;
+  do {
+    const Gift& gift = gifts_[share >> kIndexBits];
+    if (visited == limit) break;
+    if (now_ms < gift.expires_ms) {
+      visit(gift);
+      ++visited;
+    }
+    share = At(share).next;
+  } while (share != head->second);
+  return visited;
+}
+
+size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund) {
+  size_t taken = 0;
+  while (taken < budget && !expiries_.empty() && expiries_.front().expires_ms <= now_ms) {
+    const uint32_t slot = expiries_.front().slot;
+    std::pop_heap(expiries_.begin(), expiries_.end(), kLater);
+    expiries_.pop_back();
+    Gift& gift = gifts_[slot];
+    for (uint32_t i = 0; i < gift.shares.size(); ++i) {
+      if (gift.shares[i].amount_fen == 0) Unlink(slot << kIndexBits | i);
+    }
+    const GiftRefund what{gift.id, gift.sender, gift.shares_left, gift.left};
+    slot_of_id_.erase(gift.id);
+    gift.shares.clear();  // marks the slot as not in use
+    free_slots_.push_back(slot);
+    ++taken;
+
+    --totals_.gifts_live;
+    totals_.refunded_shares += what.shares;
+    totals_.left_shares -= what.shares;
+    totals_.refunded += what.amount;
+    totals_.left -= what.amount;
+    CheckTotals();
+    if (what.shares != 0) refund(what);
+  }
+  return taken;
+}
+
+GiftShare& GiftBook::At(uint32_t share) { return gifts_[share >> kIndexBits].shares[share & kIndexMask]; }
+const GiftShare& GiftBook::At(uint32_t share) const { return gifts_[share >> kIndexBits].shares[share & kIndexMask]; }
+
+// To the end of its user's ring: the head stays the oldest.
+void GiftBook::Link(uint32_t share) {
+  GiftShare& added = At(share);
+  const auto [head, first] = unopened_.try_emplace(added.user_id, share);
+  if (first) {
+    added.previous = added.next = share;
+    return;
+  }
+  GiftShare& oldest = At(head->second);
+  added.next = head->second;
+  added.previous = oldest.previous;
+  At(oldest.previous).next = share;
+  oldest.previous = share;
+}
+
+void GiftBook::Unlink(uint32_t share) {
+  const GiftShare& removed = At(share);
+  const auto head = unopened_.find(removed.user_id);
+  Check(head != unopened_.end(), "an unopened share is in its user's ring");
+  if (removed.next == share) {
+    unopened_.erase(head);
+    return;
+  }
+  At(removed.previous).next = removed.next;
+  At(removed.next).previous = removed.previous;
+  if (head->second == share) head->second = removed.next;
+}
+
+void GiftBook::CheckTotals() const {
+  Check(totals_.issued == totals_.opened + totals_.left + totals_.refunded, "gifts: issued = opened + left + refunded");
+  Check(totals_.shares == totals_.opened_shares + totals_.left_shares + totals_.refunded_shares,
+        "gift shares: issued = opened + left + refunded");
+}
+
+void GiftBook::Audit() const {
+  Fen left;
+  uint64_t live = 0;
+  uint64_t left_shares = 0;
+  for (const Gift& gift : gifts_) {
+    if (gift.shares.empty()) continue;
+    ++live;
+    Fen sum = gift.left;
+    uint32_t unopened = 0;
+    for (const GiftShare& share : gift.shares) {
+      sum += Fen(share.amount_fen);
+      if (share.amount_fen == 0) ++unopened;
+    }
+    Check(sum == gift.total, "a gift's shares and what is left are its total");
+    Check(unopened == gift.shares_left, "a gift's unopened shares are those left");
+    left += gift.left;
+    left_shares += unopened;
+  }
+  uint64_t linked = 0;
+  for (const auto& [user, head] : unopened_) {
+    uint32_t share = head;
+    do {
+      Check(At(share).user_id == user && At(share).amount_fen == 0, "a user's ring holds that user's unopened shares");
+      ++linked;
+      share = At(share).next;
+    } while (share != head);
+  }
+  Check(left == totals_.left && left_shares == totals_.left_shares && live == totals_.gifts_live &&
+            linked == left_shares && live == slot_of_id_.size() && live == expiries_.size(),
+        "the gift totals are what the gifts themselves add up to");
+  CheckTotals();
+}
+
+}  // namespace hongbao::envelope
