@@ -13,5 +13,5 @@ struct Echo {  // one per worker
 };
 
 int main(int argc, char** argv) {
-  return net::Run<Echo>({.listen = argc > 1 ? argv[1] : "127.0.0.1:7000", .connections_max = 100'000});
+  return net::Run<Echo>({.listen = argc > 1 ? argv[1] : "127.0.0.1:7000", .connections_max = 10'000});
 }
