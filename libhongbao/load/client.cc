@@ -1,0 +1,241 @@
+#include "libhongbao/load/client.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+
+namespace hongbao::load {
+namespace {
+
+// A change must reach every worker before the second it is for.
+constexpr int64_t kPlanAheadNs = 2'000'000;
+
+std::string ErrnoName(size_t error) {
+  const char* name = strerrorname_np(static_cast<int>(error));
+  return name != nullptr ? name : absl::StrCat("errno_", error);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& options, const time::Clock& clock) {
+  if (options.users.first > options.users.last || options.users.last >= options.users.total) {
+    return absl::InvalidArgumentError("users: want first <= last < total");
+  }
+  if (options.connects_per_second == 0 || options.connecting_max_per_worker == 0) {
+    return absl::InvalidArgumentError("nothing can connect at a rate of 0");
+  }
+  absl::StatusOr<AddressPlan> addresses = AddressPlan::Make({.destinations = options.servers,
+                                                             .sources = options.sources,
+                                                             .local_ports = ReadLocalPortRange(),
+                                                             .users = options.users});
+  if (!addresses.ok()) {
+    return addresses.status();
+  }
+  ClientOptions resolved = options;
+  if (resolved.workers == 0) {
+    resolved.workers = std::max(1u, std::thread::hardware_concurrency());
+  }
+  resolved.workers = std::min(resolved.workers, resolved.users.count());
+  std::unique_ptr<Client> client(new Client(resolved, *std::move(addresses), clock));
+  const net::ServiceOptions service_options = {.listen = false,
+                                               // A worker holds at most its slice, one more than the mean.
+                                               .connections_max = resolved.users.count() + resolved.workers,
+                                               .workers = resolved.workers,
+                                               .idle_timeout_ms = 0};  // an idle user is the normal case
+  Client* self = client.get();
+  const absl::Status status =
+      client->service_->Start(service_options, [self](net::WorkerContext<Fleet::Message>& context) {
+        const uint32_t worker = context.index();
+        return std::make_unique<Fleet>(self->FleetOptionsOf(worker), self->addresses_, context.ports(), context.clock(),
+                                       self->schedule_, self->skew_, *self->tallies_[worker]);
+      });
+  if (!status.ok()) {
+    return status;
+  }
+  return client;
+}
+
+Client::Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock)
+    : options_(options),
+      addresses_(std::move(addresses)),
+      clock_(clock),
+      started_ns_(clock.MonotonicNs()),
+      service_(std::make_unique<net::Service<Fleet>>(clock)) {
+  for (uint32_t i = 0; i < options_.workers; ++i) {
+    tallies_.push_back(std::make_unique<WorkerTally>());
+  }
+}
+
+Client::~Client() { Close(0); }
+
+FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
+  const time::UserRange own = {options_.users.first, uint64_t{options_.users.last} + 1};
+  return {.own = time::Slice(own, worker, options_.workers),
+          .total_users = options_.users.total,
+          .version = options_.version,
+          .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
+          .connecting_max = options_.connecting_max_per_worker,
+          .late_max_ns = options_.late_max_ns,
+          .send_quantum_ns = options_.send_quantum_ns,
+          .seed = (uint64_t{options_.users.first} << 8) + worker};
+}
+
+absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string& name) {
+  const int64_t now_ns = clock_.WallNs();
+  if (at_second > time::kSecondMax || at_second * time::kNsPerSecond < now_ns + kPlanAheadNs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("second ", at_second, " is not in the future (now is ", time::UnixSecond(now_ns), ")"));
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  const uint32_t segment = schedule_.size();
+  if (segment < time::Schedule::kSegmentsMax && qps > 0) {
+    for (std::unique_ptr<WorkerTally>& tally : tallies_) {
+      tally->phases[segment] = std::make_unique<PhaseTally>();
+    }
+  }
+  const absl::StatusOr<uint32_t> added =
+      schedule_.Add({.at_second = at_second, .qps = qps, .burst = options_.burst});
+  if (!added.ok()) {
+    return added.status();
+  }
+  names_.push_back(name.empty() ? absl::StrCat(qps, " qps") : name);
+  for (uint32_t worker = 0; worker < workers(); ++worker) {
+    service_->Post(worker, Fleet::Message::kWake);  // a full inbox: it is awake
+  }
+  return absl::OkStatus();
+}
+
+ClientSnapshot Client::Snapshot() const {
+  ClientSnapshot snapshot;
+  snapshot.target = options_.users.count();
+  snapshot.target_qps =
+      stopped_second_.load(std::memory_order_relaxed) != 0 ? 0 : schedule_.QpsAt(time::UnixSecond(clock_.WallNs()));
+  int64_t all_online_ns = 1;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    // Acquire: pairs with the fleet's release; the logins counted before it are seen below.
+    const int64_t online_ns = tally->all_online_ns.load(std::memory_order_acquire);
+    all_online_ns = online_ns == 0 || all_online_ns == 0 ? 0 : std::max(all_online_ns, online_ns);
+  }
+  snapshot.all_online = all_online_ns != 0;
+  const int64_t until_ns = snapshot.all_online ? all_online_ns : clock_.MonotonicNs();
+  snapshot.connect_seconds = static_cast<double>(std::max<int64_t>(until_ns - started_ns_, 0)) * 1e-9;
+  count::Values<Errno> errors;
+  for (uint32_t worker = 0; worker < workers(); ++worker) {
+    snapshot.counters += tallies_[worker]->cells.Snapshot();
+    errors += tallies_[worker]->connect_errors.Snapshot();
+    const net::Counters& counters = service_->counters(worker);
+    snapshot.closes += counters.closes.Snapshot();
+    snapshot.net += counters.events.Snapshot();
+  }
+  for (size_t error = 0; error < errors.value.size(); ++error) {
+    if (errors.value[error] != 0) {
+      snapshot.connect_errors.emplace_back(ErrnoName(error), errors.value[error]);
+    }
+  }
+  snapshot.skew = skew_.Best();
+  return snapshot;
+}
+
+count::HistogramSnapshot Client::Latency() const {
+  count::HistogramSnapshot sum;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    sum += tally->latency.Snapshot();
+  }
+  return sum;
+}
+
+Client::Series Client::MakeSeries() const {
+  std::vector<const count::History<Counter>*> histories;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    histories.push_back(&tally->history);
+  }
+  return Series(std::move(histories));
+}
+
+// The second of the next change after the segment's own, or the present one.
+int64_t Client::EndSecondOf(uint32_t segment) const {
+  const int64_t stopped = stopped_second_.load(std::memory_order_relaxed);
+  int64_t end = stopped != 0 ? stopped : time::UnixSecond(clock_.WallNs());
+  const int64_t at = schedule_.segment(segment).at_second;
+  for (uint32_t other = 0; other < schedule_.size(); ++other) {
+    const int64_t other_at = schedule_.segment(other).at_second;
+    if (other_at > at || (other_at == at && other > segment)) {  // the same second: replaced before it began
+      end = std::min(end, other_at);
+    }
+  }
+  return std::max(end, at);
+}
+
+std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) const {
+  std::vector<PhaseReport> phases;
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (uint32_t segment = 0; segment < names_.size(); ++segment) {
+    const time::Segment& planned = schedule_.segment(segment);
+    PhaseReport phase = {.name = names_[segment],
+                         .at_second = planned.at_second,
+                         .end_second = EndSecondOf(segment),
+                         .target_qps = planned.qps};
+    if (planned.qps == 0 || phase.end_second <= phase.at_second) {
+      continue;
+    }
+    for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+      phase.counters += tally->phases[segment]->cells.Snapshot();
+      phase.schedule += tally->phases[segment]->schedule.Snapshot();
+      phase.service += tally->phases[segment]->service.Snapshot();
+    }
+    phase.mean_qps = static_cast<double>(phase.counters[PhaseCounter::kSent]) /
+                     static_cast<double>(phase.end_second - phase.at_second);
+    std::vector<uint64_t> sent, won;
+    for (const Series::Row& row : rows) {
+      if (row.unix_second >= phase.at_second && row.unix_second < phase.end_second && row.span == 1) {
+        sent.push_back(row.delta[Counter::kSent]);
+        won.push_back(row.delta[Counter::kWon]);
+      }
+    }
+    if (!sent.empty()) {
+      const auto [worst, best] = std::minmax_element(sent.begin(), sent.end());
+      phase.worst_second_qps = *worst;
+      phase.best_second_qps = *best;
+    }
+    const auto is_win = [](uint64_t wins) { return wins > 0; };
+    const auto first = std::find_if(won.begin(), won.end(), is_win);
+    const auto last = std::find_if(won.rbegin(), won.rend(), is_win).base();  // behind the last win
+    if (last - first > 2) {
+      const auto [least, most] = std::minmax_element(first + 1, last - 1);
+      phase.wins_per_second_min = *least;
+      phase.wins_per_second_max = *most;
+    }
+    phases.push_back(std::move(phase));
+  }
+  std::stable_sort(phases.begin(), phases.end(),
+                   [](const PhaseReport& a, const PhaseReport& b) { return a.at_second < b.at_second; });
+  return phases;
+}
+
+void Client::StopSending() {
+  stopped_second_.store(time::UnixSecond(clock_.WallNs()), std::memory_order_relaxed);
+  for (uint32_t worker = 0; worker < workers(); ++worker) {
+    while (!service_->Post(worker, Fleet::Message::kStop)) {
+      std::this_thread::yield();  // its inbox is full of wake-ups that it is about to take
+    }
+  }
+}
+
+uint64_t Client::Outstanding() const {
+  uint64_t outstanding = 0;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    outstanding += tally->cells.Get(Counter::kOutstanding) + tally->cells.Get(Counter::kOpensOutstanding);
+  }
+  return outstanding;
+}
+
+void Client::Close(uint32_t drain_ms) {
+  if (service_ != nullptr) {
+    service_->Drain(drain_ms);
+  }
+}
+
+}  // namespace hongbao::load

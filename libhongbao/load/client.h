@@ -1,0 +1,124 @@
+// Client: the load generator of one process: a fleet per worker, one schedule, and what came of it.
+//
+// Owns the workers, the schedule, the tallies and the address plan. Needs no coordinator: clients that know the same
+// total of users and the same rates agree on every request by the wall clock alone. Never parses flags, never prints.
+// Thread tag: thread-safe after Start (SetRate and Stop lock; snapshots read what the workers publish).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "libhongbao/count/series.h"
+#include "libhongbao/load/addresses.h"
+#include "libhongbao/load/counters.h"
+#include "libhongbao/load/fleet.h"
+#include "libhongbao/net/counters.h"
+#include "libhongbao/net/service.h"
+#include "libhongbao/time/clock.h"
+#include "libhongbao/time/clock_sync.h"
+#include "libhongbao/time/schedule.h"
+#include "libhongbao/wire/frame.h"
+
+namespace hongbao::load {
+
+struct ClientOptions {
+  std::vector<Endpoint> servers;       // at least one
+  UserRange users;
+  wire::Version version = wire::Version::k2;
+  std::vector<SourceRange> sources;    // empty = chosen by the address plan
+  uint32_t workers = 0;                // 0 = one per processor
+  uint32_t connects_per_second = 50'000;
+  uint32_t connecting_max_per_worker = 512;
+  int64_t late_max_ns = time::kNsPerSecond;
+  int64_t send_quantum_ns = 50'000;
+  bool burst = false;                  // all of a second's requests at its start
+};
+
+// Sums over all workers at one moment (each number whole, not all of the same instant).
+struct ClientSnapshot {
+  count::Values<Counter> counters;
+  std::vector<std::pair<std::string, uint64_t>> connect_errors;  // by errno's name, those that happened
+  count::Values<net::CloseReason> closes;
+  count::Values<net::Counter> net;
+  time::Skew skew;
+  uint32_t target = 0;         // users of this client
+  uint32_t target_qps = 0;     // of the whole fleet, now
+  bool all_online = false;     // every user has had a session (or was refused for good)
+  double connect_seconds = 0;  // until then, or so far
+};
+
+// One rate segment with a rate above 0. Requests belong to it by their due time.
+struct PhaseReport {
+  std::string name;
+  int64_t at_second = 0;
+  int64_t end_second = 0;     // the next segment's second; a running phase: the present one
+  uint32_t target_qps = 0;    // of the whole fleet
+  count::Values<PhaseCounter> counters;
+  double mean_qps = 0;        // sent per second
+  uint64_t worst_second_qps = 0, best_second_qps = 0;  // sent, over its whole seconds
+  // Over the whole seconds between the first and the last one with a win (those two may be cut); 0 when there are none.
+  uint64_t wins_per_second_min = 0, wins_per_second_max = 0;
+  count::HistogramSnapshot schedule, service;
+};
+
+class Client {
+ public:
+  using Series = count::Series<Counter>;
+
+  // Connects at once, with silence for a schedule. `clock` must outlive the client. Errors say cause and cure.
+  static absl::StatusOr<std::unique_ptr<Client>> Start(const ClientOptions& options, const time::Clock& clock);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // From unix second `at_second` on the whole fleet sends `qps` requests a second (0: none). InvalidArgument when that
+  // second is not in the future or its rate is too high.
+  absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name);
+
+  ClientSnapshot Snapshot() const;
+  count::HistogramSnapshot Latency() const;  // from the intended time, whole run
+  // `rows`: the series collected so far. Phases in the order of their seconds.
+  std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows) const;
+  // A series over this client's workers; it must not outlive the client.
+  Series MakeSeries() const;
+  uint32_t QpsAt(int64_t unix_second) const { return schedule_.QpsAt(unix_second); }
+
+  // Sends no more; answers are still taken. Until Outstanding() is 0 or the caller's patience ends.
+  void StopSending();
+  // Requests and opens without an answer yet.
+  uint64_t Outstanding() const;
+  // Closes all connections and ends the workers; after it the counters stand still.
+  void Close(uint32_t drain_ms);
+
+  const AddressPlan& addresses() const { return addresses_; }
+  const net::ServicePlan& plan() const { return service_->plan(); }
+  uint32_t workers() const { return static_cast<uint32_t>(tallies_.size()); }
+
+ private:
+  Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock);
+  FleetOptions FleetOptionsOf(uint32_t worker) const;
+  int64_t EndSecondOf(uint32_t segment) const;
+
+  const ClientOptions options_;
+  const AddressPlan addresses_;
+  const time::Clock& clock_;
+  const int64_t started_ns_;  // monotonic
+  time::Schedule schedule_;
+  time::SkewEstimator skew_;
+  std::vector<std::unique_ptr<WorkerTally>> tallies_;
+
+  mutable std::mutex mutex_;  // the plan's names, and that segments and their tallies are made in step
+  std::vector<std::string> names_;
+  std::atomic<int64_t> stopped_second_{0};  // when StopSending was called, unix; 0 before
+
+  std::unique_ptr<net::Service<Fleet>> service_;  // last: its threads use all of the above
+};
+
+}  // namespace hongbao::load

@@ -1,0 +1,136 @@
+// Counters: what a worker of the load generator counts, for the whole run and for each phase (rate segment).
+//
+// Written by one worker, read by anyone. `requests` are the scheduled shakes; logins and opens stand beside them. The
+// identities at the end of a run: due = sent + missed; sent = answered + lost + outstanding; opens_sent = opened +
+// opened_empty + opens_outstanding; notices = opens_sent + the notices not opened.
+// Thread tag: as count::Cells.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "libhongbao/count/cells.h"
+#include "libhongbao/count/histogram.h"
+#include "libhongbao/count/history.h"
+#include "libhongbao/time/schedule.h"
+
+namespace hongbao::load {
+
+// A request sent more than this after it was due counts as late (and is sent all the same).
+inline constexpr int64_t kLateAfterNs = 1'000'000;
+
+enum class Counter : uint32_t {
+  kDue,             // own requests whose time came
+  kSent,
+  kLate,            // of kSent: more than kLateAfterNs after the intended time
+  kMissedLate,      // not sent: more than late_max after the intended time
+  kMissedOffline,   // not sent: the user had no session
+  kMissedBacklog,   // not sent: the user has too many unanswered requests
+  kAnswered,
+  kLost,            // sent, and the connection ended before the answer
+  kOutstanding,     // gauge
+  kWon,
+  kWonFen,
+  kNothing,
+  kCap,
+  kOverload,        // the answers that refused
+  kNotices,
+  kNoticesRepeated,
+  kNoticesMisdelivered,  // the user is not among the invited
+  kNoticesNotOpened,     // stopping, or no room for another open
+  kOpensSent,            // first time
+  kOpensRepeated,        // again, after a reconnect
+  kOpensOutstanding,     // gauge
+  kOpened,
+  kOpenedFen,
+  kOpenedEmpty,
+  kConnects,        // connects that succeeded
+  kConnectsFailed,  // by errno: WorkerTally::connect_errors
+  kClosed,          // of kConnects
+  kLogins,          // sessions begun
+  kLoginsRefused,
+  kOnline,          // gauge: sessions
+  kEstablished,     // users that have had a session
+  kBarred,          // users the server refused for good
+  kMalformed,       // frames that the protocol does not have
+  kUnexpected,      // frames that answer nothing or name another user
+  kStampMismatch,   // v2: a reply that echoes another stamp than the request it should answer
+  kCount
+};
+
+inline constexpr count::Label<Counter> kCounterLabels[] = {
+    {Counter::kDue, "due"},
+    {Counter::kSent, "sent"},
+    {Counter::kLate, "late"},
+    {Counter::kMissedLate, "missed_late"},
+    {Counter::kMissedOffline, "missed_offline"},
+    {Counter::kMissedBacklog, "missed_backlog"},
+    {Counter::kAnswered, "answered"},
+    {Counter::kLost, "lost"},
+    {Counter::kOutstanding, "outstanding"},
+    {Counter::kWon, "won"},
+    {Counter::kWonFen, "won_fen"},
+    {Counter::kNothing, "nothing"},
+    {Counter::kCap, "cap"},
+    {Counter::kOverload, "overload"},
+    {Counter::kNotices, "notices"},
+    {Counter::kNoticesRepeated, "notices_repeated"},
+    {Counter::kNoticesMisdelivered, "notices_misdelivered"},
+    {Counter::kNoticesNotOpened, "notices_not_opened"},
+    {Counter::kOpensSent, "opens_sent"},
+    {Counter::kOpensRepeated, "opens_repeated"},
+    {Counter::kOpensOutstanding, "opens_outstanding"},
+    {Counter::kOpened, "opened"},
+    {Counter::kOpenedFen, "opened_fen"},
+    {Counter::kOpenedEmpty, "opened_empty"},
+    {Counter::kConnects, "connects"},
+    {Counter::kConnectsFailed, "connects_failed"},
+    {Counter::kClosed, "closed"},
+    {Counter::kLogins, "logins"},
+    {Counter::kLoginsRefused, "logins_refused"},
+    {Counter::kOnline, "online"},
+    {Counter::kEstablished, "established"},
+    {Counter::kBarred, "barred"},
+    {Counter::kMalformed, "malformed"},
+    {Counter::kUnexpected, "unexpected"},
+    {Counter::kStampMismatch, "stamp_mismatch"},
+};
+static_assert(count::LabelsMatch(kCounterLabels));
+
+constexpr bool IsGauge(Counter id) {
+  return id == Counter::kOutstanding || id == Counter::kOpensOutstanding || id == Counter::kOnline ||
+         id == Counter::kEstablished || id == Counter::kBarred;
+}
+
+inline uint64_t Missed(const count::Values<Counter>& values) {
+  return values[Counter::kMissedLate] + values[Counter::kMissedOffline] + values[Counter::kMissedBacklog];
+}
+
+// Per errno of a failed connect; numbers beyond the table count in the last cell.
+enum class Errno : uint32_t { kCount = 160 };
+
+// Requests belong to the phase they were due in, whenever they were sent or answered.
+enum class PhaseCounter : uint32_t { kDue, kSent, kLate, kMissed, kAnswered, kLost, kWon, kWonFen, kOverload, kCount };
+
+struct PhaseTally {
+  count::Cells<PhaseCounter> cells;
+  count::Histogram schedule;  // from the intended time to the answer
+  count::Histogram service;   // from the send to the answer
+};
+
+// All that one worker tells the world.
+struct WorkerTally {
+  count::Cells<Counter> cells;
+  count::History<Counter> history;
+  count::Histogram latency;  // from the intended time, all phases: the rows take differences of it
+  count::Cells<Errno> connect_errors;
+  // Monotonic time when the last own user had had its first session (or was barred); 0 before.
+  std::atomic<int64_t> all_online_ns{0};
+  // By segment of the schedule. Made by the controlling thread before the segment is added, which publishes it (release
+  // in Schedule::Add): no allocation on the hot path.
+  std::vector<std::unique_ptr<PhaseTally>> phases{time::Schedule::kSegmentsMax};
+};
+
+}  // namespace hongbao::load

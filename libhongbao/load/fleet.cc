@@ -1,0 +1,491 @@
+#include "libhongbao/load/fleet.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "libhongbao/check.h"
+#include "libhongbao/net/application.h"
+#include "libhongbao/time/permutation.h"
+
+namespace hongbao::load {
+namespace {
+
+using net::kMalformed;
+using time::kNsPerSecond;
+
+// A server that claims to have seen a stamp further in the future than this is not believed.
+constexpr uint64_t kStampAheadMaxNs = uint64_t{3'600} * kNsPerSecond;
+
+bool IsShortage(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
+
+}  // namespace
+
+Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Span<net::Port* const> ports,
+             const time::Clock& clock, const time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally)
+    : options_(options),
+      addresses_(addresses),
+      ports_(ports.begin(), ports.end()),
+      clock_(clock),
+      schedule_(schedule),
+      skew_(skew),
+      tally_(tally),
+      cells_(tally.cells),
+      first_user_(static_cast<uint32_t>(options.own.first)),
+      user_count_(static_cast<uint32_t>(options.own.size())),
+      users_(user_count_),
+      in_flight_(options.in_flight_max),
+      walker_(schedule, time::Permutation(options.total_users), options.own, clock.WallNs()),
+      wheel_(clock.MonotonicNs()),
+      connect_limit_(options.connects_per_second),
+      random_(options.seed * 0x9e37'79b9'7f4a'7c15 + 1) {
+  Check(!ports_.empty() && ports_.size() <= 256, "a fleet has 1 to 256 ports");
+  for (const net::Port* port : ports_) {
+    slot_users_.emplace_back(port->slots());
+  }
+  for (uint32_t i = 0; i < user_count_; ++i) {
+    users_[i] = User();
+    ready_.Push(users_.data(), i);
+  }
+  CountFirstOnline(clock.MonotonicNs());  // a worker without users is ready
+}
+
+// ---- the turn ----
+
+int64_t Fleet::OnTurn(int64_t now_ns) {
+  now_ns_ = now_ns;
+  const int64_t wall_ns = clock_.WallNs();
+  wall_offset_ns_ = wall_ns - now_ns;
+  walker_.Refresh();
+  TurnSecond(wall_ns);
+  SendDue(wall_ns, wall_ns);
+  ConnectSome(now_ns);
+  return NextTurnNs(now_ns);
+}
+
+// Closes the second's book once it is over. What was due in it but not sent yet because the worker slept through the
+// boundary (by less than a late request's millisecond) still belongs to it: so a second holds exactly what the schedule
+// says. After a real stall it does not: then the rows shall show the stall.
+void Fleet::TurnSecond(int64_t wall_ns) {
+  const int64_t second = time::UnixSecond(wall_ns);
+  if (second <= second_) {
+    return;
+  }
+  const int64_t begin_ns = second * kNsPerSecond;
+  if (second == second_ + 1 && wall_ns - begin_ns < kLateAfterNs) {
+    SendDue(begin_ns - 1, wall_ns);
+  }
+  tally_.history.Roll(second, cells_);
+  second_ = second;
+}
+
+void Fleet::SendDue(int64_t until_ns, int64_t wall_ns) {
+  if (stopping_) {
+    return;
+  }
+  time::Due due;
+  for (int i = 0; i < kSendsPerTurnMax && walker_.NextDue(until_ns, due); ++i) {
+    SendShake(due, wall_ns);
+  }
+}
+
+void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
+  PhaseTally& phase = PhaseOfSegment(due.segment);
+  cells_.Add(Counter::kDue);
+  phase.cells.Add(PhaseCounter::kDue);
+  User& user = users_[due.user - first_user_];
+  const int64_t lateness_ns = wall_ns - due.due_ns;
+  Counter missed = Counter::kCount;
+  net::Connection* connection = nullptr;
+  if (lateness_ns > options_.late_max_ns) {
+    missed = Counter::kMissedLate;
+  } else if (user.state != UserState::kOnline ||
+             (connection = ports_[user.port]->Find({user.slot, user.generation})) == nullptr) {
+    missed = Counter::kMissedOffline;
+  } else if (user.outstanding >= kOutstandingPerUserMax || in_flight_.full()) {
+    missed = Counter::kMissedBacklog;
+  }
+  if (missed != Counter::kCount) {
+    cells_.Add(missed);
+    phase.cells.Add(PhaseCounter::kMissed);
+    return;
+  }
+  const uint64_t stamp = Stamp(user, due.due_ns);
+  in_flight_.Append(user.requests, {.due_ns = due.due_ns, .sent_ns = now_ns_, .stamp = stamp});
+  ++user.outstanding;
+  net::Replies out = ports_[user.port]->Out(*connection);
+  wire::EncodeShakeRequest(out.Append(wire::kShakeRequestBytes), {.stamp = stamp, .user_id = due.user});
+  cells_.Add(Counter::kSent);
+  cells_.Add(Counter::kOutstanding);
+  phase.cells.Add(PhaseCounter::kSent);
+  if (lateness_ns > kLateAfterNs) {
+    cells_.Add(Counter::kLate);
+    phase.cells.Add(PhaseCounter::kLate);
+  }
+}
+
+PhaseTally& Fleet::PhaseOfSegment(uint32_t segment) {
+  if (segment != phase_.segment) {
+    PhaseTally* tally = tally_.phases[segment].get();
+    Check(tally != nullptr, "a rate segment was planned without a tally");
+    phase_ = {tally, segment, schedule_.segment(segment).at_second * kNsPerSecond};
+  }
+  return *phase_.tally;
+}
+
+// Nearly always the current phase; after a rate change the last answers of the one before.
+PhaseTally& Fleet::PhaseDueAt(int64_t due_ns) {
+  if (due_ns >= phase_.from_ns) {
+    return *phase_.tally;
+  }
+  const uint32_t segment = schedule_.IndexAt(due_ns);
+  PhaseTally* tally = segment == time::Schedule::kNone ? nullptr : tally_.phases[segment].get();
+  return tally != nullptr ? *tally : *phase_.tally;  // null: that second's rate was replaced after the request went out
+}
+
+int64_t Fleet::NextTurnNs(int64_t now_ns) const {
+  int64_t next_ns = (second_ + 1) * kNsPerSecond - wall_offset_ns_;
+  if (!stopping_ && walker_.next_due_ns() != time::kNever) {
+    const int64_t due_ns = walker_.next_due_ns() - wall_offset_ns_;
+    // Due and not sent: this turn's share was used up, go on at once.
+    next_ns = std::min(next_ns, due_ns <= now_ns ? now_ns : std::max(due_ns, now_ns + options_.send_quantum_ns));
+  }
+  if (!stopping_ && !ready_.empty() && connecting_ < options_.connecting_max) {
+    next_ns = std::min(next_ns, std::max(connect_limit_.next_ns(), now_ns + options_.send_quantum_ns));
+  }
+  if (wheel_.waiting() > 0) {
+    next_ns = std::min(next_ns, now_ns + ReconnectWheel::kTickNs);
+  }
+  return next_ns;
+}
+
+void Fleet::OnMessage(const Message& message) {
+  if (message == Message::kStop) {
+    stopping_ = true;
+  }
+  // kWake: being awake is all that is asked for.
+}
+
+// ---- connecting ----
+
+void Fleet::ConnectSome(int64_t now_ns) {
+  wheel_.Advance(users_.data(), now_ns, ready_, [this](uint32_t index) { users_[index].state = UserState::kWaiting; });
+  if (stopping_) {
+    return;
+  }
+  while (!ready_.empty() && connecting_ < options_.connecting_max && connect_limit_.TryTake(now_ns)) {
+    if (!StartConnect(ready_.Pop(users_.data()))) {
+      return;  // no descriptors or memory: the others would meet the same
+    }
+  }
+}
+
+bool Fleet::StartConnect(uint32_t index) {
+  User& user = users_[index];
+  const AddressPair pair = addresses_.PairOf(first_user_ + index);
+  int32_t slot = -ENFILE;
+  // A full table on one port is no reason to fail while another has room.
+  for (size_t tries = 0; tries < ports_.size() && slot == -ENFILE; ++tries) {
+    user.port = static_cast<uint8_t>(next_port_);
+    next_port_ = (next_port_ + 1) % ports_.size();
+    slot = ports_[user.port]->Connect(pair.source_ipv4, pair.destination.ipv4, pair.destination.port);
+  }
+  if (slot < 0) {
+    cells_.Add(Counter::kConnectsFailed);
+    tally_.connect_errors.Add(static_cast<Errno>(std::min<int32_t>(-slot, static_cast<int32_t>(Errno::kCount) - 1)));
+    BackOff(user);
+    return !IsShortage(-slot);
+  }
+  user.slot = static_cast<uint32_t>(slot);
+  user.state = UserState::kConnecting;
+  slot_users_[user.port][user.slot] = index;
+  ++connecting_;
+  return true;
+}
+
+void Fleet::BackOff(User& user) {
+  user.failures = static_cast<uint8_t>(std::min(user.failures + 1, 255));
+  user.state = UserState::kBackOff;
+  random_ = random_ * 6'364'136'223'846'793'005 + 1'442'695'040'888'963'407;  // Knuth's MMIX generator
+  wheel_.Add(users_.data(), IndexOf(user), now_ns_ + BackOffNs(user.failures, random_ >> 16));
+}
+
+void Fleet::OnConnectFailed(net::Port& port, uint32_t slot, int error) {
+  User& user = UserOf(port, slot);
+  --connecting_;
+  cells_.Add(Counter::kConnectsFailed);
+  tally_.connect_errors.Add(static_cast<Errno>(std::clamp<int>(error, 0, static_cast<int>(Errno::kCount) - 1)));
+  BackOff(user);
+}
+
+void Fleet::OnOpen(net::Port& port, net::Connection& connection) {
+  User& user = UserOf(port, connection.slot);
+  user.generation = connection.generation & 0xff'ffff;
+  user.state = UserState::kLoggingIn;
+  cells_.Add(Counter::kConnects);
+  const uint64_t stamp = Stamp(user, now_ns_ + wall_offset_ns_);
+  net::Replies out = port.Out(connection);
+  // Nothing is missed that a resume could bring: requests without an answer were counted lost when their connection ended.
+  wire::EncodeLoginRequest(out.Append(wire::LoginRequestBytes(options_.version)),
+                           {.stamp = stamp,
+                            .version = options_.version,
+                            .first_user = UserIdOf(user),
+                            .user_count = 1,
+                            .resume_after = options_.version == wire::Version::k2 ? stamp : 0});
+}
+
+void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
+  User& user = UserOf(port, connection.slot);
+  cells_.Add(Counter::kClosed);
+  if (user.state == UserState::kOnline) {
+    cells_.Subtract(Counter::kOnline);
+  } else if (user.state == UserState::kLoggingIn) {
+    --connecting_;
+  }
+  InFlightRequest request;
+  while (in_flight_.TakeFirstShake(user.requests, request)) {
+    --user.outstanding;
+    cells_.Subtract(Counter::kOutstanding);
+    cells_.Add(Counter::kLost);
+    PhaseDueAt(request.due_ns).cells.Add(PhaseCounter::kLost);
+  }
+  // Opens without an answer stay: they are sent again after the next login, and the first amount comes back.
+  if (user.state != UserState::kBarred) {
+    BackOff(user);
+  }
+}
+
+void Fleet::CountFirstOnline(int64_t now_ns) {
+  if (settled_ == user_count_) {
+    // Release: who sees it also sees the counters of the logins before it.
+    tally_.all_online_ns.store(std::max<int64_t>(now_ns, 1), std::memory_order_release);
+  }
+}
+
+// ---- answers ----
+
+size_t Fleet::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
+  now_ns_ = clock_.MonotonicNs();
+  User& user = UserOf(port, connection.slot);
+  size_t consumed = 0;
+  while (consumed < in.size()) {
+    const wire::Peeked peeked = wire::Peek(in.subspan(consumed), wire::Side::kClient, options_.version);
+    if (peeked.framing == wire::Framing::kPartial) {
+      break;
+    }
+    if (peeked.framing == wire::Framing::kMalformed) {
+      cells_.Add(Counter::kMalformed);
+      return kMalformed;
+    }
+    if (!OnFrame(port, connection, user, peeked.type, in.subspan(consumed, peeked.length), out)) {
+      return kMalformed;
+    }
+    consumed += peeked.length;
+    if (connection.state != net::ConnectionState::kOpen) {
+      break;  // refused above: what follows is nobody's
+    }
+  }
+  return consumed;
+}
+
+// False: counted, close the connection.
+bool Fleet::OnFrame(net::Port& port, net::Connection& connection, User& user, wire::FrameType type,
+                    wire::FrameBytes frame, net::Replies& out) {
+  if (user.state == UserState::kBarred) {
+    return true;  // is being closed
+  }
+  const bool online = user.state == UserState::kOnline;
+  if (online && type == wire::FrameType::kShakeResponse) [[likely]] {
+    return OnShakeAnswer(user, frame);
+  }
+  if (online && type == wire::FrameType::kGiftNotice) {
+    return OnNotice(user, frame, out);
+  }
+  if (online && type == wire::FrameType::kOpenResponse) {
+    return OnOpenAnswer(user, frame);
+  }
+  if (user.state == UserState::kLoggingIn && type == wire::FrameType::kLoginResponse) {
+    return OnLogin(port, connection, user, frame, out);
+  }
+  return Refuse(Counter::kUnexpected);
+}
+
+bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wire::FrameBytes frame,
+                    net::Replies& out) {
+  wire::LoginResponse answer;
+  if (wire::DecodeLoginResponse(frame, options_.version, answer) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  const bool v2 = options_.version == wire::Version::k2;
+  if (answer.first_user != UserIdOf(user)) {
+    return Refuse(Counter::kUnexpected);
+  }
+  if (v2 && answer.stamp != user.last_stamp) {  // nothing is sent between a login and its answer
+    return Refuse(Counter::kStampMismatch);
+  }
+  if (answer.result != wire::LoginResult::kOk) {
+    cells_.Add(Counter::kLoginsRefused);
+    if (answer.result != wire::LoginResult::kFullOrDraining) {
+      user.state = UserState::kBarred;  // asking again would not change it
+      --connecting_;
+      cells_.Add(Counter::kBarred);
+      if (!user.seen_online) {
+        ++settled_;
+        CountFirstOnline(now_ns_);
+      }
+    }
+    port.Close(connection, net::CloseReason::kRefused);
+    return true;
+  }
+  if (v2) {
+    const int64_t wall_ns = now_ns_ + wall_offset_ns_;
+    skew_.Add(static_cast<int64_t>(answer.stamp), wall_ns, static_cast<int64_t>(answer.server_unix_ns));
+    if (answer.last_stamp > static_cast<uint64_t>(wall_ns) + kStampAheadMaxNs) {
+      return Refuse(Counter::kUnexpected);
+    }
+    user.last_stamp = std::max(user.last_stamp, answer.last_stamp);
+  }
+  --connecting_;
+  user.state = UserState::kOnline;
+  user.failures = 0;
+  cells_.Add(Counter::kLogins);
+  cells_.Add(Counter::kOnline);
+  if (!user.seen_online) {
+    user.seen_online = true;
+    cells_.Add(Counter::kEstablished);
+    ++settled_;
+    CountFirstOnline(now_ns_);
+  }
+  // Only opens are left from the connection before; ask again under new stamps.
+  for (uint32_t index = user.requests.first; index != kNoRequest; index = in_flight_[index].next) {
+    in_flight_[index].stamp = Stamp(user, now_ns_ + wall_offset_ns_);
+    SendOpen(user, in_flight_[index].envelope_id, in_flight_[index].stamp, out);
+    cells_.Add(Counter::kOpensRepeated);
+  }
+  return true;
+}
+
+bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
+  wire::ShakeResponse answer;
+  if (wire::DecodeShakeResponse(frame, answer) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  const bool won = answer.result == wire::ShakeResult::kWon;
+  // An amount without a win, or a win without one, is no outcome that anybody could book.
+  if (answer.user_id != UserIdOf(user) || won != (answer.amount_fen != 0) || won != (answer.envelope_id != 0)) {
+    return Refuse(Counter::kUnexpected);
+  }
+  InFlightRequest request;
+  if (!in_flight_.TakeFirstShake(user.requests, request)) {
+    return Refuse(Counter::kUnexpected);  // answers nothing: its money is not counted
+  }
+  --user.outstanding;
+  cells_.Subtract(Counter::kOutstanding);
+  PhaseTally& phase = PhaseDueAt(request.due_ns);
+  if (options_.version == wire::Version::k2 && answer.stamp != request.stamp) {
+    cells_.Add(Counter::kLost);
+    phase.cells.Add(PhaseCounter::kLost);
+    return Refuse(Counter::kStampMismatch);
+  }
+  cells_.Add(Counter::kAnswered);
+  phase.cells.Add(PhaseCounter::kAnswered);
+  const int64_t latency_ns = now_ns_ + wall_offset_ns_ - request.due_ns;
+  tally_.latency.Record(latency_ns);
+  phase.schedule.Record(latency_ns);
+  phase.service.Record(now_ns_ - request.sent_ns);
+  switch (answer.result) {
+    case wire::ShakeResult::kWon:
+      cells_.Add(Counter::kWon);
+      cells_.Add(Counter::kWonFen, answer.amount_fen);
+      phase.cells.Add(PhaseCounter::kWon);
+      phase.cells.Add(PhaseCounter::kWonFen, answer.amount_fen);
+      break;
+    case wire::ShakeResult::kNothing:
+      cells_.Add(Counter::kNothing);
+      break;
+    case wire::ShakeResult::kCap:
+      cells_.Add(Counter::kCap);
+      break;
+    case wire::ShakeResult::kOverload:
+      cells_.Add(Counter::kOverload);
+      phase.cells.Add(PhaseCounter::kOverload);
+      break;
+  }
+  return true;
+}
+
+// ---- gifts ----
+
+bool Fleet::OnNotice(User& user, wire::FrameBytes frame, net::Replies& out) {
+  wire::GiftNotice notice;
+  if (wire::DecodeGiftNotice(frame, options_.version, notice) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  if (notice.envelope_id == 0) {
+    return Refuse(Counter::kUnexpected);
+  }
+  cells_.Add(Counter::kNotices);
+  const absl::Span<const uint32_t> invited = notice.Users();
+  const uint32_t user_id = UserIdOf(user);
+  if (std::find(invited.begin(), invited.end(), user_id) == invited.end()) {
+    cells_.Add(Counter::kNoticesMisdelivered);
+    return true;
+  }
+  if (in_flight_.HoldsOpen(user.requests, notice.envelope_id)) {
+    cells_.Add(Counter::kNoticesRepeated);
+    return true;
+  }
+  if (stopping_ || in_flight_.full() || user.outstanding == 255) {
+    cells_.Add(Counter::kNoticesNotOpened);
+    return true;
+  }
+  if (!seen_.Insert(user_id, notice.envelope_id)) {
+    cells_.Add(Counter::kNoticesRepeated);
+    return true;
+  }
+  const int64_t wall_ns = now_ns_ + wall_offset_ns_;
+  const uint64_t stamp = Stamp(user, wall_ns);
+  in_flight_.Append(user.requests,
+                    {.due_ns = wall_ns, .sent_ns = now_ns_, .stamp = stamp, .envelope_id = notice.envelope_id});
+  ++user.outstanding;
+  SendOpen(user, notice.envelope_id, stamp, out);
+  cells_.Add(Counter::kOpensSent);
+  cells_.Add(Counter::kOpensOutstanding);
+  return true;
+}
+
+bool Fleet::OnOpenAnswer(User& user, wire::FrameBytes frame) {
+  wire::OpenResponse answer;
+  if (wire::DecodeOpenResponse(frame, options_.version, answer) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  const bool v2 = options_.version == wire::Version::k2;
+  InFlightRequest request;
+  if (answer.envelope_id == 0 || (v2 && answer.user_id != UserIdOf(user)) ||
+      !in_flight_.TakeOpen(user.requests, answer.envelope_id, request)) {
+    return Refuse(Counter::kUnexpected);
+  }
+  if (v2 && answer.stamp != request.stamp) {
+    in_flight_.Append(user.requests, request);  // still without an answer
+    return Refuse(Counter::kStampMismatch);
+  }
+  --user.outstanding;
+  cells_.Subtract(Counter::kOpensOutstanding);
+  cells_.Add(answer.amount_fen == 0 ? Counter::kOpenedEmpty : Counter::kOpened);
+  cells_.Add(Counter::kOpenedFen, answer.amount_fen);
+  return true;
+}
+
+uint64_t Fleet::Stamp(User& user, int64_t wall_ns) {
+  return options_.version == wire::Version::k2 ? NextStamp(user, wall_ns)
+                                               : static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0) / kNsPerSecond);
+}
+
+void Fleet::SendOpen(User& user, uint32_t envelope_id, uint64_t stamp, net::Replies& out) {
+  wire::EncodeOpenRequest(
+      out.Append(wire::kOpenRequestBytes),
+      {.stamp = stamp,
+       .user_id = options_.version == wire::Version::k2 ? UserIdOf(user) : 0,  // v1: 0 means "me"
+       .envelope_id = envelope_id});
+}
+
+}  // namespace hongbao::load

@@ -1,0 +1,97 @@
+// InFlight: the pool of requests that were sent and not yet answered, as one list per user.
+//
+// Owns the records; users hold only the ends of their list. The free list is last-in first-out, so that a steady load
+// lives in the same few cached records however large the pool is. Never allocates after construction; a full pool says so.
+// Shakes are answered in the order they were sent (one connection, one worker on the server); opens may be answered by
+// another worker and so in any order: they are found by their envelope.
+// Thread tag: worker-local.
+#pragma once
+
+#include <cstdint>
+
+#include "libhongbao/check.h"
+#include "libhongbao/net/lazy_array.h"
+
+namespace hongbao::load {
+
+inline constexpr uint32_t kNoRequest = 0xffff'ffff;
+
+struct InFlightRequest {
+  int64_t due_ns = 0;        // wall clock: when the schedule wanted it
+  int64_t sent_ns = 0;       // monotonic clock: when it was handed to the connection
+  uint64_t stamp = 0;        // as sent; v2 replies echo it
+  uint32_t envelope_id = 0;  // of an open; 0 = a shake
+  uint32_t next = kNoRequest;
+};
+static_assert(sizeof(InFlightRequest) == 32, "two requests a cache line");
+
+struct RequestList {
+  uint32_t first = kNoRequest;
+  uint32_t last = kNoRequest;
+};
+
+class InFlight {
+ public:
+  explicit InFlight(uint32_t capacity) : records_(capacity) {}
+
+  uint32_t used() const { return used_; }
+  bool full() const { return free_ == kNoRequest && fresh_ == records_.size(); }
+
+  InFlightRequest& operator[](uint32_t index) { return records_[index]; }
+
+  // Appends at the end of `list`. The pool must not be full.
+  void Append(RequestList& list, InFlightRequest request) {
+    Check(!full(), "a request record was taken from a full pool");
+    uint32_t index = free_;
+    if (index != kNoRequest) {
+      free_ = records_[index].next;
+    } else {
+      index = fresh_++;  // never used before: its page is touched now
+    }
+    request.next = kNoRequest;
+    records_[index] = request;
+    (list.last == kNoRequest ? list.first : records_[list.last].next) = index;
+    list.last = index;
+    ++used_;
+  }
+
+  // The oldest request that `wanted` says yes to is taken out of the list into `found`. False when there is none.
+  template <typename Predicate>
+  bool TakeFirst(RequestList& list, Predicate wanted, InFlightRequest& found) {
+    uint32_t previous = kNoRequest;
+    for (uint32_t index = list.first; index != kNoRequest; previous = index, index = records_[index].next) {
+      if (!wanted(records_[index])) continue;
+      found = records_[index];
+      (previous == kNoRequest ? list.first : records_[previous].next) = found.next;
+      if (list.last == index) list.last = previous;
+      records_[index].next = free_;
+      free_ = index;
+      --used_;
+      return true;
+    }
+    return false;
+  }
+
+  bool TakeFirstShake(RequestList& list, InFlightRequest& found) {
+    return TakeFirst(list, [](const InFlightRequest& request) { return request.envelope_id == 0; }, found);
+  }
+  bool TakeOpen(RequestList& list, uint32_t envelope_id, InFlightRequest& found) {
+    return TakeFirst(list, [envelope_id](const InFlightRequest& request) { return request.envelope_id == envelope_id; },
+                     found);
+  }
+  // Whether the list holds an open of this envelope.
+  bool HoldsOpen(const RequestList& list, uint32_t envelope_id) const {
+    for (uint32_t index = list.first; index != kNoRequest; index = records_[index].next) {
+      if (records_[index].envelope_id == envelope_id) return true;
+    }
+    return false;
+  }
+
+ private:
+  net::LazyArray<InFlightRequest> records_;
+  uint32_t free_ = kNoRequest;
+  uint32_t fresh_ = 0;  // records from here on were never used
+  uint32_t used_ = 0;
+};
+
+}  // namespace hongbao::load

@@ -1,0 +1,114 @@
+// Reconnect: who may connect, and when: a queue, a rate limit and a wheel of users who wait.
+//
+// Owns the order of connecting; the links live in the users' records. Never opens a socket. A million users may lose
+// their connection in one second: each costs O(1) here, waits a random part of an exponential back-off, and then still
+// queues for the same rate limit as the first ramp, so that no storm hits a server that has just come back.
+// Source of the back-off: "full jitter" (Exponential Backoff And Jitter, AWS architecture blog), with half of it fixed.
+// Thread tag: worker-local.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "libhongbao/load/user.h"
+
+namespace hongbao::load {
+
+// Users linked through User::next, first in first out.
+class UserQueue {
+ public:
+  bool empty() const { return first_ == kNoUser; }
+
+  void Push(User* users, uint32_t user) {
+    users[user].next = kNoUser;
+    (first_ == kNoUser ? first_ : users[last_].next) = user;
+    last_ = user;
+  }
+  // The queue must not be empty.
+  uint32_t Pop(User* users) {
+    const uint32_t user = first_;
+    first_ = users[user].next;
+    return user;
+  }
+
+ private:
+  uint32_t first_ = kNoUser;
+  uint32_t last_ = kNoUser;
+};
+
+// At most `per_second` in any second, in bursts of at most 10 ms' worth (but at least one).
+class RateLimit {
+ public:
+  explicit RateLimit(uint32_t per_second)
+      : interval_ns_(1'000'000'000 / std::max<int64_t>(per_second, 1)),
+        burst_ns_(std::max<int64_t>(10'000'000, interval_ns_)) {}
+
+  bool TryTake(int64_t now_ns) {
+    next_ns_ = std::max(next_ns_, now_ns - burst_ns_);
+    if (next_ns_ > now_ns) return false;
+    next_ns_ += interval_ns_;
+    return true;
+  }
+  // When the next one may go; in the past when one may go now.
+  int64_t next_ns() const { return next_ns_; }
+
+ private:
+  int64_t interval_ns_;
+  int64_t burst_ns_;
+  int64_t next_ns_ = 0;
+};
+
+inline constexpr int64_t kBackOffFirstNs = 100'000'000;   // 0.1 s, doubled with each failure in a row
+inline constexpr int64_t kBackOffMaxNs = 10'000'000'000;  // 10 s
+
+// How long to wait after `failures` (>= 1) in a row: between half and all of the exponential bound. `random`: any 64 bits.
+inline int64_t BackOffNs(uint32_t failures, uint64_t random) {
+  const uint32_t doublings = std::min<uint32_t>(failures > 0 ? failures - 1 : 0, 7);
+  const int64_t bound = std::min(kBackOffFirstNs << doublings, kBackOffMaxNs);
+  return bound / 2 + static_cast<int64_t>(random % static_cast<uint64_t>(bound / 2));
+}
+
+class ReconnectWheel {
+ public:
+  static constexpr int64_t kTickNs = 16'000'000;
+  static constexpr size_t kBuckets = 1'024;  // 16.4 s: more than kBackOffMaxNs
+  static_assert(kTickNs * (int64_t{kBuckets} - 2) > kBackOffMaxNs);
+
+  explicit ReconnectWheel(int64_t now_ns) : tick_(now_ns / kTickNs) {}
+
+  uint32_t waiting() const { return waiting_; }
+
+  void Add(User* users, uint32_t user, int64_t ready_ns) {
+    const int64_t tick = std::clamp(ready_ns / kTickNs + 1, tick_ + 1, tick_ + int64_t{kBuckets} - 1);
+    buckets_[static_cast<size_t>(tick) % kBuckets].Push(users, user);
+    ++waiting_;
+  }
+
+  // Moves all whose time has come behind `ready`; `each` is told of every one (to set its state).
+  template <typename Each>
+  void Advance(User* users, int64_t now_ns, UserQueue& ready, Each each) {
+    const int64_t now_tick = now_ns / kTickNs;
+    if (waiting_ == 0) {
+      tick_ = std::max(tick_, now_tick);
+      return;
+    }
+    while (tick_ < now_tick) {
+      ++tick_;
+      UserQueue& bucket = buckets_[static_cast<size_t>(tick_) % kBuckets];
+      while (!bucket.empty()) {
+        const uint32_t user = bucket.Pop(users);
+        --waiting_;
+        each(user);
+        ready.Push(users, user);
+      }
+    }
+  }
+
+ private:
+  int64_t tick_;
+  uint32_t waiting_ = 0;
+  std::array<UserQueue, kBuckets> buckets_;
+};
+
+}  // namespace hongbao::load

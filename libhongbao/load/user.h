@@ -1,0 +1,51 @@
+// User: what the load generator remembers of one simulated user; a million of them is the normal case.
+//
+// Owns nothing by itself: its connection belongs to net, its outstanding requests to the InFlight pool, both named by
+// index. Never knows time or sockets. One writer at a time: only the worker that runs the user touches it (the prototype
+// had a reading and a sending thread on one connection, and its author's note "race here").
+// Thread tag: worker-local.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "libhongbao/load/in_flight.h"
+
+namespace hongbao::load {
+
+enum class UserState : uint8_t {
+  kWaiting,     // in the queue of those who may connect now
+  kBackOff,     // in the reconnect wheel
+  kConnecting,  // a connect is in flight
+  kLoggingIn,   // connected; the login request is on its way
+  kOnline,      // logged in
+  kBarred,      // the server said for good that it does not know the user (result 1 or 2)
+};
+
+inline constexpr uint32_t kNoUser = 0xffff'ffff;
+
+// Above it a due request is counted missed: a user does not pile up requests on a server that does not answer.
+inline constexpr uint8_t kOutstandingPerUserMax = 64;
+
+struct User {
+  uint64_t last_stamp = 0;       // v2 identity: the newest stamp used; kept over reconnects
+  uint32_t slot = 0;             // of its connection, valid from kConnecting on
+  uint32_t generation : 24 = 0;  // of its connection, valid from kLoggingIn on
+  uint32_t port : 8 = 0;         // which of the worker's ports holds the connection
+  RequestList requests;          // outstanding, oldest first
+  uint32_t next = kNoUser;       // in the connect queue or the reconnect wheel
+  UserState state = UserState::kWaiting;
+  uint8_t outstanding = 0;       // shakes and opens in `requests`
+  uint8_t failures = 0;          // in a row; the exponent of the back-off
+  bool seen_online = false;      // has logged in at least once
+};
+static_assert(sizeof(User) == 32, "two users a cache line");
+
+// The next request's stamp in protocol v2: unix time in ns, strictly increasing per user whatever the clock does.
+// Protocol rule 3.
+inline uint64_t NextStamp(User& user, int64_t wall_ns) {
+  user.last_stamp = std::max(user.last_stamp + 1, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0)));
+  return user.last_stamp;
+}
+
+}  // namespace hongbao::load
