@@ -1,7 +1,7 @@
 // Cells: one worker's counters, one 64-bit cell per enumerator, and the tables that give them names.
 //
-// One writer (the owning worker), any reader. Never a read-modify-write and never shared between writers: shared atomics
-// cost the prototype its cache lines. What a count means is the business of the room that declares the enum.
+// One writer (the owning worker), any reader. Never a read-modify-write and never shared between writers: shared
+// atomics cost the prototype its cache lines. What a count means is the business of the room that declares the enum.
 // Idea: Aeron's counter table (a label per counter, checked against the enum when compiling).
 // Thread tag: Add/Subtract/Set worker-local; everything const thread-safe.
 #pragma once

@@ -100,16 +100,17 @@ std::string HistogramSnapshot::Hgrm(double unit_ns, int ticks) const {
     const double from_mean = MiddleNs(bucket) - MeanNs();
     variance += from_mean * from_mean * static_cast<double>(counts_[bucket]) / static_cast<double>(count_);
     const double reached = static_cast<double>(below) / static_cast<double>(count_);
-    const double value = static_cast<double>(bucket + 1 == kBuckets ? max_ns_ : std::min(BucketHighNs(bucket), max_ns_));
+    const uint64_t edge_ns = bucket + 1 == kBuckets ? max_ns_ : std::min(BucketHighNs(bucket), max_ns_);
+    const double value = static_cast<double>(edge_ns) / unit_ns;
     // Until all is reached, a line for each level that this bucket passes; the levels draw nearer to 1 by halves.
     while (below < count_ && level <= reached) {
-      AppendLine(out, "%12.3f %2.12f %10llu %14.2f\n", value / unit_ns, level, static_cast<unsigned long long>(below),
+      AppendLine(out, "%12.3f %2.12f %10llu %14.2f\n", value, level, static_cast<unsigned long long>(below),
                  1 / (1 - level));
       const double halvings = std::floor(std::log2(1 / (1 - level))) + 1;
       level += 1 / (static_cast<double>(ticks) * std::exp2(halvings));
     }
     if (below == count_) {
-      AppendLine(out, "%12.3f %2.12f %10llu\n", value / unit_ns, 1.0, static_cast<unsigned long long>(below));
+      AppendLine(out, "%12.3f %2.12f %10llu\n", value, 1.0, static_cast<unsigned long long>(below));
     }
   }
   AppendLine(out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", MeanNs() / unit_ns, std::sqrt(variance) / unit_ns);

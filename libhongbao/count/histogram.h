@@ -1,9 +1,9 @@
-// Histogram: a distribution of latencies in ns, log-linear: exact below 256 ns, then 128 buckets per doubling, so that a
-// bucket is less than 0.8 % wide, from 0 to 1.2 hours in 37 KB.
+// Histogram: a distribution of latencies in ns, log-linear: exact below 256 ns, then 128 buckets per doubling, so that
+// a bucket is less than 0.8 % wide, from 0 to 1.2 hours in 37 KB.
 //
-// Recorded by one worker, read by any thread as snapshots, which can be merged (workers) and subtracted (moments). Never
-// allocates after construction, never resets: an interval is the difference of two snapshots.
-// Source of the idea: HdrHistogram (Gil Tene), whose percentile text (.hgrm) it writes.
+// Recorded by one worker, read by any thread as snapshots, which can be merged (workers) and subtracted (moments).
+// Never allocates after construction, never resets: an interval is the difference of two snapshots. Source of the idea:
+// HdrHistogram (Gil Tene), whose percentile text (.hgrm) it writes.
 // Thread tag: Record worker-local; Snapshot thread-safe; HistogramSnapshot thread-compatible.
 #pragma once
 
@@ -37,7 +37,9 @@ constexpr uint64_t BucketLowNs(size_t bucket) {
   const size_t shift = group < 2 ? 0 : group - 1;
   return static_cast<uint64_t>(bucket - (shift << kSubBucketBits)) << shift;
 }
-constexpr uint64_t BucketHighNs(size_t bucket) { return bucket + 1 < kBuckets ? BucketLowNs(bucket + 1) - 1 : kValueMaxNs; }
+constexpr uint64_t BucketHighNs(size_t bucket) {
+  return bucket + 1 < kBuckets ? BucketLowNs(bucket + 1) - 1 : kValueMaxNs;
+}
 
 // What reports show, in microseconds.
 struct LatencyUs {

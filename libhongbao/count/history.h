@@ -1,9 +1,9 @@
 // History: one worker's counters as they stood at the end of each of the last kSeconds unix seconds.
 //
-// Filled by the owning worker at the start of each turn, so that "what happened in second S" is decided by the thread that
-// did it, exactly; read by a reporter whenever it likes, without tearing. Nothing is ever cleaned: an entry stands until
-// the ring comes round. (The prototype's ring was cleared by another thread, and late counts vanished.)
-// The worker must come round at least once a second, idle or not, else the reporter waits for it.
+// Filled by the owning worker at the start of each turn, so that "what happened in second S" is decided by the thread
+// that did it, exactly; read by a reporter whenever it likes, without tearing. Nothing is ever cleaned: an entry stands
+// until the ring comes round. (The prototype's ring was cleared by another thread, and late counts vanished.) The
+// worker must come round at least once a second, idle or not, else the reporter waits for it.
 // Thread tag: Roll and Close worker-local; everything const thread-safe.
 #pragma once
 
@@ -26,9 +26,9 @@ class History {
   History(const History&) = delete;
   History& operator=(const History&) = delete;
 
-  // The turn that begins now lies in `unix_second`: files `cells` as the end of every second before it that has not been
-  // filed. Call before the turn counts anything. One compare when the second has not changed. A clock that steps back is
-  // ignored until it has caught up: counts meanwhile go to the newest second, none is lost.
+  // The turn that begins now lies in `unix_second`: files `cells` as the end of every second before it that has not
+  // been filed. Call before the turn counts anything. One compare when the second has not changed. A clock that steps
+  // back is ignored until it has caught up: counts meanwhile go to the newest second, none is lost.
   void Roll(int64_t unix_second, const Cells<E>& cells) {
     if (unix_second > current_) [[unlikely]] {
       Fill(unix_second, cells);

@@ -1,8 +1,8 @@
 // Series: the whole run, one row per unix second, merged from the histories of all workers.
 //
 // Owns its rows; only ever appends. A second gets its row once every worker has rolled past it, so a row never changes
-// afterwards and the rows' deltas add up to the totals, always: a second that a late reporter can no longer read is told
-// by the next row's `span`, its counts included there.
+// afterwards and the rows' deltas add up to the totals, always: a second that a late reporter can no longer read is
+// told by the next row's `span`, its counts included there.
 // Thread tag: thread-compatible (the reporter's); the histories are read while their workers write.
 #pragma once
 

@@ -1,5 +1,5 @@
-// Clock sync: how far this machine's wall clock may be off, by two witnesses: the kernel's own view (what NTP or PTP told
-// it) and the server's clock as seen in v2 login replies.
+// Clock sync: how far this machine's wall clock may be off, by two witnesses: the kernel's own view (what NTP or PTP
+// told it) and the server's clock as seen in v2 login replies.
 //
 // Reports only: nothing here changes a clock or a schedule. Source of the estimator: Cristian's algorithm with the
 // minimum-round-trip filter of NTP.
@@ -31,8 +31,8 @@ struct Skew {
 // Keeps the sample with the smallest round trip. Any thread adds, any thread reads; once per login, not per request.
 class SkewEstimator {
  public:
-  // One reply: `sent_ns` and `received_ns` by this machine's wall clock, `server_ns` from the reply. Samples that cannot
-  // be true (received before sent, no server time) or took above 16 s are left out.
+  // One reply: `sent_ns` and `received_ns` by this machine's wall clock, `server_ns` from the reply. Samples that
+  // cannot be true (received before sent, no server time) or took above 16 s are left out.
   void Add(int64_t sent_ns, int64_t received_ns, int64_t server_ns);
   Skew Best() const;
 

@@ -1,8 +1,8 @@
 // Permutation: which user the fleet's i-th request of a round belongs to, the same on every machine.
 //
-// perm(i) = (a * i + b) mod total, gcd(a, total) = 1, a near total times the golden ratio, so that neighbours in time are
-// far apart in the user space and every contiguous range of users gets an even share of every second.
-// Everything follows from `total` (and `offset`): nothing is stored, nothing is exchanged.
+// perm(i) = (a * i + b) mod total, gcd(a, total) = 1, a near total times the golden ratio, so that neighbours in time
+// are far apart in the user space and every contiguous range of users gets an even share of every second. Everything
+// follows from `total` (and `offset`): nothing is stored, nothing is exchanged.
 // Thread tag: thread-safe (immutable).
 #pragma once
 

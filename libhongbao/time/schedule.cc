@@ -15,7 +15,8 @@ absl::StatusOr<uint32_t> Schedule::Add(const Segment& segment) {
   // Relaxed: only writers change it, and they hold the lock.
   const uint32_t index = size_.load(std::memory_order_relaxed);
   if (index == kSegmentsMax) {
-    return absl::ResourceExhaustedError(absl::StrCat("the rate has been changed ", kSegmentsMax, " times; restart to change it again"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the rate has been changed ", kSegmentsMax, " times; restart to change it again"));
   }
   segments_[index] = segment;
   size_.store(index + 1, std::memory_order_release);  // publishes the segment written above

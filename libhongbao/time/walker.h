@@ -1,8 +1,8 @@
 // Walker: one worker's own requests out of the fleet's schedule, in the order they are due.
 //
-// Owns the sorted positions of its users (4 bytes each; none when it owns them all) and a private copy of the plan. Yields
-// each own request once, in O(1) amortised; skips ahead in O(log users + segments). Never goes back: a wall clock stepped
-// backwards makes it wait, not repeat.
+// Owns the sorted positions of its users (4 bytes each; none when it owns them all) and a private copy of the plan.
+// Yields each own request once, in O(1) amortised; skips ahead in O(log users + segments). Never goes back: a wall
+// clock stepped backwards makes it wait, not repeat.
 // Thread tag: worker-local; the Schedule it reads may be changed by other threads meanwhile.
 #pragma once
 

@@ -1,0 +1,84 @@
+#include "libhongbao/time/schedule.h"
+
+#include <benchmark/benchmark.h>
+
+#include "libhongbao/time/walker.h"
+
+namespace hongbao::time {
+namespace {
+
+constexpr int64_t kT = 1'800'000'000;
+
+void BM_DueNs(benchmark::State& state) {
+  const auto qps = static_cast<uint32_t>(state.range(0));
+  uint64_t number = static_cast<uint64_t>(kT) * qps;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(DueNs(number++, qps));
+  }
+}
+BENCHMARK(BM_DueNs)->Arg(60'000)->Arg(14'000'000);
+
+// One own request: users in all, own users, rate. What a worker pays per request before it has sent anything.
+void BM_WalkerNextDue(benchmark::State& state) {
+  Schedule schedule;
+  (void)schedule.Add({.at_second = kT, .qps = static_cast<uint32_t>(state.range(2))});
+  Walker walker(schedule, Permutation(static_cast<uint64_t>(state.range(0))),
+                {0, static_cast<uint64_t>(state.range(1))}, kT * kNsPerSecond);
+  Due due;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(walker.NextDue(kNever - 1, due));
+    benchmark::DoNotOptimize(due.user);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_WalkerNextDue)
+    ->Args({1'000'000, 1'000'000, 60'000})
+    ->Args({1'000'000, 500'000, 60'000})
+    ->Args({1'000'000, 500'000, 14'000'000})
+    ->Args({1'000'000, 1'000, 60'000});
+
+// A turn with nothing due: the price of looking.
+void BM_WalkerIdleTurn(benchmark::State& state) {
+  Schedule schedule;
+  (void)schedule.Add({.at_second = kT, .qps = 60'000});
+  Walker walker(schedule, Permutation(1'000'000), {0, 500'000}, kT * kNsPerSecond);
+  Due due;
+  for (auto _ : state) {
+    walker.Refresh();
+    benchmark::DoNotOptimize(walker.NextDue(0, due));
+  }
+}
+BENCHMARK(BM_WalkerIdleTurn);
+
+void BM_WalkerSkip(benchmark::State& state) {
+  Schedule schedule;
+  (void)schedule.Add({.at_second = kT, .qps = 60'000});
+  Walker walker(schedule, Permutation(1'000'000), {0, 500'000}, kT * kNsPerSecond);
+  int64_t wall_ns = kT * kNsPerSecond;
+  for (auto _ : state) {
+    wall_ns += 1'000'000;
+    benchmark::DoNotOptimize(walker.SkipTo(wall_ns));
+  }
+}
+BENCHMARK(BM_WalkerSkip);
+
+void BM_WalkerConstruct(benchmark::State& state) {
+  Schedule schedule;
+  (void)schedule.Add({.at_second = kT, .qps = 60'000});
+  for (auto _ : state) {
+    Walker walker(schedule, Permutation(1'000'000), {0, 500'000}, kT * kNsPerSecond);
+    benchmark::DoNotOptimize(walker.next_due_ns());
+  }
+}
+BENCHMARK(BM_WalkerConstruct)->Unit(benchmark::kMillisecond);
+
+void BM_RealClockWallNs(benchmark::State& state) {
+  const RealClock clock;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(clock.WallNs());
+  }
+}
+BENCHMARK(BM_RealClockWallNs);
+
+}  // namespace
+}  // namespace hongbao::time

@@ -1,0 +1,122 @@
+// Workers that count as fast as they can against readers that look as fast as they can. Right by construction or not is
+// what ThreadSanitizer is asked here; the values themselves show tearing.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "libhongbao/count/cells.h"
+#include "libhongbao/count/histogram.h"
+#include "libhongbao/count/history.h"
+#include "libhongbao/count/series.h"
+
+namespace hongbao::count {
+namespace {
+
+enum class Counter { kA, kB, kC, kCount };
+constexpr int64_t kFirstSecond = 1'000;
+constexpr int64_t kSeconds = 30'000;  // pretended ones: a worker rolls as fast as it can
+
+// In pretended second S a worker counts S of each, so the totals at its end are known from S alone.
+uint64_t TotalAtEnd(int64_t second) {
+  const int64_t n = second - kFirstSecond;
+  return static_cast<uint64_t>(n * (n + 1) / 2 + (n + 1) * kFirstSecond);
+}
+
+struct Worker {
+  Cells<Counter> cells;
+  History<Counter, 16> history;
+  void Run() {
+    for (int64_t second = kFirstSecond; second < kFirstSecond + kSeconds; ++second) {
+      history.Roll(second, cells);
+      cells.Add(Counter::kA, static_cast<uint64_t>(second));
+      history.Roll(second, cells);
+      cells.Add(Counter::kB, static_cast<uint64_t>(second));
+      cells.Add(Counter::kC, static_cast<uint64_t>(second));
+    }
+    history.Close(cells);
+  }
+};
+
+TEST(CellsStressTest, NoEntryOfTheHistoryIsEverReadTorn) {
+  auto worker = std::make_unique<Worker>();
+  std::thread writer([&worker] { worker->Run(); });
+  uint64_t read = 0;
+  for (bool last = false; !last;) {
+    last = worker->history.closed();
+    const int64_t finished = worker->history.finished();
+    for (int64_t second = finished - 16; finished >= kFirstSecond && second <= finished + 1; ++second) {
+      Values<Counter> values;
+      if (second < kFirstSecond || second >= kFirstSecond + kSeconds || !worker->history.Read(second, values)) {
+        continue;
+      }
+      ++read;
+      for (const Counter id : {Counter::kA, Counter::kB, Counter::kC}) {
+        ASSERT_EQ(values[id], TotalAtEnd(second)) << second;
+      }
+    }
+  }
+  writer.join();
+  EXPECT_GT(read, 0u);
+}
+
+TEST(CellsStressTest, TheSeriesOfRunningWorkersAddsUp) {
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<const History<Counter, 16>*> histories;
+  for (int i = 0; i < 3; ++i) {
+    workers.push_back(std::make_unique<Worker>());
+    histories.push_back(&workers.back()->history);
+  }
+  std::vector<std::thread> threads;
+  for (auto& worker : workers) {
+    threads.emplace_back([&worker] { worker->Run(); });
+  }
+  Series<Counter, 16> series(histories);
+  for (bool last = false; !last;) {
+    last = true;
+    for (const auto* history : histories) {
+      last = last && history->closed();
+    }
+    series.Collect();
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  const uint64_t expected = 3 * TotalAtEnd(kFirstSecond + kSeconds - 1);
+  uint64_t sum = 0;
+  for (const auto& row : series.rows()) {
+    ASSERT_EQ(row.total[Counter::kA], 3 * TotalAtEnd(row.unix_second));
+    ASSERT_EQ(row.total[Counter::kC], row.total[Counter::kA]);
+    sum += row.delta[Counter::kB];
+  }
+  EXPECT_EQ(sum, expected);
+  EXPECT_EQ(series.total()[Counter::kA], expected);
+}
+
+TEST(CellsStressTest, SnapshotsOfABusyHistogramOnlyGrow) {
+  const auto histogram = std::make_unique<Histogram>();
+  constexpr int kRecords = 500'000;
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int i = 0; i < kRecords; ++i) {
+      histogram->Record(i % 5'000 * 100);
+    }
+    done.store(true, std::memory_order_release);  // the reader's last snapshot sees every record
+  });
+  HistogramSnapshot sum, before;
+  for (bool last = false; !last;) {
+    last = done.load(std::memory_order_acquire);
+    const HistogramSnapshot now = histogram->Snapshot();
+    sum += now.Since(before);  // aborts if a bucket has shrunk
+    before = now;
+  }
+  writer.join();
+  EXPECT_EQ(before.count(), static_cast<uint64_t>(kRecords));
+  EXPECT_EQ(sum.count(), static_cast<uint64_t>(kRecords));
+  EXPECT_EQ(sum.sum_ns(), before.sum_ns());
+}
+
+}  // namespace
+}  // namespace hongbao::count

@@ -1,0 +1,155 @@
+#include "libhongbao/time/schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+namespace hongbao::time {
+namespace {
+
+// The definition itself, in integers wide enough to need no thought.
+__extension__ typedef unsigned __int128 Wide;
+int64_t DueByDefinition(uint64_t number, uint32_t qps) {
+  return static_cast<int64_t>((Wide{number} * 1'000'000'000 + qps - 1) / qps);
+}
+
+constexpr int64_t kGala = 1'424'183'400;     // 2015-02-18
+constexpr int64_t kYear2100 = 4'102'444'800;
+
+TEST(DueNsTest, IsTheCeilingOfTheExactTime) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 200'000; ++round) {
+    const auto qps = static_cast<uint32_t>(1 + random() % (round % 2 == 0 ? kQpsMax : 100'000));
+    const uint64_t second = random() % static_cast<uint64_t>(kSecondMax);
+    const uint64_t number = second * qps + random() % qps;
+    ASSERT_EQ(DueNs(number, qps), DueByDefinition(number, qps)) << number << " at " << qps;
+    ASSERT_EQ(DueNs(number, qps, true), static_cast<int64_t>(second) * kNsPerSecond);
+  }
+}
+
+TEST(DueNsTest, EverySecondBeginsWithItsOwnFirstRequest) {
+  for (const uint32_t qps : {1u, 3u, 7u, 30'000u, 60'000u, 999'999'937u, kQpsMax}) {
+    for (const int64_t second : {int64_t{0}, int64_t{1}, kGala, kYear2100, kSecondMax}) {
+      const uint64_t first = static_cast<uint64_t>(second) * qps;
+      EXPECT_EQ(DueNs(first, qps), second * kNsPerSecond);
+      if (first > 0) {
+        EXPECT_LT(DueNs(first - 1, qps), second * kNsPerSecond);
+      }
+    }
+  }
+}
+
+TEST(DueNsTest, SpacesEvenlyAndNeverDrifts) {
+  for (const uint32_t qps : {7u, 60'000u, 14'000'000u, 333'333'333u}) {
+    const uint64_t first = static_cast<uint64_t>(kYear2100) * qps;
+    const int64_t gap = kNsPerSecond / qps;
+    for (uint64_t i = 0; i < 100'000; ++i) {
+      const int64_t step = DueNs(first + i + 1, qps) - DueNs(first + i, qps);
+      ASSERT_GE(step, gap);
+      ASSERT_LE(step, gap + 1);
+    }
+  }
+}
+
+TEST(FirstNumberTest, IsTheInverseOfDueNs) {
+  std::mt19937_64 random(2);
+  for (int round = 0; round < 200'000; ++round) {
+    const auto qps = static_cast<uint32_t>(1 + random() % (round % 2 == 0 ? kQpsMax : 100'000));
+    const bool burst = round % 3 == 0;
+    const auto wall_ns = static_cast<int64_t>(random() % (static_cast<uint64_t>(kYear2100) * 1'000'000'000));
+    const uint64_t number = FirstNumberAtOrAfter(wall_ns, qps, burst);
+    ASSERT_GE(DueNs(number, qps, burst), wall_ns);
+    if (number > 0) {
+      ASSERT_LT(DueNs(number - 1, qps, burst), wall_ns);
+    }
+  }
+  EXPECT_EQ(FirstNumberAtOrAfter(0, 60'000), 0u);
+  EXPECT_EQ(FirstNumberAtOrAfter(-5, 60'000), 0u);
+  EXPECT_EQ(FirstNumberAtOrAfter(1, 60'000), 1u);
+}
+
+// Each whole second holds exactly qps due times, dividing 1e9 or not.
+TEST(FirstNumberTest, EachSecondHoldsExactlyItsRate) {
+  for (const uint32_t qps : {1u, 7u, 60'000u, 59'999u, 14'000'000u, 999'999'937u}) {
+    for (const bool burst : {false, true}) {
+      for (int64_t second = kGala; second < kGala + 100; ++second) {
+        ASSERT_EQ(FirstNumberAtOrAfter((second + 1) * kNsPerSecond, qps, burst) -
+                      FirstNumberAtOrAfter(second * kNsPerSecond, qps, burst),
+                  qps);
+      }
+    }
+  }
+}
+
+// The prototype multiplied second * qps in 32 bits.
+TEST(ScheduleTest, Defect24_SecondTimesQpsIsWide) {
+  const uint32_t qps = 60'000;
+  const uint64_t number = FirstNumberAtOrAfter(kGala * kNsPerSecond, qps);
+  EXPECT_EQ(number, 85'451'004'000'000u);
+  EXPECT_EQ(DueNs(FirstNumberAtOrAfter(kSecondMax * kNsPerSecond, kQpsMax), kQpsMax), kSecondMax * kNsPerSecond);
+}
+
+TEST(ScheduleTest, SilentBeforeTheFirstSegment) {
+  const Schedule schedule;
+  EXPECT_EQ(schedule.size(), 0u);
+  EXPECT_EQ(schedule.IndexAt(kGala * kNsPerSecond), Schedule::kNone);
+  EXPECT_EQ(schedule.QpsAt(kGala), 0u);
+}
+
+TEST(ScheduleTest, TheOrderInWhichChangesArriveDoesNotMatter) {
+  Schedule one, two;
+  ASSERT_EQ(one.Add({.at_second = 100, .qps = 30}).value(), 0u);
+  ASSERT_EQ(one.Add({.at_second = 200, .qps = 60}).value(), 1u);
+  ASSERT_TRUE(two.Add({.at_second = 200, .qps = 60}).ok());
+  ASSERT_TRUE(two.Add({.at_second = 100, .qps = 30}).ok());
+  for (int64_t second = 90; second < 210; ++second) {
+    EXPECT_EQ(one.QpsAt(second), two.QpsAt(second)) << second;
+  }
+  EXPECT_EQ(one.QpsAt(99), 0u);
+  EXPECT_EQ(one.QpsAt(100), 30u);
+  EXPECT_EQ(one.QpsAt(199), 30u);
+  EXPECT_EQ(one.QpsAt(200), 60u);
+  EXPECT_EQ(one.IndexAt(200 * kNsPerSecond), 1u);
+  EXPECT_EQ(one.IndexAt(200 * kNsPerSecond - 1), 0u);
+}
+
+TEST(ScheduleTest, AChangeForTheSameSecondReplaces) {
+  Schedule schedule;
+  ASSERT_TRUE(schedule.Add({.at_second = 100, .qps = 30}).ok());
+  ASSERT_TRUE(schedule.Add({.at_second = 100, .qps = 40}).ok());
+  EXPECT_EQ(schedule.QpsAt(150), 40u);
+}
+
+TEST(ScheduleTest, RefusesWhatItCannotHold) {
+  Schedule schedule;
+  EXPECT_EQ(schedule.Add({.at_second = 1, .qps = kQpsMax + 1}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(schedule.Add({.at_second = -1, .qps = 1}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(schedule.Add({.at_second = kSecondMax + 1, .qps = 1}).status().code(), absl::StatusCode::kInvalidArgument);
+  for (uint32_t i = 0; i < Schedule::kSegmentsMax; ++i) {
+    ASSERT_TRUE(schedule.Add({.at_second = i, .qps = 1}).ok());
+  }
+  EXPECT_EQ(schedule.Add({.at_second = 1, .qps = 1}).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(ScheduleTest, ReadersSeeWholeSegmentsWhileTheyAreAdded) {
+  Schedule schedule;
+  std::atomic<bool> torn{false};
+  std::thread reader([&] {
+    for (uint32_t seen = 0; seen < Schedule::kSegmentsMax;) {
+      seen = schedule.size();
+      if (seen > 0 && schedule.segment(seen - 1) != Segment{.at_second = seen - 1, .qps = seen * 3}) {
+        torn = true;
+      }
+    }
+  });
+  for (uint32_t i = 0; i < Schedule::kSegmentsMax; ++i) {
+    ASSERT_TRUE(schedule.Add({.at_second = i, .qps = (i + 1) * 3}).ok());
+  }
+  reader.join();
+  EXPECT_FALSE(torn);
+}
+
+}  // namespace
+}  // namespace hongbao::time

@@ -1,0 +1,324 @@
+#include "libhongbao/time/walker.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <tuple>
+#include <vector>
+
+namespace hongbao::time {
+namespace {
+
+constexpr int64_t kT = 1'800'000'000;  // a second of 2027
+constexpr int64_t kTNs = kT * kNsPerSecond;
+constexpr int64_t kYear2100 = 4'102'444'800;
+
+using Request = std::tuple<int64_t, uint64_t, uint32_t, uint32_t>;  // due, number, user, segment
+
+std::vector<Request> Take(Walker& walker, int64_t until_ns) {
+  std::vector<Request> requests;
+  for (Due due; walker.NextDue(until_ns - 1, due);) {
+    requests.emplace_back(due.due_ns, due.number, due.user, due.segment);
+  }
+  return requests;
+}
+
+void Add(Schedule& schedule, const Segment& segment) { ASSERT_TRUE(schedule.Add(segment).ok()); }
+
+// The schedule written out number by number: what every walker must agree with.
+std::vector<Request> ByDefinition(const Schedule& schedule, const Permutation& permutation, int64_t from_ns,
+                                  int64_t until_ns) {
+  std::vector<Request> requests;
+  for (int64_t second = from_ns / kNsPerSecond; second * kNsPerSecond < until_ns; ++second) {
+    const uint32_t index = schedule.IndexAt(second * kNsPerSecond);
+    const Segment segment = index == Schedule::kNone ? Segment{} : schedule.segment(index);
+    for (uint64_t i = 0; i < segment.qps; ++i) {
+      const uint64_t number = static_cast<uint64_t>(second) * segment.qps + i;
+      const int64_t due_ns = DueNs(number, segment.qps, segment.burst);
+      if (due_ns >= from_ns && due_ns < until_ns) {
+        requests.emplace_back(due_ns, number, permutation.UserAt(number % permutation.total()), index);
+      }
+    }
+  }
+  return requests;
+}
+
+// Any partition of the users, each part walked by itself from any start, yields together the one schedule, each once.
+TEST(WalkerTest, AnyPartitionOfTheUsersYieldsTheSameUnion) {
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 150; ++round) {
+    const uint64_t total = 1 + random() % (round % 3 == 0 ? 5 : 3'000);
+    const Permutation permutation(total);
+    Schedule schedule;
+    int64_t at = kT + static_cast<int64_t>(random() % 2);
+    for (int i = 0; i < 4; ++i) {
+      // Often above one per user and second, now and then silence.
+      Add(schedule, {.at_second = at, .qps = static_cast<uint32_t>(random() % 4 == 0 ? 0 : random() % 2'500),
+                     .burst = random() % 4 == 0});
+      at += static_cast<int64_t>(1 + random() % 3);
+    }
+    const int64_t from_ns = kTNs + static_cast<int64_t>(random() % 2'000'000'000);
+    const int64_t until_ns = (at + 2) * kNsPerSecond + static_cast<int64_t>(random() % 1'000'000'000);
+
+    std::set<uint64_t> cuts{0, total};
+    for (uint64_t i = random() % 5; i > 0; --i) {
+      cuts.insert(random() % total);
+    }
+    std::vector<Request> all;
+    for (auto cut = cuts.begin(); std::next(cut) != cuts.end(); ++cut) {
+      Walker walker(schedule, permutation, {*cut, *std::next(cut)}, from_ns);
+      const std::vector<Request> part = Take(walker, until_ns);
+      ASSERT_TRUE(std::is_sorted(part.begin(), part.end()));
+      ASSERT_EQ(walker.CountBetween(from_ns, until_ns), part.size());
+      for (const Request& request : part) {
+        ASSERT_GE(std::get<2>(request), *cut);
+        ASSERT_LT(std::get<2>(request), *std::next(cut));
+      }
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    std::sort(all.begin(), all.end());
+    ASSERT_EQ(all, ByDefinition(schedule, permutation, from_ns, until_ns)) << "round " << round;
+  }
+}
+
+TEST(WalkerTest, SlicesCoverARangeExactlyOnce) {
+  for (const uint64_t size : {uint64_t{0}, uint64_t{1}, uint64_t{7}, uint64_t{1'000}}) {
+    uint64_t expected = 50;
+    for (uint64_t part = 0; part < 7; ++part) {
+      const UserRange slice = Slice({50, 50 + size}, part, 7);
+      EXPECT_EQ(slice.first, expected);
+      EXPECT_LE(slice.size(), size / 7 + 1);
+      expected = slice.end;
+    }
+    EXPECT_EQ(expected, 50 + size);
+  }
+}
+
+TEST(WalkerTest, NoUsersNoRequests) {
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 1'000});
+  Walker walker(schedule, Permutation(10), {4, 4}, kTNs);
+  EXPECT_EQ(walker.next_due_ns(), kNever);
+  EXPECT_EQ(walker.SkipTo(kTNs + kNsPerSecond), 0u);
+}
+
+// The prototype made all of a second's users speak at its start; here ten windows of 100 ms are alike to one request.
+TEST(WalkerTest, DefectSawtooth_RequestsAreSpacedEvenlyInsideTheSecond) {
+  const Permutation permutation(20'000);
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 1'201});
+  Walker walker(schedule, permutation, {0, 20'000}, kTNs);
+  std::vector<int> window(10);
+  int64_t last_ns = kTNs - kNsPerSecond / 1'201;
+  for (const Request& request : Take(walker, kTNs + kNsPerSecond)) {
+    ++window[static_cast<size_t>((std::get<0>(request) - kTNs) / (100 * kNsPerMs))];
+    EXPECT_NEAR(static_cast<double>(std::get<0>(request) - last_ns), 1e9 / 1'201, 1);
+    last_ns = std::get<0>(request);
+  }
+  for (const int count : window) {
+    EXPECT_NEAR(count, 120.1, 1);
+  }
+}
+
+TEST(WalkerTest, BurstPutsASecondsRequestsAtItsStart) {
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 500, .burst = true});
+  Walker walker(schedule, Permutation(1'000), {0, 1'000}, kTNs);
+  const std::vector<Request> requests = Take(walker, kTNs + 2 * kNsPerSecond);
+  ASSERT_EQ(requests.size(), 1'000u);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(std::get<0>(requests[i]), kTNs + (i < 500 ? 0 : kNsPerSecond));
+  }
+}
+
+TEST(WalkerTest, EachUserInTurnEvenAboveOnePerSecond) {
+  const uint64_t total = 97;
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 1'000});
+  Walker walker(schedule, Permutation(total), {0, total}, kTNs);
+  const std::vector<Request> requests = Take(walker, kTNs + kNsPerSecond);
+  for (size_t i = 0; i + total <= requests.size(); i += total) {
+    std::set<uint32_t> users;
+    for (size_t j = i; j < i + total; ++j) {
+      users.insert(std::get<2>(requests[j]));
+    }
+    ASSERT_EQ(users.size(), total);
+  }
+}
+
+// 30k -> 60k at a named second: the totals of every second are exact, on two clients that start seconds apart.
+TEST(WalkerTest, RateChangesAtTheNamedSecondExactly) {
+  const Permutation permutation(1'000'000);
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 30'000});
+  Add(schedule, {.at_second = kT + 3, .qps = 60'000});
+  Add(schedule, {.at_second = kT + 5, .qps = 0});
+  Add(schedule, {.at_second = kT + 6, .qps = 59'999});
+  Walker early(schedule, permutation, {0, 400'000}, kTNs - 5 * kNsPerSecond);
+  Walker late(schedule, permutation, {400'000, 1'000'000}, kTNs + kNsPerSecond / 2);
+  std::map<int64_t, uint64_t> per_second;
+  for (Walker* walker : {&early, &late}) {
+    for (const Request& request : Take(*walker, kTNs + 8 * kNsPerSecond)) {
+      ++per_second[std::get<0>(request) / kNsPerSecond - kT];
+    }
+  }
+  EXPECT_EQ(per_second[1], 30'000u);
+  EXPECT_EQ(per_second[2], 30'000u);
+  EXPECT_EQ(per_second[3], 60'000u);
+  EXPECT_EQ(per_second[4], 60'000u);
+  EXPECT_EQ(per_second.count(5), 0u);
+  EXPECT_EQ(per_second[6], 59'999u);
+  EXPECT_EQ(per_second[7], 59'999u);
+}
+
+TEST(WalkerTest, AMillionUsersAtSixtyThousandAndALateJoinerAgree) {
+  const Permutation permutation(1'000'000);
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 60'000});
+  Walker first(schedule, permutation, {250'000, 500'000}, kTNs);
+  Walker joiner(schedule, permutation, {250'000, 500'000}, kTNs + 17 * kNsPerSecond);
+  std::vector<Request> all = Take(first, kTNs + 34 * kNsPerSecond);  // twice round the users
+  EXPECT_NEAR(static_cast<double>(all.size()), 34 * 15'000, 100);
+  std::map<uint32_t, int> per_user;
+  for (const Request& request : all) {
+    ++per_user[std::get<2>(request)];
+  }
+  EXPECT_EQ(per_user.size(), 250'000u);  // each has had a turn
+  all.erase(all.begin(), std::find_if(all.begin(), all.end(), [](const Request& request) {
+              return std::get<0>(request) >= kTNs + 17 * kNsPerSecond;
+            }));
+  EXPECT_EQ(Take(joiner, kTNs + 34 * kNsPerSecond), all);
+}
+
+TEST(WalkerTest, Defect24_RateZeroIsSilence) {
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 0});
+  Walker walker(schedule, Permutation(100), {0, 100}, kTNs);
+  EXPECT_EQ(walker.next_due_ns(), kNever);
+  Due due;
+  EXPECT_FALSE(walker.NextDue(kNever, due));
+  EXPECT_EQ(walker.CountBetween(0, kNever), 0u);
+  Add(schedule, {.at_second = kT + 10, .qps = 5});
+  walker.Refresh();
+  EXPECT_EQ(walker.next_due_ns(), kTNs + 10 * kNsPerSecond);
+}
+
+TEST(WalkerTest, NothingOverflowsInTheYear2100) {
+  Schedule schedule;
+  Add(schedule, {.at_second = kYear2100, .qps = kQpsMax});
+  const Permutation permutation(Permutation::kTotalMax);
+  Walker walker(schedule, permutation, {1'000, 3'000}, kYear2100 * kNsPerSecond);
+  Due due;
+  for (int i = 0; i < 10'000; ++i) {
+    ASSERT_TRUE(walker.NextDue(kNever - 1, due));
+    ASSERT_EQ(due.due_ns, static_cast<int64_t>(due.number));  // one request per ns
+    ASSERT_EQ(due.user, permutation.UserAt(due.number % permutation.total()));
+    ASSERT_GE(due.user, 1'000u);
+    ASSERT_LT(due.user, 3'000u);
+  }
+  EXPECT_EQ(walker.CountBetween(kYear2100 * kNsPerSecond, due.due_ns + 1), 10'000u);
+}
+
+TEST(WalkerTest, NeverEarlyNeverTwiceWhateverTheClockDoes) {
+  const Permutation permutation(1'000);
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 997});
+  Walker walker(schedule, permutation, {0, 1'000}, kTNs);
+  std::mt19937_64 random(4);
+  std::vector<Request> seen;
+  for (int64_t now_ns = kTNs; now_ns < kTNs + 5 * kNsPerSecond;) {
+    for (Due due; walker.NextDue(now_ns, due);) {
+      ASSERT_LE(due.due_ns, now_ns);
+      seen.emplace_back(due.due_ns, due.number, due.user, due.segment);
+    }
+    now_ns += static_cast<int64_t>(random() % 10'000'000) - 2'000'000;  // a clock that is stepped back now and then
+  }
+  EXPECT_EQ(seen, ByDefinition(schedule, permutation, kTNs, std::get<0>(seen.back()) + 1));
+}
+
+// What is skipped and what is yielded make up the schedule, wherever the skips begin and end.
+TEST(WalkerTest, SkippingCountsTheMissedExactly) {
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 300; ++round) {
+    const uint64_t total = 1 + random() % 500;
+    const Permutation permutation(total);
+    Schedule schedule;
+    for (int64_t second = 0; second < 6; second += 2) {
+      Add(schedule, {.at_second = kT + second, .qps = static_cast<uint32_t>(random() % 1'500),
+                     .burst = random() % 2 == 0});
+    }
+    const uint64_t cut = random() % (total + 1);
+    Walker walker(schedule, permutation, {cut, total}, kTNs);
+    const int64_t until_ns = kTNs + 8 * kNsPerSecond;
+    const uint64_t expected = walker.CountBetween(kTNs, until_ns);
+    uint64_t taken = 0, skipped = 0;
+    for (int64_t now_ns = kTNs; now_ns < until_ns;) {
+      Due due;
+      for (uint64_t budget = random() % 200; budget > 0 && walker.NextDue(now_ns, due); --budget) {
+        ++taken;
+      }
+      if (random() % 3 == 0) {
+        skipped += walker.SkipTo(now_ns);
+        ASSERT_GE(walker.next_due_ns(), now_ns);
+      }
+      now_ns += static_cast<int64_t>(random() % 700'000'000);
+    }
+    skipped += walker.SkipTo(until_ns);
+    ASSERT_EQ(taken + skipped, expected) << "round " << round;
+  }
+}
+
+// Changes that come in while walking: the same requests as if they had been known from the start.
+TEST(WalkerTest, ChangesLearnedInTimeAreAsGoodAsKnownFromTheStart) {
+  std::mt19937_64 random(6);
+  for (int round = 0; round < 100; ++round) {
+    const Permutation permutation(300);
+    Schedule known, growing;
+    Add(known, {.at_second = kT, .qps = 700, .burst = round % 2 == 0});
+    Add(growing, {.at_second = kT, .qps = 700, .burst = round % 2 == 0});
+    Walker walker(growing, permutation, {10, 200}, kTNs);
+    std::vector<Request> walked;
+    std::vector<Segment> changes;
+    for (int64_t now_ns = kTNs; now_ns < kTNs + 12 * kNsPerSecond;) {
+      walker.Refresh();
+      Due due;
+      for (uint64_t budget = random() % 100; budget > 0 && walker.NextDue(now_ns, due); --budget) {
+        walked.emplace_back(due.due_ns, due.number, due.user, due.segment);
+      }
+      if (random() % 40 == 0) {
+        const int64_t at = now_ns / kNsPerSecond + 1 + static_cast<int64_t>(random() % 3);  // in any order
+        const auto qps = static_cast<uint32_t>(random() % 3 * 400);
+        const Segment change{.at_second = at, .qps = qps, .burst = random() % 3 == 0};
+        Add(known, change);
+        Add(growing, change);
+      }
+      now_ns += static_cast<int64_t>(random() % 50'000'000);
+    }
+    walker.Refresh();
+    const std::vector<Request> rest = Take(walker, kTNs + 20 * kNsPerSecond);
+    walked.insert(walked.end(), rest.begin(), rest.end());
+    Walker reference(known, permutation, {10, 200}, kTNs);
+    ASSERT_EQ(walked, Take(reference, kTNs + 20 * kNsPerSecond)) << "round " << round;
+  }
+}
+
+TEST(WalkerTest, AChangeLearnedLateHoldsFromTheNextRequestOn) {
+  const Permutation permutation(50);
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 100});
+  Walker walker(schedule, permutation, {0, 50}, kTNs);
+  const std::vector<Request> before = Take(walker, kTNs + kNsPerSecond / 2);
+  Add(schedule, {.at_second = kT, .qps = 200});
+  walker.Refresh();
+  const std::vector<Request> after = Take(walker, kTNs + kNsPerSecond);
+  EXPECT_EQ(before.size(), 50u);
+  ASSERT_FALSE(after.empty());
+  EXPECT_GT(std::get<0>(after.front()), std::get<0>(before.back()));
+  EXPECT_NEAR(static_cast<double>(after.size()), 100, 2);
+}
+
+}  // namespace
+}  // namespace hongbao::time
