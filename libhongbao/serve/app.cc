@@ -1,0 +1,178 @@
+#include "libhongbao/serve/app.h"
+
+#include "libhongbao/time/clock.h"
+#include "libhongbao/wire/codec.h"
+
+namespace hongbao::serve {
+namespace {
+
+// net::Replies, with the question that SessionDesk asks.
+class Line {
+ public:
+  Line(net::Replies& replies, const net::Connection& connection) : replies_(replies), connection_(connection) {}
+  std::byte* Append(size_t size) { return replies_.Append(size); }
+  bool open() const { return connection_.state == net::ConnectionState::kOpen; }
+
+ private:
+  net::Replies& replies_;
+  const net::Connection& connection_;
+};
+
+}  // namespace
+
+App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, Office& office)
+    : context_(context),
+      options_(options),
+      shared_(shared),
+      office_(office),
+      claimer_(shared.pool),
+      overload_(&shared.limit, options.delay),
+      gifts_({.worker = context.index(),
+              .workers = context.workers(),
+              .gifts_max = options.gifts_max,
+              .expiry_ms = options.gift_expiry_ms},
+             &shared.directory, &office.cells,
+             [this](uint32_t worker, const Message& message) { Post(worker, message); }),
+      desk_({.workers = context.workers(),
+             .wins_per_user = options.wins_per_user,
+             .clock = &context.clock(),
+             .directory = &shared.directory,
+             .pool = &shared.pool,
+             .claimer = &claimer_,
+             .gifts = &gifts_,
+             .overload = &overload_,
+             .cells = &office.cells,
+             .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}) {
+  Check(context.workers() <= 256 && context.ports().size() <= 256, "an address has 8 bits for worker and port");
+  for (const net::Port* port : context.ports()) {
+    Check(port->slots() <= Address::kSlotMax, "an address has 24 bits for the slot");
+    sessions_.emplace_back(port->slots());
+  }
+}
+
+void App::OnOpen(net::Port& port, net::Connection& connection) {
+  was_busy_ = true;
+  office_.cells.Add(Counter::kConnectionsOpened);
+  const uint32_t before = shared_.connections.fetch_add(1, std::memory_order_relaxed);
+  // Kept until it logs in, so that it is told why; its login deadline bounds how long that can be.
+  sessions_[port.index()][connection.slot] = Session{.over_limit = before >= options_.connections_max};
+}
+
+size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
+  was_busy_ = true;
+  Session& session = sessions_[port.index()][connection.slot];
+  const bool was_logged_in = session.logged_in;
+  Line line(out, connection);
+  const Served served = desk_.OnBytes(session, AddressOf(port, connection), in, line);
+  if (served.close != net::CloseReason::kNone) {
+    port.CloseAfterFlush(connection, served.close);  // replies to good frames before a bad one are still owed
+  } else if (session.logged_in && !was_logged_in) {
+    port.ClearDeadline(connection);
+  }
+  return served.consumed;
+}
+
+void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
+  was_busy_ = true;
+  office_.cells.Add(Counter::kConnectionsClosed);
+  shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+  Session& session = sessions_[port.index()][connection.slot];
+  desk_.OnClose(session, AddressOf(port, connection));
+  session = Session{};
+}
+
+int64_t App::OnTurn(int64_t now_ns) {
+  wall_ns_ = context_.clock().WallNs();
+  office_.history.Roll(time::UnixSecond(wall_ns_), office_.cells);
+  // The worker sleeps only after a turn that brought nothing. After one that did, the time since its start is how long
+  // what comes now may have waited for this thread, whether the thread worked or was not scheduled. What still lies in
+  // socket buffers for want of receive buffers has waited longer: the signal is a lower bound then, and above the
+  // threshold long before.
+  const int64_t wait_ns = was_busy_ ? now_ns - turn_ns_ : 0;
+  was_busy_ = false;
+  turn_ns_ = now_ns;
+  overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
+  if (gifts_.BeginTurn(now_ns)) {
+    return now_ns;
+  }
+  return now_ns + time::kNsPerSecond - wall_ns_ % time::kNsPerSecond;  // every second is filed, idle or not
+}
+
+void App::OnMessage(const Message& message) {
+  was_busy_ = true;
+  switch (message.kind) {
+    case MessageKind::kGift:
+    case MessageKind::kOpen:
+    case MessageKind::kRemind:
+      return gifts_.Handle(message);
+    case MessageKind::kNotice:
+      return TellNotice(message);
+    case MessageKind::kOpened:
+      return TellOpened(message);
+    case MessageKind::kSupersede: {
+      const Address address = Unpack(message.address);
+      if (net::Connection* connection = Find(address)) {
+        context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
+      }
+      return;
+    }
+  }
+}
+
+void App::Post(uint32_t worker, const Message& message) {
+  if (worker == context_.index()) {
+    OnMessage(message);
+  } else {
+    context_.Post(worker, message);
+  }
+}
+
+net::Connection* App::Find(const Address& address) {
+  return context_.ports()[address.port]->Find({.slot = address.slot, .generation = address.generation});
+}
+
+void App::TellNotice(const Message& message) {
+  const Address address = Unpack(message.address);
+  net::Connection* connection = Find(address);
+  if (connection == nullptr) {
+    office_.cells.Add(Counter::kNoticesLost);
+    return;
+  }
+  const wire::Version version = SessionOf(address).version;
+  const int64_t stamp = version == wire::Version::k1 ? time::UnixSecond(wall_ns_) : wall_ns_;
+  std::byte* to = context_.ports()[address.port]->Out(*connection).Append(
+      wire::GiftNoticeBytes(version, message.user_count));
+  if (connection->state != net::ConnectionState::kOpen) {
+    office_.cells.Add(Counter::kNoticesLost);
+    return;
+  }
+  wire::EncodeGiftNotice(to, version,
+                         {.stamp = static_cast<uint64_t>(stamp),
+                          .envelope_id = message.envelope_id,
+                          .amount_fen = message.amount_fen,
+                          .recipient = message.user,
+                          .users = {message.users, message.user_count}});
+  office_.cells.Add(Counter::kNotices);
+}
+
+void App::TellOpened(const Message& message) {
+  const Address address = Unpack(message.address);
+  net::Connection* connection = Find(address);
+  if (connection == nullptr) {
+    office_.cells.Add(Counter::kRepliesLost);
+    return;
+  }
+  const wire::Version version = SessionOf(address).version;
+  std::byte* to = context_.ports()[address.port]->Out(*connection).Append(wire::OpenResponseBytes(version));
+  if (connection->state != net::ConnectionState::kOpen) {
+    office_.cells.Add(Counter::kRepliesLost);
+    return;
+  }
+  wire::EncodeOpenResponse(to, version,
+                           {.stamp = message.stamp,
+                            .envelope_id = message.envelope_id,
+                            .amount_fen = message.amount_fen,
+                            .user_id = message.user});
+}
+
+}  // namespace hongbao::serve

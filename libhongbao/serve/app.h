@@ -1,0 +1,101 @@
+// App: serve/ on one worker: what net/ calls, and what the workers tell each other.
+//
+// Owns the worker's session records (12 bytes per slot, touched when used), its session desk, gift desk, claimer and
+// overload control. Never shares them: other workers reach it by Message, reporters read its Office.
+// Thread tag: worker-local.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "libhongbao/count/cells.h"
+#include "libhongbao/count/history.h"
+#include "libhongbao/envelope/lucky_pool.h"
+#include "libhongbao/net/application.h"
+#include "libhongbao/net/lazy_array.h"
+#include "libhongbao/net/worker_context.h"
+#include "libhongbao/serve/counters.h"
+#include "libhongbao/serve/directory.h"
+#include "libhongbao/serve/gift_desk.h"
+#include "libhongbao/serve/message.h"
+#include "libhongbao/serve/overload.h"
+#include "libhongbao/serve/session.h"
+
+namespace hongbao::serve {
+
+// What one worker counts, where reporters read it.
+struct Office {
+  count::Cells<Counter> cells;
+  count::History<Counter> history;
+};
+
+// What all workers share. Each part is thread-safe by itself.
+struct Shared {
+  Shared(Directory directory_made, size_t pool_envelopes, int64_t max_qps)
+      : directory(std::move(directory_made)), pool(pool_envelopes), limit(max_qps) {}
+
+  Directory directory;
+  envelope::LuckyPool pool;
+  RateLimit limit;
+  // Connections now. relaxed: only the number counts; written once per connection, not per message.
+  alignas(64) std::atomic<uint32_t> connections{0};
+};
+
+struct AppOptions {
+  uint32_t connections_max = 0;
+  uint32_t wins_per_user = 0;
+  uint32_t gifts_max = 0;  // in this worker's book
+  int64_t gift_expiry_ms = 0;
+  DelayOptions delay;
+};
+
+class App {
+ public:
+  using Message = serve::Message;
+
+  App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, Office& office);
+  App(const App&) = delete;
+  App& operator=(const App&) = delete;
+
+  void OnOpen(net::Port& port, net::Connection& connection);
+  size_t OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out);
+  void OnClose(net::Port& port, net::Connection& connection, net::CloseReason reason);
+  int64_t OnTurn(int64_t now_ns);
+  void OnMessage(const Message& message);
+  void OnDrain() { desk_.Drain(); }
+
+  // Once the worker has ended.
+  const envelope::GiftBook& book() const { return gifts_.book(); }
+  envelope::Tally claimed() const { return claimer_.claimed(); }
+
+ private:
+  uint64_t AddressOf(const net::Port& port, const net::Connection& connection) const {
+    return Pack({.worker = static_cast<uint8_t>(context_.index()),
+                 .port = static_cast<uint8_t>(port.index()),
+                 .generation = connection.generation,
+                 .slot = connection.slot});
+  }
+  void Post(uint32_t worker, const Message& message);
+  net::Connection* Find(const Address& address);
+  Session& SessionOf(const Address& address) { return sessions_[address.port][address.slot]; }
+  void TellNotice(const Message& message);
+  void TellOpened(const Message& message);
+
+  net::WorkerContext<Message>& context_;
+  AppOptions options_;
+  Shared& shared_;
+  Office& office_;
+  std::vector<net::LazyArray<Session>> sessions_;  // by port, by slot
+  envelope::LuckyClaimer claimer_;
+  Overload overload_;
+  GiftDesk gifts_;
+  SessionDesk desk_;
+  int64_t turn_ns_ = 0;
+  int64_t wall_ns_ = 0;
+  bool was_busy_ = false;  // the turn under way has brought something
+};
+
+}  // namespace hongbao::serve

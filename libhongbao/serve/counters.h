@@ -1,0 +1,97 @@
+// Counters: what serve/ counts, one set of cells per worker, beside what net/ counts (accepts, closes, bytes).
+//
+// "Requests" are shakes: received = replied + refused + dropped, and replied = won + nothing + cap, always.
+// Amounts are fen. Thread tag: as count::Cells (the worker writes, anyone reads).
+#pragma once
+
+#include <cstdint>
+
+#include "libhongbao/count/cells.h"
+
+namespace hongbao::serve {
+
+enum class Counter : uint32_t {
+  kReceived,         // shakes
+  kReplied,          // answered won, nothing or cap; the answer is queued to the connection
+  kRefused,          // answered "overloaded" (17)
+  kDropped,          // not answered: the connection had no room for the answer. Nothing was claimed for it
+  kWon,
+  kWonFen,
+  kNothing,
+  kCap,
+  kFramesLogin,      // frames by type, as received
+  kFramesShake,
+  kFramesOpen,
+  kFramesSend,
+  kFramesStatement,
+  kLoginsOk,
+  kLoginsOutOfRange,
+  kLoginsBadToken,
+  kLoginsFull,       // full or draining
+  kSuperseded,       // logins that replaced an older session
+  kUsersCame,        // online now = came - left, over all workers together
+  kUsersLeft,
+  kConnectionsOpened,
+  kConnectionsClosed,
+  kSendsRefused,     // SendRequests answered "refused" (18)
+  kSendsOverload,    // SendRequests answered "overloaded" (17)
+  kGiftsSent,        // gifts in a book, minted or sent by a user
+  kGiftsSentFen,
+  kGiftShares,
+  kGiftsRefused,     // minted gifts that the book could not take
+  kGiftsRefusedFen,
+  kOpened,           // shares
+  kOpenedFen,
+  kOpenedAgain,      // opens answered with the first amount once more
+  kOpensEmpty,       // opens answered with 0
+  kRefundedShares,
+  kRefundedFen,
+  kNotices,          // notices queued to a connection
+  kNoticesLost,      // the user's connection was gone when the notice came to it; sent again at the next login
+  kRepliesLost,      // answers to opens whose connection was gone; opening again gives the same amount
+  kCount
+};
+
+inline constexpr count::Label<Counter> kCounterLabels[] = {
+    {Counter::kReceived, "received"},
+    {Counter::kReplied, "replied"},
+    {Counter::kRefused, "refused"},
+    {Counter::kDropped, "dropped"},
+    {Counter::kWon, "won"},
+    {Counter::kWonFen, "won_fen"},
+    {Counter::kNothing, "nothing"},
+    {Counter::kCap, "cap"},
+    {Counter::kFramesLogin, "frames_login"},
+    {Counter::kFramesShake, "frames_shake"},
+    {Counter::kFramesOpen, "frames_open"},
+    {Counter::kFramesSend, "frames_send"},
+    {Counter::kFramesStatement, "frames_statement"},
+    {Counter::kLoginsOk, "logins_ok"},
+    {Counter::kLoginsOutOfRange, "logins_out_of_range"},
+    {Counter::kLoginsBadToken, "logins_bad_token"},
+    {Counter::kLoginsFull, "logins_full"},
+    {Counter::kSuperseded, "superseded"},
+    {Counter::kUsersCame, "users_came"},
+    {Counter::kUsersLeft, "users_left"},
+    {Counter::kConnectionsOpened, "connections_opened"},
+    {Counter::kConnectionsClosed, "connections_closed"},
+    {Counter::kSendsRefused, "sends_refused"},
+    {Counter::kSendsOverload, "sends_overload"},
+    {Counter::kGiftsSent, "gifts_sent"},
+    {Counter::kGiftsSentFen, "gifts_sent_fen"},
+    {Counter::kGiftShares, "gift_shares"},
+    {Counter::kGiftsRefused, "gifts_refused"},
+    {Counter::kGiftsRefusedFen, "gifts_refused_fen"},
+    {Counter::kOpened, "opened"},
+    {Counter::kOpenedFen, "opened_fen"},
+    {Counter::kOpenedAgain, "opened_again"},
+    {Counter::kOpensEmpty, "opens_empty"},
+    {Counter::kRefundedShares, "refunded_shares"},
+    {Counter::kRefundedFen, "refunded_fen"},
+    {Counter::kNotices, "notices"},
+    {Counter::kNoticesLost, "notices_lost"},
+    {Counter::kRepliesLost, "replies_lost"},
+};
+static_assert(count::LabelsMatch(kCounterLabels));
+
+}  // namespace hongbao::serve

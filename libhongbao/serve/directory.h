@@ -1,0 +1,140 @@
+// Directory: where each user's session is now, and what the server remembers of the user.
+//
+// Owns one 32-byte record per user in one lazily touched mapping (a user nobody has seen costs no memory). Never holds a
+// connection: it names one by (worker, port, slot, generation), and whoever follows the name checks the generation.
+// One session per user: the newest login replaces the older one in one exchange, and the late close of the older one
+// compares before it clears, so it can't wipe its successor (the prototype's defect 18).
+// Thread tag: thread-safe, lock-free.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "libhongbao/check.h"
+
+namespace hongbao::serve {
+
+// One connection of the process. Packs into 64 bits: worker 8, port 8, generation 24, slot 24.
+struct Address {
+  static constexpr uint32_t kGenerationMax = (1U << 24) - 1;
+  static constexpr uint32_t kSlotMax = (1U << 24) - 1;
+
+  uint8_t worker = 0;
+  uint8_t port = 0;
+  uint32_t generation = 0;  // 1..kGenerationMax: a packed address is never 0, which means offline
+  uint32_t slot = 0;
+
+  friend bool operator==(const Address&, const Address&) = default;
+};
+
+inline constexpr uint64_t kOffline = 0;
+
+constexpr uint64_t Pack(const Address& address) {
+  return uint64_t{address.worker} << 56 | uint64_t{address.port} << 48 | uint64_t{address.generation} << 24 | address.slot;
+}
+
+constexpr Address Unpack(uint64_t packed) {
+  return {.worker = static_cast<uint8_t>(packed >> 56),
+          .port = static_cast<uint8_t>(packed >> 48),
+          .generation = static_cast<uint32_t>(packed >> 24) & Address::kGenerationMax,
+          .slot = static_cast<uint32_t>(packed) & Address::kSlotMax};
+}
+
+class Directory {
+ public:
+  // The most unopened gifts one user may have; a further one is refused.
+  static constexpr uint32_t kUnopenedMax = 0xffff;
+  // Shake wins are counted up to here, so a limit per user is at most this.
+  static constexpr uint32_t kShakeWinsMax = 0xffff;
+
+  // Users 0..users_max-1 (users_max >= 1). Error: the mapping is refused by the kernel.
+  static absl::StatusOr<Directory> Create(uint32_t users_max);
+
+  Directory(Directory&& other) noexcept;
+  Directory& operator=(Directory&&) = delete;
+  ~Directory();
+
+  uint32_t users_max() const { return users_max_; }
+
+  // ---- where the user is (packed addresses) ----
+
+  // Makes `packed` the user's session; returns the one it replaces (kOffline: none).
+  // seq_cst: pairs with AddUnopened + Find. A login publishes its session, then reads the unopened gifts; the owner of a
+  // new gift counts it, then looks for the session. In the single order of seq_cst operations one of them comes second
+  // and sees the other, so a gift that arrives during a login is noticed at least once (release/acquire alone would let
+  // both miss: the store-buffer pattern).
+  uint64_t Login(uint32_t user, uint64_t packed) {
+    return Session(user).exchange(packed, std::memory_order_seq_cst);
+  }
+
+  // Ends the session if it still is `packed`. False: a newer login owns the user, nothing was changed.
+  bool Logout(uint32_t user, uint64_t packed) {
+    // acq_rel: what this session did to the record happens before what the next session reads of it.
+    return Session(user).compare_exchange_strong(packed, kOffline, std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
+
+  // The user's session or kOffline. seq_cst for the reason at Login; it costs what an acquire load costs on x86.
+  uint64_t Find(uint32_t user) const { return Session(user).load(std::memory_order_seq_cst); }
+
+  // ---- what the user has ----
+
+  // Counts a win by shaking if the user has fewer than `cap` (1..kShakeWinsMax). False: at the cap, nothing changed.
+  bool TakeShakeWin(uint32_t user, uint32_t cap);
+  // Takes back a TakeShakeWin whose claim found nothing after all.
+  void ReturnShakeWin(uint32_t user) {
+    // relaxed: the counter stands for itself.
+    ShakeWins(user).fetch_sub(1, std::memory_order_relaxed);
+  }
+  uint32_t shake_wins(uint32_t user) const { return ShakeWins(user).load(std::memory_order_relaxed); }
+
+  // A gift for the user that is not opened yet. False: the user has kUnopenedMax of them.
+  // seq_cst for the reason at Login.
+  bool AddUnopened(uint32_t user);
+  void RemoveUnopened(uint32_t user) {
+    // relaxed: a login that still sees the old count only asks once in vain.
+    const uint16_t before = Unopened(user).fetch_sub(1, std::memory_order_relaxed);
+    Check(before > 0, "a gift is opened or expires only after it was counted");
+  }
+  uint32_t unopened(uint32_t user) const { return Unopened(user).load(std::memory_order_seq_cst); }
+
+  // A share the user got, by shaking or by opening. `stamp`: the request's, 0 when it has no identity (v1).
+  void AddGrant(uint32_t user, int64_t fen, uint64_t stamp);
+  // Remembers the stamp of a send.
+  void RaiseStamp(uint32_t user, uint64_t stamp);
+
+  // Highest stamp of a grant or send; 0 if none.
+  uint64_t last_stamp(uint32_t user) const { return LastStamp(user).load(std::memory_order_relaxed); }
+  uint32_t grants(uint32_t user) const { return Grants(user).load(std::memory_order_relaxed); }
+  int64_t total_fen(uint32_t user) const { return TotalFen(user).load(std::memory_order_relaxed); }
+
+ private:
+  // Plain fields, reached only through atomic_ref: fresh pages of the mapping are valid records without being touched.
+  struct Record {
+    alignas(8) uint64_t session;
+    alignas(8) uint64_t last_stamp;
+    alignas(8) int64_t total_fen;
+    alignas(4) uint32_t grants;
+    alignas(2) uint16_t shake_wins;
+    alignas(2) uint16_t unopened;
+  };
+  static_assert(sizeof(Record) == 32, "two users share a cache line, none straddles one");
+
+  Directory(Record* records, uint32_t users_max) : records_(records), users_max_(users_max) {}
+
+  Record& At(uint32_t user) const {
+    Check(user < users_max_, "users are checked against the directory's range at login");
+    return records_[user];
+  }
+  std::atomic_ref<uint64_t> Session(uint32_t user) const { return std::atomic_ref(At(user).session); }
+  std::atomic_ref<uint64_t> LastStamp(uint32_t user) const { return std::atomic_ref(At(user).last_stamp); }
+  std::atomic_ref<int64_t> TotalFen(uint32_t user) const { return std::atomic_ref(At(user).total_fen); }
+  std::atomic_ref<uint32_t> Grants(uint32_t user) const { return std::atomic_ref(At(user).grants); }
+  std::atomic_ref<uint16_t> ShakeWins(uint32_t user) const { return std::atomic_ref(At(user).shake_wins); }
+  std::atomic_ref<uint16_t> Unopened(uint32_t user) const { return std::atomic_ref(At(user).unopened); }
+
+  Record* records_;
+  uint32_t users_max_;
+};
+
+}  // namespace hongbao::serve

@@ -1,0 +1,63 @@
+// MintSchedule: when each envelope of one run is due. A pure function of the wall clock and of what was taken so far.
+//
+// Envelope k of a run is due at start + (k + 0.5) / rate: evenly spaced, and a whole second holds exactly `rate` of them.
+// After a pause (a stalled thread, a stepped clock) at most two seconds' worth are due at once; the rest of the run moves
+// back as a whole, so a stall can't become a spike (the prototype at 60k: 1.8k, then 71k), and nothing is left out.
+// Owns no envelope; never sleeps.
+// Thread tag: thread-compatible.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "libhongbao/time/clock.h"
+
+namespace hongbao::serve {
+
+class MintSchedule {
+ public:
+  static constexpr int64_t kCatchUpSeconds = 2;
+
+  // `start_ns`: unix time; `rate` envelopes per second, 1..10^9; `count` in all, >= 0.
+  MintSchedule(int64_t start_ns, int64_t rate, int64_t count) : start_ns_(start_ns), rate_(rate), count_(count) {}
+
+  // How many to issue at `wall_ns`. Moves the run back when that is more than the catch-up bound.
+  int64_t Due(int64_t wall_ns) {
+    const int64_t bound = kCatchUpSeconds * rate_;
+    const int64_t behind = Reached(wall_ns) - taken_;
+    if (behind > bound) {
+      start_ns_ += static_cast<int64_t>((Wide{behind - bound} * time::kNsPerSecond + rate_ - 1) / rate_);
+    }
+    return std::max<int64_t>(0, std::min(Reached(wall_ns), count_) - taken_);
+  }
+
+  // `issued` of those that were due have left.
+  void Take(int64_t issued) { taken_ += issued; }
+
+  // When the next one is due. Meaningless when done().
+  int64_t NextNs() const {
+    return start_ns_ + static_cast<int64_t>(((Wide{taken_} * 2 + 1) * time::kNsPerSecond + 2 * rate_ - 1) / (2 * rate_));
+  }
+
+  int64_t taken() const { return taken_; }
+  int64_t left() const { return count_ - taken_; }
+  bool done() const { return taken_ == count_; }
+
+ private:
+  __extension__ using Wide = __int128;  // elapsed ns times rate needs more than 64 bits
+
+  // Envelopes due by then if the run had no end.
+  int64_t Reached(int64_t wall_ns) const {
+    if (wall_ns <= start_ns_) {
+      return 0;
+    }
+    return static_cast<int64_t>((Wide{wall_ns - start_ns_} * rate_ * 2 + time::kNsPerSecond) / (2 * time::kNsPerSecond));
+  }
+
+  int64_t start_ns_;
+  int64_t rate_;
+  int64_t count_;
+  int64_t taken_ = 0;
+};
+
+}  // namespace hongbao::serve

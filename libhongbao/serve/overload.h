@@ -1,0 +1,145 @@
+// Overload control: which shakes are answered "overloaded" before anything is done for them.
+//
+// Two rules, each may be off. RateLimit: a fixed number of shakes a second for the whole process. DelayControl: when
+// requests wait too long for their worker, admit fewer users, after DAGOR (Zhou et al., SoCC 2018): the signal is the
+// average queueing wait over a window, the step down is 5 %, the step up 1 %, and the users who wait outside are chosen by
+// a hash that changes every hour, so that they are not always the same.
+// Never knows frames or sessions; time is handed in.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "libhongbao/time/clock.h"
+
+namespace hongbao::serve {
+
+// A token bucket that all workers share. Tokens leave it in chunks, so the shared line is written once per chunk and a
+// refusal only reads it. Tokens are numbered by elapsed time (token k exists from k/rate on) rather than counted per
+// calendar second: there is no edge at which two full windows meet (the prototype's defect 21).
+// In any span of t seconds at most rate * t + burst + workers * chunk requests are admitted.
+// Thread tag: thread-safe.
+class RateLimit {
+ public:
+  // `per_second`: 0 = no limit. A pause lets at most `burst_ms` worth of tokens pile up.
+  explicit RateLimit(int64_t per_second, int64_t burst_ms = 100)
+      : per_second_(per_second), burst_(std::max<int64_t>(1, per_second * burst_ms / 1000)) {}
+
+  bool unlimited() const { return per_second_ == 0; }
+  // Large enough that the shared line is touched ~1,000 times a second, small enough to not starve another worker.
+  int64_t chunk() const { return std::clamp<int64_t>(per_second_ / 1000, 1, 256); }
+
+  // Takes `tokens` if they exist at `now_ns` (monotonic, any origin >= 0). Else returns false and the time from which it
+  // is worth to ask again.
+  bool Take(int64_t tokens, int64_t now_ns, int64_t* retry_ns);
+
+ private:
+  const int64_t per_second_;
+  const int64_t burst_;
+  alignas(64) std::atomic<int64_t> taken_{0};  // number of the next token to leave; jumps ahead over tokens that expired
+};
+
+// What one worker holds of the RateLimit. Thread tag: worker-local.
+class RateLease {
+ public:
+  explicit RateLease(RateLimit* limit) : limit_(limit) {}
+
+  bool Take(int64_t now_ns) {
+    if (left_ > 0) [[likely]] {
+      --left_;
+      return true;
+    }
+    return TakeChunk(now_ns);
+  }
+
+ private:
+  bool TakeChunk(int64_t now_ns);
+
+  RateLimit* limit_;
+  int64_t left_ = 0;
+  int64_t retry_ns_ = 0;  // before this time the answer is known to be no
+};
+
+struct DelayOptions {
+  int64_t wait_max_us = 20'000;  // average wait above which fewer are admitted; 0 = control is off
+  int64_t window_ms = 1'000;     // a window ends after this time
+  uint32_t window_requests = 2'000;  // or after this many requests
+};
+
+// Thread tag: worker-local.
+class DelayControl {
+ public:
+  static constexpr uint32_t kAll = 1U << 16;    // the admitted share of users, in units of 2^-16
+  static constexpr uint32_t kLeast = kAll / 20;  // never below 5 %: the window needs requests to see that it is over
+
+  explicit DelayControl(const DelayOptions& options) : options_(options) {}
+
+  // Once at the start of a turn. `wait_ns`: how long the requests of this turn may have waited for it; `wall_hour`: unix
+  // time in hours.
+  void BeginTurn(int64_t now_ns, int64_t wait_ns, int64_t wall_hour) {
+    wait_ns_ = wait_ns;
+    wall_hour_ = static_cast<uint64_t>(wall_hour);
+    if (requests_ >= options_.window_requests || now_ns - window_start_ns_ >= options_.window_ms * time::kNsPerMs) {
+      CloseWindow(now_ns);
+    }
+  }
+
+  // Once per request, admitted or not.
+  bool Admit(uint32_t user) {
+    ++requests_;
+    waited_ns_ += wait_ns_;
+    return admitted_ == kAll || Hash(user) < admitted_;
+  }
+
+  uint32_t admitted() const { return admitted_; }
+
+ private:
+  // Uniform over 0..kAll-1, another order of users in every hour (the finalizer of splitmix64).
+  uint32_t Hash(uint32_t user) const {
+    uint64_t x = (wall_hour_ << 32 | user) + 0x9e3779b97f4a7c15U;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+    return static_cast<uint32_t>((x ^ (x >> 31)) & (kAll - 1));
+  }
+  void CloseWindow(int64_t now_ns);
+
+  DelayOptions options_;
+  uint32_t admitted_ = kAll;
+  uint32_t requests_ = 0;
+  int64_t waited_ns_ = 0;
+  int64_t wait_ns_ = 0;
+  int64_t window_start_ns_ = 0;
+  uint64_t wall_hour_ = 0;
+};
+
+// Both rules as one worker asks them. Thread tag: worker-local.
+class Overload {
+ public:
+  Overload(RateLimit* limit, const DelayOptions& delay)
+      : limited_(!limit->unlimited()), controlled_(delay.wait_max_us > 0), lease_(limit), delay_(delay) {}
+
+  void BeginTurn(int64_t now_ns, int64_t wait_ns, int64_t wall_hour) {
+    now_ns_ = now_ns;
+    delay_.BeginTurn(now_ns, wait_ns, wall_hour);
+  }
+
+  // False: answer "overloaded" and change nothing.
+  bool Admit(uint32_t user) {
+    if (controlled_ && !delay_.Admit(user)) {
+      return false;
+    }
+    return !limited_ || lease_.Take(now_ns_);
+  }
+
+  const DelayControl& delay() const { return delay_; }
+
+ private:
+  bool limited_;
+  bool controlled_;
+  int64_t now_ns_ = 0;
+  RateLease lease_;
+  DelayControl delay_;
+};
+
+}  // namespace hongbao::serve

@@ -1,0 +1,209 @@
+#include "libhongbao/serve/server.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace hongbao::serve {
+namespace {
+
+constexpr uint32_t kWorkersMax = 256;  // an address has 8 bits for it
+
+net::ServiceOptions ToService(const ServerOptions& options) {
+  return {.listen_ipv4 = options.listen_ipv4,
+          .listen_port = options.listen_port,
+          .connections_max = options.connections_max,
+          .workers = options.workers,
+          .login_deadline_ms = options.login_deadline_ms,
+          .frame_deadline_ms = options.frame_deadline_ms,
+          .idle_timeout_ms = options.idle_timeout_ms,
+          .unsent_bytes_max = options.unsent_bytes_max};
+}
+
+absl::Status Wrong(absl::string_view name, int64_t value, absl::string_view right) {
+  return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", right));
+}
+
+}  // namespace
+
+absl::Status Validate(const ServerOptions& options) {
+  if (options.users_max == 0) {
+    return Wrong("users_max", options.users_max, "at least 1");
+  }
+  if (options.connections_max == 0) {
+    return Wrong("connections_max", options.connections_max, "at least 1");
+  }
+  if (options.workers > kWorkersMax) {
+    return Wrong("workers", options.workers, absl::StrCat("at most ", kWorkersMax));
+  }
+  if (options.max_qps < 0 || options.max_qps > 1'000'000'000) {
+    return Wrong("max_qps", options.max_qps, "0..1000000000");
+  }
+  if (options.wins_per_user > Directory::kShakeWinsMax) {
+    return Wrong("wins_per_user", options.wins_per_user, absl::StrCat("at most ", Directory::kShakeWinsMax));
+  }
+  if (options.unsent_bytes_max < wire::kFrameBytesMax || options.unsent_bytes_max > 1 << 24) {
+    return Wrong("unsent_bytes_max", options.unsent_bytes_max, "256..16777216");
+  }
+  if (options.gift_expiry_ms < 1) {
+    return Wrong("gift_expiry_ms", options.gift_expiry_ms, "at least 1");
+  }
+  if (options.gifts_max == 0 || options.gifts_max >= 1U << 26) {
+    return Wrong("gifts_max", options.gifts_max, "1..67108863");
+  }
+  if (!std::has_single_bit(options.pool_envelopes) || options.pool_envelopes > 1U << 24) {
+    return Wrong("pool_envelopes", options.pool_envelopes, "a power of two, at most 16777216");
+  }
+  return absl::OkStatus();
+}
+
+std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& rest) {
+  const count::Values<Counter>& serve = counts.serve;
+  const auto fen = [](uint64_t value) { return envelope::Fen(value); };
+  const envelope::Tally won{serve[Counter::kWon], fen(serve[Counter::kWonFen])};
+  uint64_t closed = 0;
+  for (const uint64_t closes : counts.closes.value) {
+    closed += closes;
+  }
+  const envelope::GiftTotals& gifts = rest.gifts;
+  return {
+      {"envelopes: issued = won + left",
+       counts.issued.count == won.count + rest.left.count && counts.issued.sum == won.sum + rest.left.sum},
+      {"envelopes: won = claimed", won == rest.claimed},
+      {"gifts: sent = opened + left + refunded (fen)",
+       fen(serve[Counter::kGiftsSentFen]) == gifts.opened + gifts.left + gifts.refunded &&
+           serve[Counter::kOpenedFen] == static_cast<uint64_t>(gifts.opened.value()) &&
+           serve[Counter::kRefundedFen] == static_cast<uint64_t>(gifts.refunded.value())},
+      {"gift shares: invited = opened + left + refunded",
+       serve[Counter::kGiftShares] == gifts.opened_shares + gifts.left_shares + gifts.refunded_shares &&
+           serve[Counter::kOpened] == gifts.opened_shares},
+      {"requests: received = replied + refused + dropped",
+       serve[Counter::kReceived] == serve[Counter::kReplied] + serve[Counter::kRefused] + serve[Counter::kDropped]},
+      {"replies: replied = won + nothing + cap",
+       serve[Counter::kReplied] == serve[Counter::kWon] + serve[Counter::kNothing] + serve[Counter::kCap]},
+      {"connections: accepted = closed + live",
+       counts.net[net::Counter::kAccepted] == closed + counts.connections &&
+           serve[Counter::kConnectionsOpened] == serve[Counter::kConnectionsClosed] + counts.connections},
+      {"users: came = left + online",
+       counts.users_online() >= 0 && static_cast<uint64_t>(counts.users_online()) == rest.users_in_directory},
+  };
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, const time::Clock* clock) {
+  if (absl::Status status = Validate(options); !status.ok()) {
+    return status;
+  }
+  absl::StatusOr<net::ServicePlan> plan = net::PlanService(ToService(options));
+  if (!plan.ok()) {
+    return plan.status();
+  }
+  if (plan->workers > kWorkersMax || plan->worker.sets > kWorkersMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the plan has ", plan->workers, " workers of ", plan->worker.sets, " sets; at most ", kWorkersMax,
+                     " of each are possible: lower --connections-max or raise the limit of open files (ulimit -Hn)"));
+  }
+  absl::StatusOr<Directory> directory = Directory::Create(options.users_max);
+  if (!directory.ok()) {
+    return directory.status();
+  }
+  std::unique_ptr<Server> server(new Server(options, clock, *std::move(directory), plan->workers));
+  if (absl::Status status = server->StartWorkers(); !status.ok()) {
+    return status;
+  }
+  server->minter_.Start();
+  return server;
+}
+
+Server::Server(const ServerOptions& options, const time::Clock* clock, Directory directory, uint32_t workers)
+    : options_(options),
+      shared_(std::move(directory), options.pool_envelopes, options.max_qps),
+      service_(*clock),
+      minter_(clock, &shared_.pool, options.users_max, workers,
+              [this](uint32_t worker, const Message& message) { return service_.Post(worker, message); }) {
+  options_.workers = workers;
+  for (uint32_t i = 0; i < workers; ++i) {
+    offices_.push_back(std::make_unique<Office>());
+  }
+}
+
+Server::~Server() { Drain(0); }
+
+absl::Status Server::StartWorkers() {
+  const AppOptions app_options{.connections_max = options_.connections_max,
+                               .wins_per_user = options_.wins_per_user,
+                               .gifts_max = std::max(1U, options_.gifts_max / options_.workers),
+                               .gift_expiry_ms = options_.gift_expiry_ms,
+                               .delay = options_.delay};
+  return service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
+    return std::make_unique<App>(context, app_options, shared_, *offices_[context.index()]);
+  });
+}
+
+ServerCounts Server::Look() const {
+  ServerCounts counts;
+  for (const std::unique_ptr<Office>& office : offices_) {
+    counts.serve += office->cells.Snapshot();
+  }
+  for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
+    counts.net += service_.counters(worker).events.Snapshot();
+    counts.closes += service_.counters(worker).closes.Snapshot();
+  }
+  counts.issued = shared_.pool.issued();
+  counts.envelopes_left = shared_.pool.left();
+  counts.connections = shared_.connections.load(std::memory_order_relaxed);
+  counts.mint_waiting = minter_.waiting();
+  return counts;
+}
+
+std::vector<const count::History<Counter>*> Server::histories() const {
+  std::vector<const count::History<Counter>*> histories;
+  for (const std::unique_ptr<Office>& office : offices_) {
+    histories.push_back(&office->history);
+  }
+  return histories;
+}
+
+void Server::Drain(uint32_t drain_ms) {
+  if (draining_.exchange(true, std::memory_order_relaxed)) {
+    return;
+  }
+  minter_.Stop();  // first: from now on no more gifts come to the workers
+  service_.Drain(drain_ms);
+  for (const std::unique_ptr<Office>& office : offices_) {
+    office->history.Close(office->cells);  // its worker has ended
+  }
+  rested_ = true;
+}
+
+ServerRest Server::LookAtRest() {
+  Check(rested_, "LookAtRest is for a server that has been drained");
+  ServerRest rest;
+  rest.left = shared_.pool.LeftAtRest();
+  for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
+    const App& app = service_.app(worker);
+    const envelope::Tally claimed = app.claimed();
+    rest.claimed.count += claimed.count;
+    rest.claimed.sum += claimed.sum;
+    app.book().Audit();
+    const envelope::GiftTotals& totals = app.book().totals();
+    rest.gifts.gifts += totals.gifts;
+    rest.gifts.gifts_live += totals.gifts_live;
+    rest.gifts.shares += totals.shares;
+    rest.gifts.opened_shares += totals.opened_shares;
+    rest.gifts.left_shares += totals.left_shares;
+    rest.gifts.refunded_shares += totals.refunded_shares;
+    rest.gifts.issued += totals.issued;
+    rest.gifts.opened += totals.opened;
+    rest.gifts.left += totals.left;
+    rest.gifts.refunded += totals.refunded;
+  }
+  for (uint32_t user = 0; user < options_.users_max; ++user) {
+    rest.users_in_directory += shared_.directory.Find(user) != kOffline ? 1U : 0U;
+  }
+  return rest;
+}
+
+}  // namespace hongbao::serve

@@ -1,0 +1,115 @@
+// Server: the red-envelope server as one object: workers, directory, lucky pool, minter; and what it has counted.
+//
+// Owns all of it. Never reads flags, prints, or speaks HTTP: a main or a test does. Start it, give it orders, ask it for
+// snapshots, drain it.
+// Thread tag: thread-compatible (Start, Drain, the destructor from one thread); Mint, Look and draining are thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "libhongbao/count/history.h"
+#include "libhongbao/envelope/gift_book.h"
+#include "libhongbao/envelope/lucky_pool.h"
+#include "libhongbao/net/counters.h"
+#include "libhongbao/net/service.h"
+#include "libhongbao/serve/app.h"
+#include "libhongbao/serve/minter.h"
+
+namespace hongbao::serve {
+
+struct ServerOptions {
+  uint32_t listen_ipv4 = 0;        // host byte order; 0 = all addresses
+  uint16_t listen_port = 1025;     // 0 = a free one
+  uint32_t users_max = 1'000'000;  // users 0..users_max-1
+  uint32_t connections_max = 100'000;
+  uint32_t workers = 0;            // 0 = one per processor
+  int64_t max_qps = 0;             // shakes and sends per second, 0 = no limit
+  uint32_t wins_per_user = 0;      // shake wins of one user at most, 0 = no limit
+  uint32_t login_deadline_ms = 5'000;
+  uint32_t frame_deadline_ms = 5'000;
+  uint32_t idle_timeout_ms = 240'000;
+  uint32_t unsent_bytes_max = 16'384;  // ~580 shake answers
+  int64_t gift_expiry_ms = 24 * 3'600'000;
+  uint32_t gifts_max = 1'000'000;      // live gifts, over all workers; a gift lives until it expires
+  uint32_t pool_envelopes = 1 << 16;   // shake envelopes that nobody has won yet, a power of two
+  DelayOptions delay;
+};
+
+// InvalidArgument says which value is wrong and what it may be.
+absl::Status Validate(const ServerOptions& options);
+
+// Everything counted, at about one moment; at rest (after Drain) exactly.
+struct ServerCounts {
+  count::Values<Counter> serve;
+  count::Values<net::Counter> net;
+  count::Values<net::CloseReason> closes;
+  envelope::Tally issued;       // shake envelopes published
+  uint64_t envelopes_left = 0;  // published and not won
+  uint32_t connections = 0;     // live
+  int64_t mint_waiting = 0;     // envelopes ordered and not issued
+
+  int64_t users_online() const {
+    return static_cast<int64_t>(serve[Counter::kUsersCame] - serve[Counter::kUsersLeft]);
+  }
+};
+
+// What the parts themselves hold after the end: the witness that the counters are compared with.
+struct ServerRest {
+  envelope::Tally left;     // in the pool's slots
+  envelope::Tally claimed;  // by the workers' claimers
+  envelope::GiftTotals gifts;
+  uint64_t users_in_directory = 0;  // must be 0: everybody has left
+};
+
+// A statement that must hold, and whether it does. At rest all do.
+struct Identity {
+  std::string name;
+  bool holds = false;
+};
+std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& rest);
+
+class Server {
+ public:
+  // Listens and serves when it returns. Errors say cause and cure. `clock` must outlive the server.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, const time::Clock* clock);
+  ~Server();  // drains at once
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  uint16_t port() const { return service_.port(); }
+  const ServerOptions& options() const { return options_; }
+  const net::ServicePlan& plan() const { return service_.plan(); }
+
+  // Orders envelopes; see Minter::Add.
+  absl::StatusOr<MintReceipt> Mint(const MintOrder& order) { return minter_.Add(order); }
+
+  ServerCounts Look() const;
+  // For count::Series; valid as long as the server is.
+  std::vector<const count::History<Counter>*> histories() const;
+
+  // Issues nothing more, accepts nobody, sends what is owed, closes; `drain_ms` at most. Idempotent.
+  void Drain(uint32_t drain_ms);
+  bool draining() const { return draining_.load(std::memory_order_relaxed); }  // relaxed: a flag for status pages
+
+  // After Drain only. Audits the gift books (aborts on a broken one).
+  ServerRest LookAtRest();
+
+ private:
+  Server(const ServerOptions& options, const time::Clock* clock, Directory directory, uint32_t workers);
+  absl::Status StartWorkers();
+
+  ServerOptions options_;
+  Shared shared_;
+  std::vector<std::unique_ptr<Office>> offices_;  // by worker; outlive the workers
+  net::Service<App> service_;
+  Minter minter_;
+  std::atomic<bool> draining_{false};
+  bool rested_ = false;
+};
+
+}  // namespace hongbao::serve

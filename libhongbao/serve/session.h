@@ -1,0 +1,167 @@
+// Session: bytes in, replies out. What one connection may do, and what it gets.
+//
+// SessionDesk owns no connection and no socket: it is handed a Session, the bytes that came and a place for replies, and
+// says how many bytes it has used and whether the connection is to be closed, and why. Everything it touches besides is
+// its worker's own, or lock-free (directory, lucky pool). Nothing allocates, locks, logs or throws per message; a losing
+// shake writes no line that another worker reads.
+// Thread tag: worker-local.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/types/span.h"
+#include "libhongbao/count/cells.h"
+#include "libhongbao/envelope/lucky_pool.h"
+#include "libhongbao/net/connection.h"
+#include "libhongbao/serve/counters.h"
+#include "libhongbao/serve/directory.h"
+#include "libhongbao/serve/gift_desk.h"
+#include "libhongbao/serve/overload.h"
+#include "libhongbao/time/clock.h"
+#include "libhongbao/wire/codec.h"
+#include "libhongbao/wire/frame.h"
+
+namespace hongbao::serve {
+
+// What is remembered of one connection. All zero bytes: nobody has logged in yet.
+struct Session {
+  uint32_t user = 0;
+  wire::Version version = wire::Version::kUnknown;  // settled by the first frame
+  bool logged_in = false;
+  bool over_limit = false;  // one connection more than the server takes: its login gets "full"
+  bool at_cap = false;      // the user has won as often as allowed
+};
+static_assert(sizeof(Session) <= 16, "one per connection, a million of them");
+
+// How a call to OnBytes ended.
+struct Served {
+  size_t consumed = 0;  // whole frames; a part of one stays with the caller
+  net::CloseReason close = net::CloseReason::kNone;  // other than kNone: close once the replies so far have left
+};
+
+struct SessionServices {
+  uint32_t workers = 1;
+  uint32_t wins_per_user = 0;  // shake wins of one user at most, 0 = no limit
+  const time::Clock* clock = nullptr;
+  Directory* directory = nullptr;
+  const envelope::LuckyPool* pool = nullptr;
+  envelope::LuckyClaimer* claimer = nullptr;
+  GiftDesk* gifts = nullptr;
+  Overload* overload = nullptr;
+  count::Cells<Counter>* cells = nullptr;
+  PostFunction post;
+};
+
+class SessionDesk {
+ public:
+  explicit SessionDesk(SessionServices services);
+
+  // From now on logins get "full or draining".
+  void Drain() { draining_ = true; }
+
+  // Handles every whole frame in `in`. `address`: the connection's (packed). `Out` is a net::Replies with a way to ask
+  // whether the connection still takes bytes:
+  //   std::byte* Append(size_t size);  // never null
+  //   bool open() const;
+  // No shake is decided before there is room for its answer, so an envelope is never claimed for a connection that has
+  // failed (the prototype's defects 1 and 3).
+  template <class Out>
+  Served OnBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out);
+
+  // The connection has ended.
+  void OnClose(const Session& session, uint64_t address);
+
+ private:
+  // The answer to any frame but a shake: at most one, 36 bytes at most.
+  struct Reply {
+    std::array<std::byte, 40> bytes;
+    size_t size = 0;
+    bool logged_in = false;  // the login that this answers has been accepted
+  };
+
+  // Decides one shake and writes its answer to `to` (kShakeResponseBytes).
+  void Shake(Session& session, const std::byte* frame, std::byte* to);
+  wire::ShakeResponse DecideUnderCap(Session& session, uint64_t stamp);
+  wire::ShakeResponse Won(Session& session, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
+
+  net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
+  void Accept(Session& session, uint64_t address);
+  net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason Send(const Session& session, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason State(const Session& session, wire::FrameBytes frame, Reply& reply);
+  // Asks all owners for the gifts that the user has not opened, if there are any.
+  void AskForNotices(const Session& session, uint64_t address);
+
+  SessionServices services_;
+  bool draining_ = false;
+};
+
+template <class Out>
+Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
+  size_t consumed = 0;
+  while (out.open()) {
+    const absl::Span<const std::byte> rest = in.subspan(consumed);
+    if (session.logged_in && wire::StartsWithShake(rest)) [[likely]] {
+      if (wire::LoadU32(rest.data() + wire::kHeaderBytes) != session.user) [[unlikely]] {
+        return {consumed, net::CloseReason::kMalformed};
+      }
+      services_.cells->Add(Counter::kFramesShake);
+      services_.cells->Add(Counter::kReceived);
+      consumed += wire::kShakeRequestBytes;
+      std::byte* to = out.Append(wire::kShakeResponseBytes);
+      if (!out.open()) [[unlikely]] {
+        services_.cells->Add(Counter::kDropped);
+        break;
+      }
+      Shake(session, rest.data(), to);
+      continue;
+    }
+    const wire::Peeked peeked = wire::Peek(rest, wire::Side::kServer, session.version);
+    if (peeked.framing == wire::Framing::kPartial) {
+      break;
+    }
+    if (peeked.framing == wire::Framing::kMalformed) {
+      return {consumed, net::CloseReason::kMalformed};
+    }
+    Reply reply;
+    const net::CloseReason close = Handle(session, address, peeked.type, rest.first(peeked.length), reply);
+    consumed += peeked.length;
+    if (reply.size > 0) {
+      std::memcpy(out.Append(reply.size), reply.bytes.data(), reply.size);
+    }
+    if (close != net::CloseReason::kNone) {
+      return {consumed, close};
+    }
+    if (reply.logged_in) {
+      AskForNotices(session, address);  // after the answer: nothing comes before it
+    }
+  }
+  return {consumed, net::CloseReason::kNone};
+}
+
+inline void SessionDesk::Shake(Session& session, const std::byte* frame, std::byte* to) {
+  wire::ShakeResponse response{.stamp = wire::StampOf(frame), .user_id = session.user};
+  count::Cells<Counter>& cells = *services_.cells;
+  envelope::LuckyEnvelope envelope;
+  if (!services_.overload->Admit(session.user)) [[unlikely]] {
+    response.result = wire::ShakeResult::kOverload;  // before anything else: it must cost nothing and change nothing
+    cells.Add(Counter::kRefused);
+    wire::EncodeShakeResponse(to, response);
+    return;
+  }
+  if (services_.wins_per_user != 0) {
+    response = DecideUnderCap(session, response.stamp);
+  } else if (services_.claimer->Claim(envelope)) {
+    response = Won(session, response.stamp, envelope);
+  } else {
+    cells.Add(Counter::kNothing);
+  }
+  cells.Add(Counter::kReplied);
+  wire::EncodeShakeResponse(to, response);
+}
+
+}  // namespace hongbao::serve
