@@ -1,0 +1,296 @@
+"""The pure parts of tools/simulate: options, preflight, ready lines, identities, figures, series, verdict."""
+
+import copy
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from simulate_lib import options, preflight, processes, reconcile, series, show, story, units
+
+
+class UnitsTest(unittest.TestCase):
+    def test_counts(self):
+        for text, count in (("0", 0), ("20000", 20_000), ("20,000", 20_000), ("60k", 60_000), ("1M", 10**6), ("1.5M", 1_500_000),
+                            ("10G", 10**10)):
+            self.assertEqual(units.parse_count(text), count)
+        for text in ("", "k", "-1", "1x", "1e6", "0x1", " 1", "1.", "1.0001k", "2,00", "1_000", "²"):
+            with self.assertRaises(ValueError, msg=text):
+                units.parse_count(text)
+
+    def test_seconds(self):
+        for text, seconds in (("60s", 60), ("2m", 120), ("1.5m", 90), ("1h", 3600), ("2000ms", 2)):
+            self.assertEqual(units.parse_seconds(text), seconds)
+        for text in ("", "60", "0s", "1.5s", "-5s", "5d", "100ms"):
+            with self.assertRaises(ValueError, msg=text):
+                units.parse_seconds(text)
+
+    def test_text(self):
+        self.assertEqual([units.short(n) for n in (600, 1_200, 1_234, 30_000, 60_000, 1_000_000, 1_500_000)],
+                         ["600", "1.2k", "1,234", "30k", "60k", "1M", "1.5M"])
+        self.assertEqual([units.yuan(n) for n in (0, 5, -5, 1_036_731)], ["0.00", "0.05", "-0.05", "10,367.31"])
+        self.assertEqual([units.ms(n) for n in (90, 1_290, 134_000, None)], ["0.09", "1.3", "134", "-"])
+        self.assertEqual(units.bytes_text(49_300_000), "49.3 MB")
+
+
+class OptionsTest(unittest.TestCase):
+    def test_the_first_run_needs_no_flag_and_takes_about_a_minute(self):
+        o = options.parse([])
+        self.assertEqual(o.users, 20_000)
+        self.assertEqual([(p.name, p.qps, p.seconds) for p in o.phases], [("600", 600, 15), ("1.2k", 1200, 30)])
+        self.assertEqual((o.shake_rate, o.gift_rate, o.gift_users), (200, 200, 3))
+
+    def test_the_full_story(self):
+        o = options.parse(["--users", "1M", "--qps", "60k"])
+        self.assertEqual([(p.name, p.qps, p.seconds) for p in o.phases], [("30k", 30_000, 60), ("60k", 60_000, 120)])
+        self.assertEqual((o.users, o.qps_max, o.seconds), (10**6, 60_000, 180))
+
+    def test_phases(self):
+        o = options.parse(["--phases", "30k:60s,peak=60k:2m"])
+        self.assertEqual([(p.name, p.qps, p.seconds) for p in o.phases], [("30k", 30_000, 60), ("peak", 60_000, 120)])
+
+    def test_few_users_and_slow_steps_are_not_flooded_with_envelopes(self):
+        o = options.parse(["--users", "2", "--phases", "30:5s"])
+        self.assertEqual((o.gift_users, o.gift_rate, o.shake_rate), (2, 1, 10))
+
+    def test_wrong_usage(self):
+        for arguments, reason in (
+            (["--users", "x"], "--users: 'x' is not a count"), (["--users", "0"], "--users: must be from 1"),
+            (["--qps", "1"], "--qps: must be from 2"), (["--duration", "5"], "--duration: '5' is not a duration"),
+            (["--phases", "30k"], "'30k' is not a phase"), (["--phases", "0:5s"], "at least 1 request/s"), (["--phases", ""], "is not a phase"),
+            (["--phases", "=1:5s"], "is not a phase"),
+            (["--phases", "1k:1s", "--qps", "5"], "leave out"), (["--protocol", "3"], "protocol"), (["--nope"], "--nope"),
+            (["stray"], "stray"), (["--clients", "0"], "--clients"), (["--use", "5"], "--use"),
+        ):
+            with self.assertRaises(options.UsageError) as caught:
+                options.parse(arguments)
+            self.assertIn(reason, str(caught.exception))
+
+    def test_users_are_shared_out_without_gap_or_overlap(self):
+        for users, clients in ((10, 1), (10, 3), (1_000_000, 7), (5, 5)):
+            ranges = options.user_ranges(users, clients)
+            ids = [user for first, last in ranges for user in (first, last)]
+            self.assertEqual((len(ranges), ids[0], ids[-1]), (clients, 0, users - 1))
+            for (_, last), (first, _) in zip(ranges, ranges[1:]):
+                self.assertEqual(first, last + 1)
+            self.assertTrue(all(first <= last for first, last in ranges))
+
+
+FACTS = preflight.Facts(kernel="6.18.44-x", cores=2, files_hard=20_000, port_first=32_768, port_last=60_999, memory_available=23 * 10**9,
+                        somaxconn=4096, syn_backlog=2048, file_max=2_466_170, conntrack_max=-1, conntrack_count=0, io_uring_error=0,
+                        io_uring_disabled=0, root=True)
+
+
+def facts(**changes):
+    changed = copy.copy(FACTS)
+    for name, value in changes.items():
+        setattr(changed, name, value)
+    return changed
+
+
+class PreflightTest(unittest.TestCase):
+    def finding(self, name, users, **changes):
+        return next(f for f in preflight.judge(facts(**changes), users) if f.name == name)
+
+    def test_a_million_users_fit_the_two_core_machine(self):
+        self.assertEqual([f.name for f in preflight.judge(FACTS, 10**6) if f.level != "ok"], [])
+        self.assertIn("55 rings", self.finding("open files", 10**6).text)
+
+    def test_every_failure_and_note_names_a_cure(self):
+        bad = facts(files_hard=100, port_first=5, port_last=5, memory_available=10**9, somaxconn=128, syn_backlog=128, file_max=1000,
+                    conntrack_max=1000, conntrack_count=1, io_uring_error=1, root=False)
+        findings = preflight.judge(bad, 10**6)
+        self.assertTrue(all(f.cure for f in findings))
+        self.assertEqual({f.name for f in findings if f.level == "fail"}, {"io_uring", "open files", "ports", "memory", "file-max", "conntrack"})
+
+    def test_io_uring_refused(self):
+        self.assertIn("seccomp", self.finding("io_uring", 10, io_uring_error=1).cure)
+        self.assertIn("io_uring_disabled=0", self.finding("io_uring", 10, io_uring_error=1, io_uring_disabled=2).cure)
+        self.assertIn("6.1 or newer", self.finding("io_uring", 10, io_uring_error=38).cure)
+        self.assertEqual(self.finding("io_uring", 10, kernel="5.10.0-20-amd64").level, "fail")
+
+    def test_regular_descriptors_need_the_limit_itself(self):
+        found = self.finding("open files", 50_000, kernel="6.12.1")
+        self.assertEqual(found.level, "fail")
+        self.assertIn("ulimit -Hn 55200", found.cure)
+        self.assertEqual(self.finding("open files", 10_000, kernel="6.12.1").level, "ok")
+
+    def test_no_pair_uses_more_than_half_of_the_ports(self):
+        for users in (1, 14_116, 14_117, 10**6):
+            pairs = preflight.pairs_needed(users, 32_768, 60_999)
+            self.assertLessEqual(users / pairs, 14_116)
+        self.assertEqual(preflight.pairs_needed(14_117, 32_768, 60_999), 2)
+
+    def test_memory_cure_fits(self):
+        found = self.finding("memory", 5_000_000)
+        self.assertEqual(found.level, "fail")
+        fits = int(found.cure.split()[-1])
+        self.assertEqual(self.finding("memory", fits).level, "ok")
+
+    def test_unused_conntrack_is_only_a_note(self):
+        self.assertEqual(self.finding("conntrack", 10**6, conntrack_max=262_144).level, "note")
+        self.assertEqual(self.finding("conntrack", 10**6, conntrack_max=262_144, conntrack_count=9).level, "fail")
+
+    def test_this_machine_can_be_read(self):
+        found = preflight.read_facts()
+        self.assertGreater(found.memory_available, 0)
+        self.assertGreaterEqual(found.port_last, found.port_first)
+
+
+class ReadyLineTest(unittest.TestCase):
+    def test_server_and_client(self):
+        self.assertEqual(processes.parse_ready("hongbao 0.1.0 server\nready: listening on 127.0.0.1:1025, admin 127.0.0.1:8989 (pid 7)\n"),
+                         ("127.0.0.1:1025", "127.0.0.1:8989"))
+        self.assertEqual(processes.parse_ready("ready: admin 127.0.0.1:9090 (pid 8)\n"), (None, "127.0.0.1:9090"))
+
+    def test_half_a_line_or_another_line_is_not_it(self):
+        self.assertIsNone(processes.parse_ready(""))
+        self.assertIsNone(processes.parse_ready("hongbao 0.1.0 server: starting"))
+        self.assertIsNone(processes.parse_ready("ready: listening on 127.0.0.1:10"))
+
+
+def server_report():
+    return {
+        "connections": {"live": 2, "accepted": 12, "closed": 10},
+        "requests": {"received": 900, "replied": 890, "refused": 10, "dropped": 0},
+        "shake": {"issued": 300, "issued_fen": 30_000, "won": 290, "won_fen": 29_000, "left": 10, "left_fen": 1_000},
+        "gifts": {"sent": 100, "sent_fen": 5_000, "shares": 300, "opened": 295, "opened_fen": 4_900, "left_shares": 3, "left_fen": 60,
+                  "refunded_shares": 2, "refunded_fen": 40, "notices": 300},
+        "identities": {"money": True},
+        "series": [{"unix_s": 100 + i, "won": 200 - i, "requests": 90} for i in range(10)],
+    }
+
+
+def client_report(first=0, share=1):
+    """A client's report; `share`: of how many clients."""
+    return {
+        "connections": {"target": 12 // share, "established": 12 // share, "failed": {}, "seconds": 0.5},
+        "requests": {"sent": 900 // share, "answered": 900 // share, "refused": 10 // share, "lost": 0, "missed": 0, "late": 4 // share,
+                     "outstanding": 0},
+        "replies": {"won": 290 // share, "nothing": 600 // share, "cap": 0, "overload": 10 // share},
+        "won": {"count": 290 // share, "fen": 29_000 // share},
+        "gifts": {"opened": 295 if first == 0 else 0, "opened_fen": 4_900 if first == 0 else 0},
+        "phases": [{"name": "90", "at_unix_s": 100, "sent": 900 // share, "answered": 900 // share, "missed": 0, "late": 4 // share,
+                    "worst_second_qps": 89, "best_second_qps": 91, "latency_us": {"schedule": {"p50": 90 + first, "max": 400}, "service": {"p50": 80}},
+                    "wins_per_second": {"min": 1, "max": 2}}],
+        "series": [{"unix_s": 100 + i, "sent": 90 // share, "target": 90 // share, "p50_us": 90 + first, "won": 29 // share} for i in range(10)],
+        "identities": {"requests": True},
+    }
+
+
+class ReconcileTest(unittest.TestCase):
+    def failed(self, server, clients):
+        return [i.name for i in reconcile.identities(server, clients) if not i.holds]
+
+    def test_a_good_run(self):
+        self.assertEqual(self.failed(server_report(), [client_report()]), [])
+        self.assertEqual(self.failed(server_report(), [client_report(0, 2), client_report(1, 2)]), [])
+
+    def test_each_fen_and_each_request_counts(self):
+        for path in ("shake.won_fen", "shake.left_fen", "shake.issued_fen", "shake.won", "shake.left", "gifts.opened_fen", "gifts.left_fen",
+                     "gifts.refunded_fen", "gifts.sent_fen", "gifts.opened", "gifts.shares", "requests.received", "requests.dropped",
+                     "connections.accepted", "connections.live"):
+            server = server_report()
+            room, name = path.split(".")
+            server[room][name] += 1
+            self.assertTrue(self.failed(server, [client_report()]), path)
+        for path in ("won.fen", "won.count", "gifts.opened", "gifts.opened_fen", "requests.sent", "requests.lost", "replies.nothing"):
+            client = client_report()
+            room, name = path.split(".")
+            client[room][name] += 1
+            self.assertTrue(self.failed(server_report(), [client]), path)
+
+    def test_what_a_program_says_of_itself_counts(self):
+        client = client_report()
+        client["identities"]["requests"] = False
+        self.assertEqual(self.failed(server_report(), [client]), ["client: requests"])
+
+    def test_without_a_report_only_the_rest_is_judged(self):
+        self.assertEqual(self.failed(server_report(), [None]), [])
+        self.assertEqual(self.failed(None, [client_report()]), [])
+        self.assertEqual(reconcile.identities(None, [None]), [])
+
+    def test_money(self):
+        money = reconcile.money(server_report(), [client_report()])
+        self.assertEqual(money, {"issued": 35_000, "won": 33_900, "left": 1_060, "refunded": 40, "received": 33_900, "difference": 0})
+
+    def test_one_clients_phase_is_taken_as_it_is(self):
+        clients = [client_report()]
+        phase = reconcile.merge_phase(100, options.Phase("90", 90, 10), clients, server_report(), reconcile.merged_series(clients))
+        self.assertEqual((phase["sent"], phase["mean_qps"], phase["worst_second_qps"], phase["best_second_qps"]), (900, 90, 89, 91))
+        self.assertEqual(phase["wins_per_second"], {"min": 191, "max": 200})
+        self.assertEqual(phase["seconds_within_1_percent"], 10)
+
+    def test_two_clients_phases_are_added_and_the_worst_latency_stands(self):
+        clients = [client_report(0, 2), client_report(1, 2)]
+        phase = reconcile.merge_phase(100, options.Phase("90", 90, 10), clients, server_report(), reconcile.merged_series(clients))
+        self.assertEqual((phase["sent"], phase["late"], phase["worst_second_qps"], phase["best_second_qps"]), (900, 4, 90, 90))
+        self.assertEqual(phase["latency_us"]["schedule"], {"max": 400, "p50": 91})
+
+    def test_verdicts(self):
+        good = reconcile.identities(server_report(), [client_report()])
+        connected = {"established": 12, "target": 12}
+        phase = {"name": "90", "target_qps": 90, "duration_s": 10, "sent": 900, "missed": 0}
+        judge = lambda *arguments: reconcile.judge(*arguments)  # noqa: E731
+        self.assertEqual(judge(good, connected, [phase], "", 0).text, "pass")
+        self.assertEqual(judge(good, connected, [phase], "server died", 0).exit_code, 1)
+        self.assertEqual(judge(good, connected, [phase], "", 130).exit_code, 130)
+        self.assertEqual(judge(good, connected, [dict(phase, sent=880)], "", 0).exit_code, 1)
+        self.assertEqual(judge(good, {"established": 11, "target": 12}, [phase], "", 0).exit_code, 1)
+        server = server_report()
+        server["shake"]["won_fen"] += 1
+        verdict = judge(reconcile.identities(server, [client_report()]), connected, [phase], "", 0)
+        self.assertEqual((verdict.text, verdict.exit_code), ("fail", 4))
+        self.assertIn("29,000 != 29,001", "".join(verdict.reasons))
+
+
+class SeriesTest(unittest.TestCase):
+    def test_columns_are_those_promised(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "series.csv")
+            series.write(path, server_report(), [client_report(0, 2), client_report(1, 2)])
+            with open(path, encoding="utf-8") as file:
+                header = file.readline().strip()
+                file.seek(0)
+                rows = list(csv.DictReader(file))
+        self.assertEqual(header, "unix_s,role,host,users,target,sent,answered,missed,won,empty,overload,error,p50_us,p99_us,p999_us,max_us,"
+                                 "lag_us,given_fen,got_fen,cpu_pct,rss_bytes")
+        self.assertEqual(len(rows), 30)
+        self.assertEqual([row["role"] for row in rows[:3]], ["server", "client", "client"])
+        self.assertEqual(rows[1]["sent"], "45")
+
+    def test_no_report_no_rows(self):
+        self.assertEqual(series.rows(None, [None]), [])
+
+
+class RowTest(unittest.TestCase):
+    def test_rows_are_differences_but_money_stands_whole(self):
+        server, client = server_report(), client_report()
+        before = story.row_totals(server, [client])
+        client["requests"]["sent"] += 90
+        values = story.row_values(101, story.row_totals(server, [client]), before, [client], [])
+        self.assertEqual((values["sent"], values["answered"], values["given_fen"] - values["got_fen"]), (90, 0, 0))
+        self.assertIn("0.00", show.format_row(values))
+
+
+class CommandTest(unittest.TestCase):
+    def run_tool(self, *arguments):
+        tool = os.path.join(os.environ["PYTHONPATH"], "simulate")
+        environment = dict(os.environ, HONGBAO_BUILD_DIR="/nonexistent")
+        return subprocess.run([tool, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False)
+
+    def test_exit_codes(self):
+        self.assertEqual(self.run_tool("--help").returncode, 0)
+        self.assertIn("--users", self.run_tool("-h").stdout)
+        self.assertEqual(self.run_tool("--version").returncode, 0)
+        wrong = self.run_tool("--users", "many")
+        self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
+        self.assertIn("--users: 'many' is not a count", wrong.stderr)
+        unbuilt = self.run_tool("--users", "10", "--phases", "10:1s")
+        self.assertEqual(unbuilt.returncode, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,141 @@
+"""tools/simulate from the command line to the exit code."""
+
+import os
+import signal
+import time
+
+from . import options as options_module
+from . import preflight, processes, report, series, show, story
+
+EXIT_COULD_NOT = 1
+EXIT_USAGE = 2
+EXIT_HELP_PRINTED = 9  # of --check-usage only, for the shell script before set-up
+
+
+class Stopped(BaseException):
+    """SIGTERM, as KeyboardInterrupt is SIGINT."""
+
+
+def _stop(signum, frame):
+    raise Stopped()
+
+
+def check_usage(arguments):
+    """For the shell script: complains of a wrong command line before anything is built."""
+    try:
+        options_module.parse(arguments)
+    except options_module.UsageError as error:
+        return _usage(error)
+    except SystemExit:
+        return EXIT_HELP_PRINTED
+    return 0
+
+
+def _usage(error):
+    show.say(f"tools/simulate: {error}")
+    show.say("Run 'tools/simulate --help' for the options.")
+    return EXIT_USAGE
+
+
+def _default_users(facts):
+    fits = preflight.users_for_memory(facts.memory_available // 2)
+    return max(min(options_module.DEFAULT_USERS, fits // 1000 * 1000), 100)
+
+
+def _preflight(options, facts):
+    """Prints the findings; True when the run may begin."""
+    findings = preflight.judge(facts, options.users, options.clients)
+    if options.apply:
+        for line in preflight.apply(findings):
+            show.line("apply", line)
+        findings = preflight.judge(preflight.read_facts(), options.users, options.clients)
+    good = [f"{f.name} {f.text}" for f in findings if f.level == "ok"]
+    show.line("preflight", "ok    " + "; ".join(good))
+    for finding in findings:
+        if finding.level != "ok":
+            show.line("", f"{finding.level:<5} {finding.name}: {finding.text}. Cure: {finding.cure}")
+    return not any(f.level == "fail" for f in findings)
+
+
+def _plan(options, facts):
+    steps = ", then ".join(f"{phase.qps:,} requests/s for {phase.seconds} s" for phase in options.phases)
+    show.say(f"hongbao {options_module.VERSION}  simulate: {options.users:,} users, {steps}, on this machine "
+             f"({facts.cores} cores, {facts.memory_available / 2**30:.0f} GiB available)")
+
+
+def _folder(options):
+    folder = options.out or f"hongbao-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    os.makedirs(folder, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise OSError(13, "Permission denied", folder)
+    return folder
+
+
+
+
+def _play(told):
+    """Runs the story to its end or to what ends it. Returns (trouble, exit code of an interruption or 0)."""
+    try:
+        told.run()
+        return "", 0
+    except KeyboardInterrupt:
+        show.line("stopping", "no new requests, finishing answers (Ctrl-C again to leave now)")
+        return "", 130
+    except Stopped:
+        return "", 143
+    except (processes.Died, processes.AdminError, story.CouldNotRun, OSError) as error:
+        show.say(f"tools/simulate: error: {error}")
+        return str(error), 0
+
+
+def _finish(told, folder, trouble, interrupted):
+    hurry = bool(trouble)
+    try:
+        for wrong in told.stop(hurry):
+            show.say(f"tools/simulate: error: {wrong}")
+            trouble = trouble or wrong
+    except (KeyboardInterrupt, Stopped):
+        told.kill()
+        interrupted = interrupted or 130
+    document, exit_code, server, clients = report.build(told, trouble, interrupted)
+    report.write(os.path.join(folder, "report.json"), document)
+    series.write(os.path.join(folder, "series.csv"), server, clients)
+    show.result(document, folder)
+    return exit_code
+
+
+def main(arguments):
+    if arguments[:1] == ["--check-usage"]:
+        return check_usage(arguments[1:])
+    facts = preflight.read_facts()
+    try:
+        options = options_module.parse(arguments, _default_users(facts))
+    except options_module.UsageError as error:
+        return _usage(error)
+    except SystemExit:
+        return 0
+    _plan(options, facts)
+    if not _preflight(options, facts):
+        show.say("tools/simulate: this machine cannot hold the run; see the cures above")
+        return EXIT_COULD_NOT
+    if options.dry_run:
+        return 0
+    build = os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build")
+    for program in ("server/hongbao-server", "client/hongbao-client"):
+        if not os.access(os.path.join(build, program), os.X_OK):
+            show.say(f"tools/simulate: {os.path.join(build, program)} is not there: run tools/simulate (it builds) or ninja -C {build}")
+            return EXIT_COULD_NOT
+    try:
+        folder = _folder(options)
+    except OSError as error:
+        show.say(f"tools/simulate: cannot write into {error.filename}: {error.strerror}; choose another folder with --out")
+        return EXIT_COULD_NOT
+    signal.signal(signal.SIGTERM, _stop)
+    # A job started with & from a script inherits SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    told = story.Story(options, build, folder)
+    try:
+        trouble, interrupted = _play(told)
+        return _finish(told, folder, trouble, interrupted)
+    finally:
+        told.kill()

@@ -1,0 +1,167 @@
+"""The command line of tools/simulate, and the plan that follows from it."""
+
+import argparse
+import dataclasses
+from typing import List, Optional
+
+from . import units
+
+VERSION = "0.1.0"
+DEFAULT_USERS = 20_000
+LARGE_USERS = 100_000  # from here on a run is meant to last minutes, not seconds
+
+
+class UsageError(Exception):
+    """A wrong flag or value; the text says which and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    name: str
+    qps: int
+    seconds: int
+
+
+@dataclasses.dataclass
+class Options:
+    users: int
+    phases: List[Phase]
+    clients: int
+    protocol: int
+    workers: Optional[int]
+    connect_rate: Optional[int]
+    shake_rate: int
+    gift_rate: int
+    gift_users: int
+    seed: int
+    out: Optional[str]
+    apply: bool
+    dry_run: bool
+
+    @property
+    def qps_max(self):
+        return max(phase.qps for phase in self.phases)
+
+    @property
+    def seconds(self):
+        return sum(phase.seconds for phase in self.phases)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(message)
+
+
+def _parser():
+    parser = _Parser(
+        prog="tools/simulate",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Runs the whole story on this machine: a server, its users, two steps of load, shaking and sending; reconciles\n"
+        "every request and every fen, and keeps report.json and series.csv.",
+        epilog="""examples:
+  tools/simulate                              20,000 users, 600 then 1,200 requests/s, about a minute
+  tools/simulate --users 1M --qps 60k         the full story: 30k for 60 s, then 60k for 120 s, over a million connections
+  tools/simulate --users 100k --phases 5k:30s,20k:1m,peak=40k:20s --out runs/first
+  tools/simulate --users 1M --dry-run         only the preflight and the plan
+
+exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or requests do not reconcile,
+130 interrupted (143 by SIGTERM), with a partial report.""")
+    add = parser.add_argument
+    add("--users", metavar="N", help="users, each with a connection of its own (default 20k)")
+    add("--qps", metavar="N", help="requests/s of the last step; the step before has half (default: 60k for each million users)")
+    add("--duration", metavar="TIME", help="length of the last step; the one before takes half (default 30s; from 100k users on 120s)")
+    add("--phases", metavar="[NAME=]QPS:TIME,...", help="the steps of load one by one, instead of --qps and --duration")
+    add("--out", "-o", metavar="DIR", help="folder of the report (default ./hongbao-<UTC time>)")
+    add("--clients", metavar="N", help="client processes to share the users (default 1)")
+    add("--protocol", metavar="1|2", choices=["1", "2"], default="2", help="wire protocol of the users (default 2)")
+    add("--workers", metavar="N", help="threads of the server and of each client (default: the cores)")
+    add("--connect-rate", metavar="N", help="connections/s while all connect, over all clients (default: the client's own)")
+    add("--shake-rate", metavar="N", help="shake envelopes/s (default 200, at most a third of the slowest step's qps)")
+    add("--gift-rate", metavar="N", help="gifts/s (default 200, within reason for the users)")
+    add("--gift-users", metavar="N", help="users each gift is for (default 3)")
+    add("--seed", metavar="N", help="seed of the envelopes' amounts (default 1)")
+    add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
+    add("--dry-run", "-n", action="store_true", help="preflight and plan only")
+    add("--version", action="version", version=f"tools/simulate {VERSION}")
+    return parser
+
+
+def _count(values, name, default, low, high):
+    text = getattr(values, name)
+    if text is None:
+        return default
+    flag = "--" + name.replace("_", "-")
+    try:
+        count = units.parse_count(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from None
+    if not low <= count <= high:
+        raise UsageError(f"{flag}: must be from {low:,} to {high:,}, not {count:,}")
+    return count
+
+
+def parse_phases(text):
+    """'30k:60s,peak=60k:2m' -> phases; UsageError otherwise."""
+    phases = []
+    for item in text.split(","):
+        name, equals, rest = item.rpartition("=")
+        qps_text, colon, time_text = rest.partition(":")
+        if not colon or (equals and not name):
+            raise UsageError(f"--phases: '{item}' is not a phase; write it like 30k:60s or peak=60k:2m")
+        try:
+            qps, seconds = units.parse_count(qps_text), units.parse_seconds(time_text)
+        except ValueError as error:
+            raise UsageError(f"--phases: {error}") from None
+        if qps < 1:
+            raise UsageError(f"--phases: '{item}': a phase needs at least 1 request/s")
+        phases.append(Phase(name or units.short(qps).replace(",", ""), qps, seconds))
+    return phases
+
+
+def _phases(values, users):
+    if values.phases is not None:
+        if values.qps is not None or values.duration is not None:
+            raise UsageError("--phases already says the rates and times: leave out --qps and --duration")
+        return parse_phases(values.phases)
+    qps = _count(values, "qps", max(users * 6 // 100, 10), 2, 100_000_000)
+    seconds = 120 if users >= LARGE_USERS else 30
+    if values.duration is not None:
+        try:
+            seconds = units.parse_seconds(values.duration)
+        except ValueError as error:
+            raise UsageError(f"--duration: {error}") from None
+    return [
+        Phase(units.short(qps // 2).replace(",", ""), qps // 2, max(seconds // 2, 1)),
+        Phase(units.short(qps).replace(",", ""), qps, seconds),
+    ]
+
+
+def parse(arguments, default_users=DEFAULT_USERS):
+    """Options from the command line; UsageError for a wrong one; SystemExit(0) after --help and --version."""
+    values = _parser().parse_args(arguments)
+    users = _count(values, "users", default_users, 1, 2**31)
+    phases = _phases(values, users)
+    gift_users = _count(values, "gift_users", min(3, users), 1, min(users, 255))
+    slowest = min(phase.qps for phase in phases)
+    return Options(
+        users=users,
+        phases=phases,
+        clients=_count(values, "clients", 1, 1, min(users, 200)),
+        protocol=int(values.protocol),
+        workers=_count(values, "workers", None, 1, 1024),
+        connect_rate=_count(values, "connect_rate", None, 1, 10_000_000),
+        shake_rate=_count(values, "shake_rate", min(200, slowest // 3), 0, 100_000_000),
+        gift_rate=_count(values, "gift_rate", min(200, max(users // 10, 1)), 0, 1_000_000),
+        gift_users=gift_users,
+        seed=_count(values, "seed", 1, 0, 2**63 - 1),
+        out=values.out,
+        apply=values.apply,
+        dry_run=values.dry_run,
+    )
+
+
+def user_ranges(users, clients):
+    """The users' ids shared out evenly: [(first, last), ...], last included."""
+    bounds = [users * i // clients for i in range(clients + 1)]
+    return [(bounds[i], bounds[i + 1] - 1) for i in range(clients)]

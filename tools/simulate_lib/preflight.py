@@ -1,0 +1,239 @@
+"""What this machine must allow before a run of a given size makes sense: each limit with its value, what is needed, and the cure.
+
+`judge` is pure: facts and options in, findings out. `read_facts` and `apply` touch the machine.
+"""
+
+import ctypes
+import dataclasses
+import math
+import os
+import platform
+import resource
+
+# Measured on Linux 6.x, per connection: both ends of it live on this machine, each end is a socket (4.1 KB of slab) with an armed
+# receive (0.87 KB of io_uring), and under 128 bytes in the process.
+BYTES_PER_CONNECTION = 2 * (4_100 + 870 + 128)
+MEMORY_BASE_BYTES = 300 * 10**6
+MEMORY_SAFETY = 1.15
+SLOT_HEADROOM_PERCENT = 10  # a ring's table is filled to 90 %: SO_REUSEPORT spreads by hash
+PAIRS_AVAILABLE = 60_000  # source addresses within 127.0.0.0/8 that the clients may use
+
+
+@dataclasses.dataclass
+class Facts:
+    kernel: str
+    cores: int
+    files_hard: int
+    port_first: int
+    port_last: int
+    memory_available: int
+    somaxconn: int
+    syn_backlog: int
+    file_max: int
+    conntrack_max: int   # -1: not loaded
+    conntrack_count: int
+    io_uring_error: int  # errno of a trial set-up; 0: it works
+    io_uring_disabled: int
+    root: bool
+
+
+@dataclasses.dataclass
+class Finding:
+    name: str
+    level: str  # "ok", "note" or "fail"
+    text: str
+    cure: str = ""
+    sysctl: tuple = ()  # (key, value): what --apply may set
+
+
+def _read(path, default=""):
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return default
+
+
+def _number(path, default=-1):
+    words = _read(path).split()
+    return int(words[0]) if words and words[0].lstrip("-").isdigit() else default
+
+
+def memory_available():
+    """Bytes a run may take: MemAvailable, or less under a cgroup's limit."""
+    available = 0
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+    limit = _read("/sys/fs/cgroup/memory.max")
+    if limit.isdigit():
+        available = min(available, int(limit) - _number("/sys/fs/cgroup/memory.current", 0))
+    return available
+
+
+def _io_uring_error():
+    """errno of setting up a ring of one entry; 0 when it works."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parameters = ctypes.create_string_buffer(120)
+    io_uring_setup = 425  # the same number on every architecture Linux added it to
+    ring = libc.syscall(io_uring_setup, 1, parameters)
+    if ring < 0:
+        return ctypes.get_errno()
+    os.close(ring)
+    return 0
+
+
+def read_facts():
+    ports = _read("/proc/sys/net/ipv4/ip_local_port_range", "32768 60999").split()
+    return Facts(
+        kernel=platform.release(),
+        cores=len(os.sched_getaffinity(0)),
+        files_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        port_first=int(ports[0]),
+        port_last=int(ports[1]),
+        memory_available=memory_available(),
+        somaxconn=_number("/proc/sys/net/core/somaxconn"),
+        syn_backlog=_number("/proc/sys/net/ipv4/tcp_max_syn_backlog"),
+        file_max=_number("/proc/sys/fs/file-max"),
+        conntrack_max=_number("/proc/sys/net/netfilter/nf_conntrack_max"),
+        conntrack_count=_number("/proc/sys/net/netfilter/nf_conntrack_count", 0),
+        io_uring_error=_io_uring_error(),
+        io_uring_disabled=_number("/proc/sys/kernel/io_uring_disabled", 0),
+        root=os.geteuid() == 0,
+    )
+
+
+def kernel_version(release):
+    """'6.18.44-fc' -> (6, 18); (0, 0) when it says nothing."""
+    parts = release.split("-")[0].split(".")
+    try:
+        return int(parts[0]), int(parts[1])
+    except (IndexError, ValueError):
+        return 0, 0
+
+
+def memory_needed(users):
+    return int(users * BYTES_PER_CONNECTION * MEMORY_SAFETY) + MEMORY_BASE_BYTES
+
+
+def pairs_needed(users, port_first, port_last):
+    """(source, destination) pairs, none of which uses more than half of the ports: beyond, connect() searches for milliseconds."""
+    return max(math.ceil(users / max((port_last - port_first + 1) // 2, 1)), 1)
+
+
+def users_for_memory(available):
+    return max(int((available - MEMORY_BASE_BYTES) / (BYTES_PER_CONNECTION * MEMORY_SAFETY)), 0)
+
+
+def _kernel(facts):
+    version = kernel_version(facts.kernel)
+    if facts.io_uring_error:
+        reason = os.strerror(facts.io_uring_error)
+        if facts.io_uring_disabled > 0:
+            cure = f"sysctl -w kernel.io_uring_disabled=0 (it is {facts.io_uring_disabled})"
+        elif facts.io_uring_error == 1:
+            cure = "a container's seccomp profile forbids it: run with one that allows io_uring_setup, io_uring_enter, io_uring_register"
+        else:
+            cure = "use Linux 6.1 or newer, with CONFIG_IO_URING"
+        return Finding("io_uring", "fail", f"refused: {reason} (kernel {facts.kernel})", cure)
+    if version < (6, 1):
+        return Finding("io_uring", "fail", f"kernel {facts.kernel} is older than 6.1", "use Linux 6.1 or newer")
+    direct = "direct descriptors" if version >= (6, 13) else "regular descriptors (direct ones need 6.13)"
+    return Finding("io_uring", "ok", f"kernel {facts.kernel}, {direct}")
+
+
+def _open_files(facts, users, clients):
+    slots = users + -(-users * SLOT_HEADROOM_PERCENT // 100)
+    if kernel_version(facts.kernel) >= (6, 13):
+        if facts.files_hard < 1_024:
+            return Finding("open files", "fail", f"hard limit {facts.files_hard:,} < 1,024", "raise it: ulimit -Hn 20000")
+        sets = math.ceil(slots / min(facts.files_hard, 2**20))
+        return Finding("open files", "ok", f"hard limit {facts.files_hard:,}, so {sets} ring{'s' if sets > 1 else ''} a side")
+    needed = slots + 200
+    if facts.files_hard < needed:
+        return Finding("open files", "fail", f"hard limit {facts.files_hard:,} < {needed:,}",
+                       f"raise it (as root): ulimit -Hn {needed}, or use Linux 6.13, or --users {max(int((facts.files_hard - 200) / 1.1), 1)}")
+    return Finding("open files", "ok", f"hard limit {facts.files_hard:,} >= {needed:,}")
+
+
+def _ports(facts, users, clients):
+    ports = facts.port_last - facts.port_first + 1
+    pairs = pairs_needed(users, facts.port_first, facts.port_last)
+    text = f"{ports:,} local ports, half of them on each of {pairs} source address{'es' if pairs > 1 else ''}"
+    widen = ("net.ipv4.ip_local_port_range", "1024 65535")
+    if ports < 2 or pairs > PAIRS_AVAILABLE:
+        return Finding("ports", "fail", text, f"sysctl -w {widen[0]}='{widen[1]}'", widen)
+    if ports < 20_000:
+        return Finding("ports", "note", text, f"fewer source addresses with: sysctl -w {widen[0]}='{widen[1]}'", widen)
+    return Finding("ports", "ok", text)
+
+
+def _memory(facts, users):
+    needed = memory_needed(users)
+    text = f"{needed / 1e9:.1f} of {facts.memory_available / 1e9:.1f} GB"
+    if needed > facts.memory_available:
+        fits = users_for_memory(facts.memory_available)
+        return Finding("memory", "fail", text, f"free some, or --users {fits // 1000 * 1000 or fits}")
+    return Finding("memory", "ok", text)
+
+
+def _backlogs(facts):
+    findings = []
+    for name, value, needed, key in (("somaxconn", facts.somaxconn, 1_024, "net.core.somaxconn"),
+                                     ("syn backlog", facts.syn_backlog, 1_024, "net.ipv4.tcp_max_syn_backlog")):
+        if 0 <= value < needed:
+            findings.append(Finding(name, "note", f"{value:,} < {needed:,}: connecting may be slow", f"sysctl -w {key}=4096", (key, "4096")))
+        else:
+            findings.append(Finding(name, "ok", f"{value:,}"))
+    return findings
+
+
+def _file_max(facts, users):
+    needed = 2 * users + 10_000
+    if 0 <= facts.file_max < needed:
+        text = f"{facts.file_max:,} < {needed:,}"
+        cure = f"sysctl -w fs.file-max={needed}"
+        # The kernel does not hold root (CAP_SYS_ADMIN) to it.
+        return Finding("file-max", "note" if facts.root else "fail", text, cure, ("fs.file-max", str(needed)))
+    return Finding("file-max", "ok", f"{facts.file_max:,}")
+
+
+def _conntrack(facts, users):
+    # A loaded but unused conntrack (count 0) does not see loopback traffic; one that tracks drops packets when its table is full.
+    if facts.conntrack_max >= 0 and facts.conntrack_max < users * 1.2:
+        text = f"{facts.conntrack_max:,} connections at most, {facts.conntrack_count:,} now"
+        cure = f"sysctl -w net.netfilter.nf_conntrack_max={int(users * 1.5)}"
+        level = "note" if facts.conntrack_count == 0 else "fail"
+        return [Finding("conntrack", level, text, cure, ("net.netfilter.nf_conntrack_max", str(int(users * 1.5))))]
+    return []
+
+
+def judge(facts, users, clients=1):
+    """All findings for a run of this size."""
+    return [
+        _kernel(facts),
+        _open_files(facts, users, clients),
+        _ports(facts, users, clients),
+        _memory(facts, users),
+        *_backlogs(facts),
+        _file_max(facts, users),
+        *_conntrack(facts, users),
+    ]
+
+
+def apply(findings):
+    """Sets what the findings ask for. Returns lines that say what was done or why not."""
+    lines = []
+    for finding in findings:
+        if not finding.sysctl:
+            continue
+        key, value = finding.sysctl
+        path = "/proc/sys/" + key.replace(".", "/")
+        before = _read(path).replace("\t", " ")
+        try:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(value)
+            lines.append(f"set {key} = {value} (was {before})")
+        except OSError as error:
+            lines.append(f"cannot set {key} = {value}: {error.strerror}; run as root")
+    return lines

@@ -1,0 +1,219 @@
+"""From the reports of a server and its clients to the identities, the figures and the verdict. Pure: documents in, documents out.
+
+The clients' counts are an independent witness: they never see what the server believes it gave.
+"""
+
+import dataclasses
+from typing import List
+
+RATE_TOLERANCE = 0.01  # each phase must reach its target within this
+
+
+@dataclasses.dataclass
+class Identity:
+    name: str
+    left: int
+    right: int
+    detail: str
+
+    @property
+    def holds(self):
+        return self.left == self.right
+
+
+def get(document, path, default=0):
+    """get(report, 'shake.won_fen'): the value, or `default` where the document has no such field."""
+    for key in path.split("."):
+        if not isinstance(document, dict) or document.get(key) is None:
+            return default
+        document = document[key]
+    return document
+
+
+def total(documents, path):
+    return sum(get(document, path) for document in documents)
+
+
+def server_identities(server):
+    """What must hold within the server's own report."""
+    s = lambda path: get(server, path)  # noqa: E731
+    return [
+        Identity("shake money: issued = won + left", s("shake.issued_fen"), s("shake.won_fen") + s("shake.left_fen"), "server, fen"),
+        Identity("shake envelopes: issued = won + left", s("shake.issued"), s("shake.won") + s("shake.left"), "server"),
+        Identity("gift money: sent = opened + left + refunded", s("gifts.sent_fen"),
+                 s("gifts.opened_fen") + s("gifts.left_fen") + s("gifts.refunded_fen"), "server, fen"),
+        Identity("gift shares: sent = opened + left + refunded", s("gifts.shares"),
+                 s("gifts.opened") + s("gifts.left_shares") + s("gifts.refunded_shares"), "server"),
+        Identity("server requests: received = replied + refused + dropped", s("requests.received"),
+                 s("requests.replied") + s("requests.refused") + s("requests.dropped"), "server"),
+        Identity("connections: accepted = closed + live", s("connections.accepted"), s("connections.closed") + s("connections.live"), "server"),
+    ]
+
+
+def client_identities(clients):
+    """What must hold within the clients' own reports."""
+    c = lambda path: total(clients, path)  # noqa: E731
+    return [
+        Identity("client requests: sent = answered + lost", c("requests.sent") - c("requests.outstanding"),
+                 c("requests.answered") + c("requests.lost"), "clients"),
+        Identity("answers: won + nothing + cap + overload = answered", c("replies.won") + c("replies.nothing") + c("replies.cap") +
+                 c("replies.overload"), c("requests.answered"), "clients"),
+    ]
+
+
+def cross_identities(server, clients):
+    """What must hold between the two sides when both lived to the end."""
+    s = lambda path: get(server, path)  # noqa: E731
+    c = lambda path: total(clients, path)  # noqa: E731
+    identities = [
+        Identity("shake wins: client = server", c("won.count"), s("shake.won"), "envelopes"),
+        Identity("shake money: client won = server won", c("won.fen"), s("shake.won_fen"), "fen"),
+        Identity("gift opens: client = server", c("gifts.opened"), s("gifts.opened"), "shares"),
+        Identity("gift money: client opened = server opened", c("gifts.opened_fen"), s("gifts.opened_fen"), "fen"),
+    ]
+    if c("requests.lost") == 0 and c("requests.outstanding") == 0:
+        identities.append(Identity("requests: client sent = server received", c("requests.sent"), s("requests.received"), "requests"))
+    return identities
+
+
+def own_identities(name, report):
+    """The identities a program judged itself: they too must hold."""
+    judged = get(report, "identities", {})
+    if not isinstance(judged, dict):
+        return []
+    return [Identity(f"{name}: {key}", int(bool(holds)), 1, "its own report") for key, holds in judged.items() if isinstance(holds, bool)]
+
+
+def identities(server, clients):
+    """All that can be judged from the reports there are (None: that program left none)."""
+    present = [client for client in clients if client is not None]
+    found = []
+    if server is not None:
+        found += server_identities(server) + own_identities("server", server)
+    if present:
+        found += client_identities(present)
+    for index, client in enumerate(clients):
+        if client is not None:
+            found += own_identities(f"client {index}" if len(clients) > 1 else "client", client)
+    if server is not None and len(present) == len(clients):
+        found += cross_identities(server, present)
+    return found
+
+
+def money(server, clients):
+    """The money of both kinds together, in fen. difference: what was given out less what the clients say they got."""
+    s = lambda path: get(server, path)  # noqa: E731
+    issued = s("shake.issued_fen") + s("gifts.sent_fen")
+    left = s("shake.left_fen") + s("gifts.left_fen")
+    refunded = s("gifts.refunded_fen")
+    received = total(clients, "won.fen") + total(clients, "gifts.opened_fen")
+    return {
+        "issued": issued,
+        "won": s("shake.won_fen") + s("gifts.opened_fen"),
+        "left": left,
+        "refunded": refunded,
+        "received": received,
+        "difference": issued - left - refunded - received,
+    }
+
+
+def gifts(server, clients):
+    return {
+        "sent": get(server, "gifts.sent"),
+        "shares": get(server, "gifts.shares"),
+        "opened": get(server, "gifts.opened"),
+        "refunded": get(server, "gifts.refunded_shares"),
+        "left": get(server, "gifts.left_shares"),
+        "notices": get(server, "gifts.notices"),
+        "client_opened": total(clients, "gifts.opened"),
+    }
+
+
+def merged_series(clients):
+    """{unix_s: {field: sum}} over the clients' rows per second; latencies are the worst client's."""
+    merged = {}
+    for client in clients:
+        for row in get(client, "series", []):
+            into = merged.setdefault(row.get("unix_s"), {})
+            for key, value in row.items():
+                if key == "unix_s" or not isinstance(value, (int, float)):
+                    continue
+                into[key] = max(into.get(key, 0), value) if key.endswith("_us") else into.get(key, 0) + value
+    return merged
+
+
+def _worst(clients_phases, kind):
+    """Percentiles of several clients can't be merged exactly: the worst of each is an upper bound."""
+    keys = {key for phase in clients_phases for key in get(phase, f"latency_us.{kind}", {})}
+    return {key: max(get(phase, f"latency_us.{kind}.{key}") for phase in clients_phases) for key in sorted(keys)}
+
+
+def merge_phase(start_s, phase, clients, server, series):
+    """One entry of report.json's phases[], from each client's entry for that phase and the rows per second."""
+    own = [entry for client in clients for entry in get(client, "phases", [])
+           if entry.get("at_unix_s") == start_s]
+    seconds = range(start_s, start_s + phase.seconds)
+    sent = [series.get(second, {}).get("sent", 0) for second in seconds]
+    server_rows = {row.get("unix_s"): row for row in get(server, "series", [])}
+    wins = [server_rows[second].get("won", 0) for second in seconds if second in server_rows]
+    counts = {key: sum(entry.get(key, 0) for entry in own) for key in ("sent", "answered", "missed", "late")}
+    merged = {
+        "name": phase.name,
+        "target_qps": phase.qps,
+        "start_unix_s": start_s,
+        "duration_s": phase.seconds,
+        **counts,
+        "mean_qps": counts["sent"] / phase.seconds,
+        # A single client knows its seconds by the intended time; of several, the rows per second are added up.
+        "worst_second_qps": own[0].get("worst_second_qps", min(sent)) if len(own) == 1 else min(sent),
+        "best_second_qps": own[0].get("best_second_qps", max(sent)) if len(own) == 1 else max(sent),
+        "seconds_within_1_percent": sum(abs(count - phase.qps) <= RATE_TOLERANCE * phase.qps for count in sent),
+        "latency_us": {"schedule": _worst(own, "schedule"), "service": _worst(own, "service")},
+        "wins_per_second": {"min": min(wins), "max": max(wins)} if wins else
+                           (own[0].get("wins_per_second", {"min": 0, "max": 0}) if own else {"min": 0, "max": 0}),
+    }
+    if len(own) > 1:
+        merged["latency_of"] = "the worst client, percentile by percentile"
+    return merged
+
+
+def connections(clients):
+    failed = {}
+    for client in clients:
+        for name, count in get(client, "connections.failed", {}).items():
+            failed[name] = failed.get(name, 0) + count
+    return {
+        "target": total(clients, "connections.target"),
+        "established": total(clients, "connections.established"),
+        "failed": failed,
+        "seconds": max([get(client, "connections.seconds", 0.0) for client in clients], default=0.0),
+    }
+
+
+@dataclasses.dataclass
+class Verdict:
+    exit_code: int
+    reasons: List[str]
+
+    @property
+    def text(self):
+        return "pass" if self.exit_code == 0 else "fail"
+
+
+def judge(found, connected, phases, trouble, interrupted):
+    """The verdict. `trouble`: why the run did not go to its end ('' = it did); `interrupted`: the exit code 130 or 143, or 0."""
+    broken = [f"{identity.name}: {identity.left:,} != {identity.right:,} ({identity.detail})" for identity in found if not identity.holds]
+    if trouble:
+        return Verdict(1, [trouble, *broken])
+    if interrupted:
+        return Verdict(interrupted, ["interrupted", *broken])
+    if broken:
+        return Verdict(4, broken)
+    reasons = []
+    if connected["established"] != connected["target"]:
+        reasons.append(f"{connected['established']:,} of {connected['target']:,} connections established")
+    for phase in phases:
+        due = phase["target_qps"] * phase["duration_s"]
+        if abs(phase["sent"] - due) > RATE_TOLERANCE * due:
+            reasons.append(f"phase {phase['name']}: sent {phase['sent']:,} of {due:,} requests ({phase['missed']:,} missed)")
+    return Verdict(1 if reasons else 0, reasons)

@@ -1,0 +1,94 @@
+"""report.json: put together from the story's measurements and the programs' reports; written whole or not at all."""
+
+import json
+import os
+import platform
+import time
+
+from . import reconcile
+from .options import VERSION
+
+
+def memory(story, users):
+    """Bytes per connection: what the process grew by while all connected. Kernel memory is both sides' together."""
+    m = story.memory
+    clients_full, clients_before = sum(m.get("clients_full", [])), sum(m.get("clients_before", []))
+    kernel = sum(m["kernel_full"]) - sum(m["kernel_before"]) if "kernel_full" in m else 0
+    server_grown = m.get("server_full", 0) - m.get("server_before", 0) if "server_full" in m else 0
+    return {
+        "server_rss_bytes": m.get("server_full", 0),
+        "client_rss_bytes": clients_full,
+        "server_rss_before_bytes": m.get("server_before", 0),
+        "client_rss_before_bytes": clients_before,
+        "server_bytes_per_connection": round(server_grown / users, 1),
+        "client_bytes_per_connection": round((clients_full - clients_before) / users, 1) if clients_full else 0,
+        "kernel_bytes": kernel,
+        "kernel_bytes_per_connection": round(kernel / users, 1),
+    }
+
+
+def cpu(story, phases):
+    """Cores used in each phase; the last one's at the top, where it is looked for."""
+    per_phase = []
+    for phase in phases:
+        server, client = story.cpu_between(phase["start_unix_s"], phase["start_unix_s"] + phase["duration_s"])
+        per_phase.append({
+            "name": phase["name"], "server_cores": round(server, 3), "client_cores": round(client, 3),
+            "server_us_per_request": round(server * phase["duration_s"] * 1e6 / phase["answered"], 2) if phase["answered"] else 0,
+        })
+    last = per_phase[-1] if per_phase else {"server_cores": 0.0, "client_cores": 0.0, "server_us_per_request": 0.0}
+    return {**{key: last[key] for key in ("server_cores", "client_cores", "server_us_per_request")}, "phases": per_phase}
+
+
+def build(story, trouble="", interrupted=0):
+    """(report.json's document, exit code)."""
+    o = story.options
+    server = story.server.report() if story.server else None
+    clients = [client.report() for client in story.clients]
+    if not trouble and not interrupted:
+        missing = [p.name for p, r in zip([story.server, *story.clients], [server, *clients]) if r is None]
+        if missing:
+            trouble = f"no report from {', '.join(missing)}"
+    present = [client for client in clients if client is not None]
+    series = reconcile.merged_series(present)
+    phases = [reconcile.merge_phase(start, phase, present, server, series)
+              for phase, start in zip(o.phases, story.phase_starts)]
+    found = reconcile.identities(server, clients)
+    connected = reconcile.connections(present) if present else {"target": o.users, "established": 0, "failed": {}, "seconds": 0.0}
+    verdict = reconcile.judge(found, connected, phases, trouble, interrupted)
+    document = {
+        "schema": 1,
+        "version": VERSION,
+        "verdict": verdict.text,
+        "exit_code": verdict.exit_code,
+        "reasons": verdict.reasons,
+        "interrupted": bool(interrupted),
+        "start_unix_s": int(story.started_s),
+        "duration_s": round(time.time() - story.started_s, 1),
+        "host": {"name": platform.node(), "kernel": platform.release(), "cores": len(os.sched_getaffinity(0))},
+        "config": {
+            "users": o.users, "clients": o.clients, "protocol": o.protocol, "workers": o.workers, "seed": o.seed,
+            "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,
+            "phases": [{"name": phase.name, "qps": phase.qps, "seconds": phase.seconds} for phase in o.phases],
+        },
+        "connections": connected,
+        "phases": phases,
+        "requests": {key: reconcile.total(present, f"requests.{key}") for key in ("sent", "answered", "refused", "lost", "missed", "late")},
+        "shake": {key: reconcile.get(server, f"shake.{key}") for key in ("issued", "won", "left")},
+        "money_fen": reconcile.money(server, present),
+        "gifts": reconcile.gifts(server, present),
+        "memory": memory(story, o.users),
+        "cpu": cpu(story, phases),
+        "identities": [{"name": i.name, "holds": i.holds, "left": i.left, "right": i.right, "of": i.detail} for i in found],
+    }
+    return document, verdict.exit_code, server, present
+
+
+def write(path, document):
+    temporary = path + ".partial"
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

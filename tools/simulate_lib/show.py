@@ -1,0 +1,85 @@
+"""What people see: rows and results on stdout, everything else on stderr."""
+
+import sys
+import time
+
+from . import units
+
+_HEADER = (f"{'second':>8} {'users':>7} {'target':>9} {'sent':>9} {'answered':>9} {'missed':>6} | {'won':>6} {'empty':>8} {'over':>5} "
+           f"{'opened':>6} | {'p50':>5} {'p99':>5} {'p99.9':>5}   max ms | {'srv req':>9} {'cpu s/c %':>9} | given - got")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def line(label, text):
+    say(f"{label:<10} {text}")
+
+
+class Rows:
+    """One line a second, client's and server's numbers side by side."""
+
+    def __init__(self):
+        self._since_header = None
+        self._gone = False
+
+    def row(self, values):
+        if self._gone:
+            return
+        try:
+            if self._since_header is None or (sys.stdout.isatty() and self._since_header >= 20):
+                print(_HEADER)
+                self._since_header = 0
+            self._since_header += 1
+            print(format_row(values), flush=True)
+        except BrokenPipeError:
+            self._gone = True  # `| head` ends the rows, not the run
+
+
+def format_row(v):
+    latency = v.get("latency_us") or {}
+    return (f"{time.strftime('%H:%M:%S', time.localtime(v['unix_s'])):>8} {units.short(v['users']):>7} {v['target']:>9,} {v['sent']:>9,} "
+            f"{v['answered']:>9,} {v['missed']:>6,} | {v['won']:>6,} {v['empty']:>8,} {v['overload']:>5,} {v['opened']:>6,} | "
+            f"{units.ms(latency.get('p50')):>5} {units.ms(latency.get('p99')):>5} {units.ms(latency.get('p999')):>5} "
+            f"{units.ms(latency.get('max')):>8} | {v['server_requests']:>9,} {v['server_cpu']:>4.0f}/{v['client_cpu']:<4.0f} | "
+            f"{units.yuan(v['given_fen'] - v['got_fen']):>11}")
+
+
+def _latency(phase, kind):
+    found = phase["latency_us"].get(kind) or {}
+    return " ".join(f"{label} {units.ms(found.get(key))}" for label, key in
+                    (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p99.9", "p999"), ("max", "max")))
+
+
+def result(report, folder):
+    """The final block."""
+    out = [f"result     {report['verdict'].upper()}"]
+    out += [f"           {reason}" for reason in report["reasons"]]
+    connected = report["connections"]
+    failed = ", ".join(f"{name} {count:,}" for name, count in connected["failed"].items()) or "none failed"
+    out.append(f"  connect    {connected['established']:,} of {connected['target']:,} in {connected['seconds']:.1f} s, {failed}")
+    for phase in report["phases"]:
+        out.append(f"  {phase['name']:<10} {phase['sent']:,} sent, {phase['answered']:,} answered, {phase['missed']:,} missed, "
+                   f"{phase['late']:,} late in {phase['duration_s']} s; per second {phase['worst_second_qps']:,.0f}-"
+                   f"{phase['best_second_qps']:,.0f} of {phase['target_qps']:,}; wins {phase['wins_per_second']['min']:,}-"
+                   f"{phase['wins_per_second']['max']:,}/s")
+        out.append(f"             from schedule {_latency(phase, 'schedule')} ms; from send {_latency(phase, 'service')} ms")
+    gifts, money, memory, cpu = report["gifts"], report["money_fen"], report["memory"], report["cpu"]
+    shake = report["shake"]
+    out.append(f"  envelopes  shake {shake['issued']:,} issued, {shake['won']:,} won, {shake['left']:,} left; gifts {gifts['sent']:,} sent, "
+               f"{gifts['opened']:,} of {gifts['shares']:,} shares opened, {gifts['refunded']:,} refunded")
+    out.append(f"  money      issued {units.yuan(money['issued'])} = received {units.yuan(money['received'])} + left "
+               f"{units.yuan(money['left'])} + refunded {units.yuan(money['refunded'])} yuan; difference {units.yuan(money['difference'])}")
+    out.append(f"  memory     server {units.bytes_text(memory['server_rss_bytes'])} ({memory['server_bytes_per_connection']:.0f} B/connection), "
+               f"clients {units.bytes_text(memory['client_rss_bytes'])} ({memory['client_bytes_per_connection']:.0f} B/connection), "
+               f"kernel {units.bytes_text(memory['kernel_bytes'])}")
+    out.append(f"  cpu        server {cpu['server_cores']:.2f} cores ({cpu['server_us_per_request']:.1f} us/request), "
+               f"clients {cpu['client_cores']:.2f} cores, in the last phase")
+    held = sum(identity["holds"] for identity in report["identities"])
+    out.append(f"  reconciled {held} of {len(report['identities'])} identities hold")
+    out.append(f"  files      {folder}/report.json, series.csv")
+    try:
+        print("\n".join(out), flush=True)
+    except BrokenPipeError:
+        pass

@@ -1,0 +1,267 @@
+"""The story: start, connect, the steps of load, settle, stop. Drives the processes and takes the samples; judges nothing."""
+
+import math
+import os
+import time
+
+from . import options as options_module
+from . import processes, show, units
+from .reconcile import get
+
+LEAD_S = 3              # a phase is announced to every process this long before its first second
+SETTLE_S = 20           # for the last answers and opens
+SAMPLE_OFFSET_S = 0.25  # after a second's end, so that its counts are in
+
+
+class CouldNotRun(Exception):
+    """The run cannot go on; the text says why."""
+
+
+class Story:
+    def __init__(self, options, build, folder):
+        self.options = options
+        self.build = build
+        self.folder = folder
+        self.server = None
+        self.clients = []
+        self.memory = {}
+        self.cpu_samples = []  # (unix time, server's CPU seconds, clients' CPU seconds)
+        self.phase_starts = []
+        self.started_s = time.time()
+        self._before = None
+        self._rows = show.Rows()
+
+    # -- the parts, in order
+
+    def run(self):
+        self.prepare()
+        self.start_server()
+        self.start_clients()
+        self.connect()
+        self.load()
+        self.settle()
+
+    def prepare(self):
+        left = processes.settle_sockets(few=200, timeout_s=60)
+        if left > 1000:
+            show.line("note", f"{left:,} TCP sockets are in use on this machine by something else")
+        self.memory["kernel_before"] = processes.kernel_memory()
+
+    def start_server(self):
+        o = self.options
+        slack = max(o.users // 50, 100)  # a reconnecting user may hold two connections for a moment
+        arguments = [os.path.join(self.build, "server", "hongbao-server"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+                     "--users-max", str(o.users), "--connections-max", str(o.users + slack)]
+        arguments += ["--workers", str(o.workers)] if o.workers else []
+        self.server = processes.Process("server", arguments, self.folder)
+        self.server.wait_ready()
+        if not self.server.listen:
+            raise CouldNotRun("the server's ready line names no address to connect to")
+        self.memory["server_before"] = self.server.rss_bytes()
+        show.line("server", f"{self.server.listen}, admin http://{self.server.admin}/v1/status (pid {self.server.pid})")
+
+    def start_clients(self):
+        o = self.options
+        ranges = options_module.user_ranges(o.users, o.clients)
+        for index, (first, last) in enumerate(ranges):
+            arguments = [os.path.join(self.build, "client", "hongbao-client"), "--server", self.server.listen,
+                         "--users", f"{first}-{last}/{o.users}", "--qps", "0", "--duration", "24h", "--protocol", str(o.protocol),
+                         "--admin", "127.0.0.1:0"]
+            arguments += ["--workers", str(o.workers)] if o.workers else []
+            arguments += ["--connect-rate", str(max(o.connect_rate // o.clients, 1))] if o.connect_rate else []
+            if o.clients > 1:
+                # Clients know nothing of each other: without sources of its own, each would fill the others' ports.
+                arguments += ["--source", f"127.{index + 1}.0.1-127.{index + 1}.3.254"]
+            name = "client" if o.clients == 1 else f"client-{index}"
+            self.clients.append(processes.Process(name, arguments, self.folder))
+        for client in self.clients:
+            client.wait_ready()
+            show.line(client.name, f"admin http://{client.admin}/v1/status (pid {client.pid})")
+        self.memory["clients_before"] = [client.rss_bytes() for client in self.clients]
+
+    def connect(self):
+        o = self.options
+        started = time.monotonic()
+        limit_s = 60 + o.users / 5_000 + (o.users / o.connect_rate if o.connect_rate else 0)
+        shown = -1
+        while not all(client.ready() for client in self.clients):
+            self.check_alive()
+            elapsed = time.monotonic() - started
+            if int(elapsed) != shown:
+                shown = int(elapsed)
+                self._show_connecting(elapsed)
+            if elapsed > limit_s:
+                raise CouldNotRun(f"not all users were connected after {limit_s:.0f} s; {self._connected_text()}")
+            time.sleep(0.1)
+        show.line("connect", self._connected_text())
+        time.sleep(1.0)  # the last logins' buffers are given back
+        self.memory["server_full"] = self.server.rss_bytes()
+        self.memory["clients_full"] = [client.rss_bytes() for client in self.clients]
+        self.memory["kernel_full"] = processes.kernel_memory()
+        connections = [get(client.status(), "connections", {}) for client in self.clients]
+        established = sum(c.get("established", 0) for c in connections)
+        if established < o.users:
+            raise CouldNotRun(f"only {established:,} of {o.users:,} users could connect; {self._connected_text()}")
+
+    def load(self):
+        start = math.ceil(time.time()) + LEAD_S
+        for number, phase in enumerate(self.options.phases):
+            self.announce(number, phase, start)
+            self.phase_starts.append(start)
+            # The next phase is announced while this one still runs: its first second must not be late.
+            self.sample_until(start + phase.seconds - LEAD_S)
+            start += phase.seconds
+        self.post_rate(0, start, "end")
+        self.sample_until(start)
+
+    def settle(self):
+        """Until nothing is under way: no request unanswered, no gift that could still be opened."""
+        deadline = time.monotonic() + SETTLE_S
+        still, before = 0, None
+        while time.monotonic() < deadline:
+            self.sample_until(time.time() + 0.5)
+            client = [client.status() for client in self.clients]
+            server = self.server.status()
+            waiting = sum(get(c, "requests.outstanding") for c in client)
+            opened = sum(get(c, "gifts.opened") for c in client)
+            left = get(server, "gifts.left_shares")
+            if waiting == 0 and left == 0 and opened == get(server, "gifts.opened"):
+                return
+            now = (waiting, opened, left)
+            still = still + 1 if now == before else 0
+            before = now
+            if waiting == 0 and still >= 5:
+                return
+
+    def stop(self, hurry=False):
+        """Ends the clients, then the server, each by SIGTERM and with time to write its report. Returns what went wrong."""
+        wrong = []
+        patience_s = 5 if hurry else 40 + self.options.users / 50_000
+        for group in (self.clients, [self.server] if self.server else []):
+            was_alive = [process.alive() for process in group]
+            for process in group:
+                process.terminate()
+            for process, alive in zip(group, was_alive):
+                if not process.wait(patience_s):
+                    wrong.append(f"{process.name} did not end {patience_s:.0f} s after SIGTERM and was killed")
+                    process.kill()
+                elif alive and process.process.returncode not in (0, 143, 130, 4):
+                    wrong.append(f"{process.name} {process.how_ended()}: {process.last_words()}")
+        return wrong
+
+    def kill(self):
+        for process in [*self.clients, self.server]:
+            if process:
+                process.kill()
+
+    # -- their tools
+
+    def check_alive(self):
+        for process in [self.server, *self.clients]:
+            process.check_alive()
+
+    def announce(self, number, phase, start):
+        o = self.options
+        self.post_rate(phase.qps, start, phase.name)
+        if o.shake_rate:
+            self.server.post("/v1/envelopes/shake", rate=o.shake_rate, count=o.shake_rate * phase.seconds, at=start,
+                             seed=o.seed + 2 * number)
+        if o.gift_rate:
+            self.server.post("/v1/envelopes/gift", rate=o.gift_rate, count=o.gift_rate * phase.seconds, users=o.gift_users,
+                             first_user=0, last_user=o.users - 1, at=start, seed=o.seed + 2 * number + 1)
+        show.line("phase", f"{phase.name}: {phase.qps:,} requests/s for {phase.seconds} s, with {o.shake_rate:,} shake envelopes/s and "
+                  f"{o.gift_rate:,} gifts/s to {o.gift_users} users")
+
+    def post_rate(self, qps, at, name):
+        for client in self.clients:
+            client.post("/v1/qps", qps=qps, at=at, name=name)
+
+    def _connected_text(self):
+        found = [get(client.status(), "connections", {}) for client in self.clients if client.alive()]
+        established = sum(c.get("established", 0) for c in found)
+        seconds = max([c.get("seconds") or 0 for c in found], default=0)
+        failed = {}
+        for c in found:
+            for name, count in (c.get("failed") or {}).items():
+                failed[name] = failed.get(name, 0) + count
+        text = f"{established:,} / {self.options.users:,}"
+        if seconds:
+            text += f"  in {seconds:.1f} s  ({units.short(int(established / seconds))}/s)"
+        return text + "  " + (", ".join(f"{name} {count:,}" for name, count in failed.items()) or "none failed")
+
+    def _show_connecting(self, elapsed):
+        found = [get(client.status(), "connections.established") for client in self.clients]
+        if elapsed >= 1:
+            show.line("connect", f"{sum(found):,} / {self.options.users:,}  after {elapsed:.0f} s")
+
+    def sample_until(self, until):
+        """Takes a sample and prints a row after each second that ends before `until` (unix time)."""
+        while True:
+            now = time.time()
+            due = math.floor(now - SAMPLE_OFFSET_S) + 1 + SAMPLE_OFFSET_S
+            if due > until + SAMPLE_OFFSET_S:
+                time.sleep(max(until - now, 0))
+                return
+            time.sleep(due - now)
+            self.sample(int(due - SAMPLE_OFFSET_S) - 1)
+
+    def sample(self, second):
+        self.check_alive()
+        try:
+            server = self.server.status()
+            clients = [client.status() for client in self.clients]
+        except processes.AdminError as error:
+            self.check_alive()
+            show.line("note", f"no row for this second: {error}")
+            return
+        now = time.time()
+        self.cpu_samples.append((now, self.server.cpu_s(), sum(client.cpu_s() for client in self.clients)))
+        totals = row_totals(server, clients)
+        if self._before is not None:
+            self._rows.row(row_values(second, totals, self._before, clients, self.cpu_samples))
+        self._before = totals
+
+    def cpu_between(self, start, end):
+        """(server's, clients') cores used from `start` to `end`, from the samples nearest to them."""
+        if len(self.cpu_samples) < 2:
+            return 0.0, 0.0
+        first = min(self.cpu_samples, key=lambda sample: abs(sample[0] - start))
+        last = min(self.cpu_samples, key=lambda sample: abs(sample[0] - end))
+        elapsed = last[0] - first[0]
+        if elapsed <= 0:
+            return 0.0, 0.0
+        return (last[1] - first[1]) / elapsed, (last[2] - first[2]) / elapsed
+
+
+def row_totals(server, clients):
+    """The cumulative numbers a row is the difference of."""
+    c = lambda path: sum(get(client, path) for client in clients)  # noqa: E731
+    return {
+        "sent": c("requests.sent"), "answered": c("requests.answered"), "missed": c("requests.missed"), "won": c("replies.won"),
+        "empty": c("replies.nothing"), "overload": c("replies.overload"), "opened": c("gifts.opened"),
+        "server_requests": get(server, "requests.received"),
+        "given_fen": get(server, "shake.won_fen") + get(server, "gifts.opened_fen"),
+        "got_fen": c("won.fen") + c("gifts.opened_fen"),
+    }
+
+
+def row_values(second, totals, before, clients, cpu_samples):
+    values = {key: totals[key] - before[key] for key in totals}
+    # Money is compared as it stands, not by second: 0.00 means that every fen given has arrived.
+    values["given_fen"], values["got_fen"] = totals["given_fen"], totals["got_fen"]
+    values["unix_s"] = second
+    values["users"] = sum(get(client, "connections.live") for client in clients)
+    values["target"] = max([get(client, "target_qps") for client in clients], default=0)
+    values["latency_us"] = worst_latency(clients)
+    values["server_cpu"], values["client_cpu"] = 0.0, 0.0
+    if len(cpu_samples) > 1:
+        (t0, s0, c0), (t1, s1, c1) = cpu_samples[-2:]
+        values["server_cpu"], values["client_cpu"] = (s1 - s0) / (t1 - t0) * 100, (c1 - c0) / (t1 - t0) * 100
+    return values
+
+
+def worst_latency(clients):
+    """{p50, p99, p999, max} in us of the last second, from the clients that tell it."""
+    found = [get(client, "last_second", {}) for client in clients]
+    return {key: max([row.get(f"{key}_us") or 0 for row in found], default=0) for key in ("p50", "p99", "p999", "max")
+            if any(row.get(f"{key}_us") is not None for row in found)}
