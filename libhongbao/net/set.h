@@ -33,8 +33,9 @@ class Set {
 
   bool HasWork() const { return ring_.HasWork() || HasHousekeeping(); }
 
-  // Enters the kernel, handles what completed, sends what was answered. True when anything was done.
-  bool Turn();
+  // Enters the kernel, handles what completed, sends what was answered. Returns how many completions there were.
+  // `rounds`: one brings requests and queues their replies, the next would hand those over too; 1 leaves them to the wait.
+  uint32_t Turn(int rounds);
   // Handles what the application did outside completions (OnTurn, OnMessage): sends, closes, connects.
   void Flush();
   // Deadlines, and accepts that were paused; `tick` in DeadlineWheel::kTickMs since the start.
@@ -48,7 +49,6 @@ class Set {
 
  private:
   static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
-  static constexpr int kRounds = 3;            // enters per turn: one brings requests, the next takes their replies
 
   bool HasHousekeeping() const {
     return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty();

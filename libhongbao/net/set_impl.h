@@ -15,17 +15,19 @@ namespace hongbao::net {
 // ---- the turn ----
 
 template <class RingT, class App>
-bool Set<RingT, App>::Turn() {
-  bool did = false;
-  for (int round = 0; round < kRounds && HasWork(); ++round) {
-    ring_.Enter();
-    did |= ring_.Reap(kReapLimit, [this](const ring::Completion& completion) { Handle(completion); }) > 0;
+uint32_t Set<RingT, App>::Turn(int rounds) {
+  uint32_t completions = 0;
+  for (int round = 0; round < rounds && HasWork(); ++round) {
+    if (ring_.NeedsEnter()) {
+      ring_.Enter();
+    }
+    completions += ring_.Reap(kReapLimit, [this](const ring::Completion& completion) { Handle(completion); });
     Flush();
     if (!ring_.HasSubmissions()) {
       break;
     }
   }
-  return did;
+  return completions;
 }
 
 template <class RingT, class App>

@@ -19,6 +19,7 @@ template <class App>
 template <class Factory>
 absl::Status Worker<App>::Init(const WorkerOptions& options, const ring::Features& features,
                                const std::vector<int>& listeners, Factory&& make_app) {
+  batch_wait_us_ = options.batch_wait_us;
   prctl(PR_SET_TIMERSLACK, 1);  // the default lets the kernel wake us 50 us late
   if (options.processor >= 0) {
     cpu_set_t set;
@@ -70,14 +71,14 @@ bool Worker<App>::TakeMessages() {
 }
 
 template <class App>
-bool Worker<App>::TurnSets() {
-  bool did = false;
+uint32_t Worker<App>::TurnSets() {
+  uint32_t completions = 0;
   for (Unit& unit : units_) {
     if (unit.set->HasWork()) {
-      did |= unit.set->Turn();
+      completions += unit.set->Turn(WaitSubmits() ? 1 : kRounds);
     }
   }
-  return did;
+  return completions;
 }
 
 template <class App>
@@ -89,11 +90,15 @@ void Worker<App>::TickIfDue(int64_t now_ns) {
   next_tick_ns_ = started_ns_ + (int64_t{tick} + 1) * kTickNs;
   uint64_t enters = 0;
   uint64_t overflows = 0;
+  uint32_t live = 0;
   for (Unit& unit : units_) {
     unit.set->Tick(tick);
+    live += unit.port->live();
     enters += unit.ring->enters();
     overflows += unit.ring->overflows();
   }
+  batching_ = batch_wait_us_ > 0 && completions_this_tick_ >= kBatchCompletionsPerTick && live >= kBatchConnections;
+  completions_this_tick_ = 0;
   counters_.events.Set(Counter::kEnters, enters);
   counters_.events.Set(Counter::kOverflows, overflows);
 }
@@ -145,20 +150,38 @@ void Worker<App>::Sleep(int64_t now_ns, int64_t wake_at_ns) {
     return;
   }
   counters_.events.Add(Counter::kSleeps);
-  if (mailbox_.AnnounceSleep()) {
-    mailbox_.AnnounceAwake();
+  if (units_.size() > 1 && batching_ && !napped_) {
+    Nap(std::min(timeout_ns, int64_t{batch_wait_us_} * 1'000));
     return;
   }
-  if (units_.size() == 1) {
-    units_[0].ring->EnterAndWait(timeout_ns);
-    mailbox_.AnnounceAwake();
-    if (units_[0].set->TakeWoken()) {
-      mailbox_.ClearWake();
+  if (!mailbox_.AnnounceSleep()) {
+    if (units_.size() == 1) {
+      SleepInRing(timeout_ns);
+    } else {
+      SleepOnEventfd(timeout_ns);
     }
-  } else {
-    SleepOnEventfd(timeout_ns);
-    mailbox_.AnnounceAwake();
   }
+  mailbox_.AnnounceAwake();
+}
+
+template <class App>
+void Worker<App>::SleepInRing(int64_t timeout_ns) {
+  if (batching_) {
+    units_[0].ring->EnterAndWaitBatch(timeout_ns, kBatchMax, batch_wait_us_);
+  } else {
+    units_[0].ring->EnterAndWait(timeout_ns);
+  }
+  if (units_[0].set->TakeWoken()) {
+    mailbox_.ClearWake();
+  }
+}
+
+// Completions pile up meanwhile; nobody is asked to wake us.
+template <class App>
+void Worker<App>::Nap(int64_t nap_ns) {
+  const timespec duration = {.tv_sec = 0, .tv_nsec = nap_ns};
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
+  napped_ = true;
 }
 
 template <class App>

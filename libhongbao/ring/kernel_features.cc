@@ -98,14 +98,14 @@ absl::StatusOr<Features> ProbeFeatures() {
   }
   // No feature bit tells of the fix, so this one has to go by the version.
   features.direct_descriptors = std::pair(major, minor) >= std::pair(6, 13) && !Hidden("direct");
-  features.no_iowait = (params.features & (1u << 17)) != 0 && !Hidden("no_iowait");  // IORING_FEAT_NO_IOWAIT
+  features.min_wait = (params.features & IORING_FEAT_MIN_TIMEOUT) != 0 && !Hidden("min_wait");
   return features;
 }
 
 std::string Features::ToString() const {
   return absl::StrCat("kernel ", kernel, ": ",
                       direct_descriptors ? "direct descriptors" : "regular descriptors (direct ones need 6.13)",
-                      no_iowait ? ", no iowait" : "");
+                      min_wait ? ", batched waits" : "");
 }
 
 }  // namespace hongbao::ring

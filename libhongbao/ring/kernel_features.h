@@ -13,15 +13,15 @@ struct Features {
   // Connections as direct (registered) descriptors: not bound by the process's descriptor table. Needs 6.13: before it
   // a direct descriptor with any older request armed is never freed (kernel commit 7029acd8a950).
   bool direct_descriptors = false;
-  // Waiting without being shown as iowait (6.15).
-  bool no_iowait = false;
+  // Waiting for a batch of completions, or a minimal time (6.12).
+  bool min_wait = false;
   std::string kernel;  // uname release
 
-  std::string ToString() const;  // "kernel 6.18.44: direct descriptors, no iowait"
+  std::string ToString() const;  // "kernel 6.18.44: direct descriptors, batched waits"
 };
 
 // Probes, or says why io_uring cannot be used here and what cures it (seccomp, sysctl, memlock, an old kernel).
-// Environment HONGBAO_RING_OFF, a comma list of "direct" and "no_iowait", hides features, so that the older paths can be
+// Environment HONGBAO_RING_OFF, a comma list of "direct" and "min_wait", hides features, so that the older paths can be
 // tested on a newer kernel; "io_uring" refuses altogether.
 absl::StatusOr<Features> ProbeFeatures();
 

@@ -185,11 +185,10 @@ int KernelRing::Install(uint32_t slot, int descriptor) {
   return result == 1 ? 0 : (result < 0 ? result : -EIO);
 }
 
-bool KernelRing::HasWork() const {
+bool KernelRing::NeedsEnter() const {
   // Relaxed: a flag seen late is seen in the next turn, and sleeping is guarded by the eventfd.
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
-  return io_uring_sq_ready(&ring_) > 0 || io_uring_cq_ready(&ring_) > 0 ||
-         (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+  return io_uring_sq_ready(&ring_) > 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
 void KernelRing::HandleEnterResult(int result) {
@@ -209,6 +208,16 @@ void KernelRing::EnterAndWait(int64_t timeout_ns) {
   __kernel_timespec timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
   io_uring_cqe* cqe = nullptr;
   HandleEnterResult(io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr));
+}
+
+void KernelRing::EnterAndWaitBatch(int64_t timeout_ns, uint32_t batch, uint32_t min_wait_us) {
+  if (!features_.min_wait) {
+    EnterAndWait(timeout_ns);
+    return;
+  }
+  __kernel_timespec timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
+  io_uring_cqe* cqe = nullptr;
+  HandleEnterResult(io_uring_submit_and_wait_min_timeout(&ring_, &cqe, batch, &timeout, min_wait_us, nullptr));
 }
 
 void KernelRing::NotifyWake(bool on) { io_uring_cq_eventfd_toggle(&ring_, on); }

@@ -55,13 +55,17 @@ class KernelRing {
   bool direct_descriptors() const { return features_.direct_descriptors; }
 
   // ---- entering the kernel ----
-  // True when entering or reaping would achieve something.
-  bool HasWork() const;
+  // True when entering would: something to submit, or the kernel has something for us that is not in the CQ yet.
+  bool NeedsEnter() const;
+  bool HasWork() const { return io_uring_cq_ready(&ring_) > 0 || NeedsEnter(); }
   bool HasSubmissions() const { return io_uring_sq_ready(&ring_) > 0; }
   // Submits and runs what the kernel has deferred to us; does not wait.
   void Enter();
   // The same, and waits up to `timeout_ns` for a completion.
   void EnterAndWait(int64_t timeout_ns);
+  // The same, but gathers completions: returns when there are `batch`, or when there is one and `min_wait_us` have passed.
+  // Kernels before 6.12 return at the first.
+  void EnterAndWaitBatch(int64_t timeout_ns, uint32_t batch, uint32_t min_wait_us);
   // Whether the wake descriptor is written when completions become available.
   void NotifyWake(bool on);
 
