@@ -1,0 +1,194 @@
+// hongbao-server: options -> Server -> rows and admin -> drain -> report. Everything else is in the library.
+
+#include <arpa/inet.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "libhongbao/admin/http_admin.h"
+#include "libhongbao/admin/log.h"
+#include "libhongbao/admin/options.h"
+#include "libhongbao/admin/report.h"
+#include "libhongbao/admin/signals.h"
+#include "libhongbao/serve/server.h"
+#include "server/reporter.h"
+#include "server/routes.h"
+#include "server/status.h"
+
+namespace hongbao::server {
+namespace {
+
+constexpr const char* kProgram = "hongbao-server";
+constexpr int kCouldNotRun = 1;
+constexpr int kDoesNotReconcile = 4;
+
+struct Flags {
+  admin::HostPort listen{.host = "0.0.0.0", .port = 1025};
+  admin::HostPort admin{.host = "127.0.0.1", .port = 8989};
+  serve::ServerOptions server;
+  int64_t login_deadline_ms = 5'000;
+  int64_t frame_deadline_ms = 5'000;
+  int64_t idle_timeout_ms = 240'000;
+  int64_t drain_ms = 10'000;
+  int64_t queue_wait_ns = 20 * time::kNsPerMs;
+  bool admin_remote = false;
+  bool compat = false;
+  bool quiet = false;
+  std::string report;
+};
+
+void AddOptions(CLI::App& app, Flags& flags) {
+  constexpr int64_t kDayMs = 24 * 3'600'000;
+  serve::ServerOptions& server = flags.server;
+  admin::AddHostPort(app, "--listen", &flags.listen, "address for clients; port 0 = a free one");
+  admin::AddHostPort(app, "--admin", &flags.admin, "address for HTTP: status and orders; whoever reaches it can issue money");
+  admin::AddSwitch(app, "--admin-remote", &flags.admin_remote, "allow --admin to be off the loopback interface");
+  admin::AddCount(app, "--users-max", &server.users_max, "users 0..N-1 may log in", {.min = 1});
+  admin::AddCount(app, "--connections-max", &server.connections_max, "connections at most", {.min = 1, .max = 1 << 26});
+  admin::AddCount(app, "-t,--workers", &server.workers, "threads, 0 = one per processor", {.max = 256});
+  admin::AddCount(app, "--max-qps", &server.max_qps, "shakes and sends per second, 0 = no limit", {.max = 1'000'000'000});
+  admin::AddDurationNs(app, "--queue-wait-max", &flags.queue_wait_ns,
+                       "average wait of requests above which fewer users are admitted, 0 = never", {.max = 60 * time::kNsPerSecond});
+  admin::AddCount(app, "--wins-per-user", &server.wins_per_user, "shake wins of one user at most, 0 = no limit",
+                  {.max = serve::Directory::kShakeWinsMax});
+  admin::AddDurationMs(app, "--gift-expiry", &server.gift_expiry_ms, "what is not opened by then goes back", {.min = 1, .max = 365 * kDayMs});
+  admin::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most", {.min = 256, .max = (1 << 26) - 1});
+  admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none", {.max = kDayMs});
+  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame, 0 = none", {.max = kDayMs});
+  admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms, "without a byte, 0 = none", {.max = 7 * kDayMs});
+  admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGTERM", {.max = kDayMs});
+  admin::AddSwitch(app, "--compat", &flags.compat, "also the prototype's GET /yaohongbao and /fahongbao");
+  admin::AddText(app, "--report", &flags.report, "file for the JSON report at the end");
+  admin::AddSwitch(app, "--quiet", &flags.quiet, "no row every second");
+}
+
+// An error names the flag.
+absl::Status Settle(Flags& flags) {
+  in_addr address{};
+  if (inet_pton(AF_INET, flags.listen.host.c_str(), &address) != 1) {
+    return absl::InvalidArgumentError("--listen takes an IPv4 address, not " + flags.listen.host);
+  }
+  flags.server.listen_ipv4 = ntohl(address.s_addr);
+  flags.server.listen_port = flags.listen.port;
+  flags.server.login_deadline_ms = static_cast<uint32_t>(flags.login_deadline_ms);
+  flags.server.frame_deadline_ms = static_cast<uint32_t>(flags.frame_deadline_ms);
+  flags.server.idle_timeout_ms = static_cast<uint32_t>(flags.idle_timeout_ms);
+  flags.server.delay.wait_max_us = flags.queue_wait_ns / time::kNsPerUs;
+  return serve::Validate(flags.server);
+}
+
+int CouldNotRun(const absl::Status& status) {
+  std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
+  return kCouldNotRun;
+}
+
+// One more look a little after each full second, when the workers have filed the one before.
+int64_t UntilNextLook(const time::Clock& clock) {
+  return time::kNsPerSecond - clock.WallNs() % time::kNsPerSecond + 20 * time::kNsPerMs;
+}
+
+// Serves until a signal comes, then drains while a second signal may still end it all.
+void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const time::Clock& clock, const Flags& flags,
+                     admin::Signals& signals, Reporter& reporter) {
+  for (;;) {
+    const admin::SignalEvent event = signals.Wait(UntilNextLook(clock));
+    reporter.Collect();
+    if (event == admin::SignalEvent::kStop) {
+      break;
+    }
+    if (event == admin::SignalEvent::kStatus) {
+      const auto status = StatusJson(server, server.Look(), facts, time::UnixSecond(clock.WallNs()));
+      std::fprintf(stderr, "%s\n", status.dump(2).c_str());
+    }
+  }
+  std::fprintf(stderr, "%s: draining, at most %s; a second signal leaves at once\n", kProgram,
+               admin::DurationToString(flags.drain_ms * time::kNsPerMs).c_str());
+  std::atomic<bool> drained{false};
+  std::thread drain([&] {
+    server.Drain(static_cast<uint32_t>(flags.drain_ms));
+    drained.store(true, std::memory_order_release);  // all that Drain has done, before the word that it is done
+  });
+  while (!drained.load(std::memory_order_acquire)) {
+    if (signals.Wait(20 * time::kNsPerMs) == admin::SignalEvent::kStopNow) {
+      std::_Exit(signals.exit_code());
+    }
+  }
+  drain.join();
+  reporter.Collect();
+}
+
+int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& clock, const Flags& flags,
+           const Reporter& reporter) {
+  const serve::ServerCounts counts = server.Look();
+  const std::vector<serve::Identity> identities = serve::Identities(counts, server.LookAtRest());
+  nlohmann::json document = StatusJson(server, counts, facts, time::UnixSecond(clock.WallNs()));
+  AddReport(document, reporter.seconds(), identities);
+  int code = 0;
+  for (const serve::Identity& identity : identities) {
+    if (!identity.holds) {
+      std::fprintf(stderr, "%s: does not hold: %s\n", kProgram, identity.name.c_str());
+      code = kDoesNotReconcile;
+    }
+  }
+  if (!flags.report.empty()) {
+    if (const absl::Status status = admin::WriteReport(flags.report, document); !status.ok()) {
+      return CouldNotRun(status);
+    }
+  }
+  std::fprintf(stderr, "%s: %s: %llu connections, %llu requests, won %s of %s yuan issued\n", kProgram,
+               code == 0 ? "pass" : "fail",
+               static_cast<unsigned long long>(counts.net[net::Counter::kAccepted]),
+               static_cast<unsigned long long>(counts.serve[serve::Counter::kReceived]),
+               admin::Yuan(static_cast<int64_t>(counts.serve[serve::Counter::kWonFen])).c_str(),
+               admin::Yuan(counts.issued.sum.value()).c_str());
+  return code;
+}
+
+int Main(int argc, const char* const* argv) {
+  CLI::App app{"hongbao-server: red envelopes for a million connections."};
+  Flags flags;
+  AddOptions(app, flags);
+  if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
+    return *code;
+  }
+  if (const absl::Status status = Settle(flags); !status.ok()) {
+    return admin::UsageError(kProgram, std::string(status.message()));
+  }
+  admin::Signals signals;  // before any thread
+  admin::SetUpLogging(admin::LogLevel::kNormal);
+  if (!flags.report.empty()) {
+    if (const absl::Status status = admin::CheckReportPath(flags.report); !status.ok()) {
+      return CouldNotRun(status);
+    }
+  }
+  const time::RealClock clock;
+  absl::StatusOr<std::unique_ptr<serve::Server>> server = serve::Server::Start(flags.server, &clock);
+  if (!server.ok()) {
+    return CouldNotRun(server.status());
+  }
+  flags.listen.port = (*server)->port();
+  const ProcessFacts facts{.listen = flags.listen.ToString(), .started_unix_s = time::UnixSecond(clock.WallNs())};
+  admin::AdminServer admin;
+  AddRoutes(admin, **server, facts, clock, flags.compat);
+  if (const absl::Status status = admin.Start(
+          {.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
+      !status.ok()) {
+    return CouldNotRun(status);
+  }
+  std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
+               (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
+  Reporter reporter(**server, clock, flags.quiet);
+  RunUntilStopped(**server, facts, clock, flags, signals, reporter);
+  admin.Stop();
+  return Report(**server, facts, clock, flags, reporter);
+}
+
+}  // namespace
+}  // namespace hongbao::server
+
+int main(int argc, char** argv) { return hongbao::server::Main(argc, argv); }

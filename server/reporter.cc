@@ -1,0 +1,71 @@
+#include "server/reporter.h"
+
+#include "absl/strings/str_format.h"
+
+namespace hongbao::server {
+
+using serve::Counter;
+
+Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet)
+    : server_(server),
+      clock_(clock),
+      series_(server.histories()),
+      rows_(stdout,
+            {{"time", 8},
+             {"conns", 9, true},
+             {"online", 9},
+             {"req/s", 8, true},
+             {"won", 6},
+             {"nothing", 8},
+             {"cap", 5},
+             {"over", 6},
+             {"issued", 6, true},
+             {"left", 6},
+             {"gifts", 5, true},
+             {"notice", 6},
+             {"opened", 6},
+             {"cpu%", 5, true},
+             {"rss MB", 6}},
+            quiet),
+      process_(admin::ReadProcessStats()),
+      sampled_ns_(clock.MonotonicNs()) {}
+
+void Reporter::Collect() {
+  const size_t before = series_.rows().size();
+  if (series_.Collect() == 0) {
+    return;
+  }
+  const admin::ProcessStats process = admin::ReadProcessStats();
+  const int64_t now_ns = clock_.MonotonicNs();
+  const double cpu_percent = admin::CpuPercent(process_, process, now_ns - sampled_ns_);
+  const serve::ServerCounts counts = server_.Look();
+  for (size_t i = before; i < series_.rows().size(); ++i) {
+    Second second{.row = series_.rows()[i], .rss_bytes = process.rss_bytes, .cpu_percent = cpu_percent};
+    second.connections = static_cast<uint32_t>(second.row.total[Counter::kConnectionsOpened] -
+                                               second.row.total[Counter::kConnectionsClosed]);
+    if (i + 1 == series_.rows().size()) {  // several at once: what was sampled belongs to the last
+      second.issued = counts.issued.count - issued_;
+    }
+    Print(second);
+    seconds_.push_back(second);
+  }
+  process_ = process;
+  sampled_ns_ = now_ns;
+  issued_ = counts.issued.count;
+}
+
+void Reporter::Print(const Second& second) {
+  const auto& delta = second.row.delta;
+  const auto& total = second.row.total;
+  const auto number = [](uint64_t value) { return std::to_string(value); };
+  rows_.Row({admin::ClockTime(second.row.unix_second), admin::WithCommas(second.connections),
+             admin::WithCommas(static_cast<int64_t>(total[Counter::kUsersCame] - total[Counter::kUsersLeft])),
+             number(delta[Counter::kReceived]), number(delta[Counter::kWon]), number(delta[Counter::kNothing]),
+             number(delta[Counter::kCap]), number(delta[Counter::kRefused]), number(second.issued),
+             number(server_.Look().envelopes_left), number(delta[Counter::kGiftsSent]),
+             number(delta[Counter::kNotices]), number(delta[Counter::kOpened]),
+             absl::StrFormat("%.0f", second.cpu_percent),
+             absl::StrFormat("%.0f", static_cast<double>(second.rss_bytes) / 1e6)});
+}
+
+}  // namespace hongbao::server

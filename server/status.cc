@@ -1,0 +1,143 @@
+#include "server/status.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "libhongbao/admin/options.h"
+
+namespace hongbao::server {
+namespace {
+
+using nlohmann::json;
+using serve::Counter;
+
+template <class E, size_t N>
+json Labelled(const count::Values<E>& values, const count::Label<E> (&labels)[N]) {
+  json object = json::object();
+  for (const count::Label<E>& label : labels) {
+    object[std::string(label.name)] = values[label.id];
+  }
+  return object;
+}
+
+json GiftsJson(const count::Values<Counter>& c) {
+  return {{"sent", c[Counter::kGiftsSent]},
+          {"sent_fen", c[Counter::kGiftsSentFen]},
+          {"shares", c[Counter::kGiftShares]},
+          {"opened", c[Counter::kOpened]},
+          {"opened_fen", c[Counter::kOpenedFen]},
+          {"opened_again", c[Counter::kOpenedAgain]},
+          {"empty", c[Counter::kOpensEmpty]},
+          {"left_shares", c[Counter::kGiftShares] - c[Counter::kOpened] - c[Counter::kRefundedShares]},
+          {"left_fen", c[Counter::kGiftsSentFen] - c[Counter::kOpenedFen] - c[Counter::kRefundedFen]},
+          {"refunded_shares", c[Counter::kRefundedShares]},
+          {"refunded_fen", c[Counter::kRefundedFen]},
+          {"notices", c[Counter::kNotices]},
+          {"notices_lost", c[Counter::kNoticesLost]},
+          {"replies_lost", c[Counter::kRepliesLost]},
+          {"refused", c[Counter::kGiftsRefused] + c[Counter::kSendsRefused]},
+          {"refused_fen", c[Counter::kGiftsRefusedFen]}};
+}
+
+json ConnectionsJson(const serve::ServerCounts& counts) {
+  json closed_by = Labelled(counts.closes, net::kCloseReasonLabels);
+  closed_by.erase("none");
+  const auto& closes = counts.closes.value;
+  return {{"live", counts.connections},
+          {"accepted", counts.net[net::Counter::kAccepted]},
+          {"closed", std::accumulate(closes.begin(), closes.end(), uint64_t{0})},
+          {"closed_by", closed_by}};
+}
+
+json SecondJson(const Second& second) {
+  const auto& delta = second.row.delta;
+  return {{"unix_s", second.row.unix_second},
+          {"span_s", second.row.span},
+          {"connections", second.row.total[Counter::kConnectionsOpened] - second.row.total[Counter::kConnectionsClosed]},
+          {"online", second.row.total[Counter::kUsersCame] - second.row.total[Counter::kUsersLeft]},
+          {"requests", delta[Counter::kReceived]},
+          {"replied", delta[Counter::kReplied]},
+          {"overload", delta[Counter::kRefused]},
+          {"issued", second.issued},
+          {"won", delta[Counter::kWon]},
+          {"won_fen", delta[Counter::kWonFen]},
+          {"gifts", delta[Counter::kGiftsSent]},
+          {"notices", delta[Counter::kNotices]},
+          {"opened", delta[Counter::kOpened]},
+          {"opened_fen", delta[Counter::kOpenedFen]},
+          {"cpu_pct", second.cpu_percent},
+          {"rss_bytes", second.rss_bytes}};
+}
+
+}  // namespace
+
+json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
+                int64_t unix_s) {
+  const count::Values<Counter>& c = counts.serve;
+  const admin::ProcessStats process = admin::ReadProcessStats();
+  const int64_t won_fen = static_cast<int64_t>(c[Counter::kWonFen]);
+  return {{"role", "server"},
+          {"version", admin::Version()},
+          {"pid", getpid()},
+          {"unix_s", unix_s},
+          {"uptime_s", unix_s - facts.started_unix_s},
+          {"listen", facts.listen},
+          {"plan", server.plan().ToString()},
+          {"draining", server.draining()},
+          {"ready", !server.draining()},
+          {"connections", ConnectionsJson(counts)},
+          {"users",
+           {{"online", counts.users_online()}, {"max", server.options().users_max}, {"superseded", c[Counter::kSuperseded]}}},
+          {"logins",
+           {{"ok", c[Counter::kLoginsOk]},
+            {"out_of_range", c[Counter::kLoginsOutOfRange]},
+            {"bad_token", c[Counter::kLoginsBadToken]},
+            {"full", c[Counter::kLoginsFull]}}},
+          {"requests",
+           {{"received", c[Counter::kReceived]},
+            {"replied", c[Counter::kReplied]},
+            {"refused", c[Counter::kRefused]},
+            {"dropped", c[Counter::kDropped]}}},
+          {"requests_by_type",
+           {{"login", c[Counter::kFramesLogin]},
+            {"shake", c[Counter::kFramesShake]},
+            {"open", c[Counter::kFramesOpen]},
+            {"send", c[Counter::kFramesSend]},
+            {"statement", c[Counter::kFramesStatement]}}},
+          {"replies",
+           {{"won", c[Counter::kWon]},
+            {"nothing", c[Counter::kNothing]},
+            {"cap", c[Counter::kCap]},
+            {"overload", c[Counter::kRefused]}}},
+          {"shake",
+           {{"issued", counts.issued.count},
+            {"issued_fen", counts.issued.sum.value()},
+            {"won", c[Counter::kWon]},
+            {"won_fen", c[Counter::kWonFen]},
+            {"left", counts.envelopes_left},
+            {"left_fen", counts.issued.sum.value() - won_fen}}},
+          {"mint_waiting", counts.mint_waiting},
+          {"gifts", GiftsJson(c)},
+          {"memory", {{"rss_bytes", process.rss_bytes}, {"rss_max_bytes", process.rss_max_bytes}}},
+          {"cpu", {{"user_s", process.user_s}, {"system_s", process.system_s}}},
+          {"rings", Labelled(counts.net, net::kCounterLabels)}};
+}
+
+void AddReport(json& document, const std::vector<Second>& seconds, const std::vector<serve::Identity>& identities) {
+  json series = json::array();
+  for (const Second& second : seconds) {
+    series.push_back(SecondJson(second));
+  }
+  document["series"] = std::move(series);
+  json named = json::object();
+  for (const serve::Identity& identity : identities) {
+    named[identity.name] = identity.holds;
+  }
+  document["identities"] = std::move(named);
+  const bool pass = std::all_of(identities.begin(), identities.end(), [](const auto& one) { return one.holds; });
+  document["verdict"] = pass ? "pass" : "fail";
+}
+
+}  // namespace hongbao::server

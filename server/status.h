@@ -1,0 +1,40 @@
+// Status: what the server has counted, as JSON: the status page and the body of the report.
+//
+// Owns the names of the fields (others script against them). Never changes anything.
+// Thread tag: thread-safe (reads thread-safe counters).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "libhongbao/admin/process_stats.h"
+#include "libhongbao/count/series.h"
+#include "libhongbao/serve/server.h"
+#include "nlohmann/json.hpp"
+
+namespace hongbao::server {
+
+// What the process knows about itself beside the counters.
+struct ProcessFacts {
+  std::string listen;      // HOST:PORT
+  int64_t started_unix_s = 0;
+};
+
+// One row of the series: the counters' row, and what was sampled when it was collected.
+struct Second {
+  count::Series<serve::Counter>::Row row;
+  uint64_t issued = 0;       // shake envelopes published since the row before
+  uint32_t connections = 0;
+  int64_t rss_bytes = 0;
+  double cpu_percent = 0;    // 100 = one core
+};
+
+nlohmann::json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
+                          int64_t unix_s);
+
+// Adds series, identities and verdict.
+void AddReport(nlohmann::json& document, const std::vector<Second>& seconds,
+               const std::vector<serve::Identity>& identities);
+
+}  // namespace hongbao::server
