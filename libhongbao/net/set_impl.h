@@ -214,8 +214,12 @@ void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completi
     }
   } else if (completion.result == -ENOBUFS) {
     counters_.events.Add(Counter::kNoBuffers);
+  } else if (completion.result == 0) {
+    // The peer sends no more, but may still read (a half-close): what it is owed leaves first.
+    port_.CloseAfterFlush(connection, CloseReason::kPeer);
+    return;
   } else if (completion.result != -EINTR && completion.result != -EAGAIN) {
-    port_.Close(connection, completion.result == 0 ? CloseReason::kPeer : CloseReason::kReset);
+    port_.Close(connection, CloseReason::kReset);
     return;
   }
   if (connection.receive_armed || connection.state == ConnectionState::kClosing) {

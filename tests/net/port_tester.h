@@ -1,0 +1,29 @@
+// PortTester: what a test may see and do of a Port's inside.
+#pragma once
+
+#include "libhongbao/net/port.h"
+
+namespace hongbao::net {
+
+class PortTester {
+ public:
+  static Connection& At(Port& port, uint32_t slot) { return port.table_[slot]; }
+  static Connection& Open(Port& port, uint32_t slot) { return port.OpenSlot(slot, ConnectionState::kOpen); }
+  static void Expire(Port& port, uint32_t tick) { port.Expire(tick); }
+  static uint32_t PartialBlocks(const Port& port) { return port.partials_.in_use(); }
+  static uint32_t ReplyBlocks(const Port& port) { return port.small_replies_.in_use() + port.large_replies_.in_use(); }
+  static size_t Dials(const Port& port) { return port.dials_.size(); }
+  static size_t Closing(const Port& port) { return port.closing_.size(); }
+  // True when no slot is in use, no block is held and nothing waits to be done.
+  static bool Quiet(Port& port) {
+    for (uint32_t slot = 0; slot < port.slots(); ++slot) {
+      if (port.table_[slot].state != ConnectionState::kFree || port.table_[slot].in_wheel) {
+        return false;
+      }
+    }
+    return port.live() == 0 && PartialBlocks(port) == 0 && ReplyBlocks(port) == 0 && port.dirty_.empty() &&
+           port.starved_.empty() && port.closing_.empty() && port.dials_.empty();
+  }
+};
+
+}  // namespace hongbao::net

@@ -1,0 +1,102 @@
+// SetFixture: a Set on a ScriptedRing with the Framed application.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+
+#include "libhongbao/net/set.h"
+#include "port_tester.h"
+#include "scripted_ring.h"
+#include "test_app.h"
+
+namespace hongbao::net {
+
+using ring::Operation;
+
+// The rounds of a turn as the worker asks for them.
+template <class SetT>
+void TurnSet(SetT& set) {
+  if constexpr (requires { set.Turn(3); }) {
+    set.Turn(3);
+  } else {
+    set.Turn();
+  }
+}
+
+class SetFixture : public testing::Test {
+ protected:
+  static constexpr uint32_t kSlots = 16;
+  static constexpr int kListener = 3;
+
+  void Make(PortOptions options) {
+    set.reset();
+    options.slots = kSlots;
+    port = std::make_unique<Port>(0, options);
+    set = std::make_unique<Set<ScriptedRing, Framed>>(ring, *port, app, counters);
+  }
+  SetFixture() { Make({}); }
+
+  void Turn() { TurnSet(*set); }
+  // Turns until nothing is left to do, whatever the number.
+  void TurnAll() {
+    for (int i = 0; i < 10 && set->HasWork(); ++i) {
+      TurnSet(*set);
+    }
+  }
+
+  Connection& At(uint32_t slot) { return PortTester::At(*port, slot); }
+  ring::Tag TagOf(Operation operation, uint32_t slot) { return {operation, At(slot).generation, slot}; }
+  void Complete(Operation operation, uint32_t slot, int32_t result, bool more = false) {
+    ring.Complete(TagOf(operation, slot), result, more);
+  }
+  // Accepts a connection into `slot`.
+  Connection& Open(uint32_t slot) {
+    if (!ring.InFlight(Operation::kAccept, 0)) {
+      set->Accept(kListener);
+    }
+    ring.Complete({Operation::kAccept, 0, 0}, static_cast<int32_t>(slot), /*more=*/true);
+    TurnAll();
+    EXPECT_EQ(At(slot).state, ConnectionState::kOpen);
+    return At(slot);
+  }
+  void Receive(uint32_t slot, std::string_view bytes, bool more = true) {
+    EXPECT_TRUE(ring.CompleteReceive(slot, At(slot).generation, bytes, more));
+    TurnAll();
+  }
+  // The send in flight takes all its bytes.
+  void SendAll(uint32_t slot) {
+    const ScriptedRing::Entry* entry = ring.Find(Operation::kSend, slot);
+    ASSERT_NE(entry, nullptr);
+    ring.Complete(entry->tag, static_cast<int32_t>(entry->copy.size()));
+    TurnAll();
+  }
+  const Framed::Record& RecordOf(uint32_t slot) { return app.records[{slot, At(slot).generation}]; }
+  void Settle() {
+    ring.Settle([this] { TurnAll(); });
+  }
+  // Whatever state all are in: closes them, lets the kernel finish, and expects that nothing is left anywhere.
+  void ExpectNothingLeaks() {
+    for (uint32_t slot = 0; slot < kSlots; ++slot) {
+      port->Close(At(slot), CloseReason::kDrain);
+    }
+    TurnAll();
+    Settle();
+    EXPECT_TRUE(PortTester::Quiet(*port));
+    EXPECT_EQ(ring.lent(), 0u);
+    EXPECT_EQ(ring.free_buffers(), ScriptedRing::kBuffers);
+    EXPECT_EQ(ring.in_flight(), ring.InFlight(Operation::kAccept, 0) ? 1u : 0u);
+    EXPECT_TRUE(app.Sound());
+    EXPECT_EQ(app.Opened(), app.Closed());
+  }
+
+  ScriptedRing ring;
+  Framed app;
+  Counters counters;
+  std::unique_ptr<Port> port;
+  std::unique_ptr<Set<ScriptedRing, Framed>> set;
+};
+
+}  // namespace hongbao::net
