@@ -58,7 +58,7 @@ TEST(CellsStressTest, NoEntryOfTheHistoryIsEverReadTorn) {
       }
       ++read;
       for (const uint64_t value : values.value) {
-        wrong += value != TotalAtEnd(second) ? 1 : 0;
+        wrong += value != TotalAtEnd(second) ? uint64_t{1} : uint64_t{0};
       }
     }
   }
