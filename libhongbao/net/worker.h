@@ -98,8 +98,11 @@ class Worker {
 
 template <class App>
 void Worker<App>::Run() {
+  int64_t asleep_at_ns = kNever;
   while (stage_ != Stage::kDone) {
     const int64_t now_ns = context_.clock().MonotonicNs();
+    context_.set_slept_ns(asleep_at_ns == kNever ? 0 : now_ns - asleep_at_ns);
+    asleep_at_ns = kNever;
     int64_t wake_at_ns = kNever;
     if constexpr (HasOnTurn<App>) {
       wake_at_ns = app_->OnTurn(now_ns);
@@ -114,7 +117,8 @@ void Worker<App>::Run() {
     counters_.events.Add(Counter::kTurns);
     napped_ = napped_ && !did;
     if ((!did || WaitSubmits()) && stage_ != Stage::kDone) {
-      Sleep(now_ns, std::min(wake_at_ns, next_tick_ns_));
+      asleep_at_ns = context_.clock().MonotonicNs();
+      Sleep(asleep_at_ns, std::min(wake_at_ns, next_tick_ns_));
     }
   }
 }

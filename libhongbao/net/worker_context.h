@@ -29,6 +29,10 @@ class WorkerContext {
   absl::Span<Port* const> ports() const { return ports_; }
   void AddPort(Port* port) { ports_.push_back(port); }
 
+  // How long the worker slept before this turn: not time that a request waited for it.
+  int64_t slept_ns() const { return slept_ns_; }
+  void set_slept_ns(int64_t slept_ns) { slept_ns_ = slept_ns; }
+
   // To any worker, also this one; arrives in order per sender. A full inbox makes it wait here (only then memory is
   // allocated): messages are bounded by the connections they answer.
   void Post(uint32_t worker, const Message& message) {
@@ -61,6 +65,7 @@ class WorkerContext {
   std::vector<Port*> ports_;
   std::vector<std::deque<Message>> outboxes_;
   uint64_t waiting_ = 0;
+  int64_t slept_ns_ = 0;
 };
 
 }  // namespace hongbao::net

@@ -84,11 +84,10 @@ void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason
 int64_t App::OnTurn(int64_t now_ns) {
   wall_ns_ = context_.clock().WallNs();
   office_.history.Roll(time::UnixSecond(wall_ns_), office_.cells);
-  // The worker sleeps only after a turn that brought nothing. After one that did, the time since its start is how long
-  // what comes now may have waited for this thread, whether the thread worked or was not scheduled. What still lies in
-  // socket buffers for want of receive buffers has waited longer: the signal is a lower bound then, and above the
-  // threshold long before.
-  const int64_t wait_ns = was_busy_ ? now_ns - turn_ns_ : 0;
+  // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may have
+  // waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for want of
+  // receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
+  const int64_t wait_ns = was_busy_ ? now_ns - turn_ns_ - context_.slept_ns() : 0;
   was_busy_ = false;
   turn_ns_ = now_ns;
   overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
