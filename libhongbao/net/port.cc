@@ -16,6 +16,9 @@ namespace {
 
 constexpr uint32_t kSmallBlockBytes = 256;  // one reply, or a few: the steady state
 
+// Room for all that may be unsent and the block's header, rounded up so that each header lies aligned.
+constexpr uint32_t LargeBlockBytes(uint32_t unsent_bytes_max) { return (unsent_bytes_max + 8 + 7) & ~7u; }
+
 // A socket bound to `source_ipv4` without choosing a port yet: connect chooses one that is free for the pair of
 // addresses (IP_BIND_ADDRESS_NO_PORT), else a source address would be used up after one port range.
 int OpenDialSocket(uint32_t source_ipv4) {
@@ -49,7 +52,7 @@ Port::Port(uint32_t index, const PortOptions& options)
       partials_(sizeof(PartialBlock), options.slots),
       // Per connection at most one block that the kernel reads and one that fills.
       small_replies_(kSmallBlockBytes, 2 * options.slots),
-      large_replies_(static_cast<uint32_t>(sizeof(ReplyBlock)) + options.unsent_bytes_max, 2 * options.slots) {
+      large_replies_(LargeBlockBytes(options.unsent_bytes_max), 2 * options.slots) {
   Check(options.slots > 0 && options.slots < kLarge, "a port needs slots");
 }
 
@@ -95,6 +98,9 @@ void Port::CloseAfterFlush(Connection& connection, CloseReason reason) {
 void Port::ClearDeadline(Connection& connection) {
   if (!connection.frame_pending) {
     connection.deadline_tick = 0;
+    if (connection.partial_block != kNoIndex) {
+      FrameStarted(connection);  // had only the login's deadline so far
+    }
   }
 }
 
@@ -118,6 +124,12 @@ int32_t Port::Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t 
 }
 
 Connection& Port::OpenSlot(uint32_t slot, ConnectionState state) {
+  // The kernel gives out a descriptor only when its close is done, though the completion that says so may come later: a
+  // regular one is reused at once, and kernels before 6.16 let an accept's completion pass it.
+  if (Connection& former = table_[slot]; former.close_in_flight) {
+    former.close_in_flight = false;
+    table_.Free(former);
+  }
   Connection& connection = table_.Open(slot, state);
   connection.last_receive_tick = now_tick_;
   SetHardDeadline(connection, options_.login_deadline_ms);
@@ -227,7 +239,7 @@ void Port::GivePartialBlock(Connection& connection) {
 // ---- deadlines ----
 
 uint32_t Port::TicksFor(uint32_t milliseconds) const {
-  return (milliseconds + DeadlineWheel::kTickMs - 1) / DeadlineWheel::kTickMs;
+  return milliseconds / DeadlineWheel::kTickMs + (milliseconds % DeadlineWheel::kTickMs != 0 ? 1 : 0);
 }
 
 void Port::SetHardDeadline(Connection& connection, uint32_t milliseconds) {
