@@ -1,0 +1,251 @@
+// Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk. What the desks post
+// waits in `posted` until a test delivers it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "libhongbao/serve/session.h"
+
+namespace hongbao::serve {
+
+// Where replies go: bytes, up to a cap, as net::Replies behaves.
+class TestLine {
+ public:
+  explicit TestLine(size_t cap = 1 << 20) : cap_(cap) { bytes_.reserve(cap_); }
+  std::byte* Append(size_t size) {
+    if (!open_ || bytes_.size() + size > cap_) {
+      open_ = false;
+      return scratch_.data();
+    }
+    bytes_.resize(bytes_.size() + size);
+    return bytes_.data() + bytes_.size() - size;
+  }
+  bool open() const { return open_; }
+  void Close() { open_ = false; }
+
+  // The next reply; empty when there is none.
+  std::vector<std::byte> Take() {
+    if (bytes_.size() - taken_ < 2) {
+      return {};
+    }
+    const size_t length = wire::LoadU16(bytes_.data() + taken_);
+    std::vector<std::byte> frame(bytes_.begin() + static_cast<std::ptrdiff_t>(taken_),
+                                 bytes_.begin() + static_cast<std::ptrdiff_t>(taken_ + length));
+    taken_ += length;
+    return frame;
+  }
+  bool empty() const { return taken_ == bytes_.size(); }
+
+ private:
+  size_t cap_;
+  size_t taken_ = 0;
+  bool open_ = true;
+  std::vector<std::byte> bytes_;
+  std::array<std::byte, 256> scratch_{};
+};
+
+inline std::vector<std::byte> operator+(std::vector<std::byte> a, const std::vector<std::byte>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+inline std::vector<std::byte> LoginFrame(uint32_t user, wire::Version version = wire::Version::k1, uint64_t stamp = 1,
+                                         uint32_t user_count = 1) {
+  std::vector<std::byte> frame(wire::LoginRequestBytes(version));
+  wire::EncodeLoginRequest(frame.data(),
+                           {.stamp = stamp, .version = version, .first_user = user, .user_count = user_count});
+  return frame;
+}
+inline std::vector<std::byte> ShakeFrame(uint32_t user, uint64_t stamp = 1) {
+  std::vector<std::byte> frame(wire::kShakeRequestBytes);
+  wire::EncodeShakeRequest(frame.data(), {.stamp = stamp, .user_id = user});
+  return frame;
+}
+inline std::vector<std::byte> OpenFrame(uint32_t user, uint32_t envelope, uint64_t stamp = 1) {
+  std::vector<std::byte> frame(wire::kOpenRequestBytes);
+  wire::EncodeOpenRequest(frame.data(), {.stamp = stamp, .user_id = user, .envelope_id = envelope});
+  return frame;
+}
+inline std::vector<std::byte> StatementFrame(uint32_t user, uint64_t stamp = 1) {
+  std::vector<std::byte> frame(wire::kStatementRequestBytes);
+  wire::EncodeStatementRequest(frame.data(), {.stamp = stamp, .user_id = user});
+  return frame;
+}
+inline std::vector<std::byte> SendFrame(uint32_t sender, uint32_t fen, const std::vector<uint32_t>& users,
+                                        uint64_t stamp = 1) {
+  wire::SendRequest request{
+      .stamp = stamp, .sender = sender, .amount_fen = fen, .count = static_cast<uint32_t>(users.size())};
+  std::copy(users.begin(), users.end(), request.users.begin());
+  std::vector<std::byte> frame(wire::SendRequestBytes(users.size()));
+  wire::EncodeSendRequest(frame.data(), request);
+  return frame;
+}
+
+struct OfficeOptions {
+  uint32_t workers = 1;
+  uint32_t users_max = 1'000;
+  int64_t max_qps = 0;
+  uint32_t wins_per_user = 0;
+  uint32_t gifts_max = 1'000;
+  int64_t gift_expiry_ms = 60'000;
+  size_t pool = 16;
+};
+
+class TestOffices {
+ public:
+  explicit TestOffices(const OfficeOptions& options = {})
+      : directory(*Directory::Create(options.users_max)), pool(options.pool), limit(options.max_qps) {
+    for (uint32_t worker = 0; worker < options.workers; ++worker) {
+      desks.push_back(std::make_unique<Desk>(*this, options, worker));
+    }
+    Turn(1'000);
+  }
+
+  struct Desk {
+    Desk(TestOffices& offices, const OfficeOptions& options, uint32_t worker)
+        : claimer(offices.pool),
+          overload(&offices.limit, {.wait_max_us = 0}),
+          gifts({.worker = worker,
+                 .workers = options.workers,
+                 .gifts_max = options.gifts_max,
+                 .expiry_ms = options.gift_expiry_ms},
+                &offices.directory, &cells, offices.Poster(), envelope::Random::FromSeed(worker + 1)),
+          sessions({.workers = options.workers,
+                    .wins_per_user = options.wins_per_user,
+                    .clock = &offices.clock,
+                    .directory = &offices.directory,
+                    .pool = &offices.pool,
+                    .claimer = &claimer,
+                    .gifts = &gifts,
+                    .overload = &overload,
+                    .cells = &cells,
+                    .post = offices.Poster()}) {}
+
+    count::Cells<Counter> cells;
+    envelope::LuckyClaimer claimer;
+    Overload overload;
+    GiftDesk gifts;
+    SessionDesk sessions;
+  };
+
+  // A connection of a worker.
+  struct Peer {
+    Desk* desk;
+    uint64_t address;
+    Session session;
+    TestLine line;
+
+    Served Feed(const std::vector<std::byte>& bytes) { return desk->sessions.OnBytes(session, address, bytes, line); }
+    void Close() { desk->sessions.OnClose(session, address); }
+    wire::LoginResponse TakeLogin() { return Decode<wire::LoginResponse>(wire::DecodeLoginResponse, session.version); }
+    wire::OpenResponse TakeOpen() { return Decode<wire::OpenResponse>(wire::DecodeOpenResponse, session.version); }
+    wire::ShakeResponse TakeShake() {
+      wire::ShakeResponse response;
+      const std::vector<std::byte> frame = line.Take();
+      EXPECT_EQ(wire::DecodeShakeResponse(frame, response), wire::Decoded::kOk);
+      return response;
+    }
+    wire::SendResponse TakeSend() {
+      wire::SendResponse response;
+      const std::vector<std::byte> frame = line.Take();
+      EXPECT_EQ(wire::DecodeSendResponse(frame, response), wire::Decoded::kOk);
+      return response;
+    }
+    wire::Statement TakeStatement() {
+      wire::Statement statement;
+      const std::vector<std::byte> frame = line.Take();
+      EXPECT_EQ(wire::DecodeStatement(frame, statement), wire::Decoded::kOk);
+      return statement;
+    }
+
+   private:
+    template <class Response, class Decoder>
+    Response Decode(Decoder decoder, wire::Version version) {
+      Response response;
+      const std::vector<std::byte> frame = line.Take();
+      EXPECT_EQ(decoder(frame, version, response), wire::Decoded::kOk);
+      return response;
+    }
+  };
+
+  Peer Connect(uint32_t worker = 0, size_t cap = 1 << 16) {
+    ++connected_;
+    return {.desk = desks[worker].get(),
+            .address = Pack({.worker = static_cast<uint8_t>(worker), .generation = 1, .slot = connected_}),
+            .session = {},
+            .line = TestLine(cap)};
+  }
+  Peer Login(uint32_t user, wire::Version version = wire::Version::k2, uint32_t worker = 0) {
+    Peer peer = Connect(worker);
+    EXPECT_EQ(peer.Feed(LoginFrame(user, version)).close, net::CloseReason::kNone);
+    EXPECT_EQ(peer.TakeLogin().result, wire::LoginResult::kOk);
+    return peer;
+  }
+
+  void Publish(uint32_t id, int64_t fen) {
+    const envelope::LuckyEnvelope envelope{.id = id, .amount = envelope::Fen(fen)};
+    ASSERT_EQ(pool.Publish({&envelope, 1}), 1U);
+  }
+  // All desks: the time is now `ms`.
+  void Turn(int64_t ms) {
+    for (const std::unique_ptr<Desk>& desk : desks) {
+      desk->overload.BeginTurn(ms * time::kNsPerMs, 0, 0);
+      desk->gifts.BeginTurn(ms * time::kNsPerMs);
+    }
+  }
+  PostFunction Poster() {
+    return [this](uint32_t worker, const Message& message) { posted.emplace_back(worker, message); };
+  }
+  // Hands what waits for gift desks to them until nothing of the kind is left; what is for connections stays in `posted`.
+  void DeliverToDesks() {
+    std::deque<std::pair<uint32_t, Message>> kept;
+    while (!posted.empty()) {
+      const auto [worker, message] = posted.front();
+      posted.pop_front();
+      if (message.kind == MessageKind::kGift || message.kind == MessageKind::kOpen ||
+          message.kind == MessageKind::kRemind) {
+        desks[worker]->gifts.Handle(message);
+      } else {
+        kept.emplace_back(worker, message);
+      }
+    }
+    posted = std::move(kept);
+  }
+  // Takes the oldest posted message, which must be of that kind.
+  Message TakePosted(MessageKind kind) {
+    if (posted.empty()) {
+      ADD_FAILURE() << "nothing was posted";
+      return {};
+    }
+    const Message message = posted.front().second;
+    posted.pop_front();
+    EXPECT_EQ(message.kind, kind);
+    return message;
+  }
+  uint64_t Count(Counter counter) const {
+    uint64_t sum = 0;
+    for (const std::unique_ptr<Desk>& desk : desks) {
+      sum += desk->cells.Get(counter);
+    }
+    return sum;
+  }
+
+  time::FakeClock clock;
+  Directory directory;
+  envelope::LuckyPool pool;
+  RateLimit limit;
+  std::deque<std::pair<uint32_t, Message>> posted;
+  std::vector<std::unique_ptr<Desk>> desks;
+
+ private:
+  uint32_t connected_ = 0;
+};
+
+}  // namespace hongbao::serve

@@ -1,0 +1,237 @@
+#include "libhongbao/serve/gift_desk.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/serve/desk_fixture.h"
+
+namespace hongbao::serve {
+namespace {
+
+using wire::Version;
+
+Message Gift(uint32_t id, uint32_t fen, const std::vector<uint32_t>& users) {
+  Message message{.kind = MessageKind::kGift,
+                  .user_count = static_cast<uint8_t>(users.size()),
+                  .envelope_id = id,
+                  .amount_fen = fen};
+  std::copy(users.begin(), users.end(), message.users);
+  return message;
+}
+
+Message Open(uint32_t id, uint32_t user, uint64_t stamp = 1) {
+  return {.kind = MessageKind::kOpen, .has_identity = true, .user = user,
+          .address = Pack({.generation = 1, .slot = user}), .stamp = stamp, .envelope_id = id};
+}
+
+TEST(GiftDeskTest, NoticesGoToTheInvitedUsersOwnConnections) {
+  TestOffices offices({.workers = 2});
+  TestOffices::Peer seven = offices.Login(7, Version::k1, 0);
+  TestOffices::Peer eight = offices.Login(8, Version::k2, 1);
+  TestOffices::Peer stranger = offices.Login(9, Version::k1, 0);
+  offices.desks[0]->gifts.Handle(Gift(0x80000002, 300, {7, 8, 50}));
+  ASSERT_EQ(offices.posted.size(), 2U) << "one each for those who are here";
+  std::set<uint64_t> addresses;
+  for (const auto& [worker, message] : offices.posted) {
+    EXPECT_EQ(message.kind, MessageKind::kNotice);
+    EXPECT_EQ(message.envelope_id, 0x80000002U);
+    EXPECT_EQ(message.amount_fen, 300U);
+    EXPECT_EQ(message.user_count, 3);
+    EXPECT_EQ(Unpack(message.address).worker, worker);
+    addresses.insert(message.address);
+  }
+  EXPECT_EQ(addresses, (std::set<uint64_t>{seven.address, eight.address}));
+}
+
+TEST(GiftDeskTest, Defect05_ANoticeNeverGoesToAStrangerWhoHappensToShake) {
+  TestOffices offices;
+  TestOffices::Peer stranger = offices.Login(9, Version::k1);
+  offices.desks[0]->gifts.Handle(Gift(0x80000001, 300, {1, 2, 3}));
+  stranger.Feed(ShakeFrame(9));
+  EXPECT_EQ(stranger.TakeShake().result, wire::ShakeResult::kNothing) << "his shake gets its own reply";
+  EXPECT_TRUE(stranger.line.empty());
+  EXPECT_TRUE(offices.posted.empty());
+}
+
+TEST(GiftDeskTest, WhoWasAwayIsToldAtTheNextLoginUntilOpened) {
+  TestOffices offices({.workers = 2});
+  offices.desks[0]->gifts.Handle(Gift(0x80000002, 300, {7, 8, 9}));
+  offices.desks[1]->gifts.Handle(Gift(0x80000003, 400, {7, 8, 9}));
+  EXPECT_TRUE(offices.posted.empty());
+  TestOffices::Peer seven = offices.Login(7, Version::k1, 1);
+  offices.DeliverToDesks();
+  EXPECT_EQ(offices.TakePosted(MessageKind::kNotice).envelope_id, 0x80000002U);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kNotice).envelope_id, 0x80000003U);
+  EXPECT_TRUE(offices.posted.empty());
+  seven.Feed(OpenFrame(0, 0x80000002));
+  offices.DeliverToDesks();
+  offices.posted.clear();
+  seven.Close();
+  TestOffices::Peer again = offices.Login(7, Version::k2, 0);
+  offices.DeliverToDesks();
+  EXPECT_EQ(offices.TakePosted(MessageKind::kNotice).envelope_id, 0x80000003U);
+  EXPECT_TRUE(offices.posted.empty());
+  again.Feed(OpenFrame(7, 0x80000003));
+  offices.DeliverToDesks();
+  offices.posted.clear();
+  again.Close();
+  offices.Login(7);
+  EXPECT_TRUE(offices.posted.empty()) << "nobody is even asked";
+}
+
+TEST(GiftDeskTest, Defect07_OnlyTheInvitedOnceAndEverybodyGetsAnAnswer) {
+  TestOffices offices;
+  GiftDesk& desk = offices.desks[0]->gifts;
+  desk.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  const auto open = [&](uint32_t id, uint32_t user) {
+    desk.Handle(Open(id, user));
+    return offices.TakePosted(MessageKind::kOpened).amount_fen;
+  };
+  EXPECT_EQ(open(0x80000001, 10), 0U) << "not invited";
+  EXPECT_EQ(open(0x80000009, 7), 0U) << "no such gift";
+  uint32_t sum = 0;
+  for (const uint32_t user : {7U, 8U, 9U}) {
+    const uint32_t amount = open(0x80000001, user);
+    EXPECT_GT(amount, 0U);
+    EXPECT_EQ(open(0x80000001, user), amount) << "the first amount again";
+    sum += amount;
+  }
+  EXPECT_EQ(sum, 300U);
+  EXPECT_EQ(open(0x80000001, 10), 0U) << "the fourth";
+  EXPECT_EQ(offices.Count(Counter::kOpened), 3U);
+  EXPECT_EQ(offices.Count(Counter::kOpenedFen), 300U);
+  EXPECT_EQ(offices.Count(Counter::kOpenedAgain), 3U);
+  EXPECT_EQ(offices.Count(Counter::kOpensEmpty), 3U);
+  EXPECT_EQ(offices.directory.grants(7), 1U);
+}
+
+TEST(GiftDeskTest, Defect04_TheAnswerBelongsToItsOwnRequest) {
+  TestOffices offices;
+  GiftDesk& desk = offices.desks[0]->gifts;
+  desk.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  // Two opens queued before either is answered; in the prototype the second overwrote the first.
+  const Message first = Open(0x80000001, 7, 111);
+  const Message second = Open(0x80000001, 8, 222);
+  desk.Handle(first);
+  desk.Handle(second);
+  const Message to_first = offices.TakePosted(MessageKind::kOpened);
+  const Message to_second = offices.TakePosted(MessageKind::kOpened);
+  EXPECT_EQ(to_first.user, 7U);
+  EXPECT_EQ(to_first.stamp, 111U);
+  EXPECT_EQ(to_first.address, first.address);
+  EXPECT_EQ(to_second.user, 8U);
+  EXPECT_EQ(to_second.stamp, 222U);
+  EXPECT_EQ(to_second.address, second.address);
+  EXPECT_EQ(offices.directory.last_stamp(8), 222U);
+}
+
+TEST(GiftDeskTest, AnAmountIsCountedOnceWhereverTheAnswerGoes) {
+  TestOffices offices({.workers = 2});
+  offices.desks[1]->gifts.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  TestOffices::Peer seven = offices.Login(7, Version::k2, 0);
+  offices.DeliverToDesks();
+  offices.posted.clear();
+  seven.Feed(OpenFrame(7, 0x80000001, 5));
+  seven.Close();  // gone before the answer
+  offices.DeliverToDesks();
+  const Message opened = offices.TakePosted(MessageKind::kOpened);
+  EXPECT_EQ(offices.desks[1]->cells.Get(Counter::kOpened), 1U);
+  EXPECT_EQ(offices.desks[0]->cells.Get(Counter::kOpened), 0U);
+  TestOffices::Peer again = offices.Login(7, Version::k2, 1);
+  again.Feed(OpenFrame(7, 0x80000001, 6));
+  offices.DeliverToDesks();
+  EXPECT_EQ(offices.TakePosted(MessageKind::kOpened).amount_fen, opened.amount_fen);
+  EXPECT_EQ(offices.Count(Counter::kOpenedFen), opened.amount_fen);
+}
+
+TEST(GiftDeskTest, Defect10_WhatIsNotOpenedExpiresAndIsRefunded) {
+  TestOffices offices({.gift_expiry_ms = 1'000});
+  GiftDesk& desk = offices.desks[0]->gifts;
+  desk.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  desk.Handle(Open(0x80000001, 7));
+  const uint32_t opened = offices.TakePosted(MessageKind::kOpened).amount_fen;
+  offices.Turn(1'999);
+  EXPECT_EQ(offices.Count(Counter::kRefundedFen), 0U);
+  offices.Turn(2'000);
+  EXPECT_EQ(offices.Count(Counter::kRefundedFen), 300U - opened);
+  EXPECT_EQ(offices.Count(Counter::kRefundedShares), 2U);
+  desk.Handle(Open(0x80000001, 8));
+  EXPECT_EQ(offices.TakePosted(MessageKind::kOpened).amount_fen, 0U);
+  for (const uint32_t user : {7U, 8U, 9U}) {
+    EXPECT_EQ(offices.directory.unopened(user), 0U);
+  }
+  desk.book().Audit();
+}
+
+TEST(GiftDeskTest, ExpiryKeepsToItsBudgetAndMissesNobody) {
+  TestOffices offices({.users_max = 4, .gifts_max = 2'000, .gift_expiry_ms = 1'000});
+  GiftDesk& desk = offices.desks[0]->gifts;
+  for (uint32_t i = 0; i < 1'000; ++i) {
+    desk.BeginTurn((1'000 + i / 3) * time::kNsPerMs);  // three in each millisecond
+    desk.Handle(Gift(0x80000001 + i, 10, {i % 4}));
+  }
+  EXPECT_TRUE(desk.BeginTurn(10'000 * time::kNsPerMs, 100)) << "there is more";
+  EXPECT_GE(offices.Count(Counter::kRefundedShares), 100U);
+  EXPECT_LE(offices.Count(Counter::kRefundedShares), 102U) << "gifts of one millisecond stay together";
+  while (desk.BeginTurn(10'000 * time::kNsPerMs, 100)) {
+  }
+  EXPECT_EQ(offices.Count(Counter::kRefundedFen), 10'000U);
+  for (uint32_t user = 0; user < 4; ++user) {
+    EXPECT_EQ(offices.directory.unopened(user), 0U);
+  }
+  EXPECT_EQ(desk.book().totals().gifts_live, 0U);
+}
+
+TEST(GiftDeskTest, Defect17_SendingGoesOnForEver) {
+  TestOffices offices({.gifts_max = 16, .gift_expiry_ms = 10});
+  GiftDesk& desk = offices.desks[0]->gifts;
+  for (uint32_t i = 0; i < 300'000; ++i) {  // the prototype stopped at 210,780
+    desk.BeginTurn((1'000 + i) * time::kNsPerMs);
+    uint32_t id = 0;
+    ASSERT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOk) << i;
+  }
+  desk.book().Audit();
+}
+
+TEST(GiftDeskTest, AFullBookIsOverloadForASenderAndCountedForTheMinter) {
+  TestOffices offices({.gifts_max = 2});
+  GiftDesk& desk = offices.desks[0]->gifts;
+  uint32_t id = 0;
+  EXPECT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOk);
+  EXPECT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOk);
+  EXPECT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOverload);
+  desk.Handle(Gift(0x80000001, 55, {1}));
+  EXPECT_EQ(offices.Count(Counter::kGiftsRefused), 1U);
+  EXPECT_EQ(offices.Count(Counter::kGiftsRefusedFen), 55U);
+  EXPECT_EQ(offices.Count(Counter::kGiftsSent), 2U);
+  EXPECT_EQ(offices.directory.unopened(1), 2U);
+}
+
+TEST(GiftDeskTest, IdsOfSendersBelongToTheirOwnWorker) {
+  TestOffices offices({.workers = 3});
+  std::set<uint32_t> ids;
+  for (uint32_t worker = 0; worker < 3; ++worker) {
+    for (int i = 0; i < 10; ++i) {
+      uint32_t id = 0;
+      ASSERT_EQ(offices.desks[worker]->gifts.Send(7, 10, {1}, &id), wire::SendResult::kOk);
+      EXPECT_EQ(OwnerOf(id, 3), worker);
+      EXPECT_GE(id, kFirstSentGiftId);
+      ids.insert(id);
+    }
+  }
+  EXPECT_EQ(ids.size(), 30U);
+}
+
+TEST(GiftDeskTest, AUserWithManyGiftsIsRemindedOfSomeAtATime) {
+  TestOffices offices;
+  for (uint32_t i = 0; i < 100; ++i) {
+    offices.desks[0]->gifts.Handle(Gift(0x80000001 + i, 10, {7}));
+  }
+  offices.Login(7);
+  offices.DeliverToDesks();
+  EXPECT_EQ(offices.posted.size(), GiftDesk::kRemindMax);
+}
+
+}  // namespace
+}  // namespace hongbao::serve

@@ -1,0 +1,378 @@
+// The server in this process, on real sockets: what only shows with connections that live and die.
+
+#include "libhongbao/serve/server.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "libhongbao/wire/codec.h"
+
+namespace hongbao::serve {
+namespace {
+
+using net::CloseReason;
+using wire::Version;
+using Bytes = std::vector<std::byte>;
+
+// A blocking client. Everything it waits for comes at once or within the deadlines that a test sets; ten seconds mean never.
+class Client {
+ public:
+  explicit Client(const Server& server, int receive_buffer = 0) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    if (receive_buffer > 0) {
+      setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
+    }
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(server.port());
+    EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  ~Client() {
+    if (socket_ >= 0) {
+      close(socket_);
+    }
+  }
+  Client(Client&& other) noexcept : socket_(std::exchange(other.socket_, -1)) {}
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // False when the peer has closed.
+  bool Send(const Bytes& bytes) { return send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) >= 0; }
+  // The next frame; empty at the end of the stream.
+  Bytes Take() {
+    Bytes frame(2);
+    if (!Read(frame.data(), 2)) {
+      return {};
+    }
+    const size_t length = wire::LoadU16(frame.data());
+    frame.resize(length);
+    return Read(frame.data() + 2, length - 2) ? frame : Bytes();
+  }
+  bool Closed() { return Take().empty(); }
+  bool Quiet(int for_ms) {
+    pollfd waited{.fd = socket_, .events = POLLIN, .revents = 0};
+    return poll(&waited, 1, for_ms) == 0;
+  }
+  void Vanish() {  // with a reset, as a killed process leaves it
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    close(std::exchange(socket_, -1));
+  }
+
+  wire::LoginResult Login(uint32_t user, Version version = Version::k1) {
+    Bytes frame(wire::LoginRequestBytes(version));
+    wire::EncodeLoginRequest(frame.data(), {.stamp = 1, .version = version, .first_user = user});
+    Send(frame);
+    wire::LoginResponse response;
+    EXPECT_EQ(wire::DecodeLoginResponse(Take(), version, response), wire::Decoded::kOk);
+    return response.result;
+  }
+  bool SendShakes(uint32_t user, int count) {
+    Bytes frames(wire::kShakeRequestBytes * static_cast<size_t>(count));
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+      wire::EncodeShakeRequest(frames.data() + i * wire::kShakeRequestBytes, {.stamp = i, .user_id = user});
+    }
+    return Send(frames);
+  }
+  wire::ShakeResponse TakeShake() {
+    wire::ShakeResponse response;
+    EXPECT_EQ(wire::DecodeShakeResponse(Take(), response), wire::Decoded::kOk);
+    return response;
+  }
+  wire::GiftNotice TakeNotice(Version version) {
+    wire::GiftNotice notice;
+    EXPECT_EQ(wire::DecodeGiftNotice(Take(), version, notice), wire::Decoded::kOk);
+    return notice;
+  }
+  uint32_t Open(uint32_t user, uint32_t gift, Version version) {
+    Bytes frame(wire::kOpenRequestBytes);
+    wire::EncodeOpenRequest(frame.data(), {.stamp = 2, .user_id = user, .envelope_id = gift});
+    Send(frame);
+    wire::OpenResponse response;
+    EXPECT_EQ(wire::DecodeOpenResponse(Take(), version, response), wire::Decoded::kOk);
+    return response.amount_fen;
+  }
+
+ private:
+  bool Read(std::byte* to, size_t size) {
+    while (size > 0) {
+      pollfd waited{.fd = socket_, .events = POLLIN, .revents = 0};
+      if (poll(&waited, 1, 10'000) != 1) {
+        ADD_FAILURE() << "nothing came";
+        return false;
+      }
+      const ssize_t got = recv(socket_, to, size, 0);
+      if (got <= 0) {
+        return false;
+      }
+      to += got;
+      size -= static_cast<size_t>(got);
+    }
+    return true;
+  }
+
+  int socket_;
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  // Options that make a small server on a free port of the loopback interface.
+  static ServerOptions Small() {
+    return {.listen_ipv4 = INADDR_LOOPBACK, .listen_port = 0, .users_max = 1'000, .connections_max = 100, .workers = 2,
+            .gifts_max = 1'024};
+  }
+  void Start(const ServerOptions& options) {
+    absl::StatusOr<std::unique_ptr<Server>> started = Server::Start(options, &clock_);
+    ASSERT_TRUE(started.ok()) << started.status().message();
+    server_ = *std::move(started);
+  }
+  // Waits until `holds` does; what it waits for happens by itself.
+  template <class Condition>
+  void Await(const char* what, Condition holds) {
+    for (int i = 0; i < 2'000; ++i) {
+      if (holds(server_->Look())) {
+        return;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ADD_FAILURE() << "never: " << what;
+  }
+  uint64_t Closes(CloseReason reason) { return server_->Look().closes[reason]; }
+  void AwaitClose(CloseReason reason, uint64_t times = 1) {
+    Await("close", [&](const ServerCounts& counts) { return counts.closes[reason] == times; });
+  }
+  void TearDown() override {
+    if (server_ == nullptr) {
+      return;
+    }
+    server_->Drain(2'000);
+    for (const Identity& identity : Identities(server_->Look(), server_->LookAtRest())) {
+      EXPECT_TRUE(identity.holds) << identity.name;
+    }
+  }
+
+  time::RealClock clock_;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(ServerTest, WrongOptionsSayWhich) {
+  ServerOptions options = Small();
+  options.users_max = 0;
+  EXPECT_THAT(std::string(Server::Start(options, &clock_).status().message()), testing::HasSubstr("users_max"));
+  options = Small();
+  options.pool_envelopes = 1000;
+  EXPECT_THAT(std::string(Server::Start(options, &clock_).status().message()), testing::HasSubstr("power of two"));
+  options = Small();
+  options.workers = 257;
+  EXPECT_FALSE(Server::Start(options, &clock_).ok());
+}
+
+TEST_F(ServerTest, AnOccupiedPortIsAnErrorWithItsCause) {
+  Start(Small());
+  ServerOptions options = Small();
+  options.listen_port = server_->port();
+  const absl::Status status = Server::Start(options, &clock_).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr(std::to_string(server_->port())));
+}
+
+TEST_F(ServerTest, Defect05_TheStoryOfAGiftOverBothVersions) {
+  Start(Small());
+  Client one(*server_);
+  Client two(*server_);
+  Client stranger(*server_);
+  ASSERT_EQ(one.Login(10), wire::LoginResult::kOk);
+  ASSERT_EQ(two.Login(11, Version::k2), wire::LoginResult::kOk);
+  ASSERT_EQ(stranger.Login(20), wire::LoginResult::kOk);
+  ASSERT_TRUE(server_->Mint({.kind = MintOrder::Kind::kGift, .rate = 100, .count = 1, .min_fen = 300, .max_fen = 300,
+                             .users = 3, .first_user = 10, .last_user = 12}).ok());
+  const wire::GiftNotice first = one.TakeNotice(Version::k1);
+  const wire::GiftNotice second = two.TakeNotice(Version::k2);
+  EXPECT_EQ(first.envelope_id, second.envelope_id);
+  EXPECT_EQ(first.amount_fen, 300U);
+  EXPECT_TRUE(stranger.Quiet(50));
+  EXPECT_EQ(stranger.Open(0, first.envelope_id, Version::k1), 0U) << "not invited";
+  const uint32_t share_one = one.Open(0, first.envelope_id, Version::k1);
+  const uint32_t share_two = two.Open(11, first.envelope_id, Version::k2);
+  EXPECT_EQ(one.Open(0, first.envelope_id, Version::k1), share_one) << "the same again";
+
+  Client three(*server_);  // was away: told at login
+  ASSERT_EQ(three.Login(12), wire::LoginResult::kOk);
+  EXPECT_EQ(three.TakeNotice(Version::k1).envelope_id, first.envelope_id);
+  EXPECT_EQ(share_one + share_two + three.Open(0, first.envelope_id, Version::k1), 300U);
+}
+
+TEST_F(ServerTest, Defect18_ANewerLoginClosesTheOlderConnectionAndKeepsTheUser) {
+  Start(Small());
+  std::vector<Client> clients;
+  for (int i = 0; i < 20; ++i) {  // over both workers, as the kernel spreads them
+    clients.emplace_back(*server_);
+    ASSERT_EQ(clients.back().Login(7, i % 2 == 0 ? Version::k1 : Version::k2), wire::LoginResult::kOk);
+    if (i > 0) {
+      EXPECT_TRUE(clients[clients.size() - 2].Closed());
+    }
+  }
+  AwaitClose(CloseReason::kSuperseded, 19);
+  EXPECT_EQ(server_->Look().users_online(), 1);
+  clients.back().SendShakes(7, 1);
+  EXPECT_EQ(clients.back().TakeShake().result, wire::ShakeResult::kNothing);
+}
+
+TEST_F(ServerTest, Defect19_AClientThatDoesNotReadIsClosedAndStallsNobody) {
+  Start(Small());
+  Client deaf(*server_, /*receive_buffer=*/4'096);
+  Client other(*server_);
+  ASSERT_EQ(deaf.Login(1), wire::LoginResult::kOk);
+  ASSERT_EQ(other.Login(2), wire::LoginResult::kOk);
+  // Sends until its own replies have filled every buffer on the way and the cap.
+  while (Closes(CloseReason::kUnsentBytes) == 0 && deaf.SendShakes(1, 50)) {
+    other.SendShakes(2, 1);
+    EXPECT_EQ(other.TakeShake().result, wire::ShakeResult::kNothing);
+  }
+  AwaitClose(CloseReason::kUnsentBytes);
+  other.SendShakes(2, 1);
+  EXPECT_EQ(other.TakeShake().result, wire::ShakeResult::kNothing);
+}
+
+TEST_F(ServerTest, Defect22_LoginFrameAndIdleDeadlines) {
+  ServerOptions options = Small();
+  options.login_deadline_ms = 500;
+  options.frame_deadline_ms = 500;
+  options.idle_timeout_ms = 1'500;
+  Start(options);
+  Client silent(*server_);
+  Client slow(*server_);
+  Client idle(*server_);
+  ASSERT_EQ(slow.Login(1), wire::LoginResult::kOk);
+  ASSERT_EQ(idle.Login(2), wire::LoginResult::kOk);
+  slow.Send(Bytes(3, std::byte{0}));  // 00 00 is no length
+  EXPECT_TRUE(slow.Closed());
+  Client dribbling(*server_);
+  ASSERT_EQ(dribbling.Login(3), wire::LoginResult::kOk);
+  dribbling.Send({std::byte{0}, std::byte{16}, std::byte{0}});
+  EXPECT_TRUE(silent.Closed());
+  EXPECT_TRUE(dribbling.Closed());
+  EXPECT_TRUE(idle.Closed());
+  EXPECT_EQ(Closes(CloseReason::kMalformed), 1U);
+  EXPECT_EQ(Closes(CloseReason::kLoginDeadline), 1U);
+  EXPECT_EQ(Closes(CloseReason::kFrameDeadline), 1U);
+  EXPECT_EQ(Closes(CloseReason::kIdle), 1U);
+}
+
+TEST_F(ServerTest, Defect20_OneConnectionTooManyIsToldAndThereIsRoomAgainAfterwards) {
+  ServerOptions options = Small();
+  options.connections_max = 3;
+  Start(options);
+  std::vector<Client> clients;
+  for (uint32_t i = 0; i < 3; ++i) {
+    clients.emplace_back(*server_);
+    ASSERT_EQ(clients.back().Login(i), wire::LoginResult::kOk);
+  }
+  Client late(*server_);
+  EXPECT_EQ(late.Login(3), wire::LoginResult::kFullOrDraining);
+  EXPECT_TRUE(late.Closed());
+  clients.pop_back();
+  Await("room again", [](const ServerCounts& counts) { return counts.connections == 2; });
+  Client next(*server_);
+  EXPECT_EQ(next.Login(4), wire::LoginResult::kOk);
+}
+
+TEST_F(ServerTest, AVanishedClientGivesBackItsSlotAndItsUser) {
+  Start(Small());
+  for (int round = 0; round < 5; ++round) {
+    std::vector<Client> clients;
+    for (uint32_t i = 0; i < 20; ++i) {
+      clients.emplace_back(*server_);
+      ASSERT_EQ(clients.back().Login(i), wire::LoginResult::kOk);
+    }
+    for (Client& client : clients) {
+      client.SendShakes(1, 1);
+      client.Vanish();
+    }
+    Await("all gone", [](const ServerCounts& counts) { return counts.connections == 0; });
+  }
+  EXPECT_EQ(server_->Look().users_online(), 0);
+}
+
+TEST_F(ServerTest, Defect13_14_15_GarbageEndsItsOwnConnectionOnly) {
+  Start(Small());
+  Client good(*server_);
+  ASSERT_EQ(good.Login(1), wire::LoginResult::kOk);
+  for (uint32_t seed = 0; seed < 64; ++seed) {
+    Client bad(*server_);
+    Bytes bytes(64);
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      bytes[i] = static_cast<std::byte>((seed * 2654435761U + static_cast<uint32_t>(i) * 40503U) >> 8 | 0x40);
+    }
+    bad.Send(bytes);
+    EXPECT_TRUE(bad.Closed());
+  }
+  EXPECT_EQ(Client(*server_).Login(0xffffffff), wire::LoginResult::kUserOutOfRange);
+  good.SendShakes(1, 1);
+  EXPECT_EQ(good.TakeShake().result, wire::ShakeResult::kNothing);
+  AwaitClose(CloseReason::kMalformed, 64);
+}
+
+TEST_F(ServerTest, EveryEnvelopeIsWonOnceByWhoeverShakes) {
+  Start(Small());
+  std::vector<Client> clients;
+  for (uint32_t user = 0; user < 8; ++user) {
+    clients.emplace_back(*server_);
+    ASSERT_EQ(clients.back().Login(user), wire::LoginResult::kOk);
+  }
+  ASSERT_TRUE(server_->Mint({.rate = 1'000, .count = 500}).ok());
+  std::vector<bool> seen(500);
+  int64_t received_fen = 0;
+  int won = 0;
+  while (won < 500) {
+    for (uint32_t user = 0; user < clients.size(); ++user) {
+      clients[user].SendShakes(user, 20);
+    }
+    for (Client& client : clients) {
+      for (int i = 0; i < 20; ++i) {
+        const wire::ShakeResponse response = client.TakeShake();
+        if (response.result == wire::ShakeResult::kWon) {
+          EXPECT_FALSE(seen[response.envelope_id - kFirstShakeId]);
+          seen[response.envelope_id - kFirstShakeId] = true;
+          received_fen += response.amount_fen;
+          ++won;
+        }
+      }
+    }
+  }
+  const ServerCounts counts = server_->Look();
+  EXPECT_EQ(counts.issued.count, 500U);
+  EXPECT_EQ(counts.issued.sum.value(), received_fen);
+  EXPECT_EQ(counts.envelopes_left, 0U);
+}
+
+TEST_F(ServerTest, DrainSendsWhatIsOwedThenCloses) {
+  Start(Small());
+  std::vector<Client> clients;
+  for (uint32_t user = 0; user < 20; ++user) {
+    clients.emplace_back(*server_);
+    ASSERT_EQ(clients.back().Login(user), wire::LoginResult::kOk);
+    clients.back().SendShakes(user, 10);
+  }
+  Await("all received", [](const ServerCounts& counts) { return counts.serve[Counter::kReceived] == 200; });
+  server_->Drain(2'000);
+  for (Client& client : clients) {
+    for (int i = 0; i < 10; ++i) {
+      EXPECT_EQ(client.TakeShake().result, wire::ShakeResult::kNothing);
+    }
+    EXPECT_TRUE(client.Closed());
+  }
+  EXPECT_EQ(server_->Look().connections, 0U);
+  EXPECT_EQ(Closes(CloseReason::kDrain), 20U);
+  EXPECT_FALSE(server_->Mint({.rate = 1, .count = 1}).ok());
+}
+
+}  // namespace
+}  // namespace hongbao::serve
