@@ -1,21 +1,23 @@
 // Runs a fuzz target without libFuzzer, so that every build and every compiler runs it: files given on the command
-// line, or, without any, a fixed number of seeded random inputs made of plausible frames with a few bytes changed.
+// line, or, without any, seeded random inputs (-runs=N of them): half are plausible frames with a few bytes changed,
+// half are any bytes at all.
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <string>
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 namespace {
 
-constexpr int kRandomInputs = 100'000;
 constexpr uint8_t kLengths[] = {16, 20, 24, 28, 36, 44, 224, 228};
 
 // Frame-like: lengths that exist, types that exist, small counts; then some damage.
-std::vector<uint8_t> RandomInput(std::mt19937_64& random) {
+std::vector<uint8_t> RandomFrames(std::mt19937_64& random) {
   std::vector<uint8_t> input{static_cast<uint8_t>(random()), static_cast<uint8_t>(random())};
   for (uint64_t frames = random() % 6; frames > 0; --frames) {
     const uint8_t length =
@@ -38,10 +40,23 @@ std::vector<uint8_t> RandomInput(std::mt19937_64& random) {
   return input;
 }
 
+std::vector<uint8_t> RandomBytes(std::mt19937_64& random) {
+  std::vector<uint8_t> input(random() % 400);
+  for (uint8_t& byte : input) byte = static_cast<uint8_t>(random());
+  return input;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  int runs = 100'000;
+  bool files = false;
   for (int i = 1; i < argc; ++i) {
+    if (std::string(argv[i]).starts_with("-runs=")) {
+      runs = std::atoi(argv[i] + 6);
+      continue;
+    }
+    files = true;
     std::ifstream file(argv[i], std::ios::binary);
     if (!file) {
       std::fprintf(stderr, "cannot read %s\n", argv[i]);
@@ -50,10 +65,10 @@ int main(int argc, char** argv) {
     const std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   }
-  if (argc > 1) return 0;
+  if (files) return 0;
   std::mt19937_64 random(1025);
-  for (int i = 0; i < kRandomInputs; ++i) {
-    const std::vector<uint8_t> input = RandomInput(random);
+  for (int i = 0; i < runs; ++i) {
+    const std::vector<uint8_t> input = i % 2 == 0 ? RandomFrames(random) : RandomBytes(random);
     LLVMFuzzerTestOneInput(input.data(), input.size());
   }
   return 0;
