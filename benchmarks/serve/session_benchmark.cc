@@ -1,0 +1,117 @@
+// A shake from bytes in to bytes out, without the kernel: what the server itself adds to a request.
+
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <vector>
+
+#include "libhongbao/serve/session.h"
+
+namespace hongbao::serve {
+namespace {
+
+// Takes replies and forgets them, as a connection does whose peer reads.
+class Line {
+ public:
+  std::byte* Append(size_t size) {
+    if (used_ + size > sizeof(bytes_)) {
+      used_ = 0;
+    }
+    used_ += size;
+    return bytes_ + used_ - size;
+  }
+  bool open() const { return true; }
+
+ private:
+  size_t used_ = 0;
+  std::byte bytes_[16'384];
+};
+
+struct Desk {
+  explicit Desk(uint32_t users, uint32_t wins_per_user = 0, int64_t max_qps = 0)
+      : directory(*Directory::Create(users)),
+        pool(1 << 16),
+        claimer(pool),
+        limit(max_qps),
+        overload(&limit, {}),
+        gifts({}, &directory, &cells, [](uint32_t, const Message&) {}),
+        sessions({.workers = 1, .wins_per_user = wins_per_user, .clock = &clock, .directory = &directory, .pool = &pool,
+                  .claimer = &claimer, .gifts = &gifts, .overload = &overload, .cells = &cells,
+                  .post = [](uint32_t, const Message&) {}}) {
+    overload.BeginTurn(time::kNsPerSecond, 0, 1);
+  }
+
+  time::RealClock clock;
+  Directory directory;
+  envelope::LuckyPool pool;
+  envelope::LuckyClaimer claimer;
+  RateLimit limit;
+  Overload overload;
+  count::Cells<Counter> cells;
+  GiftDesk gifts;
+  SessionDesk sessions;
+  Line line;
+};
+
+std::vector<std::byte> Shakes(uint32_t user, size_t count) {
+  std::vector<std::byte> frames(count * wire::kShakeRequestBytes);
+  for (size_t i = 0; i < count; ++i) {
+    wire::EncodeShakeRequest(frames.data() + i * wire::kShakeRequestBytes, {.stamp = i, .user_id = user});
+  }
+  return frames;
+}
+
+// One shake per call, each of another user, as in direct mode: range(0) users.
+void LosingShake(benchmark::State& state, uint32_t wins_per_user, int64_t max_qps) {
+  const auto users = static_cast<uint32_t>(state.range(0));
+  const auto desk = std::make_unique<Desk>(users, wins_per_user, max_qps);
+  std::vector<Session> sessions(users);
+  std::vector<std::byte> frame = Shakes(0, 1);
+  for (uint32_t user = 0; user < users; ++user) {
+    sessions[user] = {.user = user, .version = wire::Version::k2, .logged_in = true};
+  }
+  uint32_t user = 0;
+  for ([[maybe_unused]] auto step : state) {
+    user = (user + 7'919) % users;
+    wire::StoreU32(frame.data() + wire::kHeaderBytes, user);
+    benchmark::DoNotOptimize(desk->sessions.OnBytes(sessions[user], user, frame, desk->line));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK_CAPTURE(LosingShake, plain, 0, 0)->Arg(1)->Arg(1'000'000);
+BENCHMARK_CAPTURE(LosingShake, with_wins_per_user, 3, 0)->Arg(1)->Arg(1'000'000);
+BENCHMARK_CAPTURE(LosingShake, refused_by_max_qps, 0, 1)->Arg(1'000'000);
+
+// range(0) shakes of one user pipelined in one call.
+void PipelinedShakes(benchmark::State& state) {
+  const auto desk = std::make_unique<Desk>(8);
+  Session session{.user = 7, .version = wire::Version::k2, .logged_in = true};
+  const std::vector<std::byte> frames = Shakes(7, static_cast<size_t>(state.range(0)));
+  for ([[maybe_unused]] auto step : state) {
+    benchmark::DoNotOptimize(desk->sessions.OnBytes(session, 1, frames, desk->line));
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(PipelinedShakes)->Arg(16)->Arg(256);
+
+// Each shake wins; the publish of its envelope is part of the time.
+void WinningShake(benchmark::State& state) {
+  const auto users = static_cast<uint32_t>(state.range(0));
+  const auto desk = std::make_unique<Desk>(users);
+  std::vector<std::byte> frame = Shakes(0, 1);
+  uint32_t id = kFirstShakeId;
+  uint32_t user = 0;
+  for ([[maybe_unused]] auto step : state) {
+    const envelope::LuckyEnvelope envelope{.id = id++, .amount = envelope::Fen(257)};
+    benchmark::DoNotOptimize(desk->pool.Publish({&envelope, 1}));
+    user = (user + 7'919) % users;
+    Session session{.user = user, .version = wire::Version::k2, .logged_in = true};
+    wire::StoreU32(frame.data() + wire::kHeaderBytes, user);
+    benchmark::DoNotOptimize(desk->sessions.OnBytes(session, user, frame, desk->line));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(WinningShake)->Arg(1)->Arg(1'000'000);
+
+}  // namespace
+}  // namespace hongbao::serve
