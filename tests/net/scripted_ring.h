@@ -62,7 +62,7 @@ class ScriptedRing {
     Queue({.tag = {ring::Operation::kCancel, target.generation, target.slot}, .target = target});
   }
   void Close(uint32_t slot, uint32_t generation) {
-    for (const auto& [user_data, entry] : in_flight_) {
+    for (const auto& [key, entry] : in_flight_) {
       const ring::Operation operation = entry.tag.operation;
       const bool of_slot = operation != ring::Operation::kAccept && operation != ring::Operation::kWake;
       EXPECT_FALSE(of_slot && entry.tag.slot == slot) << "slot " << slot << " closed with something in flight";
@@ -120,6 +120,10 @@ class ScriptedRing {
     Finish(tag, result, more);
     completions_.push_back({.tag = tag, .result = result, .more = more});
   }
+  void CompleteCancel(const Entry& cancel, int32_t result) {
+    in_flight_.erase(KeyOf(cancel));
+    completions_.push_back({.tag = cancel.tag, .result = result});
+  }
   // A receive that brings bytes. False when no buffer is free: then it ended with ENOBUFS, as the kernel would.
   bool CompleteReceive(uint32_t slot, uint32_t generation, std::string_view bytes, bool more = true) {
     const ring::Tag tag = {ring::Operation::kReceive, generation, slot};
@@ -144,13 +148,13 @@ class ScriptedRing {
   void Settle(const std::function<void()>& turn) {
     for (int round = 0; round < 20; ++round) {
       std::vector<Entry> entries;
-      for (const auto& [user_data, entry] : in_flight_) {
+      for (const auto& [key, entry] : in_flight_) {
         entries.push_back(entry);
       }
       for (const Entry& entry : entries) {
         if (entry.tag.operation == ring::Operation::kCancel) {
           const bool found = in_flight_.contains(Pack(entry.target));
-          Complete(entry.tag, found ? 0 : -ENOENT);
+          CompleteCancel(entry, found ? 0 : -ENOENT);
           if (found) {
             Complete(entry.target, -ECANCELED);
           }
@@ -163,7 +167,7 @@ class ScriptedRing {
   }
 
   const Entry* Find(ring::Operation operation, uint32_t slot) const {
-    for (const auto& [user_data, entry] : in_flight_) {
+    for (const auto& [key, entry] : in_flight_) {
       if (entry.tag.operation == operation && entry.tag.slot == slot) {
         return &entry;
       }
@@ -172,7 +176,8 @@ class ScriptedRing {
   }
   bool InFlight(ring::Operation operation, uint32_t slot) const { return Find(operation, slot) != nullptr; }
   size_t in_flight() const { return in_flight_.size(); }
-  const std::multimap<uint64_t, Entry>& entries() const { return in_flight_; }
+  const std::map<uint64_t, Entry>& entries() const { return in_flight_; }
+  bool Holds(const Entry& entry) const { return in_flight_.contains(KeyOf(entry)); }
   size_t lent() const {
     size_t count = 0;
     for (const bool lent : lent_) {
@@ -195,19 +200,26 @@ class ScriptedRing {
   uint64_t closes = 0;
 
  private:
+  // The packed tag; for a cancel with its target's operation in the upper half of the operation byte, as a connection may
+  // have several of them under way.
+  static uint64_t KeyOf(const Entry& entry) {
+    return Pack(entry.tag) | (uint64_t{static_cast<uint8_t>(entry.target.operation)} << 60);
+  }
+
   void Queue(Entry entry) {
     entry.publishes = publishes;
-    const ring::Operation operation = entry.tag.operation;
-    if (operation != ring::Operation::kCancel) {
-      EXPECT_FALSE(in_flight_.contains(Pack(entry.tag)))
-          << "operation " << static_cast<int>(operation) << " is in flight twice, slot " << entry.tag.slot;
-    }
-    in_flight_.emplace(Pack(entry.tag), entry);
+    const bool is_new = in_flight_.emplace(KeyOf(entry), entry).second;
+    EXPECT_TRUE(is_new) << "operation " << static_cast<int>(entry.tag.operation) << " is in flight twice, slot "
+                        << entry.tag.slot;
     queue_.push_back(entry.tag);
   }
 
   void Finish(ring::Tag tag, int32_t result, bool more) {
-    const auto found = in_flight_.find(Pack(tag));
+    auto found = in_flight_.find(Pack(tag));
+    for (uint64_t target = 1; tag.operation == ring::Operation::kCancel && found == in_flight_.end() && target < 8;
+         ++target) {
+      found = in_flight_.find(Pack(tag) | (target << 60));
+    }
     ASSERT_TRUE(found != in_flight_.end()) << "the test completes what is not in flight: operation "
                                            << static_cast<int>(tag.operation) << ", slot " << tag.slot;
     const Entry& entry = found->second;
@@ -235,7 +247,7 @@ class ScriptedRing {
   }
 
   std::vector<ring::Tag> queue_;
-  std::multimap<uint64_t, Entry> in_flight_;  // by packed tag
+  std::map<uint64_t, Entry> in_flight_;  // by KeyOf
   std::deque<ring::Completion> completions_;
   std::array<std::array<std::byte, kBufferBytes>, kBuffers> memory_ = {};
   std::array<bool, kBuffers> lent_ = {};
