@@ -18,6 +18,30 @@ std::string ErrnoName(size_t error) {
   return name != nullptr ? name : absl::StrCat("errno_", error);
 }
 
+// Fills in the figures per second, from the phase's whole seconds.
+void SummariseSeconds(const std::vector<Client::Series::Row>& rows, PhaseReport& phase) {
+  std::vector<uint64_t> sent, won;
+  for (const Client::Series::Row& row : rows) {
+    if (row.unix_second >= phase.at_second && (row.unix_second + 1) * time::kNsPerSecond <= phase.end_ns && row.span == 1) {
+      sent.push_back(row.delta[Counter::kSent]);
+      won.push_back(row.delta[Counter::kWon]);
+    }
+  }
+  if (!sent.empty()) {
+    const auto [worst, best] = std::minmax_element(sent.begin(), sent.end());
+    phase.worst_second_qps = *worst;
+    phase.best_second_qps = *best;
+  }
+  const auto is_win = [](uint64_t wins) { return wins > 0; };
+  const auto first = std::find_if(won.begin(), won.end(), is_win);
+  const auto last = std::find_if(won.rbegin(), won.rend(), is_win).base();  // behind the last win
+  if (last - first > 2) {
+    const auto [least, most] = std::minmax_element(first + 1, last - 1);
+    phase.wins_per_second_min = *least;
+    phase.wins_per_second_max = *most;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& options, const time::Clock& clock) {
@@ -112,7 +136,7 @@ ClientSnapshot Client::Snapshot() const {
   ClientSnapshot snapshot;
   snapshot.target = options_.users.count();
   snapshot.target_qps =
-      stopped_second_.load(std::memory_order_relaxed) != 0 ? 0 : schedule_.QpsAt(time::UnixSecond(clock_.WallNs()));
+      stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : schedule_.QpsAt(time::UnixSecond(clock_.WallNs()));
   int64_t all_online_ns = 1;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
     // Acquire: pairs with the fleet's release; the logins counted before it are seen below.
@@ -155,18 +179,18 @@ Client::Series Client::MakeSeries() const {
   return Series(std::move(histories));
 }
 
-// The second of the next change after the segment's own, or the present one.
-int64_t Client::EndSecondOf(uint32_t segment) const {
-  const int64_t stopped = stopped_second_.load(std::memory_order_relaxed);
-  int64_t end = stopped != 0 ? stopped : time::UnixSecond(clock_.WallNs());
+// When the next change after the segment takes effect, or the sending stopped, or now.
+int64_t Client::EndNsOf(uint32_t segment) const {
+  const int64_t stopped_ns = stopped_ns_.load(std::memory_order_relaxed);
+  int64_t end_ns = stopped_ns != 0 ? stopped_ns : clock_.WallNs();
   const int64_t at = schedule_.segment(segment).at_second;
   for (uint32_t other = 0; other < schedule_.size(); ++other) {
     const int64_t other_at = schedule_.segment(other).at_second;
     if (other_at > at || (other_at == at && other > segment)) {  // the same second: replaced before it began
-      end = std::min(end, other_at);
+      end_ns = std::min(end_ns, other_at * time::kNsPerSecond);
     }
   }
-  return std::max(end, at);
+  return end_ns;
 }
 
 std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) const {
@@ -176,38 +200,20 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
     const time::Segment& planned = schedule_.segment(segment);
     PhaseReport phase = {.name = names_[segment],
                          .at_second = planned.at_second,
-                         .end_second = EndSecondOf(segment),
+                         .end_ns = EndNsOf(segment),
                          .target_qps = planned.qps};
-    if (planned.qps == 0 || phase.end_second <= phase.at_second) {
+    const int64_t length_ns = phase.end_ns - phase.at_second * time::kNsPerSecond;
+    if (planned.qps == 0 || length_ns <= 0) {
       continue;
     }
+    phase.duration_s = static_cast<double>(length_ns) * 1e-9;
     for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
       phase.counters += tally->phases[segment]->cells.Snapshot();
       phase.schedule += tally->phases[segment]->schedule.Snapshot();
       phase.service += tally->phases[segment]->service.Snapshot();
     }
-    phase.mean_qps = static_cast<double>(phase.counters[PhaseCounter::kSent]) /
-                     static_cast<double>(phase.end_second - phase.at_second);
-    std::vector<uint64_t> sent, won;
-    for (const Series::Row& row : rows) {
-      if (row.unix_second >= phase.at_second && row.unix_second < phase.end_second && row.span == 1) {
-        sent.push_back(row.delta[Counter::kSent]);
-        won.push_back(row.delta[Counter::kWon]);
-      }
-    }
-    if (!sent.empty()) {
-      const auto [worst, best] = std::minmax_element(sent.begin(), sent.end());
-      phase.worst_second_qps = *worst;
-      phase.best_second_qps = *best;
-    }
-    const auto is_win = [](uint64_t wins) { return wins > 0; };
-    const auto first = std::find_if(won.begin(), won.end(), is_win);
-    const auto last = std::find_if(won.rbegin(), won.rend(), is_win).base();  // behind the last win
-    if (last - first > 2) {
-      const auto [least, most] = std::minmax_element(first + 1, last - 1);
-      phase.wins_per_second_min = *least;
-      phase.wins_per_second_max = *most;
-    }
+    phase.mean_qps = static_cast<double>(phase.counters[PhaseCounter::kSent]) / phase.duration_s;
+    SummariseSeconds(rows, phase);
     phases.push_back(std::move(phase));
   }
   std::stable_sort(phases.begin(), phases.end(),
@@ -216,12 +222,21 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
 }
 
 void Client::StopSending() {
-  stopped_second_.store(time::UnixSecond(clock_.WallNs()), std::memory_order_relaxed);
+  stopped_ns_.store(clock_.WallNs(), std::memory_order_relaxed);  // a number for the reports: orders nothing
   for (uint32_t worker = 0; worker < workers(); ++worker) {
     while (!service_->Post(worker, Fleet::Message::kStop)) {
       std::this_thread::yield();  // its inbox is full of wake-ups that it is about to take
     }
   }
+}
+
+bool Client::Quiet() const {
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    if (!tally->stopped.load(std::memory_order_acquire)) {  // pairs with the fleet's release
+      return false;
+    }
+  }
+  return Outstanding() == 0;
 }
 
 uint64_t Client::Outstanding() const {
@@ -233,8 +248,13 @@ uint64_t Client::Outstanding() const {
 }
 
 void Client::Close(uint32_t drain_ms) {
-  if (service_ != nullptr) {
-    service_->Drain(drain_ms);
+  if (closed_) {
+    return;
+  }
+  closed_ = true;
+  service_->Drain(drain_ms);
+  for (std::unique_ptr<WorkerTally>& tally : tallies_) {
+    tally->history.Close(tally->cells);  // the workers have been joined: their cells are ours now
   }
 }
 

@@ -2,7 +2,7 @@
 //
 // Owns the workers, the schedule, the tallies and the address plan. Needs no coordinator: clients that know the same
 // total of users and the same rates agree on every request by the wall clock alone. Never parses flags, never prints.
-// Thread tag: thread-safe after Start (SetRate and Stop lock; snapshots read what the workers publish).
+// Thread tag: thread-safe after Start, but for Close (SetRate locks; snapshots read what the workers publish).
 #pragma once
 
 #include <atomic>
@@ -58,9 +58,10 @@ struct ClientSnapshot {
 struct PhaseReport {
   std::string name;
   int64_t at_second = 0;
-  int64_t end_second = 0;     // the next segment's second; a running phase: the present one
+  int64_t end_ns = 0;         // unix; where the next segment begins or the sending stopped; of a running phase: now
   uint32_t target_qps = 0;    // of the whole fleet
   count::Values<PhaseCounter> counters;
+  double duration_s = 0;
   double mean_qps = 0;        // sent per second
   uint64_t worst_second_qps = 0, best_second_qps = 0;  // sent, over its whole seconds
   // Over the whole seconds between the first and the last one with a win (those two may be cut); 0 when there are none.
@@ -90,11 +91,13 @@ class Client {
   Series MakeSeries() const;
   uint32_t QpsAt(int64_t unix_second) const { return schedule_.QpsAt(unix_second); }
 
-  // Sends no more; answers are still taken. Until Outstanding() is 0 or the caller's patience ends.
+  // Sends no more; answers are still taken. Until Quiet() or the caller's patience ends.
   void StopSending();
+  // After StopSending: nothing will be sent any more, and everything that was has its answer.
+  bool Quiet() const;
   // Requests and opens without an answer yet.
   uint64_t Outstanding() const;
-  // Closes all connections and ends the workers; after it the counters stand still.
+  // Closes all connections and ends the workers; after it the counters stand still and the series has its last row.
   void Close(uint32_t drain_ms);
 
   const AddressPlan& addresses() const { return addresses_; }
@@ -104,7 +107,7 @@ class Client {
  private:
   Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock);
   FleetOptions FleetOptionsOf(uint32_t worker) const;
-  int64_t EndSecondOf(uint32_t segment) const;
+  int64_t EndNsOf(uint32_t segment) const;
 
   const ClientOptions options_;
   const AddressPlan addresses_;
@@ -116,8 +119,9 @@ class Client {
 
   mutable std::mutex mutex_;  // the plan's names, and that segments and their tallies are made in step
   std::vector<std::string> names_;
-  std::atomic<int64_t> stopped_second_{0};  // when StopSending was called, unix; 0 before
+  std::atomic<int64_t> stopped_ns_{0};  // when StopSending was called, unix; 0 before
 
+  bool closed_ = false;
   std::unique_ptr<net::Service<Fleet>> service_;  // last: its threads use all of the above
 };
 

@@ -22,7 +22,8 @@ namespace hongbao::load {
 inline constexpr int64_t kLateAfterNs = 1'000'000;
 
 enum class Counter : uint32_t {
-  kDue,             // own requests whose time came
+  kScheduled,       // own requests due in the second by the schedule alone: the same whatever happened; whole seconds only
+  kDue,             // own requests whose time came, as the worker came to them
   kSent,
   kLate,            // of kSent: more than kLateAfterNs after the intended time
   kMissedLate,      // not sent: more than late_max after the intended time
@@ -61,6 +62,7 @@ enum class Counter : uint32_t {
 };
 
 inline constexpr count::Label<Counter> kCounterLabels[] = {
+    {Counter::kScheduled, "scheduled"},
     {Counter::kDue, "due"},
     {Counter::kSent, "sent"},
     {Counter::kLate, "late"},
@@ -128,6 +130,8 @@ struct WorkerTally {
   count::Cells<Errno> connect_errors;
   // Monotonic time when the last own user had had its first session (or was barred); 0 before.
   std::atomic<int64_t> all_online_ns{0};
+  // Set once the worker has taken kStop: it sends nothing any more.
+  std::atomic<bool> stopped{false};
   // By segment of the schedule. Made by the controlling thread before the segment is added, which publishes it (release
   // in Schedule::Add): no allocation on the hot path.
   std::vector<std::unique_ptr<PhaseTally>> phases{time::Schedule::kSegmentsMax};

@@ -74,6 +74,9 @@ void Fleet::TurnSecond(int64_t wall_ns) {
   if (second == second_ + 1 && wall_ns - begin_ns < kLateAfterNs) {
     SendDue(begin_ns - 1, wall_ns);
   }
+  if (second_ != kNoSecond && !stopping_) {
+    cells_.Add(Counter::kScheduled, walker_.CountBetween(second_ * kNsPerSecond, begin_ns));
+  }
   tally_.history.Roll(second, cells_);
   second_ = second;
 }
@@ -161,6 +164,8 @@ int64_t Fleet::NextTurnNs(int64_t now_ns) const {
 void Fleet::OnMessage(const Message& message) {
   if (message == Message::kStop) {
     stopping_ = true;
+    // Release: who sees it also sees all sends counted.
+    tally_.stopped.store(true, std::memory_order_release);
   }
   // kWake: being awake is all that is asked for.
 }
@@ -182,9 +187,9 @@ void Fleet::ConnectSome(int64_t now_ns) {
 bool Fleet::StartConnect(uint32_t index) {
   User& user = users_[index];
   const AddressPair pair = addresses_.PairOf(first_user_ + index);
-  int32_t slot = -ENFILE;
-  // A full table on one port is no reason to fail while another has room.
-  for (size_t tries = 0; tries < ports_.size() && slot == -ENFILE; ++tries) {
+  int32_t slot = -EMFILE;
+  // A full table (EMFILE) on one port is no reason to fail while another has room.
+  for (size_t tries = 0; tries < ports_.size() && slot == -EMFILE; ++tries) {
     user.port = static_cast<uint8_t>(next_port_);
     next_port_ = (next_port_ + 1) % ports_.size();
     slot = ports_[user.port]->Connect(pair.source_ipv4, pair.destination.ipv4, pair.destination.port);

@@ -1,0 +1,217 @@
+#include "client/document.h"
+
+#include <unistd.h>
+
+#include <ctime>
+#include <string>
+
+#include "libhongbao/admin/options.h"
+#include "libhongbao/time/clock_sync.h"
+
+namespace hongbao::client {
+namespace {
+
+using nlohmann::json;
+using load::Counter;
+using load::PhaseCounter;
+
+constexpr int64_t kSkewToleranceNs = 5'000'000;
+
+json LatencyDocument(const count::LatencyUs& latency) {
+  return {{"count", latency.count}, {"mean", latency.mean}, {"p50", latency.p50},     {"p90", latency.p90},
+          {"p99", latency.p99},     {"p999", latency.p999}, {"p9999", latency.p9999}, {"max", latency.max}};
+}
+
+json ClockDocument(const time::Skew& skew) {
+  const time::KernelClock kernel = time::ReadKernelClock();
+  const char* warning = time::ClockWarning(kernel, skew, kSkewToleranceNs);
+  return {{"synchronised", kernel.available && kernel.synchronised},
+          {"max_error_us", kernel.max_error_ns / 1'000},
+          {"server_samples", skew.samples},
+          {"server_skew_us", skew.skew_ns / 1'000},
+          {"server_round_trip_us", skew.round_trip_ns / 1'000},
+          {"warning", warning == nullptr ? json() : json(warning)}};
+}
+
+json PhaseDocument(const load::PhaseReport& phase) {
+  const auto& counters = phase.counters;
+  return {{"name", phase.name},
+          {"at_unix_s", phase.at_second},
+          {"target_qps", phase.target_qps},
+          {"duration_s", phase.duration_s},
+          {"due", counters[PhaseCounter::kDue]},
+          {"sent", counters[PhaseCounter::kSent]},
+          {"answered", counters[PhaseCounter::kAnswered]},
+          {"refused", counters[PhaseCounter::kOverload]},
+          {"missed", counters[PhaseCounter::kMissed]},
+          {"late", counters[PhaseCounter::kLate]},
+          {"lost", counters[PhaseCounter::kLost]},
+          {"won", counters[PhaseCounter::kWon]},
+          {"won_fen", counters[PhaseCounter::kWonFen]},
+          {"mean_qps", phase.mean_qps},
+          {"worst_second_qps", phase.worst_second_qps},
+          {"best_second_qps", phase.best_second_qps},
+          {"wins_per_second", {{"min", phase.wins_per_second_min}, {"max", phase.wins_per_second_max}}},
+          {"latency_us",
+           {{"schedule", LatencyDocument(phase.schedule.Summary())}, {"service", LatencyDocument(phase.service.Summary())}}}};
+}
+
+json SecondDocument(const Second& second) {
+  json document = {{"unix_s", second.row.unix_second}, {"span", second.row.span}};
+  for (const auto& label : load::kCounterLabels) {
+    document[std::string(label.name)] =
+        load::IsGauge(label.id) ? second.row.total[label.id] : second.row.delta[label.id];
+  }
+  document["connections"] = second.row.total[Counter::kOnline];
+  document["target"] = second.row.delta[Counter::kScheduled];  // this client's part
+  document["target_qps"] = second.target_qps;            // the whole fleet's
+  document["missed"] = load::Missed(second.row.delta);
+  document["p50_us"] = second.latency.p50;
+  document["p90_us"] = second.latency.p90;
+  document["p99_us"] = second.latency.p99;
+  document["p999_us"] = second.latency.p999;
+  document["max_us"] = second.latency.max;
+  document["cpu_pct"] = second.cpu_percent;
+  document["rss_bytes"] = second.rss_bytes;
+  return document;
+}
+
+json ConnectionsDocument(const load::ClientSnapshot& snapshot) {
+  const auto& counters = snapshot.counters;
+  json failed = json::object();
+  for (const auto& [name, number] : snapshot.connect_errors) {
+    failed[name] = number;
+  }
+  json closed_by = json::object();
+  for (const auto& label : net::kCloseReasonLabels) {
+    if (snapshot.closes[label.id] != 0) {
+      closed_by[std::string(label.name)] = snapshot.closes[label.id];
+    }
+  }
+  return {{"target", snapshot.target},
+          {"established", counters[Counter::kEstablished]},
+          {"live", counters[Counter::kOnline]},
+          {"opened", counters[Counter::kConnects]},
+          {"closed", counters[Counter::kClosed]},
+          {"closed_by", closed_by},
+          {"failed", failed},
+          {"logins", counters[Counter::kLogins]},
+          {"logins_refused", counters[Counter::kLoginsRefused]},
+          {"barred", counters[Counter::kBarred]},
+          {"seconds", snapshot.connect_seconds},
+          {"done", snapshot.all_online}};
+}
+
+}  // namespace
+
+json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot, const admin::ProcessStats& process) {
+  const auto& counters = snapshot.counters;
+  json net_counters;
+  for (const auto& label : net::kCounterLabels) {
+    net_counters[std::string(label.name)] = snapshot.net[label.id];
+  }
+  const load::UserRange& users = options.load.users;
+  return {{"role", "client"},
+          {"version", admin::Version()},
+          {"pid", getpid()},
+          {"unix_s", std::time(nullptr)},
+          {"server", options.server.ToString()},
+          {"protocol", static_cast<int>(options.load.version)},
+          {"users", {{"first", users.first}, {"last", users.last}, {"total", users.total}}},
+          {"connections", ConnectionsDocument(snapshot)},
+          {"target_qps", snapshot.target_qps},
+          {"requests",
+           {{"due", counters[Counter::kDue]},
+            {"sent", counters[Counter::kSent]},
+            {"answered", counters[Counter::kAnswered]},
+            {"refused", counters[Counter::kOverload]},
+            {"lost", counters[Counter::kLost]},
+            {"missed", load::Missed(counters)},
+            {"missed_by",
+             {{"late", counters[Counter::kMissedLate]},
+              {"offline", counters[Counter::kMissedOffline]},
+              {"backlog", counters[Counter::kMissedBacklog]}}},
+            {"late", counters[Counter::kLate]},
+            {"outstanding", counters[Counter::kOutstanding]}}},
+          {"replies",
+           {{"won", counters[Counter::kWon]},
+            {"nothing", counters[Counter::kNothing]},
+            {"cap", counters[Counter::kCap]},
+            {"overload", counters[Counter::kOverload]}}},
+          {"won", {{"count", counters[Counter::kWon]}, {"fen", counters[Counter::kWonFen]}}},
+          {"gifts",
+           {{"notices", counters[Counter::kNotices]},
+            {"notices_repeated", counters[Counter::kNoticesRepeated]},
+            {"notices_misdelivered", counters[Counter::kNoticesMisdelivered]},
+            {"notices_not_opened", counters[Counter::kNoticesNotOpened]},
+            {"opens_sent", counters[Counter::kOpensSent]},
+            {"opens_repeated", counters[Counter::kOpensRepeated]},
+            {"opens_outstanding", counters[Counter::kOpensOutstanding]},
+            {"opened", counters[Counter::kOpened]},
+            {"opened_fen", counters[Counter::kOpenedFen]},
+            {"empty", counters[Counter::kOpenedEmpty]}}},
+          {"protocol_errors",
+           {{"malformed", counters[Counter::kMalformed]},
+            {"unexpected", counters[Counter::kUnexpected]},
+            {"stamp_mismatch", counters[Counter::kStampMismatch]}}},
+          {"memory", {{"rss_bytes", process.rss_bytes}, {"rss_max_bytes", process.rss_max_bytes}}},
+          {"cpu", {{"user_s", process.user_s}, {"system_s", process.system_s}}},
+          {"clock", ClockDocument(snapshot.skew)},
+          {"net", net_counters}};
+}
+
+json Identities(const load::ClientSnapshot& snapshot) {
+  const auto& n = snapshot.counters;
+  return {{"due = sent + missed", n[Counter::kDue] == n[Counter::kSent] + load::Missed(n)},
+          {"sent = answered + lost + outstanding",
+           n[Counter::kSent] == n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]},
+          {"answered = won + nothing + cap + refused",
+           n[Counter::kAnswered] ==
+               n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kOverload]},
+          {"notices = opens_sent + repeated + misdelivered + not_opened",
+           n[Counter::kNotices] == n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
+                                       n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]},
+          {"opens_sent = opened + empty + outstanding",
+           n[Counter::kOpensSent] ==
+               n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]},
+          {"every frame was expected", n[Counter::kMalformed] + n[Counter::kUnexpected] + n[Counter::kStampMismatch] +
+                                               n[Counter::kNoticesMisdelivered] ==
+                                           0}};
+}
+
+bool AllHold(const json& identities) {
+  for (const json& holds : identities) {
+    if (!holds.get<bool>()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+json ReportDocument(const Options& options, const load::ClientSnapshot& live, const load::ClientSnapshot& final,
+                    const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
+                    const admin::ProcessStats& process, const Ending& ending) {
+  json document = StatusDocument(options, final, process);
+  document["connections"]["live"] = live.counters[Counter::kOnline];
+  document["requests"]["unanswered"] = ending.unanswered;
+  document["config"] = {{"qps", options.qps},
+                        {"duration_s", static_cast<double>(options.duration_ns) * 1e-9},
+                        {"burst", options.load.burst},
+                        {"workers", options.load.workers},
+                        {"connect_rate", options.load.connects_per_second},
+                        {"late_max_ms", static_cast<double>(options.load.late_max_ns) * 1e-6}};
+  document["interrupted"] = ending.interrupted;
+  document["phases"] = json::array();
+  for (const load::PhaseReport& phase : phases) {
+    document["phases"].push_back(PhaseDocument(phase));
+  }
+  document["series"] = json::array();
+  for (const Second& second : seconds) {
+    document["series"].push_back(SecondDocument(second));
+  }
+  document["identities"] = Identities(final);
+  document["verdict"] = AllHold(document["identities"]) ? "pass" : "fail";
+  return document;
+}
+
+}  // namespace hongbao::client

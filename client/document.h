@@ -1,0 +1,45 @@
+// Document: the client's status and report as JSON.
+//
+// Owns the names of the keys (the contract with tools/simulate and whoever reads a report). Never counts anything itself.
+// Thread tag: thread-safe (pure functions).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "client/options.h"
+#include "libhongbao/admin/process_stats.h"
+#include "libhongbao/count/histogram.h"
+#include "libhongbao/load/client.h"
+#include "nlohmann/json.hpp"
+
+namespace hongbao::client {
+
+// A finished second and what was measured beside it.
+struct Second {
+  load::Client::Series::Row row;
+  count::LatencyUs latency;  // of the answers of about that second, from the intended time
+  uint32_t target_qps = 0;   // of the whole fleet
+  double cpu_percent = 0;
+  int64_t rss_bytes = 0;
+};
+
+// How the run ended.
+struct Ending {
+  bool interrupted = false;
+  uint64_t unanswered = 0;  // requests and opens without an answer when patience ended
+};
+
+// GET /v1/status.
+nlohmann::json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot, const admin::ProcessStats& process);
+
+// The promises between the counters, by name; all true in a run without a defect.
+nlohmann::json Identities(const load::ClientSnapshot& snapshot);
+bool AllHold(const nlohmann::json& identities);
+
+// --report: `live` as it stood before the connections were closed, `final` after it.
+nlohmann::json ReportDocument(const Options& options, const load::ClientSnapshot& live, const load::ClientSnapshot& final,
+                              const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
+                              const admin::ProcessStats& process, const Ending& ending);
+
+}  // namespace hongbao::client

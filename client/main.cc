@@ -1,0 +1,270 @@
+// hongbao-client: options -> run -> report.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/document.h"
+#include "client/endpoints.h"
+#include "client/options.h"
+#include "client/reporter.h"
+#include "libhongbao/admin/http_admin.h"
+#include "libhongbao/admin/options.h"
+#include "libhongbao/admin/report.h"
+#include "libhongbao/admin/rows.h"
+#include "libhongbao/admin/signals.h"
+#include "libhongbao/load/client.h"
+#include "libhongbao/time/clock.h"
+
+namespace hongbao::client {
+namespace {
+
+using admin::SignalEvent;
+using admin::WithCommas;
+using load::Counter;
+
+constexpr int64_t kPollNs = 50'000'000;
+constexpr double kReachSeconds = 3;  // without one connection by then: the server cannot be reached
+
+void Say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
+int Fail(const absl::Status& status) {
+  Say(absl::StrCat("error: ", std::string(status.message())));
+  return 1;
+}
+
+void SayBanner(const Options& options, const load::Client& client, const std::string& admin_address) {
+  const load::UserRange& users = options.load.users;
+  const uint64_t here = uint64_t{options.qps} * users.count() / users.total;
+  Say(absl::StrCat("hongbao-client ", admin::Version(), ": users ", WithCommas(users.first), "-", WithCommas(users.last),
+                   " of ", WithCommas(users.total), ", target ", WithCommas(options.qps), "/s in all, ",
+                   WithCommas(static_cast<int64_t>(here)), "/s here, protocol v", static_cast<int>(options.load.version),
+                   ", server ", options.server.ToString(), ", ", client.addresses().sources(), " source address",
+                   client.addresses().sources() == 1 ? "" : "es"));
+  Say(absl::StrCat("          ", client.plan().ToString()));
+  Say(absl::StrCat("ready: admin ", admin_address, " (pid ", getpid(), ")"));
+}
+
+std::string ErrorsOf(const load::ClientSnapshot& snapshot) {
+  std::string text;
+  for (const auto& [name, number] : snapshot.connect_errors) {
+    absl::StrAppend(&text, text.empty() ? "" : ", ", name, " ", WithCommas(static_cast<int64_t>(number)));
+  }
+  return text;
+}
+
+const char* AdviceFor(const std::string& error) {
+  if (error == "ECONNREFUSED") return "nothing listens there: start hongbao-server, or correct --server";
+  if (error == "EADDRNOTAVAIL") return "no free local port, or --source names an address this machine has not: give more sources";
+  if (error == "EMFILE" || error == "ENFILE") return "out of open files: raise the hard limit (ulimit -Hn), or use fewer users";
+  if (error == "ETIMEDOUT" || error == "EHOSTUNREACH" || error == "ENETUNREACH") return "no answer: a firewall, a full backlog, or a wrong address";
+  if (error == "ENOMEM" || error == "ENOBUFS") return "the kernel is out of socket memory: net.ipv4.tcp_mem, or use fewer users";
+  return nullptr;
+}
+
+// One client from the first connect to the report.
+class Run {
+ public:
+  Run(const Options& options, admin::Signals& signals, load::Client& client)
+      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet) {}
+
+  // The exit code.
+  int Go() {
+    if (options_.at_second != 0 && !Plan(options_.at_second)) {
+      return 1;
+    }
+    while (!Over()) {
+      if (!Poll(kPollNs)) {
+        break;
+      }
+      const load::ClientSnapshot snapshot = client_.Snapshot();
+      if (absl::Status status = CheckReach(snapshot); !status.ok()) {
+        return Fail(status);
+      }
+      Advise(snapshot);
+      if (snapshot.all_online && !connected_) {
+        SayConnected(snapshot);
+        if (options_.at_second == 0 && !Plan(time::UnixSecond(clock_.WallNs()) + 2)) {
+          return 1;
+        }
+      }
+    }
+    return Finish();
+  }
+
+ private:
+  // False once a signal says to stop.
+  bool Poll(int64_t timeout_ns) {
+    const SignalEvent event = signals_.Wait(timeout_ns);
+    if (event == SignalEvent::kStatus) {
+      Say(StatusDocument(options_, client_.Snapshot(), admin::ReadProcessStats()).dump(2));
+    }
+    reporter_.Tick();
+    return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
+  }
+
+  bool Over() const { return end_second_ != 0 && clock_.WallNs() >= end_second_ * time::kNsPerSecond; }
+
+  // The first rate from `at_second` on, and silence after the duration (whole seconds).
+  bool Plan(int64_t at_second) {
+    absl::Status status;
+    if (options_.qps > 0) {
+      status = client_.SetRate(options_.qps, at_second, "load");
+    }
+    if (status.ok() && options_.duration_ns > 0) {
+      end_second_ = at_second + (options_.duration_ns + time::kNsPerSecond - 1) / time::kNsPerSecond;
+      if (options_.qps > 0) {
+        status = client_.SetRate(0, end_second_, "end");
+      }
+    }
+    if (!status.ok()) {
+      Fail(status);
+    }
+    return status.ok();
+  }
+
+  absl::Status CheckReach(const load::ClientSnapshot& snapshot) const {
+    if (snapshot.counters[Counter::kConnects] == 0 && snapshot.connect_seconds > kReachSeconds) {
+      const std::string errors = ErrorsOf(snapshot);
+      const char* advice = snapshot.connect_errors.empty() ? nullptr : AdviceFor(snapshot.connect_errors[0].first);
+      return absl::UnavailableError(absl::StrCat("cannot reach the server at ", options_.server.ToString(), " (",
+                                                 errors.empty() ? "no answer" : errors, " in ", kReachSeconds, " s)",
+                                                 advice == nullptr ? "" : absl::StrCat(": ", advice)));
+    }
+    if (snapshot.counters[Counter::kBarred] == snapshot.target) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the server knows none of the users ", options_.load.users.first, "-", options_.load.users.last,
+          ": start it with --users-max of at least ", options_.load.users.total));
+    }
+    return absl::OkStatus();
+  }
+
+  // Says once per kind of trouble what to do about it.
+  void Advise(const load::ClientSnapshot& snapshot) {
+    for (; advised_ < snapshot.connect_errors.size(); ++advised_) {
+      const auto& [name, number] = snapshot.connect_errors[advised_];
+      const char* advice = AdviceFor(name);
+      Say(absl::StrCat("warning: a connect failed with ", name, advice == nullptr ? "" : absl::StrCat(" (", advice, ")"),
+                       "; trying again"));
+    }
+  }
+
+  void SayConnected(const load::ClientSnapshot& snapshot) {
+    connected_ = true;
+    const uint64_t established = snapshot.counters[Counter::kEstablished];
+    const double seconds = std::max(snapshot.connect_seconds, 1e-3);
+    const std::string errors = ErrorsOf(snapshot);
+    char rate[64];
+    std::snprintf(rate, sizeof(rate), " in %.1f s (%s/s)", seconds,
+                  WithCommas(static_cast<int64_t>(static_cast<double>(established) / seconds)).c_str());
+    Say(absl::StrCat("connected ", WithCommas(static_cast<int64_t>(established)), " / ", WithCommas(snapshot.target), rate,
+                     ", failed connects ", errors.empty() ? "none" : errors,
+                     snapshot.counters[Counter::kBarred] == 0
+                         ? ""
+                         : absl::StrCat(", refused by the server for good ", snapshot.counters[Counter::kBarred])));
+  }
+
+  // Sends nothing more, takes the answers that are still to come, reports.
+  int Finish() {
+    const bool interrupted = signals_.stop_signal() != 0;
+    Say(absl::StrCat(interrupted ? "stopping" : "done", ": waiting for ", client_.Outstanding(), " answers (",
+                     admin::DurationToString(options_.drain_ns), " at most; Ctrl-C again to leave now)"));
+    client_.StopSending();
+    const int64_t patience_ns = clock_.MonotonicNs() + options_.drain_ns;
+    bool hurry = false;
+    while (!client_.Quiet() && !hurry && clock_.MonotonicNs() < patience_ns) {
+      hurry = !Poll(10'000'000);
+    }
+    const Ending ending = {.interrupted = interrupted, .unanswered = client_.Outstanding()};
+    const load::ClientSnapshot live = client_.Snapshot();
+    const admin::ProcessStats process = admin::ReadProcessStats();
+    client_.Close(hurry ? 0 : 10'000);
+    reporter_.Tick();
+    const std::vector<load::PhaseReport> phases = client_.Phases(reporter_.rows());
+    const nlohmann::json report =
+        ReportDocument(options_, live, client_.Snapshot(), phases, reporter_.seconds(), process, ending);
+    PrintSummary(report);
+    if (!options_.report.empty()) {
+      if (const absl::Status status = admin::WriteReport(options_.report, report); !status.ok()) {
+        return Fail(status);
+      }
+      Say(absl::StrCat("report     ", options_.report));
+    }
+    return interrupted ? signals_.exit_code() : report["verdict"] == "pass" ? 0 : 4;
+  }
+
+  void PrintSummary(const nlohmann::json& report) const {
+    const auto& requests = report["requests"];
+    const auto number = [](const nlohmann::json& value) { return WithCommas(value.get<int64_t>()); };
+    std::printf("result     %s%s\n", report["verdict"] == "pass" ? "PASS" : "FAIL",
+                report["interrupted"].get<bool>() ? " (interrupted)" : "");
+    std::printf("  requests   %s sent, %s answered (%s refused), %s missed, %s late, %s lost, %s unanswered\n",
+                number(requests["sent"]).c_str(), number(requests["answered"]).c_str(), number(requests["refused"]).c_str(),
+                number(requests["missed"]).c_str(), number(requests["late"]).c_str(), number(requests["lost"]).c_str(),
+                number(requests["unanswered"]).c_str());
+    for (const nlohmann::json& phase : report["phases"]) {
+      const auto& latency = phase["latency_us"]["schedule"];
+      std::printf("  %-10s %s/s of %s/s for %.0f s (worst second %s, best %s)  p50 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms\n",
+                  phase["name"].get<std::string>().c_str(),
+                  WithCommas(static_cast<int64_t>(phase["mean_qps"].get<double>() + 0.5)).c_str(),
+                  number(phase["target_qps"]).c_str(), phase["duration_s"].get<double>(),
+                  number(phase["worst_second_qps"]).c_str(), number(phase["best_second_qps"]).c_str(),
+                  latency["p50"].get<double>() / 1e3, latency["p99"].get<double>() / 1e3,
+                  latency["p999"].get<double>() / 1e3, latency["max"].get<double>() / 1e3);
+    }
+    std::printf("  envelopes  %s won by shaking, %s gifts opened of %s noticed\n", number(report["won"]["count"]).c_str(),
+                number(report["gifts"]["opened"]).c_str(), number(report["gifts"]["opens_sent"]).c_str());
+    std::printf("  money      %s yuan received\n",
+                admin::Yuan(report["won"]["fen"].get<int64_t>() + report["gifts"]["opened_fen"].get<int64_t>()).c_str());
+    for (const auto& [name, holds] : report["identities"].items()) {
+      if (!holds.get<bool>()) {
+        std::printf("  BROKEN     %s\n", name.c_str());
+      }
+    }
+    std::fflush(stdout);
+  }
+
+  const Options& options_;
+  admin::Signals& signals_;
+  load::Client& client_;
+  Reporter reporter_;
+  const time::RealClock clock_;
+  int64_t end_second_ = 0;
+  bool connected_ = false;
+  size_t advised_ = 0;
+};
+
+int Main(int argc, char** argv) {
+  admin::Signals signals;
+  Options options;
+  if (const absl::optional<int> code = ParseOptions(argc, argv, options)) {
+    return *code;
+  }
+  if (!options.report.empty()) {
+    if (const absl::Status status = admin::CheckReportPath(options.report); !status.ok()) {
+      return Fail(status);
+    }
+  }
+  const time::RealClock clock;
+  absl::StatusOr<std::unique_ptr<load::Client>> client = load::Client::Start(options.load, clock);
+  if (!client.ok()) {
+    return Fail(client.status());
+  }
+  admin::AdminServer http;
+  AddEndpoints(http, options, **client);
+  if (const absl::Status status = http.Start({.host = options.admin.host, .port = options.admin.port}); !status.ok()) {
+    return Fail(status);
+  }
+  SayBanner(options, **client, http.address());
+  const int code = Run(options, signals, **client).Go();
+  http.Stop();
+  return code;
+}
+
+}  // namespace
+}  // namespace hongbao::client
+
+int main(int argc, char** argv) { return hongbao::client::Main(argc, argv); }

@@ -1,0 +1,75 @@
+#include "client/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "absl/status/statusor.h"
+#include "libhongbao/admin/options.h"
+
+namespace hongbao::client {
+namespace {
+
+constexpr char kProgram[] = "hongbao-client";
+
+absl::StatusOr<load::Endpoint> EndpointOf(const admin::HostPort& address) {
+  const absl::StatusOr<admin::Ipv4Sources> ipv4 = admin::ParseIpv4Sources(address.host);
+  if (!ipv4.ok() || ipv4->Count() != 1 || address.port == 0) {
+    return absl::InvalidArgumentError("--server: want an IPv4 address and a port, e.g. 127.0.0.1:1025, not " +
+                                      address.ToString());
+  }
+  const uint32_t host = ipv4->At(0);
+  return load::Endpoint{host == 0 ? 0x7f00'0001 : host, address.port};  // 0.0.0.0, where a server listens: this machine
+}
+
+}  // namespace
+
+absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& options) {
+  CLI::App app{"hongbao-client: simulated users who shake for red envelopes. Any number of clients, on any machines, keep one\n"
+               "rate together by the clock alone: give each its part of the users and all the same --qps."};
+  admin::UserRange users{0, 999, 1'000};
+  admin::Ipv4Sources sources;
+  uint32_t protocol = 2;
+  load::ClientOptions& load = options.load;
+  admin::AddHostPort(app, "--server", &options.server, "where hongbao-server listens");
+  admin::AddUsers(app, "--users", &users, "this client's users, of how many in all");
+  CLI::Option* qps = admin::AddCount(app, "--qps", &options.qps, "requests a second of the whole fleet (0: none)",
+                                     {.max = time::kQpsMax});
+  qps->default_str("TOTAL/20");
+  admin::AddDurationNs(app, "--duration", &options.duration_ns, "how long to send; 0 = until SIGINT or SIGTERM");
+  admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2});
+  admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
+  admin::AddText(app, "--report", &options.report, "write a JSON report to this file at the end");
+  admin::AddCount(app, "--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
+  admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
+  admin::AddIpv4Sources(app, "--source", &sources,
+                        "source addresses of this machine for this client alone (default: the kernel's choice; to a server "
+                        "on 127.x as many of 127.0.0.1, 127.0.0.2.. as needed)");
+  admin::AddCount(app, "--at", &options.at_second, "unix second of the first request (default: once all have connected)",
+                  {.max = time::kSecondMax});
+  admin::AddSwitch(app, "--burst", &load.burst, "all of a second's requests at its start, as in 2017");
+  admin::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent", {.min = 1'000'000});
+  admin::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",
+                       {.max = 100'000'000});
+  admin::AddDurationNs(app, "--drain", &options.drain_ns, "wait at most this long for outstanding answers at the end");
+  admin::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
+  admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
+  if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
+    return code;
+  }
+  const absl::StatusOr<load::Endpoint> server = EndpointOf(options.server);
+  if (!server.ok()) {
+    return admin::UsageError(kProgram, std::string(server.status().message()));
+  }
+  load.servers = {*server};
+  load.users = {users.first, users.last, users.total};
+  load.version = protocol == 1 ? wire::Version::k1 : wire::Version::k2;
+  for (const admin::Ipv4Sources::Range& range : sources.ranges) {
+    load.sources.push_back({range.first, range.count});
+  }
+  if (qps->count() == 0) {
+    options.qps = std::max(1u, users.total / 20);  // each user every 20 s, as in 2017
+  }
+  return absl::nullopt;
+}
+
+}  // namespace hongbao::client

@@ -1,0 +1,32 @@
+// Options: hongbao-client's command line as one checked struct.
+//
+// Owns the names of the flags, their defaults, and what they must be to each other. Never starts anything.
+// Thread tag: thread-compatible.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/types/optional.h"
+#include "libhongbao/admin/flags.h"
+#include "libhongbao/load/client.h"
+
+namespace hongbao::client {
+
+struct Options {
+  load::ClientOptions load;
+  uint32_t qps = 0;          // of the whole fleet; the first rate
+  int64_t duration_ns = 0;   // from the first rate's second on; 0 = until a signal
+  int64_t at_second = 0;     // unix second of the first rate; 0 = the next whole one after all have connected
+  int64_t drain_ns = 10'000'000'000;  // patience for outstanding answers at the end
+  admin::HostPort server{"127.0.0.1", 1025};
+  admin::HostPort admin{"127.0.0.1", 9090};
+  bool compat = false;       // the prototype's GET /qps?qps=
+  std::string report;        // file name; empty = none
+  bool quiet = false;        // no rows
+};
+
+// The exit code if the program should end now (0 after --help or --version, 2 after a wrong command line).
+absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& options);
+
+}  // namespace hongbao::client

@@ -1,0 +1,67 @@
+#include "client/reporter.h"
+
+#include <cstdio>
+
+#include "libhongbao/time/clock.h"
+
+namespace hongbao::client {
+namespace {
+
+using load::Counter;
+
+std::vector<admin::Column> Columns() {
+  return {{"second", 8},   {"users", 9},           {"target", 8},  {"sent", 8},   {"answered", 8}, {"missed", 6},
+          {"late", 6},     {"won", 5, true},       {"empty", 7},   {"over", 5},   {"opened", 6},   {"err", 4},
+          {"p50", 6, true}, {"p99", 6},            {"p99.9", 6},   {"max ms", 6}, {"cpu%", 5, true}};
+}
+
+std::string MillisecondsOf(double us) { return admin::Milliseconds(static_cast<int64_t>(us * 1'000)); }
+
+}  // namespace
+
+Reporter::Reporter(const load::Client& client, bool quiet)
+    : client_(client), series_(client.MakeSeries()), printer_(stdout, Columns(), quiet) {
+  process_before_ = admin::ReadProcessStats();
+  process_before_ns_ = time::RealClock().MonotonicNs();
+}
+
+void Reporter::Tick() {
+  const size_t fresh = series_.Collect();
+  if (fresh == 0) {
+    return;
+  }
+  const int64_t now_ns = time::RealClock().MonotonicNs();
+  const admin::ProcessStats process = admin::ReadProcessStats();
+  const count::HistogramSnapshot latency = client_.Latency();
+  for (size_t i = series_.rows().size() - fresh; i < series_.rows().size(); ++i) {
+    Second second = {.row = series_.rows()[i], .rss_bytes = process.rss_bytes};
+    second.target_qps = client_.QpsAt(second.row.unix_second);
+    if (i + 1 == series_.rows().size()) {  // several seconds at once after a stall: the last one shows for all
+      second.latency = latency.Since(latency_before_).Summary();
+      second.cpu_percent = admin::CpuPercent(process_before_, process, now_ns - process_before_ns_);
+    }
+    Print(second);
+    seconds_.push_back(std::move(second));
+  }
+  latency_before_ = latency;
+  process_before_ = process;
+  process_before_ns_ = now_ns;
+}
+
+void Reporter::Print(const Second& second) {
+  const auto& delta = second.row.delta;
+  const auto number = [](uint64_t value) { return admin::WithCommas(static_cast<int64_t>(value)); };
+  const bool answers = second.latency.count > 0;
+  const uint64_t errors = delta[Counter::kMalformed] + delta[Counter::kUnexpected] + delta[Counter::kStampMismatch] +
+                          delta[Counter::kLost] + delta[Counter::kConnectsFailed];
+  printer_.Row({admin::ClockTime(second.row.unix_second), number(second.row.total[Counter::kOnline]),
+                number(delta[Counter::kScheduled]), number(delta[Counter::kSent]), number(delta[Counter::kAnswered]),
+                number(load::Missed(delta)), number(delta[Counter::kLate]), number(delta[Counter::kWon]),
+                number(delta[Counter::kNothing]), number(delta[Counter::kOverload]), number(delta[Counter::kOpened]),
+                number(errors), answers ? MillisecondsOf(second.latency.p50) : "-",
+                answers ? MillisecondsOf(second.latency.p99) : "-", answers ? MillisecondsOf(second.latency.p999) : "-",
+                answers ? MillisecondsOf(second.latency.max) : "-",
+                std::to_string(static_cast<int>(second.cpu_percent + 0.5))});
+}
+
+}  // namespace hongbao::client

@@ -1,0 +1,42 @@
+// Reporter: turns what the workers count into one row a second, and keeps the run's series.
+//
+// Owns the series and the rows printed so far. Never touches a worker: it reads what they publish.
+// Thread tag: thread-compatible (main's thread).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/document.h"
+#include "libhongbao/admin/process_stats.h"
+#include "libhongbao/admin/rows.h"
+#include "libhongbao/load/client.h"
+
+namespace hongbao::client {
+
+class Reporter {
+ public:
+  // `client` must outlive the reporter.
+  Reporter(const load::Client& client, bool quiet);
+
+  // To be called several times a second: prints a row for each second that all workers have finished.
+  void Tick();
+
+  const std::vector<Second>& seconds() const { return seconds_; }
+  const std::vector<load::Client::Series::Row>& rows() const { return series_.rows(); }
+
+ private:
+  void Print(const Second& second);
+
+  const load::Client& client_;
+  load::Client::Series series_;
+  admin::RowPrinter printer_;
+  std::vector<Second> seconds_;
+  count::HistogramSnapshot latency_before_;
+  admin::ProcessStats process_before_;
+  int64_t process_before_ns_ = 0;
+};
+
+}  // namespace hongbao::client
