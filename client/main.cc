@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/document.h"
@@ -56,12 +57,24 @@ std::string ErrorsOf(const load::ClientSnapshot& snapshot) {
   return text;
 }
 
+// What to do about a failed connect, by its errno's name; null when only the kernel knows.
 const char* AdviceFor(const std::string& error) {
-  if (error == "ECONNREFUSED") return "nothing listens there: start hongbao-server, or correct --server";
-  if (error == "EADDRNOTAVAIL") return "no free local port, or --source names an address this machine has not: give more sources";
-  if (error == "EMFILE" || error == "ENFILE") return "out of open files: raise the hard limit (ulimit -Hn), or use fewer users";
-  if (error == "ETIMEDOUT" || error == "EHOSTUNREACH" || error == "ENETUNREACH") return "no answer: a firewall, a full backlog, or a wrong address";
-  if (error == "ENOMEM" || error == "ENOBUFS") return "the kernel is out of socket memory: net.ipv4.tcp_mem, or use fewer users";
+  static constexpr std::pair<const char*, const char*> kAdvice[] = {
+      {"ECONNREFUSED", "nothing listens there: start hongbao-server, or correct --server"},
+      {"EADDRNOTAVAIL", "no free local port, or --source is no address of this machine: give more or other sources"},
+      {"EMFILE", "out of open files: raise the hard limit (ulimit -Hn), or use fewer users"},
+      {"ENFILE", "out of open files: raise fs.file-max, or use fewer users"},
+      {"ETIMEDOUT", "no answer: a firewall, a full backlog, or a wrong address"},
+      {"EHOSTUNREACH", "no route: correct --server"},
+      {"ENETUNREACH", "no route: correct --server"},
+      {"ENOMEM", "the kernel is out of socket memory: see net.ipv4.tcp_mem, or use fewer users"},
+      {"ENOBUFS", "the kernel is out of socket memory: see net.ipv4.tcp_mem, or use fewer users"},
+  };
+  for (const auto& [name, advice] : kAdvice) {
+    if (error == name) {
+      return advice;
+    }
+  }
   return nullptr;
 }
 

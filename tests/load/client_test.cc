@@ -1,0 +1,131 @@
+#include "libhongbao/load/client.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace hongbao::load {
+namespace {
+
+constexpr uint32_t kLoopback = 0x7f00'0001;
+
+// A port where nothing listens: bound, never listening, so that nobody else gets it.
+class ClosedPort {
+ public:
+  ClosedPort() : descriptor_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(kLoopback);
+    EXPECT_EQ(bind(descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    socklen_t length = sizeof(address);
+    getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address), &length);
+    number_ = ntohs(address.sin_port);
+  }
+  ~ClosedPort() { close(descriptor_); }
+  uint16_t number() const { return number_; }
+
+ private:
+  int descriptor_;
+  uint16_t number_ = 0;
+};
+
+ClientOptions Options(uint16_t port) {
+  return {.servers = {{kLoopback, port}}, .users = {0, 9, 10}, .workers = 2};
+}
+
+template <typename Condition>
+bool Eventually(Condition condition) {
+  for (int i = 0; i < 500; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+TEST(Client, WrongOptionsAreRefusedInWords) {
+  const time::RealClock clock;
+  ClientOptions options = Options(1);
+  options.users = {5, 4, 10};
+  EXPECT_EQ(Client::Start(options, clock).status().code(), absl::StatusCode::kInvalidArgument);
+  options.users = {0, 10, 10};
+  EXPECT_EQ(Client::Start(options, clock).status().code(), absl::StatusCode::kInvalidArgument);
+  options = Options(1);
+  options.connects_per_second = 0;
+  EXPECT_EQ(Client::Start(options, clock).status().code(), absl::StatusCode::kInvalidArgument);
+  options = Options(1);
+  options.servers.clear();
+  EXPECT_EQ(Client::Start(options, clock).status().code(), absl::StatusCode::kInvalidArgument);
+  options = Options(1);
+  options.servers = {{0x0a00'0001, 1}};
+  options.users = {0, 999'999, 1'000'000};
+  const absl::Status too_few = Client::Start(options, clock).status();
+  EXPECT_EQ(too_few.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(too_few.message()), testing::HasSubstr("--source"));
+}
+
+TEST(Client, WithoutAServerTheErrnosSayWhy) {
+  const ClosedPort port;
+  const time::RealClock clock;
+  auto client = Client::Start(Options(port.number()), clock);
+  ASSERT_TRUE(client.ok()) << client.status();
+  ASSERT_TRUE(Eventually([&] { return (*client)->Snapshot().counters[Counter::kConnectsFailed] >= 10; }));
+  const ClientSnapshot snapshot = (*client)->Snapshot();
+  ASSERT_EQ(snapshot.connect_errors.size(), 1u);
+  EXPECT_EQ(snapshot.connect_errors[0].first, "ECONNREFUSED");
+  EXPECT_FALSE(snapshot.all_online);
+  EXPECT_EQ(snapshot.target, 10u);
+}
+
+TEST(Client, ARateOfThePastIsRefusedAndPhasesAreTold) {
+  const ClosedPort port;
+  const time::RealClock clock;
+  auto client = Client::Start(Options(port.number()), clock);
+  ASSERT_TRUE(client.ok()) << client.status();
+  const int64_t now = time::UnixSecond(clock.WallNs());
+  EXPECT_EQ((*client)->SetRate(100, now - 1, "late").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ((*client)->SetRate(time::kQpsMax + 1, now + 10, "wild").code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE((*client)->SetRate(100, now + 1, "first").ok());
+  ASSERT_TRUE((*client)->SetRate(200, now + 2, "").ok());
+  ASSERT_TRUE((*client)->SetRate(0, now + 3, "end").ok());
+  Client::Series series = (*client)->MakeSeries();
+  ASSERT_TRUE(Eventually([&] {
+    series.Collect();
+    return !series.rows().empty() && series.rows().back().unix_second >= now + 3;
+  }));
+  (*client)->StopSending();
+  EXPECT_TRUE(Eventually([&] { return (*client)->Quiet(); }));
+  (*client)->Close(100);
+  series.Collect();
+  const std::vector<PhaseReport> phases = (*client)->Phases(series.rows());
+  ASSERT_EQ(phases.size(), 2u);
+  EXPECT_EQ(phases[0].name, "first");
+  EXPECT_EQ(phases[1].name, "200 qps");
+  EXPECT_DOUBLE_EQ(phases[0].duration_s, 1.0);
+  EXPECT_DOUBLE_EQ(phases[1].duration_s, 1.0);
+  // Nobody was online: all due were missed, exactly as many as the schedule has.
+  EXPECT_EQ(phases[0].counters[PhaseCounter::kMissed], 100u);
+  EXPECT_EQ(phases[1].counters[PhaseCounter::kMissed], 200u);
+  EXPECT_EQ(phases[0].counters[PhaseCounter::kSent], 0u);
+  EXPECT_EQ(series.total()[Counter::kScheduled], 300u);
+}
+
+TEST(Client, ClosingTwiceIsClosing) {
+  const ClosedPort port;
+  const time::RealClock clock;
+  auto client = Client::Start(Options(port.number()), clock);
+  ASSERT_TRUE(client.ok()) << client.status();
+  (*client)->StopSending();
+  (*client)->Close(100);
+  (*client)->Close(100);
+  EXPECT_EQ((*client)->Outstanding(), 0u);
+}
+
+}  // namespace
+}  // namespace hongbao::load
