@@ -23,7 +23,8 @@ class Inbox {
 
  public:
   explicit Inbox(uint32_t capacity) : mask_(capacity - 1), cells_(std::make_unique<Cell[]>(capacity)) {
-    Check(std::has_single_bit(capacity), "an inbox holds a power of two of messages");
+    // One cell would not do: full and free would have the same sequence, and a message would be overwritten.
+    Check(capacity >= 2 && std::has_single_bit(capacity), "an inbox holds a power of two of messages, at least two");
     for (uint32_t i = 0; i < capacity; ++i) {
       cells_[i].sequence.store(i, std::memory_order_relaxed);  // published with the object itself
     }

@@ -36,8 +36,8 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   if (options.frame_deadline_ms == 0) {
     return absl::InvalidArgumentError("frame_deadline_ms is 0; a partial frame must have a deadline");
   }
-  if (!std::has_single_bit(options.inbox_messages)) {
-    return absl::InvalidArgumentError("inbox_messages must be a power of two");
+  if (options.inbox_messages < 2 || !std::has_single_bit(options.inbox_messages)) {
+    return absl::InvalidArgumentError("inbox_messages must be a power of two, at least 2");
   }
   ServicePlan plan;
   plan.features = features;
