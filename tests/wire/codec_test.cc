@@ -89,6 +89,22 @@ TEST(Login, V2CarriesRangeResumeAndToken) {
   EXPECT_EQ(decoded.token, request.token);
 }
 
+TEST(Login, V2ReplyCarriesClockAndLastStamp) {
+  const LoginResponse response{.stamp = 1,
+                               .first_user = 0xfffffffe,
+                               .result = LoginResult::kFullOrDraining,
+                               .server_unix_ns = 0x8877665544332211,
+                               .last_stamp = 0x1122334455667788};
+  Bytes bytes(36);
+  EncodeLoginResponse(bytes.data(), Version::k2, response);
+  LoginResponse decoded;
+  ASSERT_EQ(DecodeLoginResponse(bytes, Version::k2, decoded), Decoded::kOk);
+  EXPECT_EQ(decoded.first_user, response.first_user);
+  EXPECT_EQ(decoded.result, response.result);
+  EXPECT_EQ(decoded.server_unix_ns, response.server_unix_ns);
+  EXPECT_EQ(decoded.last_stamp, response.last_stamp);
+}
+
 TEST(Vectors, Shake) {
   const ShakeRequest request{.stamp = kStampV1, .user_id = 7};
   EXPECT_EQ(Encoded(kShakeRequestBytes, [&](std::byte* out) { EncodeShakeRequest(out, request); }), kVectors[2].hex);
