@@ -1,0 +1,88 @@
+#include "client/document.h"
+
+#include "gtest/gtest.h"
+
+namespace hongbao::client {
+namespace {
+
+using load::Counter;
+
+load::ClientSnapshot Sound() {
+  load::ClientSnapshot snapshot;
+  auto& n = snapshot.counters;
+  n[Counter::kDue] = 110;
+  n[Counter::kMissedLate] = 1;
+  n[Counter::kMissedOffline] = 2;
+  n[Counter::kMissedBacklog] = 7;
+  n[Counter::kSent] = 100;
+  n[Counter::kAnswered] = 95;
+  n[Counter::kLost] = 3;
+  n[Counter::kOutstanding] = 2;
+  n[Counter::kWon] = 5;
+  n[Counter::kNothing] = 80;
+  n[Counter::kCap] = 4;
+  n[Counter::kOverload] = 6;
+  n[Counter::kNotices] = 12;
+  n[Counter::kNoticesRepeated] = 2;
+  n[Counter::kOpensSent] = 10;
+  n[Counter::kOpened] = 8;
+  n[Counter::kOpenedEmpty] = 1;
+  n[Counter::kOpensOutstanding] = 1;
+  return snapshot;
+}
+
+TEST(Identities, HoldForASoundRun) {
+  const nlohmann::json identities = Identities(Sound());
+  EXPECT_GE(identities.size(), 6u);
+  EXPECT_TRUE(AllHold(identities)) << identities.dump(2);
+}
+
+// A checker that never failed proves nothing: every counter an identity speaks of breaks one when it is off by one.
+TEST(Identities, BreakWhenAnyCounterIsOffByOne) {
+  for (const Counter id :
+       {Counter::kDue, Counter::kMissedLate, Counter::kMissedOffline, Counter::kMissedBacklog, Counter::kSent,
+        Counter::kAnswered, Counter::kLost, Counter::kOutstanding, Counter::kWon, Counter::kNothing, Counter::kCap,
+        Counter::kOverload, Counter::kNotices, Counter::kNoticesRepeated, Counter::kNoticesMisdelivered,
+        Counter::kNoticesNotOpened, Counter::kOpensSent, Counter::kOpened, Counter::kOpenedEmpty,
+        Counter::kOpensOutstanding, Counter::kMalformed, Counter::kUnexpected, Counter::kStampMismatch}) {
+    load::ClientSnapshot snapshot = Sound();
+    ++snapshot.counters[id];
+    EXPECT_FALSE(AllHold(Identities(snapshot))) << static_cast<int>(id);
+  }
+}
+
+TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
+  Options options;
+  options.load.users = {0, 9, 10};
+  load::ClientSnapshot snapshot = Sound();
+  snapshot.connect_errors = {{"ECONNREFUSED", 4}};
+  snapshot.target = 10;
+  Second second;
+  second.row.unix_second = 1'486'824'165;
+  second.row.delta[Counter::kSent] = 7;
+  second.row.delta[Counter::kOnline] = 99;  // a gauge: its delta means nothing
+  second.row.total[Counter::kOnline] = 10;
+  load::PhaseReport phase;
+  phase.name = "load";
+  phase.target_qps = 60'000;
+  const nlohmann::json report =
+      ReportDocument(options, snapshot, snapshot, {phase}, {second}, admin::ProcessStats{}, {.interrupted = true});
+  EXPECT_EQ(report["verdict"], "pass");
+  EXPECT_EQ(report["interrupted"], true);
+  EXPECT_EQ(report["connections"]["target"], 10);
+  EXPECT_EQ(report["connections"]["failed"]["ECONNREFUSED"], 4);
+  EXPECT_EQ(report["series"][0]["sent"], 7);
+  EXPECT_EQ(report["series"][0]["connections"], 10);
+  EXPECT_EQ(report["series"][0]["online"], 10);
+  for (const char* key : {"name", "target_qps", "duration_s", "sent", "answered", "missed", "late", "mean_qps",
+                          "worst_second_qps", "best_second_qps", "latency_us", "wins_per_second"}) {
+    EXPECT_TRUE(report["phases"][0].contains(key)) << key;
+  }
+  for (const char* key : {"p50", "p90", "p99", "p999", "max"}) {
+    EXPECT_TRUE(report["phases"][0]["latency_us"]["schedule"].contains(key)) << key;
+    EXPECT_TRUE(report["phases"][0]["latency_us"]["service"].contains(key)) << key;
+  }
+}
+
+}  // namespace
+}  // namespace hongbao::client

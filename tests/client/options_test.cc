@@ -1,0 +1,85 @@
+#include "client/options.h"
+
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace hongbao::client {
+namespace {
+
+absl::optional<int> Parse(std::vector<const char*> arguments, Options& options) {
+  arguments.insert(arguments.begin(), "hongbao-client");
+  return ParseOptions(static_cast<int>(arguments.size()), arguments.data(), options);
+}
+
+TEST(ClientOptions, DefaultsJustWorkAgainstALocalServer) {
+  Options options;
+  ASSERT_FALSE(Parse({}, options).has_value());
+  ASSERT_EQ(options.load.servers.size(), 1u);
+  EXPECT_EQ(options.load.servers[0], (load::Endpoint{0x7f00'0001, 1025}));
+  EXPECT_EQ(options.load.users, (load::UserRange{0, 999, 1'000}));
+  EXPECT_EQ(options.qps, 50u);  // each user every 20 s
+  EXPECT_EQ(options.admin.ToString(), "127.0.0.1:9090");
+  EXPECT_EQ(options.load.version, wire::Version::k2);
+}
+
+TEST(ClientOptions, TheContractOfTheCommandLine) {
+  Options options;
+  ASSERT_FALSE(Parse({"--server", "10.0.0.5:1026", "--users", "0-499999/1M", "--qps", "60k", "--duration", "30s",
+                      "--protocol", "1", "--admin", "127.0.0.1:0", "--report", "r.json", "--connect-rate", "20k",
+                      "--source", "10.0.0.0/24", "--late-max", "500ms", "--burst", "--compat", "--quiet", "--at",
+                      "1486824165", "--workers", "3"},
+                     options)
+                   .has_value());
+  EXPECT_EQ(options.load.servers[0], (load::Endpoint{0x0a00'0005, 1026}));
+  EXPECT_EQ(options.load.users, (load::UserRange{0, 499'999, 1'000'000}));
+  EXPECT_EQ(options.qps, 60'000u);
+  EXPECT_EQ(options.duration_ns, 30'000'000'000);
+  EXPECT_EQ(options.load.version, wire::Version::k1);
+  EXPECT_EQ(options.load.connects_per_second, 20'000u);
+  ASSERT_EQ(options.load.sources.size(), 1u);
+  EXPECT_EQ(options.load.sources[0].count, 254u);
+  EXPECT_EQ(options.load.late_max_ns, 500'000'000);
+  EXPECT_TRUE(options.load.burst && options.compat && options.quiet);
+  EXPECT_EQ(options.at_second, 1'486'824'165);
+  EXPECT_EQ(options.load.workers, 3u);
+  EXPECT_EQ(options.report, "r.json");
+}
+
+TEST(ClientOptions, TheDefaultRateFollowsTheWholeFleet) {
+  Options options;
+  ASSERT_FALSE(Parse({"--users", "0-99/200k"}, options).has_value());
+  EXPECT_EQ(options.qps, 10'000u);
+  Options silent;
+  ASSERT_FALSE(Parse({"--users", "0-99/200k", "--qps", "0"}, silent).has_value());
+  EXPECT_EQ(silent.qps, 0u);
+}
+
+TEST(ClientOptions, HelpAndVersionAreNoErrors) {
+  Options options;
+  EXPECT_EQ(Parse({"--help"}, options), 0);
+  EXPECT_EQ(Parse({"-h"}, options), 0);
+  EXPECT_EQ(Parse({"--version"}, options), 0);
+}
+
+TEST(ClientOptions, WrongFlagsAndValuesExitWithTwo) {
+  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
+           {"--nonsense"},
+           {"--qps", "many"},
+           {"--qps", "-1"},
+           {"--users", "10-5/20"},
+           {"--users", "0-20/20"},
+           {"--protocol", "3"},
+           {"--duration", "30"},
+           {"--server", "[::1]:1025"},
+           {"--server", "127.0.0.1:0"},
+           {"--server", "nobody"},
+           {"--connect-rate", "0"},
+           {"--source", "10.0.0.300"}}) {
+    Options options;
+    EXPECT_EQ(Parse(wrong, options), 2) << wrong[0] << ' ' << (wrong.size() > 1 ? wrong[1] : "");
+  }
+}
+
+}  // namespace
+}  // namespace hongbao::client
