@@ -51,7 +51,6 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
 }
 
 void App::OnOpen(net::Port& port, net::Connection& connection) {
-  was_busy_ = true;
   office_.cells.Add(Counter::kConnectionsOpened);
   const uint32_t before = shared_.connections.fetch_add(1, std::memory_order_relaxed);
   // Kept until it logs in, so that it is told why; its login deadline bounds how long that can be.
@@ -59,7 +58,6 @@ void App::OnOpen(net::Port& port, net::Connection& connection) {
 }
 
 size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
-  was_busy_ = true;
   Session& session = sessions_[port.index()][connection.slot];
   const bool was_logged_in = session.logged_in;
   Line line(out, connection);
@@ -73,7 +71,6 @@ size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<con
 }
 
 void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
-  was_busy_ = true;
   office_.cells.Add(Counter::kConnectionsClosed);
   shared_.connections.fetch_sub(1, std::memory_order_relaxed);
   Session& session = sessions_[port.index()][connection.slot];
@@ -87,8 +84,7 @@ int64_t App::OnTurn(int64_t now_ns) {
   // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may have
   // waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for want of
   // receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
-  const int64_t wait_ns = was_busy_ ? now_ns - turn_ns_ - context_.slept_ns() : 0;
-  was_busy_ = false;
+  const int64_t wait_ns = turn_ns_ == 0 ? 0 : now_ns - turn_ns_ - context_.slept_ns();
   turn_ns_ = now_ns;
   overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
   if (gifts_.BeginTurn(now_ns)) {
@@ -98,7 +94,6 @@ int64_t App::OnTurn(int64_t now_ns) {
 }
 
 void App::OnMessage(const Message& message) {
-  was_busy_ = true;
   switch (message.kind) {
     case MessageKind::kGift:
     case MessageKind::kOpen:

@@ -67,6 +67,8 @@ class App {
   void OnMessage(const Message& message);
   void OnDrain() { desk_.Drain(); }
 
+  uint32_t admitted() const { return overload_.delay().admitted(); }  // share of users, see DelayControl
+
   // Once the worker has ended.
   const envelope::GiftBook& book() const { return gifts_.book(); }
   envelope::Tally claimed() const { return claimer_.claimed(); }
@@ -93,9 +95,8 @@ class App {
   Overload overload_;
   GiftDesk gifts_;
   SessionDesk desk_;
-  int64_t turn_ns_ = 0;
+  int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first
   int64_t wall_ns_ = 0;
-  bool was_busy_ = false;  // the turn under way has brought something
 };
 
 }  // namespace hongbao::serve

@@ -5,6 +5,7 @@
 // average queueing wait over a window, the step down is 5 %, the step up 1 %, and the users who wait outside are chosen by
 // a hash that changes every hour, so that they are not always the same.
 // Never knows frames or sessions; time is handed in.
+// Thread tag: RateLimit thread-safe; RateLease, DelayControl and Overload worker-local.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,6 @@ namespace hongbao::serve {
 // refusal only reads it. Tokens are numbered by elapsed time (token k exists from k/rate on) rather than counted per
 // calendar second: there is no edge at which two full windows meet (the prototype's defect 21).
 // In any span of t seconds at most rate * t + burst + workers * chunk requests are admitted.
-// Thread tag: thread-safe.
 class RateLimit {
  public:
   // `per_second`: 0 = no limit. A pause lets at most `burst_ms` worth of tokens pile up.
@@ -40,7 +40,7 @@ class RateLimit {
   alignas(64) std::atomic<int64_t> taken_{0};  // number of the next token to leave; jumps ahead over tokens that expired
 };
 
-// What one worker holds of the RateLimit. Thread tag: worker-local.
+// What one worker holds of the RateLimit.
 class RateLease {
  public:
   explicit RateLease(RateLimit* limit) : limit_(limit) {}
@@ -67,7 +67,6 @@ struct DelayOptions {
   uint32_t window_requests = 2'000;  // or after this many requests
 };
 
-// Thread tag: worker-local.
 class DelayControl {
  public:
   static constexpr uint32_t kAll = 1U << 16;    // the admitted share of users, in units of 2^-16
@@ -113,7 +112,7 @@ class DelayControl {
   uint64_t wall_hour_ = 0;
 };
 
-// Both rules as one worker asks them. Thread tag: worker-local.
+// Both rules as one worker asks them.
 class Overload {
  public:
   Overload(RateLimit* limit, const DelayOptions& delay)

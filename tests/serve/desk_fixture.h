@@ -1,5 +1,5 @@
-// Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk. What the desks post
-// waits in `posted` until a test delivers it.
+// Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk. What
+// the desks post waits in `posted` until a test delivers it.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,0 +1,190 @@
+// One worker's App on a port without a ring: what it makes of connections, messages and turns.
+
+#include "libhongbao/serve/app.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/net/port_tester.h"
+#include "tests/serve/desk_fixture.h"
+
+namespace hongbao::serve {
+namespace {
+
+using net::CloseReason;
+using net::ConnectionState;
+using net::PortTester;
+using wire::Version;
+
+class AppTest : public testing::Test {
+ protected:
+  using Mailbox = net::Mailbox<Message>;
+
+  AppTest() : shared_(*Directory::Create(100), 16, /*max_qps=*/0), port_(0, {.slots = 32, .unsent_bytes_max = 1'024}) {
+    for (int worker = 0; worker < 2; ++worker) {
+      mailboxes_.push_back(std::make_unique<Mailbox>(64));
+    }
+    context_ = std::make_unique<net::WorkerContext<Message>>(0, clock_, mailboxes_);
+    context_->AddPort(&port_);
+    app_ = std::make_unique<App>(*context_, AppOptions{.connections_max = 3, .gifts_max = 100, .gift_expiry_ms = 1'000},
+                                 shared_, office_);
+    Turn();
+  }
+
+  int64_t Turn(int64_t after_ns = 0, int64_t slept_ns = 0) {
+    clock_.Advance(after_ns);
+    context_->set_slept_ns(slept_ns);
+    return app_->OnTurn(clock_.MonotonicNs());
+  }
+  net::Connection& Open(uint32_t slot) {
+    net::Connection& connection = PortTester::Open(port_, slot);
+    app_->OnOpen(port_, connection);
+    return connection;
+  }
+  void Feed(net::Connection& connection, const std::vector<std::byte>& bytes) {
+    net::Replies replies = port_.Out(connection);
+    consumed_ = app_->OnBytes(port_, connection, bytes, replies);
+  }
+  net::Connection& Login(uint32_t slot, uint32_t user, Version version = Version::k1) {
+    net::Connection& connection = Open(slot);
+    Feed(connection, LoginFrame(user, version));
+    return connection;
+  }
+  uint64_t AddressOf(const net::Connection& connection) {
+    return Pack({.generation = connection.generation, .slot = connection.slot});
+  }
+  uint64_t Count(Counter counter) { return office_.cells.Get(counter); }
+
+  time::FakeClock clock_;
+  Shared shared_;
+  Office office_;
+  std::vector<std::unique_ptr<Mailbox>> mailboxes_;
+  net::Port port_;
+  std::unique_ptr<net::WorkerContext<Message>> context_;
+  std::unique_ptr<App> app_;
+  size_t consumed_ = 0;
+};
+
+TEST_F(AppTest, TheLoginDeadlineEndsWithTheLoginNotWithTheConnection) {
+  net::Connection& connection = Open(5);
+  EXPECT_NE(connection.deadline_tick, 0U);
+  Feed(connection, LoginFrame(7));
+  EXPECT_EQ(connection.deadline_tick, 0U);
+  EXPECT_EQ(shared_.directory.Find(7), AddressOf(connection));
+  net::Connection& refused = Open(6);
+  Feed(refused, LoginFrame(100));
+  EXPECT_NE(refused.deadline_tick, 0U);
+  EXPECT_EQ(refused.state, ConnectionState::kFlushing) << "its answer leaves first";
+  EXPECT_EQ(refused.close_reason, CloseReason::kRefused);
+}
+
+TEST_F(AppTest, MalformedBytesEndTheConnectionAfterTheRepliesThatAreOwed) {
+  net::Connection& connection = Login(5, 7);
+  Feed(connection, ShakeFrame(7) + ShakeFrame(8));
+  EXPECT_EQ(connection.state, ConnectionState::kFlushing);
+  EXPECT_EQ(connection.close_reason, CloseReason::kMalformed);
+  net::Connection& silent = Open(6);
+  Feed(silent, std::vector<std::byte>(4));
+  EXPECT_EQ(silent.state, ConnectionState::kClosing) << "nothing is owed";
+}
+
+TEST_F(AppTest, TheConnectionBeyondTheLimitIsToldWhenItLogsIn) {
+  Open(1);
+  Open(2);
+  net::Connection& last = Login(3, 7);
+  EXPECT_EQ(last.state, ConnectionState::kOpen);
+  net::Connection& beyond = Login(4, 8);
+  EXPECT_EQ(beyond.close_reason, CloseReason::kFull);
+  EXPECT_EQ(Count(Counter::kLoginsFull), 1U);
+  app_->OnClose(port_, beyond, CloseReason::kFull);
+  app_->OnClose(port_, last, CloseReason::kPeer);
+  EXPECT_EQ(Login(5, 9).state, ConnectionState::kOpen);
+  EXPECT_EQ(shared_.connections.load(), 3U);
+}
+
+TEST_F(AppTest, Defect18_ANewerLoginOnTheSameWorkerFlushesTheOlderOut) {
+  net::Connection& old_one = Login(5, 7);
+  net::Connection& new_one = Login(6, 7, Version::k2);
+  EXPECT_EQ(old_one.close_reason, CloseReason::kSuperseded);
+  EXPECT_NE(old_one.state, ConnectionState::kOpen);
+  EXPECT_EQ(new_one.state, ConnectionState::kOpen);
+  app_->OnClose(port_, old_one, CloseReason::kSuperseded);
+  EXPECT_EQ(shared_.directory.Find(7), AddressOf(new_one));
+}
+
+TEST_F(AppTest, WhatIsForAnotherWorkerGoesToItsMailbox) {
+  shared_.directory.Login(7, Pack({.worker = 1, .generation = 9, .slot = 9}));
+  Login(5, 7);
+  Message message;
+  ASSERT_TRUE(mailboxes_[1]->Pop(message));
+  EXPECT_EQ(message.kind, MessageKind::kSupersede);
+  EXPECT_EQ(Unpack(message.address).slot, 9U);
+}
+
+TEST_F(AppTest, NoticesAndAnswersReachTheConnectionOnlyWhileItIsThatOne) {
+  net::Connection& connection = Login(5, 7);
+  Message notice{.kind = MessageKind::kNotice, .user_count = 1, .user = 7, .address = AddressOf(connection),
+                 .envelope_id = kFirstMintedGiftId, .amount_fen = 10, .users = {7}};
+  Message opened = notice;
+  opened.kind = MessageKind::kOpened;
+  app_->OnMessage(notice);
+  app_->OnMessage(opened);
+  EXPECT_EQ(Count(Counter::kNotices), 1U);
+  EXPECT_EQ(Count(Counter::kRepliesLost), 0U);
+  notice.address = opened.address = Pack({.generation = connection.generation + 1, .slot = 5});  // the slot's next life
+  app_->OnMessage(notice);
+  app_->OnMessage(opened);
+  EXPECT_EQ(Count(Counter::kNotices), 1U);
+  EXPECT_EQ(Count(Counter::kNoticesLost), 1U);
+  EXPECT_EQ(Count(Counter::kRepliesLost), 1U);
+}
+
+TEST_F(AppTest, Defect19_NoticesBeyondTheUnsentBytesCloseTheReaderThatDoesNotRead) {
+  net::Connection& connection = Login(5, 7);
+  for (uint32_t i = 0; i < 100; ++i) {
+    Message gift{.kind = MessageKind::kGift, .user_count = 1, .envelope_id = kFirstMintedGiftId + 2 * i + 1,
+                 .amount_fen = 10, .users = {7}};
+    app_->OnMessage(gift);
+  }
+  EXPECT_EQ(connection.close_reason, CloseReason::kUnsentBytes);
+  EXPECT_EQ(Count(Counter::kNotices) + Count(Counter::kNoticesLost), 100U);
+  EXPECT_GT(Count(Counter::kNoticesLost), 0U);
+  EXPECT_EQ(shared_.directory.unopened(7), 100U) << "told again at the next login";
+}
+
+TEST_F(AppTest, EverySecondIsFiledAlsoWhenNothingHappens) {
+  EXPECT_LE(Turn(), clock_.MonotonicNs() + time::kNsPerSecond);
+  const int64_t first = time::UnixSecond(clock_.WallNs());
+  Login(5, 7);
+  for (int i = 0; i < 3; ++i) {
+    const int64_t next_ns = Turn();
+    Turn(next_ns - clock_.MonotonicNs());
+  }
+  EXPECT_EQ(office_.history.finished(), first + 2);
+  count::Values<Counter> values;
+  ASSERT_TRUE(office_.history.Read(first, values));
+  EXPECT_EQ(values[Counter::kLoginsOk], 1U);
+}
+
+TEST_F(AppTest, TimeSleptIsNotTimeThatRequestsWaited) {
+  net::Connection& connection = Login(5, 7);
+  for (int i = 0; i < 50; ++i) {  // a request a second, and sleep in between
+    Turn(time::kNsPerSecond, time::kNsPerSecond - time::kNsPerMs);
+    Feed(connection, StatementFrame(7));
+    Feed(connection, ShakeFrame(7));
+  }
+  EXPECT_EQ(app_->admitted(), DelayControl::kAll);
+}
+
+TEST_F(AppTest, ATurnThatTookLongIsTimeThatRequestsWaited) {
+  Login(5, 7);
+  net::Connection& connection = Open(6);
+  Feed(connection, LoginFrame(8, Version::k2));
+  for (int i = 0; i < 20 && connection.state == ConnectionState::kOpen; ++i) {
+    Turn(2 * time::kNsPerSecond, 0);
+    Feed(connection, ShakeFrame(8));
+  }
+  EXPECT_LT(app_->admitted(), DelayControl::kAll);
+}
+
+}  // namespace
+}  // namespace hongbao::serve
