@@ -56,26 +56,6 @@ json PhaseDocument(const load::PhaseReport& phase) {
            {{"schedule", LatencyDocument(phase.schedule.Summary())}, {"service", LatencyDocument(phase.service.Summary())}}}};
 }
 
-json SecondDocument(const Second& second) {
-  json document = {{"unix_s", second.row.unix_second}, {"span", second.row.span}};
-  for (const auto& label : load::kCounterLabels) {
-    document[std::string(label.name)] =
-        load::IsGauge(label.id) ? second.row.total[label.id] : second.row.delta[label.id];
-  }
-  document["connections"] = second.row.total[Counter::kOnline];
-  document["target"] = second.row.delta[Counter::kScheduled];  // this client's part
-  document["target_qps"] = second.target_qps;            // the whole fleet's
-  document["missed"] = load::Missed(second.row.delta);
-  document["p50_us"] = second.latency.p50;
-  document["p90_us"] = second.latency.p90;
-  document["p99_us"] = second.latency.p99;
-  document["p999_us"] = second.latency.p999;
-  document["max_us"] = second.latency.max;
-  document["cpu_pct"] = second.cpu_percent;
-  document["rss_bytes"] = second.rss_bytes;
-  return document;
-}
-
 json ConnectionsDocument(const load::ClientSnapshot& snapshot) {
   const auto& counters = snapshot.counters;
   json failed = json::object();
@@ -103,6 +83,26 @@ json ConnectionsDocument(const load::ClientSnapshot& snapshot) {
 }
 
 }  // namespace
+
+json SecondDocument(const Second& second) {
+  json document = {{"unix_s", second.row.unix_second}, {"span", second.row.span}};
+  for (const auto& label : load::kCounterLabels) {
+    document[std::string(label.name)] =
+        load::IsGauge(label.id) ? second.row.total[label.id] : second.row.delta[label.id];
+  }
+  document["connections"] = second.row.total[Counter::kOnline];
+  document["target"] = second.row.delta[Counter::kScheduled];  // this client's part
+  document["target_qps"] = second.target_qps;            // the whole fleet's
+  document["missed"] = load::Missed(second.row.delta);
+  document["p50_us"] = second.latency.p50;
+  document["p90_us"] = second.latency.p90;
+  document["p99_us"] = second.latency.p99;
+  document["p999_us"] = second.latency.p999;
+  document["max_us"] = second.latency.max;
+  document["cpu_pct"] = second.cpu_percent;
+  document["rss_bytes"] = second.rss_bytes;
+  return document;
+}
 
 json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot, const admin::ProcessStats& process) {
   const auto& counters = snapshot.counters;

@@ -30,6 +30,9 @@ struct Ending {
   uint64_t unanswered = 0;  // requests and opens without an answer when patience ended
 };
 
+// One row of the series, for the report and for GET /v1/series.
+nlohmann::json SecondDocument(const Second& second);
+
 // GET /v1/status.
 nlohmann::json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot, const admin::ProcessStats& process);
 

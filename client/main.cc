@@ -81,8 +81,8 @@ const char* AdviceFor(const std::string& error) {
 // One client from the first connect to the report.
 class Run {
  public:
-  Run(const Options& options, admin::Signals& signals, load::Client& client)
-      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet) {}
+  Run(const Options& options, admin::Signals& signals, load::Client& client, admin::RecentRows& recent)
+      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet, recent) {}
 
   // The exit code.
   int Go() {
@@ -266,13 +266,15 @@ int Main(int argc, char** argv) {
   if (!client.ok()) {
     return Fail(client.status());
   }
+  admin::RecentRows recent;  // outlives the server that answers from it
   admin::AdminServer http;
   AddEndpoints(http, options, **client);
+  http.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status = http.Start({.host = options.admin.host, .port = options.admin.port}); !status.ok()) {
     return Fail(status);
   }
   SayBanner(options, **client, http.address());
-  const int code = Run(options, signals, **client).Go();
+  const int code = Run(options, signals, **client, recent).Go();
   http.Stop();
   return code;
 }

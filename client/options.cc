@@ -41,6 +41,8 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddText(app, "--report", &options.report, "write a JSON report to this file at the end");
   admin::AddCount(app, "--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
   admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
+  admin::AddCount(app, "--connecting-max", &load.connecting_max_per_worker,
+                  "connects and logins under way at most, per thread", {.min = 1});
   admin::AddIpv4Sources(app, "--source", &sources,
                         "source addresses of this machine for this client alone (default: the kernel's choice; to a server "
                         "on 127.x as many of 127.0.0.1, 127.0.0.2.. as needed)");

@@ -19,8 +19,8 @@ std::string MillisecondsOf(double us) { return admin::Milliseconds(static_cast<i
 
 }  // namespace
 
-Reporter::Reporter(const load::Client& client, bool quiet)
-    : client_(client), series_(client.MakeSeries()), printer_(stdout, Columns(), quiet) {
+Reporter::Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent)
+    : client_(client), recent_(recent), series_(client.MakeSeries()), printer_(stdout, Columns(), quiet) {
   process_before_ = admin::ReadProcessStats();
   process_before_ns_ = time::RealClock().MonotonicNs();
 }
@@ -41,6 +41,7 @@ void Reporter::Tick() {
       second.cpu_percent = admin::CpuPercent(process_before_, process, now_ns - process_before_ns_);
     }
     Print(second);
+    recent_.Add(SecondDocument(second));
     seconds_.push_back(std::move(second));
   }
   latency_before_ = latency;

@@ -11,6 +11,7 @@
 
 #include "client/document.h"
 #include "libhongbao/admin/process_stats.h"
+#include "libhongbao/admin/recent_rows.h"
 #include "libhongbao/admin/rows.h"
 #include "libhongbao/load/client.h"
 
@@ -18,8 +19,8 @@ namespace hongbao::client {
 
 class Reporter {
  public:
-  // `client` must outlive the reporter.
-  Reporter(const load::Client& client, bool quiet);
+  // `client` and `recent`, which gets a copy of each row, must outlive the reporter.
+  Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent);
 
   // To be called several times a second: prints a row for each second that all workers have finished.
   void Tick();
@@ -31,6 +32,7 @@ class Reporter {
   void Print(const Second& second);
 
   const load::Client& client_;
+  admin::RecentRows& recent_;
   load::Client::Series series_;
   admin::RowPrinter printer_;
   std::vector<Second> seconds_;

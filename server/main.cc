@@ -46,20 +46,26 @@ void AddOptions(CLI::App& app, Flags& flags) {
   constexpr int64_t kDayMs = 24 * 3'600'000;
   serve::ServerOptions& server = flags.server;
   admin::AddHostPort(app, "--listen", &flags.listen, "address for clients; port 0 = a free one");
-  admin::AddHostPort(app, "--admin", &flags.admin, "address for HTTP: status and orders; whoever reaches it can issue money");
+  admin::AddHostPort(app, "--admin", &flags.admin, "address for HTTP; whoever reaches it can issue money");
   admin::AddSwitch(app, "--admin-remote", &flags.admin_remote, "allow --admin to be off the loopback interface");
   admin::AddCount(app, "--users-max", &server.users_max, "users 0..N-1 may log in", {.min = 1});
   admin::AddCount(app, "--connections-max", &server.connections_max, "connections at most", {.min = 1, .max = 1 << 26});
   admin::AddCount(app, "-t,--workers", &server.workers, "threads, 0 = one per processor", {.max = 256});
-  admin::AddCount(app, "--max-qps", &server.max_qps, "shakes and sends per second, 0 = no limit", {.max = 1'000'000'000});
+  admin::AddCount(app, "--max-qps", &server.max_qps, "shakes and sends per second, 0 = no limit",
+                  {.max = 1'000'000'000});
   admin::AddDurationNs(app, "--queue-wait-max", &flags.queue_wait_ns,
-                       "average wait of requests above which fewer users are admitted, 0 = never", {.max = 60 * time::kNsPerSecond});
+                       "average wait of requests above which fewer users are admitted, 0 = never",
+                       {.max = 60 * time::kNsPerSecond});
   admin::AddCount(app, "--wins-per-user", &server.wins_per_user, "shake wins of one user at most, 0 = no limit",
                   {.max = serve::Directory::kShakeWinsMax});
-  admin::AddDurationMs(app, "--gift-expiry", &server.gift_expiry_ms, "what is not opened by then goes back", {.min = 1, .max = 365 * kDayMs});
-  admin::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most", {.min = 256, .max = (1 << 26) - 1});
-  admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none", {.max = kDayMs});
-  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame, 0 = none", {.max = kDayMs});
+  admin::AddDurationMs(app, "--gift-expiry", &server.gift_expiry_ms, "what is not opened by then goes back",
+                       {.min = 1, .max = 365 * kDayMs});
+  admin::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most",
+                  {.min = 256, .max = (1 << 26) - 1});
+  admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none",
+                       {.max = kDayMs});
+  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame, 0 = none",
+                       {.max = kDayMs});
   admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms, "without a byte, 0 = none", {.max = 7 * kDayMs});
   admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGTERM", {.max = kDayMs});
   admin::AddSwitch(app, "--compat", &flags.compat, "also the prototype's GET /yaohongbao and /fahongbao");
@@ -173,8 +179,10 @@ int Main(int argc, const char* const* argv) {
   }
   flags.listen.port = (*server)->port();
   const ProcessFacts facts{.listen = flags.listen.ToString(), .started_unix_s = time::UnixSecond(clock.WallNs())};
+  admin::RecentRows recent;  // outlives the server that answers from it
   admin::AdminServer admin;
   AddRoutes(admin, **server, facts, clock, flags.compat);
+  admin.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status = admin.Start(
           {.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
       !status.ok()) {
@@ -182,7 +190,7 @@ int Main(int argc, const char* const* argv) {
   }
   std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
                (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
-  Reporter reporter(**server, clock, flags.quiet);
+  Reporter reporter(**server, clock, flags.quiet, recent);
   RunUntilStopped(**server, facts, clock, flags, signals, reporter);
   admin.Stop();
   return Report(**server, facts, clock, flags, reporter);

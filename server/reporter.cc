@@ -1,14 +1,16 @@
 #include "server/reporter.h"
 
 #include "absl/strings/str_format.h"
+#include "nlohmann/json.hpp"
 
 namespace hongbao::server {
 
 using serve::Counter;
 
-Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet)
+Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent)
     : server_(server),
       clock_(clock),
+      recent_(recent),
       series_(server.histories()),
       rows_(stdout,
             {{"time", 8},
@@ -47,6 +49,7 @@ void Reporter::Collect() {
       second.issued = counts.issued.count - issued_;
     }
     Print(second);
+    recent_.Add(SecondJson(second));
     seconds_.push_back(second);
   }
   process_ = process;

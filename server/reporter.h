@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "libhongbao/admin/process_stats.h"
+#include "libhongbao/admin/recent_rows.h"
 #include "libhongbao/admin/rows.h"
 #include "libhongbao/count/series.h"
 #include "libhongbao/serve/server.h"
@@ -16,7 +17,8 @@ namespace hongbao::server {
 
 class Reporter {
  public:
-  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet);
+  // `recent` gets a copy of each row; it must outlive the reporter, as the server and the clock must.
+  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent);
 
   // Takes up the seconds that all workers have finished, and prints them. Call about once a second.
   void Collect();
@@ -28,6 +30,7 @@ class Reporter {
 
   const serve::Server& server_;
   const time::Clock& clock_;
+  admin::RecentRows& recent_;
   count::Series<serve::Counter> series_;
   admin::RowPrinter rows_;
   std::vector<Second> seconds_;

@@ -51,26 +51,6 @@ json ConnectionsJson(const serve::ServerCounts& counts) {
           {"closed_by", closed_by}};
 }
 
-json SecondJson(const Second& second) {
-  const auto& delta = second.row.delta;
-  return {{"unix_s", second.row.unix_second},
-          {"span_s", second.row.span},
-          {"connections", second.row.total[Counter::kConnectionsOpened] - second.row.total[Counter::kConnectionsClosed]},
-          {"online", second.row.total[Counter::kUsersCame] - second.row.total[Counter::kUsersLeft]},
-          {"requests", delta[Counter::kReceived]},
-          {"replied", delta[Counter::kReplied]},
-          {"overload", delta[Counter::kRefused]},
-          {"issued", second.issued},
-          {"won", delta[Counter::kWon]},
-          {"won_fen", delta[Counter::kWonFen]},
-          {"gifts", delta[Counter::kGiftsSent]},
-          {"notices", delta[Counter::kNotices]},
-          {"opened", delta[Counter::kOpened]},
-          {"opened_fen", delta[Counter::kOpenedFen]},
-          {"cpu_pct", second.cpu_percent},
-          {"rss_bytes", second.rss_bytes}};
-}
-
 }  // namespace
 
 json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
@@ -123,6 +103,26 @@ json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, 
           {"memory", {{"rss_bytes", process.rss_bytes}, {"rss_max_bytes", process.rss_max_bytes}}},
           {"cpu", {{"user_s", process.user_s}, {"system_s", process.system_s}}},
           {"rings", Labelled(counts.net, net::kCounterLabels)}};
+}
+
+json SecondJson(const Second& second) {
+  const auto& delta = second.row.delta;
+  return {{"unix_s", second.row.unix_second},
+          {"span_s", second.row.span},
+          {"connections", second.row.total[Counter::kConnectionsOpened] - second.row.total[Counter::kConnectionsClosed]},
+          {"online", second.row.total[Counter::kUsersCame] - second.row.total[Counter::kUsersLeft]},
+          {"requests", delta[Counter::kReceived]},
+          {"replied", delta[Counter::kReplied]},
+          {"overload", delta[Counter::kRefused]},
+          {"issued", second.issued},
+          {"won", delta[Counter::kWon]},
+          {"won_fen", delta[Counter::kWonFen]},
+          {"gifts", delta[Counter::kGiftsSent]},
+          {"notices", delta[Counter::kNotices]},
+          {"opened", delta[Counter::kOpened]},
+          {"opened_fen", delta[Counter::kOpenedFen]},
+          {"cpu_pct", second.cpu_percent},
+          {"rss_bytes", second.rss_bytes}};
 }
 
 void AddReport(json& document, const std::vector<Second>& seconds, const std::vector<serve::Identity>& identities) {

@@ -33,6 +33,9 @@ struct Second {
 nlohmann::json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
                           int64_t unix_s);
 
+// One row of the series, for the report and for GET /v1/series.
+nlohmann::json SecondJson(const Second& second);
+
 // Adds series, identities and verdict.
 void AddReport(nlohmann::json& document, const std::vector<Second>& seconds,
                const std::vector<serve::Identity>& identities);

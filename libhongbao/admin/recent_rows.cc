@@ -1,0 +1,39 @@
+#include "libhongbao/admin/recent_rows.h"
+
+#include <limits>
+#include <utility>
+
+#include "nlohmann/json.hpp"
+
+namespace hongbao::admin {
+
+RecentRows::RecentRows() = default;
+RecentRows::~RecentRows() = default;
+
+void RecentRows::Add(nlohmann::json row) {
+  const std::lock_guard lock(mutex_);
+  rows_.push_back(std::move(row));
+  if (rows_.size() > kSecondsMax) {
+    rows_.pop_front();
+  }
+}
+
+Response RecentRows::Answer(const Request& request) const {
+  if (const absl::Status status = request.CheckNames({"after"}); !status.ok()) {
+    return ErrorResponse(status);
+  }
+  const absl::StatusOr<int64_t> after = request.Count("after", 0, std::numeric_limits<int64_t>::max(), 0);
+  if (!after.ok()) {
+    return ErrorResponse(after.status());
+  }
+  nlohmann::json series = nlohmann::json::array();
+  const std::lock_guard lock(mutex_);
+  for (const nlohmann::json& row : rows_) {
+    if (row.at("unix_s").get<int64_t>() > *after) {
+      series.push_back(row);
+    }
+  }
+  return JsonResponse({{"series", std::move(series)}});
+}
+
+}  // namespace hongbao::admin

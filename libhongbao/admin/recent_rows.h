@@ -1,0 +1,35 @@
+// RecentRows: the rows of the last two minutes for GET /v1/series, so that another program sees every second exactly as
+// the workers filed it, and misses none.
+//
+// Owns copies of the rows, at most kSecondsMax of them. Never asks the workers anything.
+// Thread tag: thread-safe (the reporter adds, the admin's threads answer).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+
+#include "libhongbao/admin/http_admin.h"
+#include "nlohmann/json_fwd.hpp"
+
+namespace hongbao::admin {
+
+class RecentRows {
+ public:
+  static constexpr size_t kSecondsMax = 120;
+
+  RecentRows();
+  ~RecentRows();
+
+  // `row` is an object with its second in "unix_s"; rows come in the order of their seconds.
+  void Add(nlohmann::json row);
+
+  // {"series": [...]}: the rows of the seconds after `after` (a parameter; absent: all there are), oldest first.
+  Response Answer(const Request& request) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<nlohmann::json> rows_;
+};
+
+}  // namespace hongbao::admin
