@@ -133,6 +133,9 @@ class PreflightTest(unittest.TestCase):
         self.assertEqual(self.finding("conntrack", 10**6, conntrack_max=262_144).level, "note")
         self.assertEqual(self.finding("conntrack", 10**6, conntrack_max=262_144, conntrack_count=9).level, "fail")
 
+    def test_a_busy_machine_is_said(self):
+        self.assertEqual(self.finding("load", 10, load_average=9.0).level, "note")
+
     def test_this_machine_can_be_read(self):
         found = preflight.read_facts()
         self.assertGreater(found.memory_available, 0)
@@ -266,12 +269,27 @@ class SeriesTest(unittest.TestCase):
 
 
 class RowTest(unittest.TestCase):
-    def test_rows_are_differences_but_money_stands_whole(self):
-        server, client = server_report(), client_report()
-        before = story.row_totals(server, [client])
-        client["requests"]["sent"] += 90
-        values = story.row_values(101, story.row_totals(server, [client]), before, [client], [])
-        self.assertEqual((values["sent"], values["answered"], values["given_fen"] - values["got_fen"]), (90, 0, 0))
+    def test_seconds_are_handed_out_when_all_have_told(self):
+        joined = story.Joined()
+        names = ["server", "client"]
+        joined.add("server", [{"unix_s": 1}, {"unix_s": 2}, {"unix_s": 3}])
+        self.assertEqual(joined.take(names), [])
+        joined.add("client", [{"unix_s": 1}, {"unix_s": 2}])
+        self.assertEqual([second for second, _, _ in joined.take(names)], [1, 2])
+        self.assertEqual(joined.take(names), [])
+        joined.add("server", [{"unix_s": 4}])
+        joined.add("client", [{"unix_s": 4}])  # the client stalled: it has no row for second 3
+        self.assertEqual([second for second, _, _ in joined.take(names)], [4])
+        self.assertEqual((joined.newest("server"), joined.newest("client"), joined.newest("other")), (4, 4, 0))
+
+    def test_money_stands_whole(self):
+        server = {"won_fen": 100, "opened_fen": 20, "requests": 9, "cpu_pct": 40}
+        clients = [{"won_fen": 60, "opened_fen": 20, "sent": 4, "answered": 4, "p50_us": 90}, {"sent": 5, "answered": 5, "p50_us": 70}]
+        money = {"given": 0, "got": 0}
+        values = story.row_values(101, server, clients, money)
+        self.assertEqual((values["sent"], values["latency_us"]["p50"], values["given_fen"] - values["got_fen"]), (9, 90, 40))
+        values = story.row_values(102, {}, [{"won_fen": 40}], money)
+        self.assertEqual(values["given_fen"] - values["got_fen"], 0)
         self.assertIn("0.00", show.format_row(values))
 
 

@@ -90,6 +90,7 @@ def _play(told):
 
 def _finish(told, folder, trouble, interrupted):
     hurry = bool(trouble)
+    told.ended_s = time.time()
     try:
         for wrong in told.stop(hurry):
             show.say(f"tools/simulate: error: {wrong}")

@@ -35,6 +35,7 @@ class Facts:
     io_uring_error: int  # errno of a trial set-up; 0: it works
     io_uring_disabled: int
     root: bool
+    load_average: float = 0.0
 
 
 @dataclasses.dataclass
@@ -100,6 +101,7 @@ def read_facts():
         io_uring_error=_io_uring_error(),
         io_uring_disabled=_number("/proc/sys/kernel/io_uring_disabled", 0),
         root=os.geteuid() == 0,
+        load_average=os.getloadavg()[0],
     )
 
 
@@ -208,6 +210,13 @@ def _conntrack(facts, users):
     return []
 
 
+def _busy(facts):
+    if facts.load_average > 0.5 * facts.cores:
+        return [Finding("load", "note", f"{facts.load_average:.1f} on {facts.cores} cores: others are at work, latencies will show it",
+                        "wait until they are done")]
+    return []
+
+
 def judge(facts, users, clients=1):
     """All findings for a run of this size."""
     return [
@@ -218,6 +227,7 @@ def judge(facts, users, clients=1):
         *_backlogs(facts),
         _file_max(facts, users),
         *_conntrack(facts, users),
+        *_busy(facts),
     ]
 
 

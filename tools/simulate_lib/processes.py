@@ -75,7 +75,8 @@ class Process:
 
     def check_alive(self):
         if not self.alive():
-            raise Died(f"{self.name} {self.how_ended()}: {self.last_words()}")
+            killed = self.process.returncode < 0  # then its last words have nothing to do with its end
+            raise Died(f"{self.name} {self.how_ended()}" + ("" if killed else f": {self.last_words()}"))
 
     def wait_ready(self, timeout_s=60):
         deadline = time.monotonic() + timeout_s
@@ -107,6 +108,13 @@ class Process:
         if code != 200:
             raise AdminError(f"{self.name}: /v1/status answered {code}: {body[:200]!r}")
         return json.loads(body)
+
+    def series(self, after):
+        """The rows of the finished seconds after `after`."""
+        code, body = self._request("GET", f"/v1/series?after={after}", 5)
+        if code != 200:
+            raise AdminError(f"{self.name}: /v1/series answered {code}: {body[:200]!r}")
+        return json.loads(body)["series"]
 
     def post(self, path, timeout_s=10, **parameters):
         target = f"{path}?{urllib.parse.urlencode(parameters)}"

@@ -1,5 +1,6 @@
 """report.json: put together from the story's measurements and the programs' reports; written whole or not at all."""
 
+import dataclasses
 import json
 import os
 import platform
@@ -27,6 +28,14 @@ def memory(story, users):
     }
 
 
+def played(story):
+    """(phase, start) of each phase that began, cut to the whole seconds it lasted."""
+    for phase, start in zip(story.options.phases, story.phase_starts):
+        seconds = min(phase.seconds, int((story.ended_s or time.time()) - start))
+        if seconds > 0:
+            yield dataclasses.replace(phase, seconds=seconds), start
+
+
 def cpu(story, phases):
     """Cores used in each phase; the last one's at the top, where it is looked for."""
     per_phase = []
@@ -51,8 +60,7 @@ def build(story, trouble="", interrupted=0):
             trouble = f"no report from {', '.join(missing)}"
     present = [client for client in clients if client is not None]
     series = reconcile.merged_series(present)
-    phases = [reconcile.merge_phase(start, phase, present, server, series)
-              for phase, start in zip(o.phases, story.phase_starts)]
+    phases = [reconcile.merge_phase(start, phase, present, server, series) for phase, start in played(story)]
     found = reconcile.identities(server, clients)
     connected = reconcile.connections(present) if present else {"target": o.users, "established": 0, "failed": {}, "seconds": 0.0}
     verdict = reconcile.judge(found, connected, phases, trouble, interrupted)

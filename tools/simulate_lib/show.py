@@ -54,8 +54,8 @@ def _latency(phase, kind):
 
 def result(report, folder):
     """The final block."""
-    out = [f"result     {report['verdict'].upper()}"]
-    out += [f"           {reason}" for reason in report["reasons"]]
+    out = [f"result     {'INTERRUPTED' if report['interrupted'] else report['verdict'].upper()}"]
+    out += [f"           {reason}" for reason in report["reasons"] if reason != "interrupted"]
     connected = report["connections"]
     failed = ", ".join(f"{name} {count:,}" for name, count in connected["failed"].items()) or "none failed"
     out.append(f"  connect    {connected['established']:,} of {connected['target']:,} in {connected['seconds']:.1f} s, {failed}")

@@ -28,7 +28,9 @@ class Story:
         self.cpu_samples = []  # (unix time, server's CPU seconds, clients' CPU seconds)
         self.phase_starts = []
         self.started_s = time.time()
-        self._before = None
+        self.ended_s = None  # when the load ended, in whatever way
+        self._joined = Joined()
+        self._money = {"given": 0, "got": 0}
         self._rows = show.Rows()
 
     # -- the parts, in order
@@ -51,7 +53,8 @@ class Story:
         o = self.options
         slack = max(o.users // 50, 100)  # a reconnecting user may hold two connections for a moment
         arguments = [os.path.join(self.build, "server", "hongbao-server"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-                     "--users-max", str(o.users), "--connections-max", str(o.users + slack)]
+                     "--users-max", str(o.users), "--connections-max", str(o.users + slack),
+                     "--idle-timeout", "0"]  # few requests over many users: a user may be silent for long
         arguments += ["--workers", str(o.workers)] if o.workers else []
         self.server = processes.Process("server", arguments, self.folder)
         self.server.wait_ready()
@@ -203,23 +206,21 @@ class Story:
                 time.sleep(max(until - now, 0))
                 return
             time.sleep(due - now)
-            self.sample(int(due - SAMPLE_OFFSET_S) - 1)
+            self.sample()
 
-    def sample(self, second):
+    def sample(self):
+        """Takes the CPU times, and prints a row for each second that every process has finished."""
         self.check_alive()
+        self.cpu_samples.append((time.time(), self.server.cpu_s(), sum(client.cpu_s() for client in self.clients)))
         try:
-            server = self.server.status()
-            clients = [client.status() for client in self.clients]
+            for process in [self.server, *self.clients]:
+                self._joined.add(process.name, process.series(self._joined.newest(process.name)))
         except processes.AdminError as error:
             self.check_alive()
             show.line("note", f"no row for this second: {error}")
             return
-        now = time.time()
-        self.cpu_samples.append((now, self.server.cpu_s(), sum(client.cpu_s() for client in self.clients)))
-        totals = row_totals(server, clients)
-        if self._before is not None:
-            self._rows.row(row_values(second, totals, self._before, clients, self.cpu_samples))
-        self._before = totals
+        for second, server, clients in self._joined.take([self.server.name, *(client.name for client in self.clients)]):
+            self._rows.row(row_values(second, server, clients, self._money))
 
     def cpu_between(self, start, end):
         """(server's, clients') cores used from `start` to `end`, from the samples nearest to them."""
@@ -233,35 +234,50 @@ class Story:
         return (last[1] - first[1]) / elapsed, (last[2] - first[2]) / elapsed
 
 
-def row_totals(server, clients):
-    """The cumulative numbers a row is the difference of."""
-    c = lambda path: sum(get(client, path) for client in clients)  # noqa: E731
+class Joined:
+    """Rows per second of several processes, handed out when all have told of that second."""
+
+    def __init__(self):
+        self._rows = {}    # second -> {process: row}
+        self._newest = {}  # process -> the newest second it told of
+        self._taken = None
+
+    def newest(self, name):
+        return self._newest.get(name, 0)
+
+    def add(self, name, rows):
+        for row in rows:
+            self._newest[name] = max(self.newest(name), row["unix_s"])
+            self._rows.setdefault(row["unix_s"], {})[name] = row
+
+    def take(self, names):
+        """[(second, first process's row, the others' rows)], oldest first; a second that a process has no row for is passed over
+        when a later one is complete."""
+        taken = []
+        for second in sorted(self._rows):
+            found = self._rows[second]
+            if all(name in found for name in names):
+                taken.append((second, found[names[0]], [found[name] for name in names[1:]]))
+        for second in [second for second in self._rows if taken and second <= taken[-1][0]]:
+            del self._rows[second]
+        return taken
+
+
+def row_values(second, server, clients, money):
+    """What a printed row shows. `money`: {"given": fen, "got": fen} so far, brought up to date here."""
+    total = lambda key: sum(row.get(key, 0) for row in clients)  # noqa: E731
+    money["given"] += server.get("won_fen", 0) + server.get("opened_fen", 0)
+    money["got"] += total("won_fen") + total("opened_fen")
     return {
-        "sent": c("requests.sent"), "answered": c("requests.answered"), "missed": c("requests.missed"), "won": c("replies.won"),
-        "empty": c("replies.nothing"), "overload": c("replies.overload"), "opened": c("gifts.opened"),
-        "server_requests": get(server, "requests.received"),
-        "given_fen": get(server, "shake.won_fen") + get(server, "gifts.opened_fen"),
-        "got_fen": c("won.fen") + c("gifts.opened_fen"),
+        "unix_s": second, "users": total("online"), "target": total("target"), "sent": total("sent"), "answered": total("answered"),
+        "missed": total("missed"), "won": total("won"), "empty": total("nothing"), "overload": total("overload"), "opened": total("opened"),
+        "latency_us": worst_latency(clients) if total("answered") else {}, "server_requests": server.get("requests", 0),
+        "server_cpu": server.get("cpu_pct", 0), "client_cpu": total("cpu_pct"),
+        # Compared as it stands, not by second: 0.00 means that every fen given has arrived.
+        "given_fen": money["given"], "got_fen": money["got"],
     }
 
 
-def row_values(second, totals, before, clients, cpu_samples):
-    values = {key: totals[key] - before[key] for key in totals}
-    # Money is compared as it stands, not by second: 0.00 means that every fen given has arrived.
-    values["given_fen"], values["got_fen"] = totals["given_fen"], totals["got_fen"]
-    values["unix_s"] = second
-    values["users"] = sum(get(client, "connections.live") for client in clients)
-    values["target"] = max([get(client, "target_qps") for client in clients], default=0)
-    values["latency_us"] = worst_latency(clients)
-    values["server_cpu"], values["client_cpu"] = 0.0, 0.0
-    if len(cpu_samples) > 1:
-        (t0, s0, c0), (t1, s1, c1) = cpu_samples[-2:]
-        values["server_cpu"], values["client_cpu"] = (s1 - s0) / (t1 - t0) * 100, (c1 - c0) / (t1 - t0) * 100
-    return values
-
-
 def worst_latency(clients):
-    """{p50, p99, p999, max} in us of the last second, from the clients that tell it."""
-    found = [get(client, "last_second", {}) for client in clients]
-    return {key: max([row.get(f"{key}_us") or 0 for row in found], default=0) for key in ("p50", "p99", "p999", "max")
-            if any(row.get(f"{key}_us") is not None for row in found)}
+    """{p50, p99, p999, max} in us: of several clients the worst, percentile by percentile."""
+    return {key: max(row.get(f"{key}_us", 0) for row in clients) for key in ("p50", "p99", "p999", "max")}
