@@ -23,8 +23,9 @@ sockaddr_in Address(uint32_t ipv4, uint16_t port) {
   return address;
 }
 
-absl::Status BindError(uint16_t port, int error) {
-  const std::string what = absl::StrCat("cannot listen on port ", port, ": ", strerror(error));
+absl::Status BindError(uint32_t ipv4, uint16_t port, int error) {
+  const std::string what = absl::StrCat("cannot listen on ", ipv4 >> 24, ".", ipv4 >> 16 & 0xff, ".", ipv4 >> 8 & 0xff, ".",
+                                        ipv4 & 0xff, ":", port, ": ", strerror(error));
   if (error == EADDRINUSE) {
     return absl::AlreadyExistsError(
         absl::StrCat(what, "; another program has it (see: ss -ltnp), choose another port or 0 for a free one"));
@@ -66,12 +67,12 @@ int BindSocket(uint32_t ipv4, uint16_t port, bool shared) {
 absl::Status CheckNotOccupied(uint32_t ipv4, uint16_t port) {
   const int descriptor = BindSocket(ipv4, port, /*shared=*/false);
   if (descriptor < 0) {
-    return BindError(port, -descriptor);
+    return BindError(ipv4, port, -descriptor);
   }
   const bool free = listen(descriptor, 1) == 0;
   const int error = errno;
   close(descriptor);
-  return free ? absl::OkStatus() : BindError(port, error);
+  return free ? absl::OkStatus() : BindError(ipv4, port, error);
 }
 
 }  // namespace
@@ -87,7 +88,7 @@ absl::StatusOr<Listeners> Listeners::Open(uint32_t ipv4, uint16_t port, uint32_t
   for (uint32_t i = 0; i < count; ++i) {
     const int descriptor = BindSocket(ipv4, listeners.port_, /*shared=*/true);
     if (descriptor < 0) {
-      return BindError(listeners.port_, -descriptor);
+      return BindError(ipv4, listeners.port_, -descriptor);
     }
     listeners.descriptors_.push_back(descriptor);
     if (listeners.port_ == 0) {
@@ -100,7 +101,7 @@ absl::StatusOr<Listeners> Listeners::Open(uint32_t ipv4, uint16_t port, uint32_t
   // All are bound before the first listens: the kernel's spreading never sees a half-made group.
   for (const int descriptor : listeners.descriptors_) {
     if (listen(descriptor, static_cast<int>(backlog)) != 0) {
-      return BindError(listeners.port_, errno);
+      return BindError(ipv4, listeners.port_, errno);
     }
   }
   return listeners;
