@@ -64,8 +64,8 @@ void AddOptions(CLI::App& app, Flags& flags) {
                   {.min = 256, .max = (1 << 26) - 1});
   admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none",
                        {.max = kDayMs});
-  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame, 0 = none",
-                       {.max = kDayMs});
+  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame that has begun",
+                       {.min = 1, .max = kDayMs});
   admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms, "without a byte, 0 = none", {.max = 7 * kDayMs});
   admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGTERM", {.max = kDayMs});
   admin::AddSwitch(app, "--compat", &flags.compat, "also the prototype's GET /yaohongbao and /fahongbao");
