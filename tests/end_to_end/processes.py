@@ -1,0 +1,221 @@
+"""Real processes for the tests: start on free ports, ask over HTTP, stop, read the report. Only what was started is ended."""
+
+import ctypes
+import http.client
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.parse
+
+TIMEOUT_S = 120  # of waits for a condition; the machine may be busy and the binaries slow (sanitizers)
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SERVER = os.environ.get("HONGBAO_SERVER", str(ROOT / "build/server/hongbao-server"))
+CLIENT = os.environ.get("HONGBAO_CLIENT", str(ROOT / "build/client/hongbao-client"))
+_ADMIN = re.compile(r"ready:.*\badmin (\S+):(\d+)")
+_LISTEN = re.compile(r"ready: listening on (\S+):(\d+)")
+_SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer")
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+def wait_until(condition, what, timeout_s=TIMEOUT_S):
+    """The condition's first true value."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not in {timeout_s} s: {what}")
+        time.sleep(0.02)
+
+
+class Process:
+    """One hongbao-server or hongbao-client."""
+
+    def __init__(self, binary, flags, folder, name, environment=None, open_files=None):
+        self.report_path = os.path.join(folder, name + ".json")
+        self.log_path = os.path.join(folder, name + ".log")
+        self.rows_path = os.path.join(folder, name + ".rows")
+
+        def prepare():
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a test that is killed leaves nothing behind
+            if open_files is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+
+        with open(self.log_path, "wb") as log, open(self.rows_path, "wb") as rows:
+            self.process = subprocess.Popen(
+                [binary, *flags], stdin=subprocess.DEVNULL, stdout=rows, stderr=log, start_new_session=True,
+                preexec_fn=prepare, env={**os.environ, **(environment or {})})
+        self.name, self.pid, self.port, self.admin_port = name, self.process.pid, None, None
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def rows(self):
+        with open(self.rows_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_ready(self):
+        def look():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log()}")
+            return _ADMIN.search(self.log())
+        self.admin_port = int(wait_until(look, f"{self.name} says where it listens").group(2))
+        listen = _LISTEN.search(self.log())
+        self.port = int(listen.group(2)) if listen else None
+        return self
+
+    # ---- admin ----
+
+    def http(self, method, path, **parameters):
+        """(status code, body as text)."""
+        target = path + ("?" + urllib.parse.urlencode(parameters) if parameters else "")
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, target)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def order(self, method, path, **parameters):
+        code, body = self.http(method, path, **parameters)
+        assert code == 200, f"{method} {path} {parameters}: {code} {body}"
+        return json.loads(body)
+
+    def status(self):
+        return self.order("GET", "/v1/status")
+
+    def wait_status(self, condition, what):
+        """The first status page for which the condition holds."""
+        page = {}
+
+        def look():
+            page.update(self.status())
+            return condition(page)
+        try:
+            wait_until(look, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.name}: {json.dumps(page)}") from None
+        return page
+
+    def is_ready(self):
+        return self.http("GET", "/-/ready")[0] == 200
+
+    def set_rate(self, qps, at=None, name=None):
+        extra = {**({} if at is None else {"at": at}), **({} if name is None else {"name": name})}
+        return self.order("POST", "/v1/qps", qps=qps, **extra)
+
+    def shakes(self, **parameters):
+        return self.order("POST", "/v1/envelopes/shake", **parameters)
+
+    def gifts(self, **parameters):
+        return self.order("POST", "/v1/envelopes/gift", **parameters)
+
+    def cpu_s(self):
+        """User and system seconds of all its threads so far."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    # ---- end ----
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self):
+        """The exit code; nothing that a sanitizer found may be in the log."""
+        code = self.process.wait(TIMEOUT_S)
+        found = _SANITIZER.search(self.log())
+        assert not found, f"{self.name}: {self.log()[found.start():][:6000]}"
+        return code
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def report(self):
+        with open(self.report_path, encoding="utf-8") as file:
+            return json.load(file)
+
+    def stop(self, number=signal.SIGTERM, code=0):
+        """Ends it by the signal and returns its report, all of whose identities must hold."""
+        self.send_signal(number)
+        return self.finish(code)
+
+    def finish(self, code=0):
+        """Waits for its own end."""
+        got = self.wait()
+        assert got == code, f"{self.name} ended with {got} instead of {code}: {self.log()[-3000:]}"
+        report = self.report()
+        broken = [name for name, holds in report["identities"].items() if not holds]
+        assert not broken and report["verdict"] == "pass", f"{self.name}: {broken}: {json.dumps(report)[:6000]}"
+        return report
+
+
+class EndToEndTest(unittest.TestCase):
+    """Starts processes in a folder of its own and ends what is left of them."""
+
+    maxDiff = None
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="hongbao-test-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self._started = 0
+
+    def _start(self, binary, kind, flags, options):
+        self._started += 1
+        name = f"{kind}{self._started}"
+        report = ["--report", os.path.join(self.folder, name + ".json")]
+        process = Process(binary, [*map(str, flags), *report], self.folder, name, **options)
+        self.addCleanup(process.kill)
+        return process
+
+    def server(self, *flags, wait=True, **options):
+        """A server for 10,000 users; flags given twice: the last one counts."""
+        defaults = {"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--users-max": "10k",
+                    "--connections-max": "2k", "--workers": "2", "--queue-wait-max": "0"}
+        process = self._start(SERVER, "server", [*_merge(defaults, flags), "--quiet"], options)
+        return process.wait_ready() if wait else process
+
+    def client(self, server, *flags, wait=True, **options):
+        """A client of `server` (a Process, or a port)."""
+        port = server.port if isinstance(server, Process) else server
+        defaults = {"--server": f"127.0.0.1:{port}", "--admin": "127.0.0.1:0", "--users": "100", "--qps": "0",
+                    "--duration": "0", "--workers": "2", "--late-max": "1h"}
+        process = self._start(CLIENT, "client", [*_merge(defaults, flags), "--quiet"], options)
+        return process.wait_ready() if wait else process
+
+    def connected(self, client):
+        return client.wait_status(lambda page: page["connections"]["done"], "all users are logged in")
+
+
+def _merge(defaults, flags):
+    flags = list(map(str, flags))
+    for name, value in defaults.items():
+        if name not in flags:
+            flags += [name, value]
+    return flags
+
+
+def run(binary, *flags, environment=None):
+    """Runs to its end: (exit code, stdout, stderr)."""
+    done = subprocess.run([binary, *map(str, flags)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=TIMEOUT_S, env={**os.environ, **(environment or {})})
+    assert not _SANITIZER.search(done.stderr), done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def main():
+    unittest.main(verbosity=2)
