@@ -23,7 +23,13 @@ fi
 # shellcheck disable=SC2046  # lists of words
 "$@" -std=c++20 "$source/examples/echo/echo.cc" -o "$stage/echo" \
   $(pkg-config --define-variable=prefix="$stage$prefix" --cflags --libs hongbao)
-printf '#include "libhongbao/admin/flags.h"\nint main() { return 0; }\n' >"$stage/admin.cc"
+cat >"$stage/admin.cc" <<'END'
+#include "libhongbao/admin/http_admin.h"
+int main() {
+  hongbao::admin::AdminServer server;  // pulls in the HTTP part of the library
+  return server.Start({}).ok() ? 0 : 1;
+}
+END
 # shellcheck disable=SC2046
 "$@" -std=c++20 "$stage/admin.cc" -o "$stage/admin" \
   $(pkg-config --define-variable=prefix="$stage$prefix" --cflags --libs hongbao-admin)
