@@ -220,7 +220,9 @@ class Story:
             show.line("note", f"no row for this second: {error}")
             return
         for second, server, clients in self._joined.take([self.server.name, *(client.name for client in self.clients)]):
-            self._rows.row(row_values(second, server, clients, self._money))
+            values = row_values(second, server, clients, self._money)
+            if self.phase_starts and second >= self.phase_starts[0]:  # before it nothing happens
+                self._rows.row(values)
 
     def cpu_between(self, start, end):
         """(server's, clients') cores used from `start` to `end`, from the samples nearest to them."""
