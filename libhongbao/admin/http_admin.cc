@@ -65,6 +65,9 @@ class BoundedStream : public httplib::Stream {
 
   const std::string& pending() const { return pending_; }
 
+  // A POST without a body says so by leaving out its length (curl -X POST); httplib would wait for one.
+  void DeclareNoBody() { pending_.insert(pending_.find('\n') + 1, "Content-Length: 0\r\n"); }
+
   // Reads and forgets what the peer still sends, for a moment, so that closing does not reset the connection before the
   // peer has read the answer.
   void Linger() {
@@ -191,6 +194,9 @@ class GuardedServer : public httplib::Server {
     if (absl::StrContains(head, "\nrange:") || absl::StrContains(head, "\ncontent-encoding:") ||
         absl::StrContains(head, "\nexpect:")) {
       return Refuse(stream, "400 Bad Request", "Range, Content-Encoding and Expect are not understood here");
+    }
+    if (!absl::StrContains(head, "\ncontent-length:") && !absl::StrContains(head, "\ntransfer-encoding:")) {
+      stream.DeclareNoBody();
     }
     bool closed = false;
     if constexpr (requires { self.process_request(stream, true, closed, nullptr); }) {

@@ -40,7 +40,9 @@ absl::StatusOr<AddressPlan> AddressPlan::Make(const AddressOptions& options) {
   const bool shared = options.sources.empty() && loopback;
   const uint64_t users = shared ? options.users.total : options.users.count();
   plan.base_ = shared ? 0 : options.users.first;
-  const uint64_t needed = DivideUp(users, per_pair);
+  // Where addresses cost nothing half of that is taken: connect() tries ports of one parity first, and finds one at once
+  // while few of those are in use.
+  const uint64_t needed = DivideUp(users, shared ? std::max(per_pair / 2, 1u) : per_pair);
   const uint64_t sources_needed = DivideUp(needed, options.destinations.size());
   if (!options.sources.empty()) {
     for (const SourceRange& range : options.sources) {
