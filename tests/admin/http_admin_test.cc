@@ -101,6 +101,17 @@ TEST_F(HttpAdminTest, PostTakesParametersFromQueryAndForm) {
       HasSubstr(R"("qps":5)"));
 }
 
+// curl -X POST sends neither a length nor an end of its side; waiting for a body would end at the deadline with nothing done.
+TEST_F(HttpAdminTest, APostWithoutABodyIsAnsweredWhileThePeerStaysOpen) {
+  for (const char* more : {"", "Content-Length: 0\r\n"}) {
+    const int socket = Connect();
+    const std::string request = std::string("POST /v1/qps?qps=8 HTTP/1.1\r\nHost: 127.0.0.1\r\n") + more + "\r\n";
+    ::send(socket, request.data(), request.size(), MSG_NOSIGNAL);
+    EXPECT_THAT(ReadAll(socket), StartsWith("HTTP/1.1 200")) << more;
+    ::close(socket);
+  }
+}
+
 TEST_F(HttpAdminTest, WrongMethodIs405WithAllow) {
   EXPECT_THAT(Ask("GET", "/v1/qps?qps=5"), StartsWith("HTTP/1.1 405"));
   EXPECT_THAT(Ask("GET", "/v1/qps?qps=5"), HasSubstr("Allow: POST"));
