@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-from simulate_lib import options, preflight, processes, reconcile, series, show, story, units
+from simulate_lib import options, preflight, processes, processors, reconcile, series, show, story, units
 
 
 class UnitsTest(unittest.TestCase):
@@ -308,6 +308,19 @@ class CommandTest(unittest.TestCase):
         self.assertIn("--users: 'many' is not a count", wrong.stderr)
         unbuilt = self.run_tool("--users", "10", "--phases", "10:1s")
         self.assertEqual(unbuilt.returncode, 1)
+
+
+class ProcessorsTest(unittest.TestCase):
+    def test_counts_the_time_that_nobody_saw(self):
+        ms = 1_000_000
+        self.assertEqual(processors.stalls([0, 50_000, 4 * ms, 4 * ms + 10, 4 * ms + 200_010]), (3_950_000 + 200_000, 1, 3_950_000))
+        self.assertEqual(processors.stalls([]), (0, 0, 0))
+
+    def test_measures_all_processors(self):
+        measured = processors.measure(0.05)
+        self.assertGreater(measured["share_pct"], 0)
+        self.assertLessEqual(measured["share_pct"], 100)
+        self.assertIn("stalls over 1 ms", processors.describe(measured))
 
 
 if __name__ == "__main__":

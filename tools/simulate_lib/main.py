@@ -5,10 +5,11 @@ import signal
 import time
 
 from . import options as options_module
-from . import preflight, processes, report, series, show, story
+from . import preflight, processes, processors, report, series, show, story
 
 EXIT_COULD_NOT = 1
 EXIT_USAGE = 2
+SHARED_BELOW_PCT = 95
 EXIT_HELP_PRINTED = 9  # of --check-usage only, for the shell script before set-up
 
 
@@ -98,6 +99,7 @@ def _finish(told, folder, trouble, interrupted):
     except (KeyboardInterrupt, Stopped):
         told.kill()
         interrupted = interrupted or 130
+    told.processors_after = processors.measure()
     document, exit_code, server, clients = report.build(told, trouble, interrupted)
     report.write(os.path.join(folder, "report.json"), document)
     series.write(os.path.join(folder, "series.csv"), server, clients)
@@ -121,6 +123,9 @@ def main(arguments):
         return EXIT_COULD_NOT
     if options.dry_run:
         return 0
+    before = processors.measure()
+    show.line("processors", processors.describe(before) + ("" if before["share_pct"] >= SHARED_BELOW_PCT else
+              ": other work shares them, and rate and latency will show it"))
     build = os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build")
     for program in ("server/hongbao-server", "client/hongbao-client"):
         if not os.access(os.path.join(build, program), os.X_OK):
@@ -135,6 +140,7 @@ def main(arguments):
     # A job started with & from a script inherits SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     told = story.Story(options, build, folder)
+    told.processors_before = before
     try:
         trouble, interrupted = _play(told)
         return _finish(told, folder, trouble, interrupted)

@@ -11,18 +11,19 @@ from .options import VERSION
 
 
 def memory(story, users):
-    """Bytes per connection: what the process grew by while all connected. Kernel memory is both sides' together."""
+    """Bytes per connection: a process's memory with all connected beyond its memory with one user. Kernel memory is both sides'
+    together: slab and socket buffers."""
     m = story.memory
-    clients_full, clients_before = sum(m.get("clients_full", [])), sum(m.get("clients_before", []))
+    server, clients = m.get("server_full", 0), sum(m.get("clients_full", []))
+    server_base, clients_base = m.get("server_base", 0), m.get("client_base", 0) * len(m.get("clients_full", []))
     kernel = sum(m["kernel_full"]) - sum(m["kernel_before"]) if "kernel_full" in m else 0
-    server_grown = m.get("server_full", 0) - m.get("server_before", 0) if "server_full" in m else 0
     return {
-        "server_rss_bytes": m.get("server_full", 0),
-        "client_rss_bytes": clients_full,
-        "server_rss_before_bytes": m.get("server_before", 0),
-        "client_rss_before_bytes": clients_before,
-        "server_bytes_per_connection": round(server_grown / users, 1),
-        "client_bytes_per_connection": round((clients_full - clients_before) / users, 1) if clients_full else 0,
+        "server_rss_bytes": server,
+        "client_rss_bytes": clients,
+        "server_base_rss_bytes": server_base,
+        "client_base_rss_bytes": clients_base,
+        "server_bytes_per_connection": round((server - server_base) / users, 1) if server else 0,
+        "client_bytes_per_connection": round((clients - clients_base) / users, 1) if clients else 0,
         "kernel_bytes": kernel,
         "kernel_bytes_per_connection": round(kernel / users, 1),
     }
@@ -73,7 +74,8 @@ def build(story, trouble="", interrupted=0):
         "interrupted": bool(interrupted),
         "start_unix_s": int(story.started_s),
         "duration_s": round(time.time() - story.started_s, 1),
-        "host": {"name": platform.node(), "kernel": platform.release(), "cores": len(os.sched_getaffinity(0))},
+        "host": {"name": platform.node(), "kernel": platform.release(), "cores": len(os.sched_getaffinity(0)),
+                 "processors_before": story.processors_before, "processors_after": story.processors_after},
         "config": {
             "users": o.users, "clients": o.clients, "protocol": o.protocol, "workers": o.workers, "seed": o.seed,
             "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,

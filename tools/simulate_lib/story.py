@@ -2,6 +2,7 @@
 
 import math
 import os
+import tempfile
 import time
 
 from . import options as options_module
@@ -28,6 +29,7 @@ class Story:
         self.cpu_samples = []  # (unix time, server's CPU seconds, clients' CPU seconds)
         self.phase_starts = []
         self.started_s = time.time()
+        self.processors_before = self.processors_after = None  # processors.measure, around the run
         self.ended_s = None  # when the load ended, in whatever way
         self._joined = Joined()
         self._money = {"given": 0, "got": 0}
@@ -47,30 +49,55 @@ class Story:
         left = processes.settle_sockets(few=200, timeout_s=60)
         if left > 1000:
             show.line("note", f"{left:,} TCP sockets are in use on this machine by something else")
+        self.measure_bases()
         self.memory["kernel_before"] = processes.kernel_memory()
 
-    def start_server(self):
-        o = self.options
-        slack = max(o.users // 50, 100)  # a reconnecting user may hold two connections for a moment
+    def measure_bases(self):
+        """The memory of each program with next to no users: what it grows by beyond that, tables made at its start included, is
+        counted as its connections'."""
+        with tempfile.TemporaryDirectory() as folder:
+            server = processes.Process("server", self._server_arguments(users=1, connections=1), folder)
+            client = None
+            try:
+                server.wait_ready()
+                client = processes.Process("client", self._client_arguments(server.listen, 0, 0, 1), folder)
+                client.wait_ready()
+                while not client.ready():
+                    client.check_alive()
+                    time.sleep(0.02)
+                self.memory["server_base"], self.memory["client_base"] = server.rss_bytes(), client.rss_bytes()
+            finally:
+                for process in (client, server):
+                    if process:
+                        process.terminate()
+                        process.wait(5)
+                        process.kill()
+
+    def _server_arguments(self, users, connections):
         arguments = [os.path.join(self.build, "server", "hongbao-server"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-                     "--users-max", str(o.users), "--connections-max", str(o.users + slack),
+                     "--users-max", str(users), "--connections-max", str(connections),
                      "--idle-timeout", "0"]  # few requests over many users: a user may be silent for long
-        arguments += ["--workers", str(o.workers)] if o.workers else []
-        self.server = processes.Process("server", arguments, self.folder)
+        return arguments + (["--workers", str(self.options.workers)] if self.options.workers else [])
+
+    def _client_arguments(self, server, first, last, total):
+        arguments = [os.path.join(self.build, "client", "hongbao-client"), "--server", server, "--users", f"{first}-{last}/{total}",
+                     "--qps", "0", "--duration", "24h", "--protocol", str(self.options.protocol), "--admin", "127.0.0.1:0"]
+        return arguments + (["--workers", str(self.options.workers)] if self.options.workers else [])
+
+    def start_server(self):
+        users = self.options.users
+        slack = max(users // 50, 100)  # a reconnecting user may hold two connections for a moment
+        self.server = processes.Process("server", self._server_arguments(users, users + slack), self.folder)
         self.server.wait_ready()
         if not self.server.listen:
             raise CouldNotRun("the server's ready line names no address to connect to")
-        self.memory["server_before"] = self.server.rss_bytes()
         show.line("server", f"{self.server.listen}, admin http://{self.server.admin}/v1/status (pid {self.server.pid})")
 
     def start_clients(self):
         o = self.options
         ranges = options_module.user_ranges(o.users, o.clients)
         for index, (first, last) in enumerate(ranges):
-            arguments = [os.path.join(self.build, "client", "hongbao-client"), "--server", self.server.listen,
-                         "--users", f"{first}-{last}/{o.users}", "--qps", "0", "--duration", "24h", "--protocol", str(o.protocol),
-                         "--admin", "127.0.0.1:0"]
-            arguments += ["--workers", str(o.workers)] if o.workers else []
+            arguments = self._client_arguments(self.server.listen, first, last, o.users)
             arguments += ["--connect-rate", str(max(o.connect_rate // o.clients, 1))] if o.connect_rate else []
             if o.clients > 1:
                 # Clients know nothing of each other: without sources of its own, each would fill the others' ports.
@@ -80,7 +107,6 @@ class Story:
         for client in self.clients:
             client.wait_ready()
             show.line(client.name, f"admin http://{client.admin}/v1/status (pid {client.pid})")
-        self.memory["clients_before"] = [client.rss_bytes() for client in self.clients]
 
     def connect(self):
         o = self.options
