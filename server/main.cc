@@ -147,8 +147,7 @@ int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& 
     }
   }
   std::fprintf(stderr, "%s: %s: %llu connections, %llu requests, won %s of %s yuan issued\n", kProgram,
-               code == 0 ? "pass" : "fail",
-               static_cast<unsigned long long>(counts.net[net::Counter::kAccepted]),
+               code == 0 ? "pass" : "fail", static_cast<unsigned long long>(counts.net[net::Counter::kAccepted]),
                static_cast<unsigned long long>(counts.serve[serve::Counter::kReceived]),
                admin::Yuan(static_cast<int64_t>(counts.serve[serve::Counter::kWonFen])).c_str(),
                admin::Yuan(counts.issued.sum.value()).c_str());
@@ -183,8 +182,8 @@ int Main(int argc, const char* const* argv) {
   admin::AdminServer admin;
   AddRoutes(admin, **server, facts, clock, flags.compat);
   admin.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
-  if (const absl::Status status = admin.Start(
-          {.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
+  if (const absl::Status status =
+          admin.Start({.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
       !status.ok()) {
     return CouldNotRun(status);
   }

@@ -17,17 +17,17 @@ namespace hongbao::server {
 
 // What the process knows about itself beside the counters.
 struct ProcessFacts {
-  std::string listen;      // HOST:PORT
+  std::string listen;  // HOST:PORT
   int64_t started_unix_s = 0;
 };
 
 // One row of the series: the counters' row, and what was sampled when it was collected.
 struct Second {
   count::Series<serve::Counter>::Row row;
-  uint64_t issued = 0;       // shake envelopes published since the row before
+  uint64_t issued = 0;  // shake envelopes published since the row before
   uint32_t connections = 0;
   int64_t rss_bytes = 0;
-  double cpu_percent = 0;    // 100 = one core
+  double cpu_percent = 0;  // 100 = one core
 };
 
 nlohmann::json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,

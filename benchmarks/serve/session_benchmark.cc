@@ -35,8 +35,15 @@ struct Desk {
         limit(max_qps),
         overload(&limit, {}),
         gifts({}, &directory, &cells, [](uint32_t, const Message&) {}),
-        sessions({.workers = 1, .wins_per_user = wins_per_user, .clock = &clock, .directory = &directory, .pool = &pool,
-                  .claimer = &claimer, .gifts = &gifts, .overload = &overload, .cells = &cells,
+        sessions({.workers = 1,
+                  .wins_per_user = wins_per_user,
+                  .clock = &clock,
+                  .directory = &directory,
+                  .pool = &pool,
+                  .claimer = &claimer,
+                  .gifts = &gifts,
+                  .overload = &overload,
+                  .cells = &cells,
                   .post = [](uint32_t, const Message&) {}}) {
     overload.BeginTurn(time::kNsPerSecond, 0, 1);
   }

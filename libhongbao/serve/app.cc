@@ -81,9 +81,9 @@ void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason
 int64_t App::OnTurn(int64_t now_ns) {
   wall_ns_ = context_.clock().WallNs();
   office_.history.Roll(time::UnixSecond(wall_ns_), office_.cells);
-  // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may have
-  // waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for want of
-  // receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
+  // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may
+  // have waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for
+  // want of receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
   const int64_t wait_ns = turn_ns_ == 0 ? 0 : now_ns - turn_ns_ - context_.slept_ns();
   turn_ns_ = now_ns;
   overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
@@ -134,8 +134,8 @@ void App::TellNotice(const Message& message) {
   }
   const wire::Version version = SessionOf(address).version;
   const int64_t stamp = version == wire::Version::k1 ? time::UnixSecond(wall_ns_) : wall_ns_;
-  std::byte* to = context_.ports()[address.port]->Out(*connection).Append(
-      wire::GiftNoticeBytes(version, message.user_count));
+  std::byte* to =
+      context_.ports()[address.port]->Out(*connection).Append(wire::GiftNoticeBytes(version, message.user_count));
   if (connection->state != net::ConnectionState::kOpen) {
     office_.cells.Add(Counter::kNoticesLost);
     return;

@@ -11,15 +11,15 @@
 namespace hongbao::serve {
 
 enum class Counter : uint32_t {
-  kReceived,         // shakes
-  kReplied,          // answered won, nothing or cap; the answer is queued to the connection
-  kRefused,          // answered "overloaded" (17)
-  kDropped,          // not answered: the connection had no room for the answer. Nothing was claimed for it
+  kReceived,  // shakes
+  kReplied,   // answered won, nothing or cap; the answer is queued to the connection
+  kRefused,   // answered "overloaded" (17)
+  kDropped,   // not answered: the connection had no room for the answer. Nothing was claimed for it
   kWon,
   kWonFen,
   kNothing,
   kCap,
-  kFramesLogin,      // frames by type, as received
+  kFramesLogin,  // frames by type, as received
   kFramesShake,
   kFramesOpen,
   kFramesSend,
@@ -27,28 +27,28 @@ enum class Counter : uint32_t {
   kLoginsOk,
   kLoginsOutOfRange,
   kLoginsBadToken,
-  kLoginsFull,       // full or draining
-  kSuperseded,       // logins that replaced an older session
-  kUsersCame,        // online now = came - left, over all workers together
+  kLoginsFull,  // full or draining
+  kSuperseded,  // logins that replaced an older session
+  kUsersCame,   // online now = came - left, over all workers together
   kUsersLeft,
   kConnectionsOpened,
   kConnectionsClosed,
-  kSendsRefused,     // SendRequests answered "refused" (18)
-  kSendsOverload,    // SendRequests answered "overloaded" (17)
-  kGiftsSent,        // gifts in a book, minted or sent by a user
+  kSendsRefused,   // SendRequests answered "refused" (18)
+  kSendsOverload,  // SendRequests answered "overloaded" (17)
+  kGiftsSent,      // gifts in a book, minted or sent by a user
   kGiftsSentFen,
   kGiftShares,
-  kGiftsRefused,     // minted gifts that the book could not take
+  kGiftsRefused,  // minted gifts that the book could not take
   kGiftsRefusedFen,
-  kOpened,           // shares
+  kOpened,  // shares
   kOpenedFen,
-  kOpenedAgain,      // opens answered with the first amount once more
-  kOpensEmpty,       // opens answered with 0
+  kOpenedAgain,  // opens answered with the first amount once more
+  kOpensEmpty,   // opens answered with 0
   kRefundedShares,
   kRefundedFen,
-  kNotices,          // notices queued to a connection
-  kNoticesLost,      // the user's connection was gone when the notice came to it; sent again at the next login
-  kRepliesLost,      // answers to opens whose connection was gone; opening again gives the same amount
+  kNotices,      // notices queued to a connection
+  kNoticesLost,  // the user's connection was gone when the notice came to it; sent again at the next login
+  kRepliesLost,  // answers to opens whose connection was gone; opening again gives the same amount
   kCount
 };
 

@@ -19,8 +19,8 @@ absl::StatusOr<Directory> Directory::Create(uint32_t users_max) {
   // NORESERVE: pages cost memory when their first user logs in, not before.
   void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) {
-    return absl::ResourceExhaustedError(absl::StrCat("no address space for the records of ", users_max, " users (", bytes,
-                                                     " bytes): ", std::strerror(errno),
+    return absl::ResourceExhaustedError(absl::StrCat("no address space for the records of ", users_max, " users (",
+                                                     bytes, " bytes): ", std::strerror(errno),
                                                      "; lower the number of users or raise the limit (ulimit -v)"));
   }
   return Directory(static_cast<Record*>(mapping), users_max);

@@ -1,7 +1,7 @@
 // Directory: where each user's session is now, and what the server remembers of the user.
 //
-// Owns one 32-byte record per user in one lazily touched mapping (a user nobody has seen costs no memory). Never holds a
-// connection: it names one by (worker, port, slot, generation), and whoever follows the name checks the generation.
+// Owns one 32-byte record per user in one lazily touched mapping (a user nobody has seen costs no memory). Never holds
+// a connection: it names one by (worker, port, slot, generation), and whoever follows the name checks the generation.
 // One session per user: the newest login replaces the older one in one exchange, and the late close of the older one
 // compares before it clears, so it can't wipe its successor (the prototype's defect 18).
 // Thread tag: thread-safe, lock-free.
@@ -31,7 +31,8 @@ struct Address {
 inline constexpr uint64_t kOffline = 0;
 
 constexpr uint64_t Pack(const Address& address) {
-  return uint64_t{address.worker} << 56 | uint64_t{address.port} << 48 | uint64_t{address.generation} << 24 | address.slot;
+  return uint64_t{address.worker} << 56 | uint64_t{address.port} << 48 | uint64_t{address.generation} << 24 |
+         address.slot;
 }
 
 constexpr Address Unpack(uint64_t packed) {
@@ -60,18 +61,17 @@ class Directory {
   // ---- where the user is (packed addresses) ----
 
   // Makes `packed` the user's session; returns the one it replaces (kOffline: none).
-  // seq_cst: pairs with AddUnopened + Find. A login publishes its session, then reads the unopened gifts; the owner of a
-  // new gift counts it, then looks for the session. In the single order of seq_cst operations one of them comes second
-  // and sees the other, so a gift that arrives during a login is noticed at least once (release/acquire alone would let
-  // both miss: the store-buffer pattern).
-  uint64_t Login(uint32_t user, uint64_t packed) {
-    return Session(user).exchange(packed, std::memory_order_seq_cst);
-  }
+  // seq_cst: pairs with AddUnopened + Find. A login publishes its session, then reads the unopened gifts; the owner of
+  // a new gift counts it, then looks for the session. In the single order of seq_cst operations one of them comes
+  // second and sees the other, so a gift that arrives during a login is noticed at least once (release/acquire alone
+  // would let both miss: the store-buffer pattern).
+  uint64_t Login(uint32_t user, uint64_t packed) { return Session(user).exchange(packed, std::memory_order_seq_cst); }
 
   // Ends the session if it still is `packed`. False: a newer login owns the user, nothing was changed.
   bool Logout(uint32_t user, uint64_t packed) {
     // acq_rel: what this session did to the record happens before what the next session reads of it.
-    return Session(user).compare_exchange_strong(packed, kOffline, std::memory_order_acq_rel, std::memory_order_relaxed);
+    return Session(user).compare_exchange_strong(packed, kOffline, std::memory_order_acq_rel,
+                                                 std::memory_order_relaxed);
   }
 
   // The user's session or kOffline. seq_cst for the reason at Login; it costs what an acquire load costs on x86.

@@ -19,8 +19,8 @@ uint32_t FirstSentId(uint32_t worker, uint32_t workers) {
 
 }  // namespace
 
-GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, count::Cells<Counter>* cells, PostFunction post,
-                   envelope::Random random)
+GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, count::Cells<Counter>* cells,
+                   PostFunction post, envelope::Random random)
     : options_(options),
       directory_(directory),
       cells_(cells),
@@ -36,8 +36,9 @@ bool GiftDesk::BeginTurn(int64_t now_ns, size_t budget) {
   if (now_ms_ < next_expiry_ms_ || by_age_.empty()) {
     return false;
   }
-  // The book says what was refunded but not who had not opened, so the counts go first. Expiries of one millisecond stay
-  // together: then the gifts counted here and the gifts taken out are the same, whatever the book's order among equals.
+  // The book says what was refunded but not who had not opened, so the counts go first. Expiries of one millisecond
+  // stay together: then the gifts counted here and the gifts taken out are the same, whatever the book's order among
+  // equals.
   size_t due = 0;
   int64_t until_ms = 0;
   while (due < by_age_.size()) {
@@ -69,8 +70,9 @@ bool GiftDesk::BeginTurn(int64_t now_ns, size_t budget) {
 
 wire::SendResult GiftDesk::Send(uint32_t sender, uint32_t amount_fen, absl::Span<const uint32_t> users,
                                 uint32_t* gift_id) {
-  const bool good = !users.empty() && users.size() <= kGiftUsersMax && amount_fen >= users.size() &&
-                    std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_->users_max(); });
+  const bool good =
+      !users.empty() && users.size() <= kGiftUsersMax && amount_fen >= users.size() &&
+      std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_->users_max(); });
   if (!good) {
     return wire::SendResult::kRefused;
   }

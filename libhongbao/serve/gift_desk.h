@@ -1,9 +1,8 @@
 // GiftDesk: the gifts that one worker owns, as the other workers deal with them: by message, both ways.
 //
-// Owns the worker's gift book and its random numbers. Every request comes as a call or a Message and every answer leaves
-// as a Message through `post`, also to the own worker, so there is one path and it needs no socket to be tested. Keeps the
-// directory's unopened count in step, which is what lets a login skip the question.
-// Thread tag: worker-local.
+// Owns the worker's gift book and its random numbers. Every request comes as a call or a Message and every answer
+// leaves as a Message through `post`, also to the own worker, so there is one path and it needs no socket to be tested.
+// Keeps the directory's unopened count in step, which is what lets a login skip the question. Thread tag: worker-local.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +24,7 @@ namespace hongbao::serve {
 using PostFunction = std::function<void(uint32_t worker, const Message& message)>;
 
 struct GiftDeskOptions {
-  uint32_t worker = 0;   // this one
+  uint32_t worker = 0;  // this one
   uint32_t workers = 1;
   uint32_t gifts_max = 100'000;  // live gifts in this worker's book
   int64_t expiry_ms = 24 * 3'600'000;
@@ -51,7 +50,8 @@ class GiftDesk {
   const envelope::GiftBook& book() const { return book_; }
 
  private:
-  envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen, absl::Span<const uint32_t> users);
+  envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
+                               absl::Span<const uint32_t> users);
   void NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users);
   void Mint(const Message& message);
   void Open(const Message& message);

@@ -14,10 +14,10 @@ inline constexpr uint32_t kGiftUsersMax = 50;
 enum class MessageKind : uint8_t {
   kSupersede,  // to the worker of `address`: close that connection, a newer login has replaced it
   kGift,       // to the owner of `envelope_id`: a new gift of `amount_fen` for `users`, from `user`
-  kNotice,     // to the worker of `address`: tell `user` there of the gift `envelope_id` (amount_fen, users: all invited)
-  kOpen,       // to the owner of `envelope_id`: `user` opens it; the answer goes to `address`
-  kOpened,     // to the worker of `address`: the answer, `amount_fen` (0: no share)
-  kRemind,     // to every owner: notices of all gifts that `user` has not opened, to `address`
+  kNotice,  // to the worker of `address`: tell `user` there of the gift `envelope_id` (amount_fen, users: all invited)
+  kOpen,    // to the owner of `envelope_id`: `user` opens it; the answer goes to `address`
+  kOpened,  // to the worker of `address`: the answer, `amount_fen` (0: no share)
+  kRemind,  // to every owner: notices of all gifts that `user` has not opened, to `address`
 };
 
 struct Message {
@@ -25,8 +25,8 @@ struct Message {
   uint8_t user_count = 0;     // how many of `users` are meant
   bool has_identity = false;  // kOpen: `stamp` is a v2 request's identity
   uint32_t user = 0;
-  uint64_t address = 0;       // packed, see directory.h
-  uint64_t stamp = 0;         // of the request that is answered
+  uint64_t address = 0;  // packed, see directory.h
+  uint64_t stamp = 0;    // of the request that is answered
   uint32_t envelope_id = 0;
   uint32_t amount_fen = 0;
   uint32_t users[kGiftUsersMax] = {};

@@ -1,10 +1,9 @@
 // MintSchedule: when each envelope of one run is due. A pure function of the wall clock and of what was taken so far.
 //
-// Envelope k of a run is due at start + (k + 0.5) / rate: evenly spaced, and a whole second holds exactly `rate` of them.
-// After a pause (a stalled thread, a stepped clock) at most two seconds' worth are due at once; the rest of the run moves
-// back as a whole, so a stall can't become a spike (the prototype at 60k: 1.8k, then 71k), and nothing is left out.
-// Owns no envelope; never sleeps.
-// Thread tag: thread-compatible.
+// Envelope k of a run is due at start + (k + 0.5) / rate: evenly spaced, and a whole second holds exactly `rate` of
+// them. After a pause (a stalled thread, a stepped clock) at most two seconds' worth are due at once; the rest of the
+// run moves back as a whole, so a stall can't become a spike (the prototype at 60k: 1.8k, then 71k), and nothing is
+// left out. Owns no envelope; never sleeps. Thread tag: thread-compatible.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +35,8 @@ class MintSchedule {
 
   // When the next one is due. Meaningless when done().
   int64_t NextNs() const {
-    return start_ns_ + static_cast<int64_t>(((Wide{taken_} * 2 + 1) * time::kNsPerSecond + 2 * rate_ - 1) / (2 * rate_));
+    return start_ns_ +
+           static_cast<int64_t>(((Wide{taken_} * 2 + 1) * time::kNsPerSecond + 2 * rate_ - 1) / (2 * rate_));
   }
 
   int64_t taken() const { return taken_; }
@@ -51,7 +51,8 @@ class MintSchedule {
     if (wall_ns <= start_ns_) {
       return 0;
     }
-    return static_cast<int64_t>((Wide{wall_ns - start_ns_} * rate_ * 2 + time::kNsPerSecond) / (2 * time::kNsPerSecond));
+    return static_cast<int64_t>((Wide{wall_ns - start_ns_} * rate_ * 2 + time::kNsPerSecond) /
+                                (2 * time::kNsPerSecond));
   }
 
   int64_t start_ns_;

@@ -106,11 +106,11 @@ absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
     }
     receipt.first_id = static_cast<uint32_t>(next);
     next += static_cast<uint64_t>(order.count);
-    runs_.push_back({.order = order,
-                     .schedule = MintSchedule(receipt.at_s * time::kNsPerSecond, order.rate, order.count),
-                     .random = order.seed == 0 ? envelope::Random::FromSystem()
-                                               : envelope::Random::FromSeed(order.seed),
-                     .next_id = receipt.first_id});
+    runs_.push_back(
+        {.order = order,
+         .schedule = MintSchedule(receipt.at_s * time::kNsPerSecond, order.rate, order.count),
+         .random = order.seed == 0 ? envelope::Random::FromSystem() : envelope::Random::FromSeed(order.seed),
+         .next_id = receipt.first_id});
   }
   changed_.notify_all();
   return receipt;
@@ -137,8 +137,8 @@ int64_t Minter::IssueShakes(Run& run, int64_t due) {
   while (issued < due) {
     const size_t want = std::min(kBatch, static_cast<size_t>(due - issued));
     while (run.drawn.size() < want) {
-      run.drawn.push_back({.id = run.next_id++,
-                           .amount = envelope::Fen(run.random.Between(run.order.min_fen, run.order.max_fen))});
+      run.drawn.push_back(
+          {.id = run.next_id++, .amount = envelope::Fen(run.random.Between(run.order.min_fen, run.order.max_fen))});
     }
     const size_t fitted = pool_->Publish(absl::MakeConstSpan(run.drawn).first(want));
     run.drawn.erase(run.drawn.begin(), run.drawn.begin() + static_cast<std::ptrdiff_t>(fitted));
@@ -166,7 +166,8 @@ int64_t Minter::IssueGifts(Run& run, int64_t due) {
 void Minter::DrawGift(Run& run) {
   const MintOrder& order = run.order;
   run.has_gift = true;
-  run.gift = {.kind = MessageKind::kGift, .user_count = static_cast<uint8_t>(order.users), .envelope_id = run.next_id++};
+  run.gift = {
+      .kind = MessageKind::kGift, .user_count = static_cast<uint8_t>(order.users), .envelope_id = run.next_id++};
   const int64_t drawn = run.random.Between(order.min_fen, order.max_fen);
   run.gift.amount_fen = static_cast<uint32_t>(std::max<int64_t>(drawn, order.users));  // a fen for each at least
   // Floyd's sampling: `users` distinct values, one draw each, also when the range is hardly larger.

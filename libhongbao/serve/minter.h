@@ -1,9 +1,10 @@
-// Minter: issues envelopes at the rates that were ordered: into the lucky pool, and as gifts to the workers that own them.
+// Minter: issues envelopes at the rates that were ordered: into the lucky pool, and as gifts to the workers that own
+// them.
 //
-// Owns the runs under way (any number, each with its schedule, random numbers and ids) and one thread. What the pool or an
-// inbox has no room for stays with the run and is offered again: nothing is lost, and nothing is counted as issued before
-// it is published (the prototype's defects 1, 2 and 17).
-// Thread tag: Add and the reading functions are thread-safe; Step is for the minter's thread, or a test without one.
+// Owns the runs under way (any number, each with its schedule, random numbers and ids) and one thread. What the pool or
+// an inbox has no room for stays with the run and is offered again: nothing is lost, and nothing is counted as issued
+// before it is published (the prototype's defects 1, 2 and 17). Thread tag: Add and the reading functions are
+// thread-safe; Step is for the minter's thread, or a test without one.
 #pragma once
 
 #include <condition_variable>
@@ -26,13 +27,13 @@ struct MintOrder {
   enum class Kind : uint8_t { kShake, kGift };
 
   Kind kind = Kind::kShake;
-  int64_t rate = 0;           // envelopes per second, 1..1,000,000
-  int64_t count = 0;          // in all, >= 1
-  int64_t min_fen = 10;       // each holds a uniform amount in min_fen..max_fen
+  int64_t rate = 0;      // envelopes per second, 1..1,000,000
+  int64_t count = 0;     // in all, >= 1
+  int64_t min_fen = 10;  // each holds a uniform amount in min_fen..max_fen
   int64_t max_fen = 309;
-  int64_t at_s = 0;           // unix second of the start; 0 = the next whole second
-  uint64_t seed = 0;          // 0 = from the kernel; otherwise the same amounts and users again
-  uint32_t users = 3;         // gifts: distinct users invited to each, drawn from first_user..last_user
+  int64_t at_s = 0;    // unix second of the start; 0 = the next whole second
+  uint64_t seed = 0;   // 0 = from the kernel; otherwise the same amounts and users again
+  uint32_t users = 3;  // gifts: distinct users invited to each, drawn from first_user..last_user
   uint32_t first_user = 0;
   uint32_t last_user = 0;
 };

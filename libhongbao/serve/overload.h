@@ -2,10 +2,9 @@
 //
 // Two rules, each may be off. RateLimit: a fixed number of shakes a second for the whole process. DelayControl: when
 // requests wait too long for their worker, admit fewer users, after DAGOR (Zhou et al., SoCC 2018): the signal is the
-// average queueing wait over a window, the step down is 5 %, the step up 1 %, and the users who wait outside are chosen by
-// a hash that changes every hour, so that they are not always the same.
-// Never knows frames or sessions; time is handed in.
-// Thread tag: RateLimit thread-safe; RateLease, DelayControl and Overload worker-local.
+// average queueing wait over a window, the step down is 5 %, the step up 1 %, and the users who wait outside are chosen
+// by a hash that changes every hour, so that they are not always the same. Never knows frames or sessions; time is
+// handed in. Thread tag: RateLimit thread-safe; RateLease, DelayControl and Overload worker-local.
 #pragma once
 
 #include <algorithm>
@@ -30,14 +29,15 @@ class RateLimit {
   // Large enough that the shared line is touched ~1,000 times a second, small enough to not starve another worker.
   int64_t chunk() const { return std::clamp<int64_t>(per_second_ / 1000, 1, 256); }
 
-  // Takes `tokens` if they exist at `now_ns` (monotonic, any origin >= 0). Else returns false and the time from which it
-  // is worth to ask again.
+  // Takes `tokens` if they exist at `now_ns` (monotonic, any origin >= 0). Else returns false and the time from which
+  // it is worth to ask again.
   bool Take(int64_t tokens, int64_t now_ns, int64_t* retry_ns);
 
  private:
   const int64_t per_second_;
   const int64_t burst_;
-  alignas(64) std::atomic<int64_t> taken_{0};  // number of the next token to leave; jumps ahead over tokens that expired
+  alignas(64) std::atomic<int64_t> taken_{
+      0};  // number of the next token to leave; jumps ahead over tokens that expired
 };
 
 // What one worker holds of the RateLimit.
@@ -62,20 +62,21 @@ class RateLease {
 };
 
 struct DelayOptions {
-  int64_t wait_max_us = 20'000;  // average wait above which fewer are admitted; 0 = control is off
-  int64_t window_ms = 1'000;     // a window ends after this time
+  int64_t wait_max_us = 20'000;      // average wait above which fewer are admitted; 0 = control is off
+  int64_t window_ms = 1'000;         // a window ends after this time
   uint32_t window_requests = 2'000;  // or after this many requests
+  uint32_t requests_min = 100;       // fewer in a window say nothing: refusing some of them would relieve nobody
 };
 
 class DelayControl {
  public:
-  static constexpr uint32_t kAll = 1U << 16;    // the admitted share of users, in units of 2^-16
+  static constexpr uint32_t kAll = 1U << 16;     // the admitted share of users, in units of 2^-16
   static constexpr uint32_t kLeast = kAll / 20;  // never below 5 %: the window needs requests to see that it is over
 
   explicit DelayControl(const DelayOptions& options) : options_(options) {}
 
-  // Once at the start of a turn. `wait_ns`: how long the requests of this turn may have waited for it; `wall_hour`: unix
-  // time in hours.
+  // Once at the start of a turn. `wait_ns`: how long the requests of this turn may have waited for it; `wall_hour`:
+  // unix time in hours.
   void BeginTurn(int64_t now_ns, int64_t wait_ns, int64_t wall_hour) {
     wait_ns_ = wait_ns;
     wall_hour_ = static_cast<uint64_t>(wall_hour);

@@ -1,8 +1,8 @@
 // Server: the red-envelope server as one object: workers, directory, lucky pool, minter; and what it has counted.
 //
-// Owns all of it. Never reads flags, prints, or speaks HTTP: a main or a test does. Start it, give it orders, ask it for
-// snapshots, drain it.
-// Thread tag: thread-compatible (Start, Drain, the destructor from one thread); Mint, Look and draining are thread-safe.
+// Owns all of it. Never reads flags, prints, or speaks HTTP: a main or a test does. Start it, give it orders, ask it
+// for snapshots, drain it. Thread tag: thread-compatible (Start, Drain, the destructor from one thread); Mint, Look and
+// draining are thread-safe.
 #pragma once
 
 #include <atomic>
@@ -27,16 +27,16 @@ struct ServerOptions {
   uint16_t listen_port = 1025;     // 0 = a free one
   uint32_t users_max = 1'000'000;  // users 0..users_max-1
   uint32_t connections_max = 100'000;
-  uint32_t workers = 0;            // 0 = one per processor
-  int64_t max_qps = 0;             // shakes and sends per second, 0 = no limit
-  uint32_t wins_per_user = 0;      // shake wins of one user at most, 0 = no limit
+  uint32_t workers = 0;        // 0 = one per processor
+  int64_t max_qps = 0;         // shakes and sends per second, 0 = no limit
+  uint32_t wins_per_user = 0;  // shake wins of one user at most, 0 = no limit
   uint32_t login_deadline_ms = 5'000;
   uint32_t frame_deadline_ms = 5'000;
   uint32_t idle_timeout_ms = 240'000;
   uint32_t unsent_bytes_max = 16'384;  // ~580 shake answers
   int64_t gift_expiry_ms = 24 * 3'600'000;
-  uint32_t gifts_max = 1'000'000;      // live gifts, over all workers; a gift lives until it expires
-  uint32_t pool_envelopes = 1 << 16;   // shake envelopes that nobody has won yet, a power of two
+  uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
+  uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two
   DelayOptions delay;
 };
 
@@ -53,9 +53,7 @@ struct ServerCounts {
   uint32_t connections = 0;     // live
   int64_t mint_waiting = 0;     // envelopes ordered and not issued
 
-  int64_t users_online() const {
-    return static_cast<int64_t>(serve[Counter::kUsersCame] - serve[Counter::kUsersLeft]);
-  }
+  int64_t users_online() const { return static_cast<int64_t>(serve[Counter::kUsersCame] - serve[Counter::kUsersLeft]); }
 };
 
 // What the parts themselves hold after the end: the witness that the counters are compared with.

@@ -29,8 +29,8 @@ wire::ShakeResponse SessionDesk::DecideUnderCap(Session& session, uint64_t stamp
     cells.Add(Counter::kCap);
     return response;
   }
-  // The user's record is touched only if there may be something to win. The win is taken from the user's allowance before
-  // the envelope is claimed: a claim can't be given back, an allowance can.
+  // The user's record is touched only if there may be something to win. The win is taken from the user's allowance
+  // before the envelope is claimed: a claim can't be given back, an allowance can.
   if (services_.pool->left() > 0) {
     if (!services_.directory->TakeShakeWin(session.user, services_.wins_per_user)) {
       session.at_cap = true;
@@ -79,8 +79,7 @@ CloseReason SessionDesk::Handle(Session& session, uint64_t address, wire::FrameT
 
 CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::LoginRequest request;
-  if (session.version != wire::Version::kUnknown ||
-      wire::DecodeLoginRequest(frame, request) != wire::Decoded::kOk) {
+  if (session.version != wire::Version::kUnknown || wire::DecodeLoginRequest(frame, request) != wire::Decoded::kOk) {
     return CloseReason::kMalformed;  // among them: a second login
   }
   services_.cells->Add(Counter::kFramesLogin);
@@ -118,8 +117,8 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
 
 void SessionDesk::Accept(Session& session, uint64_t address) {
   session.logged_in = true;
-  session.at_cap = services_.wins_per_user != 0 &&
-                   services_.directory->shake_wins(session.user) >= services_.wins_per_user;
+  session.at_cap =
+      services_.wins_per_user != 0 && services_.directory->shake_wins(session.user) >= services_.wins_per_user;
   const uint64_t replaced = services_.directory->Login(session.user, address);
   if (replaced == kOffline) {
     services_.cells->Add(Counter::kUsersCame);
@@ -180,7 +179,8 @@ CloseReason SessionDesk::Send(const Session& session, wire::FrameBytes frame, Re
   if (response.result == wire::SendResult::kOk) {
     services_.directory->RaiseStamp(session.user, request.stamp);
   } else {
-    services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused : Counter::kSendsOverload);
+    services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused
+                                                                       : Counter::kSendsOverload);
   }
   wire::EncodeSendResponse(reply.bytes.data(), response);
   reply.size = wire::kSendResponseBytes;

@@ -1,10 +1,9 @@
 // Session: bytes in, replies out. What one connection may do, and what it gets.
 //
-// SessionDesk owns no connection and no socket: it is handed a Session, the bytes that came and a place for replies, and
-// says how many bytes it has used and whether the connection is to be closed, and why. Everything it touches besides is
-// its worker's own, or lock-free (directory, lucky pool). Nothing allocates, locks, logs or throws per message; a losing
-// shake writes no line that another worker reads.
-// Thread tag: worker-local.
+// SessionDesk owns no connection and no socket: it is handed a Session, the bytes that came and a place for replies,
+// and says how many bytes it has used and whether the connection is to be closed, and why. Everything it touches
+// besides is its worker's own, or lock-free (directory, lucky pool). Nothing allocates, locks, logs or throws per
+// message; a losing shake writes no line that another worker reads. Thread tag: worker-local.
 #pragma once
 
 #include <array>
@@ -38,7 +37,7 @@ static_assert(sizeof(Session) <= 16, "one per connection, a million of them");
 
 // How a call to OnBytes ended.
 struct Served {
-  size_t consumed = 0;  // whole frames; a part of one stays with the caller
+  size_t consumed = 0;                               // whole frames; a part of one stays with the caller
   net::CloseReason close = net::CloseReason::kNone;  // other than kNone: close once the replies so far have left
 };
 
@@ -87,7 +86,8 @@ class SessionDesk {
   wire::ShakeResponse DecideUnderCap(Session& session, uint64_t stamp);
   wire::ShakeResponse Won(Session& session, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
 
-  net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame,
+                          Reply& reply);
   net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   void Accept(Session& session, uint64_t address);
   net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);

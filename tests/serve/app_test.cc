@@ -25,8 +25,10 @@ class AppTest : public testing::Test {
     }
     context_ = std::make_unique<net::WorkerContext<Message>>(0, clock_, mailboxes_);
     context_->AddPort(&port_);
-    app_ = std::make_unique<App>(*context_, AppOptions{.connections_max = 3, .gifts_max = 100, .gift_expiry_ms = 1'000},
-                                 shared_, office_);
+    app_ = std::make_unique<App>(
+        *context_,
+        AppOptions{.connections_max = 3, .gifts_max = 100, .gift_expiry_ms = 1'000, .delay = {.requests_min = 1}},
+        shared_, office_);
     Turn();
   }
 
@@ -122,8 +124,13 @@ TEST_F(AppTest, WhatIsForAnotherWorkerGoesToItsMailbox) {
 
 TEST_F(AppTest, NoticesAndAnswersReachTheConnectionOnlyWhileItIsThatOne) {
   net::Connection& connection = Login(5, 7);
-  Message notice{.kind = MessageKind::kNotice, .user_count = 1, .user = 7, .address = AddressOf(connection),
-                 .envelope_id = kFirstMintedGiftId, .amount_fen = 10, .users = {7}};
+  Message notice{.kind = MessageKind::kNotice,
+                 .user_count = 1,
+                 .user = 7,
+                 .address = AddressOf(connection),
+                 .envelope_id = kFirstMintedGiftId,
+                 .amount_fen = 10,
+                 .users = {7}};
   Message opened = notice;
   opened.kind = MessageKind::kOpened;
   app_->OnMessage(notice);
@@ -141,8 +148,11 @@ TEST_F(AppTest, NoticesAndAnswersReachTheConnectionOnlyWhileItIsThatOne) {
 TEST_F(AppTest, Defect19_NoticesBeyondTheUnsentBytesCloseTheReaderThatDoesNotRead) {
   net::Connection& connection = Login(5, 7);
   for (uint32_t i = 0; i < 100; ++i) {
-    Message gift{.kind = MessageKind::kGift, .user_count = 1, .envelope_id = kFirstMintedGiftId + 2 * i + 1,
-                 .amount_fen = 10, .users = {7}};
+    Message gift{.kind = MessageKind::kGift,
+                 .user_count = 1,
+                 .envelope_id = kFirstMintedGiftId + 2 * i + 1,
+                 .amount_fen = 10,
+                 .users = {7}};
     app_->OnMessage(gift);
   }
   EXPECT_EQ(connection.close_reason, CloseReason::kUnsentBytes);

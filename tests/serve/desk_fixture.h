@@ -1,5 +1,5 @@
-// Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk. What
-// the desks post waits in `posted` until a test delivers it.
+// Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk.
+// What the desks post waits in `posted` until a test delivers it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -203,7 +203,8 @@ class TestOffices {
   PostFunction Poster() {
     return [this](uint32_t worker, const Message& message) { posted.emplace_back(worker, message); };
   }
-  // Hands what waits for gift desks to them until nothing of the kind is left; what is for connections stays in `posted`.
+  // Hands what waits for gift desks to them until nothing of the kind is left; what is for connections stays in
+  // `posted`.
   void DeliverToDesks() {
     std::deque<std::pair<uint32_t, Message>> kept;
     while (!posted.empty()) {

@@ -21,8 +21,12 @@ Message Gift(uint32_t id, uint32_t fen, const std::vector<uint32_t>& users) {
 }
 
 Message Open(uint32_t id, uint32_t user, uint64_t stamp = 1) {
-  return {.kind = MessageKind::kOpen, .has_identity = true, .user = user,
-          .address = Pack({.generation = 1, .slot = user}), .stamp = stamp, .envelope_id = id};
+  return {.kind = MessageKind::kOpen,
+          .has_identity = true,
+          .user = user,
+          .address = Pack({.generation = 1, .slot = user}),
+          .stamp = stamp,
+          .envelope_id = id};
 }
 
 TEST(GiftDeskTest, NoticesGoToTheInvitedUsersOwnConnections) {

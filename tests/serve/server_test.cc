@@ -21,10 +21,12 @@ using net::CloseReason;
 using wire::Version;
 using Bytes = std::vector<std::byte>;
 
-// A blocking client. Everything it waits for comes at once or within the deadlines that a test sets; ten seconds mean never.
+// A blocking client. Everything it waits for comes at once or within the deadlines that a test sets; ten seconds mean
+// never.
 class Client {
  public:
-  explicit Client(const Server& server, int receive_buffer = 0) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Client(const Server& server, int receive_buffer = 0)
+      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     if (receive_buffer > 0) {
       setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
     }
@@ -104,7 +106,7 @@ class Client {
   bool Read(std::byte* to, size_t size) {
     while (size > 0) {
       pollfd waited{.fd = socket_, .events = POLLIN, .revents = 0};
-      if (poll(&waited, 1, 10'000) != 1) {
+      if (poll(&waited, 1, 60'000) != 1) {
         ADD_FAILURE() << "nothing came";
         return false;
       }
@@ -125,7 +127,11 @@ class ServerTest : public testing::Test {
  protected:
   // Options that make a small server on a free port of the loopback interface.
   static ServerOptions Small() {
-    return {.listen_ipv4 = INADDR_LOOPBACK, .listen_port = 0, .users_max = 1'000, .connections_max = 100, .workers = 2,
+    return {.listen_ipv4 = INADDR_LOOPBACK,
+            .listen_port = 0,
+            .users_max = 1'000,
+            .connections_max = 100,
+            .workers = 2,
             .gifts_max = 1'024};
   }
   void Start(const ServerOptions& options) {
@@ -191,8 +197,16 @@ TEST_F(ServerTest, Defect05_TheStoryOfAGiftOverBothVersions) {
   ASSERT_EQ(one.Login(10), wire::LoginResult::kOk);
   ASSERT_EQ(two.Login(11, Version::k2), wire::LoginResult::kOk);
   ASSERT_EQ(stranger.Login(20), wire::LoginResult::kOk);
-  ASSERT_TRUE(server_->Mint({.kind = MintOrder::Kind::kGift, .rate = 100, .count = 1, .min_fen = 300, .max_fen = 300,
-                             .users = 3, .first_user = 10, .last_user = 12}).ok());
+  ASSERT_TRUE(server_
+                  ->Mint({.kind = MintOrder::Kind::kGift,
+                          .rate = 100,
+                          .count = 1,
+                          .min_fen = 300,
+                          .max_fen = 300,
+                          .users = 3,
+                          .first_user = 10,
+                          .last_user = 12})
+                  .ok());
   const wire::GiftNotice first = one.TakeNotice(Version::k1);
   const wire::GiftNotice second = two.TakeNotice(Version::k2);
   EXPECT_EQ(first.envelope_id, second.envelope_id);

@@ -53,10 +53,9 @@ TEST(SessionTest, TheProtocolsV1VectorsCutAtEveryByte) {
 }
 
 TEST(SessionTest, TheProtocolsV2VectorsCutAtEveryByte) {
-  const Bytes stream =
-      Hex("002c000014a242b35da67f150000000700000001000000000000000000000000000000000000000000000000") +
-      Hex("0024000714a242b35da67f15000000070000012c0000000300000008000000090000000a") +
-      Hex("0010000914a242b35da67f1500000007");
+  const Bytes stream = Hex("002c000014a242b35da67f150000000700000001000000000000000000000000000000000000000000000000") +
+                       Hex("0024000714a242b35da67f15000000070000012c0000000300000008000000090000000a") +
+                       Hex("0010000914a242b35da67f1500000007");
   for (size_t cut = 0; cut <= stream.size(); ++cut) {
     TestOffices offices;
     offices.clock.SetWall(1486824165123457789);
@@ -125,13 +124,15 @@ TEST(SessionTest, WhatTheProtocolForbidsIsMalformed) {
   EXPECT_EQ(CloseOf(v1 + SendFrame(7, 3, {8})), CloseReason::kMalformed);
   EXPECT_EQ(CloseOf(v2 + StatementFrame(8)), CloseReason::kMalformed);
   EXPECT_EQ(CloseOf(v2 + SendFrame(8, 3, {9})), CloseReason::kMalformed);
-  EXPECT_EQ(CloseOf(v1 + Hex("0014000100000000589f22e50000000700000000")), CloseReason::kMalformed) << "a server's frame";
+  EXPECT_EQ(CloseOf(v1 + Hex("0014000100000000589f22e50000000700000000")), CloseReason::kMalformed)
+      << "a server's frame";
   EXPECT_EQ(CloseOf(LoginFrame(7, Version::k2, 1, 0)), CloseReason::kMalformed) << "a login of nobody";
   EXPECT_EQ(CloseOf(LoginFrame(0xffffffff, Version::k2, 1, 2)), CloseReason::kMalformed) << "beyond the last user";
 }
 
 TEST(SessionTest, Defect13_NoFourBytesEndTheServer) {
-  for (const char* bytes : {"00000000", "00030000", "0004ffff", "000b0000", "ffff0000", "01010000", "0010ffff", "00100063"}) {
+  for (const char* bytes :
+       {"00000000", "00030000", "0004ffff", "000b0000", "ffff0000", "01010000", "0010ffff", "00100063"}) {
     EXPECT_EQ(CloseOf(Hex(bytes)), CloseReason::kMalformed) << bytes;
     EXPECT_EQ(CloseOf(LoginFrame(7) + Hex(bytes)), CloseReason::kMalformed) << bytes;
   }

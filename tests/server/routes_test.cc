@@ -16,10 +16,13 @@ using testing::HasSubstr;
 class RoutesTest : public testing::Test {
  protected:
   void Start(bool compat) {
-    absl::StatusOr<std::unique_ptr<serve::Server>> started = serve::Server::Start(
-        {.listen_ipv4 = INADDR_LOOPBACK, .listen_port = 0, .users_max = 100, .connections_max = 10, .workers = 1,
-         .gifts_max = 256},
-        &clock_);
+    absl::StatusOr<std::unique_ptr<serve::Server>> started = serve::Server::Start({.listen_ipv4 = INADDR_LOOPBACK,
+                                                                                   .listen_port = 0,
+                                                                                   .users_max = 100,
+                                                                                   .connections_max = 10,
+                                                                                   .workers = 1,
+                                                                                   .gifts_max = 256},
+                                                                                  &clock_);
     ASSERT_TRUE(started.ok()) << started.status().message();
     server_ = *std::move(started);
     AddRoutes(admin_, *server_, {.listen = "127.0.0.1:1", .started_unix_s = 1}, clock_, compat);
@@ -57,8 +60,9 @@ TEST_F(RoutesTest, OrdersAnswerWithTheirIdsAndTheirSecond) {
   EXPECT_EQ(shake["first_id"], serve::kFirstShakeId);
   EXPECT_EQ(shake["count"], 6000);
   EXPECT_GT(shake["at"], now_s);
-  const json gift = PostOk("/v1/envelopes/gift?rate=2k&count=10&users=5&first_user=10&last_user=20&min_fen=5&max_fen=50&at=" +
-                           std::to_string(now_s + 3600) + "&seed=7");
+  const json gift =
+      PostOk("/v1/envelopes/gift?rate=2k&count=10&users=5&first_user=10&last_user=20&min_fen=5&max_fen=50&at=" +
+             std::to_string(now_s + 3600) + "&seed=7");
   EXPECT_EQ(gift["first_id"], serve::kFirstMintedGiftId);
   EXPECT_EQ(gift["at"], now_s + 3600);
   EXPECT_GE(server_->Look().mint_waiting, 10);
@@ -114,16 +118,54 @@ TEST_F(RoutesTest, TheStatusPageHasTheFieldsThatScriptsRead) {
   const httplib::Result result = http_->Get("/v1/status");
   ASSERT_TRUE(result);
   const json status = json::parse(result->body);
-  for (const char* field :
-       {"/role", "/version", "/pid", "/unix_s", "/uptime_s", "/listen", "/draining", "/ready", "/connections/live",
-        "/connections/accepted", "/connections/closed", "/connections/closed_by/malformed", "/users/online", "/users/max",
-        "/requests/received", "/requests/replied", "/requests/refused", "/requests/dropped", "/requests_by_type/login",
-        "/requests_by_type/shake", "/requests_by_type/open", "/requests_by_type/send", "/requests_by_type/statement",
-        "/replies/won", "/replies/nothing", "/replies/cap", "/replies/overload", "/shake/issued", "/shake/issued_fen",
-        "/shake/won", "/shake/won_fen", "/shake/left", "/shake/left_fen", "/gifts/sent", "/gifts/sent_fen",
-        "/gifts/shares", "/gifts/opened", "/gifts/opened_fen", "/gifts/left_shares", "/gifts/left_fen",
-        "/gifts/refunded_shares", "/gifts/refunded_fen", "/gifts/notices", "/gifts/refused", "/memory/rss_bytes",
-        "/cpu/user_s", "/cpu/system_s", "/rings"}) {
+  for (const char* field : {"/role",
+                            "/version",
+                            "/pid",
+                            "/unix_s",
+                            "/uptime_s",
+                            "/listen",
+                            "/draining",
+                            "/ready",
+                            "/connections/live",
+                            "/connections/accepted",
+                            "/connections/closed",
+                            "/connections/closed_by/malformed",
+                            "/users/online",
+                            "/users/max",
+                            "/requests/received",
+                            "/requests/replied",
+                            "/requests/refused",
+                            "/requests/dropped",
+                            "/requests_by_type/login",
+                            "/requests_by_type/shake",
+                            "/requests_by_type/open",
+                            "/requests_by_type/send",
+                            "/requests_by_type/statement",
+                            "/replies/won",
+                            "/replies/nothing",
+                            "/replies/cap",
+                            "/replies/overload",
+                            "/shake/issued",
+                            "/shake/issued_fen",
+                            "/shake/won",
+                            "/shake/won_fen",
+                            "/shake/left",
+                            "/shake/left_fen",
+                            "/gifts/sent",
+                            "/gifts/sent_fen",
+                            "/gifts/shares",
+                            "/gifts/opened",
+                            "/gifts/opened_fen",
+                            "/gifts/left_shares",
+                            "/gifts/left_fen",
+                            "/gifts/refunded_shares",
+                            "/gifts/refunded_fen",
+                            "/gifts/notices",
+                            "/gifts/refused",
+                            "/memory/rss_bytes",
+                            "/cpu/user_s",
+                            "/cpu/system_s",
+                            "/rings"}) {
     EXPECT_TRUE(status.contains(json::json_pointer(field))) << field;
   }
   EXPECT_EQ(status["role"], "server");

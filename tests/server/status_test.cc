@@ -44,8 +44,15 @@ Books Good() {
   books.counts.issued = {.count = 7, .sum = envelope::Fen(700)};
   books.rest.left = {.count = 2, .sum = envelope::Fen(200)};
   books.rest.claimed = {.count = 5, .sum = envelope::Fen(500)};
-  books.rest.gifts = {.gifts = 1, .gifts_live = 0, .shares = 3, .opened_shares = 1, .left_shares = 1, .refunded_shares = 1,
-                      .issued = envelope::Fen(300), .opened = envelope::Fen(110), .left = envelope::Fen(100),
+  books.rest.gifts = {.gifts = 1,
+                      .gifts_live = 0,
+                      .shares = 3,
+                      .opened_shares = 1,
+                      .left_shares = 1,
+                      .refunded_shares = 1,
+                      .issued = envelope::Fen(300),
+                      .opened = envelope::Fen(110),
+                      .left = envelope::Fen(100),
                       .refunded = envelope::Fen(90)};
   return books;
 }

@@ -33,7 +33,8 @@ void RunThreads(const std::function<void(uint32_t thread)>& body) {
   }
 }
 
-// Each session that ever was is ended exactly once: by its own close, or by being replaced. Whoever comes second finds out.
+// Each session that ever was is ended exactly once: by its own close, or by being replaced. Whoever comes second finds
+// out.
 TEST(DirectoryStressTest, EverySessionEndsExactlyOnce) {
   Directory directory = *Directory::Create(kUsers);
   std::atomic<uint64_t> logins{0};
@@ -85,7 +86,8 @@ TEST(DirectoryStressTest, TheCapHoldsAgainstAllThreads) {
   }
 }
 
-// A gift that comes while its user logs in: either the login sees the unopened gift or the gift's owner sees the session.
+// A gift that comes while its user logs in: either the login sees the unopened gift or the gift's owner sees the
+// session.
 TEST(DirectoryStressTest, AGiftDuringALoginIsNoticedByOneSideAtLeast) {
   constexpr uint32_t kGames = 20'000;
   Directory directory = *Directory::Create(1);
