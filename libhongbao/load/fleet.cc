@@ -32,7 +32,7 @@ Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Sp
       cells_(tally.cells),
       first_user_(static_cast<uint32_t>(options.own.first)),
       user_count_(static_cast<uint32_t>(options.own.size())),
-      users_(user_count_),
+      users_(user_count_, net::Pages::kHuge),
       in_flight_(options.in_flight_max),
       walker_(schedule, time::Permutation(options.total_users), options.own, clock.WallNs()),
       wheel_(clock.MonotonicNs()),
