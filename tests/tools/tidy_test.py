@@ -101,6 +101,10 @@ class TidyTest(unittest.TestCase):
         os.remove(os.path.join(self.root, "tests/wire/thing_test.cc"))
         self.expect_one("libhongbao/wire/thing.h:1:", "tests/wire/thing_test.cc")
 
+    def test_own_header_not_first(self):
+        self.put("libhongbao/wire/thing.cc", '#include <cstdint>\n#include "libhongbao/wire/thing.h"\n')
+        self.expect_one("libhongbao/wire/thing.cc:1:", "first include")
+
     def test_stray_reminder(self):
         self.put("server/main.cc", "int a;  // TO" + "DO: later\n")
         self.expect_one("server/main.cc:1:", "stray")
