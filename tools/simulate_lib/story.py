@@ -46,7 +46,7 @@ class Story:
         self.settle()
 
     def prepare(self):
-        left = processes.settle_sockets(few=200, timeout_s=60)
+        left = processes.settle_sockets(few=200, timeout_s=min(60, 1 + self.options.users // 10_000))
         if left > 1000:
             show.line("note", f"{left:,} TCP sockets are in use on this machine by something else")
         self.measure_bases()
