@@ -2,13 +2,14 @@
 
 import copy
 import csv
+import dataclasses
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from simulate_lib import options, preflight, processes, processors, reconcile, series, show, story, units
+from simulate_lib import network, options, preflight, processes, processors, reconcile, series, show, story, units
 
 
 class UnitsTest(unittest.TestCase):
@@ -321,6 +322,34 @@ class ProcessorsTest(unittest.TestCase):
         self.assertGreater(measured["share_pct"], 0)
         self.assertLessEqual(measured["share_pct"], 100)
         self.assertIn("stalls over 1 ms", processors.describe(measured))
+
+
+class NetworkTest(unittest.TestCase):
+    def test_one_socket_a_bucket(self):
+        self.assertEqual(network.entries_for(1_000), 65_536)
+        self.assertEqual(network.entries_for(10**6), 2**21)
+        self.assertEqual(network.entries_for(10**9), network.ENTRIES_MAX)
+
+    def test_a_table_too_small_is_told(self):
+        small = dataclasses.replace(FACTS, ehash_entries=262_144)
+        self.assertEqual([f.name for f in preflight.judge(small, 10**6) if "socket table" in f.name], ["socket table"])
+        self.assertEqual([f.name for f in preflight.judge(small, 100_000) if "socket table" in f.name], [])
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_enters_and_leaves_the_setting_as_it_was(self):
+        code = ("from simulate_lib import network; import socket; before = open(network.CHILD_ENTRIES).read();"
+                "size = network.enter(40_000); s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname());"
+                "print(before.strip(), size, open('/proc/sys/net/ipv4/tcp_ehash_entries').read().strip())")
+        with open(network.CHILD_ENTRIES, encoding="ascii") as file:
+            outside = file.read().strip()
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        if "Operation not permitted" in ran.stderr:
+            self.skipTest("no namespaces here")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        before, size, inside = ran.stdout.split()
+        self.assertEqual((before, size, inside), (outside, "131072", "131072"))
+        with open(network.CHILD_ENTRIES, encoding="ascii") as file:
+            self.assertEqual(file.read().strip(), outside)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import signal
 import time
 
 from . import options as options_module
-from . import preflight, processes, processors, report, series, show, story
+from . import network, preflight, processes, processors, report, series, show, story
 
 EXIT_COULD_NOT = 1
 EXIT_USAGE = 2
@@ -123,6 +123,13 @@ def main(arguments):
         return EXIT_COULD_NOT
     if options.dry_run:
         return 0
+    if options.own_network:
+        try:
+            show.line("network", f"a namespace of its own, with {network.enter(options.users):,} buckets for sockets "
+                      f"(look in with: nsenter -t {os.getpid()} -n)")
+        except network.CouldNot as error:
+            show.say(f"tools/simulate: no network namespace: {error}")
+            return EXIT_COULD_NOT
     before = processors.measure()
     show.line("processors", processors.describe(before) + ("" if before["share_pct"] >= SHARED_BELOW_PCT else
               ": other work shares them, and rate and latency will show it"))

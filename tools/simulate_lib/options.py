@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 from typing import List, Optional
 
 from . import units
@@ -28,7 +29,7 @@ class Options:
     phases: List[Phase]
     clients: int
     protocol: int
-    workers: Optional[int]
+    workers: int
     connect_rate: Optional[int]
     shake_rate: int
     gift_rate: int
@@ -36,6 +37,7 @@ class Options:
     seed: int
     out: Optional[str]
     apply: bool
+    own_network: bool
     dry_run: bool
 
     @property
@@ -75,13 +77,15 @@ exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or
     add("--out", "-o", metavar="DIR", help="folder of the report (default ./hongbao-<UTC time>)")
     add("--clients", metavar="N", help="client processes to share the users (default 1)")
     add("--protocol", metavar="1|2", choices=["1", "2"], default="2", help="wire protocol of the users (default 2)")
-    add("--workers", metavar="N", help="threads of the server and of each client (default: the cores)")
+    add("--workers", metavar="N", help="threads of the server and of each client (default: half of the cores each)")
     add("--connect-rate", metavar="N", help="connections/s while all connect, over all clients (default: the client's own)")
     add("--shake-rate", metavar="N", help="shake envelopes/s (default 200, at most a third of the slowest step's qps)")
     add("--gift-rate", metavar="N", help="gifts/s (default 200, within reason for the users)")
     add("--gift-users", metavar="N", help="users each gift is for (default 3)")
     add("--seed", metavar="N", help="seed of the envelopes' amounts (default 1)")
     add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
+    add("--own-network", action="store_true",
+        help="run in a network namespace of its own, with a table of sockets as large as the run needs (needs root)")
     add("--dry-run", "-n", action="store_true", help="preflight and plan only")
     add("--version", action="version", version=f"tools/simulate {VERSION}")
     return parser
@@ -149,7 +153,7 @@ def parse(arguments, default_users=DEFAULT_USERS):
         phases=phases,
         clients=_count(values, "clients", 1, 1, min(users, 200)),
         protocol=int(values.protocol),
-        workers=_count(values, "workers", None, 1, 1024),
+        workers=_count(values, "workers", max(len(os.sched_getaffinity(0)) // 2, 1), 1, 1024),
         connect_rate=_count(values, "connect_rate", None, 1, 10_000_000),
         shake_rate=_count(values, "shake_rate", min(200, slowest // 3), 0, 100_000_000),
         gift_rate=_count(values, "gift_rate", min(200, max(users // 10, 1)), 0, 1_000_000),
@@ -157,6 +161,7 @@ def parse(arguments, default_users=DEFAULT_USERS):
         seed=_count(values, "seed", 1, 0, 2**63 - 1),
         out=values.out,
         apply=values.apply,
+        own_network=values.own_network,
         dry_run=values.dry_run,
     )
 

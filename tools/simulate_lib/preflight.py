@@ -36,6 +36,7 @@ class Facts:
     io_uring_disabled: int
     root: bool
     load_average: float = 0.0
+    ehash_entries: int = -1  # buckets of the table of established connections; -1: unknown
 
 
 @dataclasses.dataclass
@@ -102,6 +103,8 @@ def read_facts():
         io_uring_disabled=_number("/proc/sys/kernel/io_uring_disabled", 0),
         root=os.geteuid() == 0,
         load_average=os.getloadavg()[0],
+        # A namespace that shares its parent's table says so with a minus sign.
+        ehash_entries=abs(_number("/proc/sys/net/ipv4/tcp_ehash_entries")),
     )
 
 
@@ -210,6 +213,14 @@ def _conntrack(facts, users):
     return []
 
 
+def _ehash(facts, users):
+    sockets = 2 * users
+    if 1 < facts.ehash_entries < sockets / 2:
+        return [Finding("socket table", "note", f"{facts.ehash_entries:,} buckets for {sockets:,} sockets: each segment walks a list of "
+                        f"{sockets // facts.ehash_entries}", "--own-network (as root), or boot with thash_entries=4194304")]
+    return []
+
+
 def _busy(facts):
     if facts.load_average > 0.5 * facts.cores:
         return [Finding("load", "note", f"{facts.load_average:.1f} on {facts.cores} cores: others are at work, latencies will show it",
@@ -227,6 +238,7 @@ def judge(facts, users, clients=1):
         *_backlogs(facts),
         _file_max(facts, users),
         *_conntrack(facts, users),
+        *_ehash(facts, users),
         *_busy(facts),
     ]
 

@@ -77,12 +77,12 @@ class Story:
         arguments = [os.path.join(self.build, "server", "hongbao-server"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
                      "--users-max", str(users), "--connections-max", str(connections),
                      "--idle-timeout", "0"]  # few requests over many users: a user may be silent for long
-        return arguments + (["--workers", str(self.options.workers)] if self.options.workers else [])
+        return arguments + ["--workers", str(self.options.workers)]
 
     def _client_arguments(self, server, first, last, total):
         arguments = [os.path.join(self.build, "client", "hongbao-client"), "--server", server, "--users", f"{first}-{last}/{total}",
                      "--qps", "0", "--duration", "24h", "--protocol", str(self.options.protocol), "--admin", "127.0.0.1:0"]
-        return arguments + (["--workers", str(self.options.workers)] if self.options.workers else [])
+        return arguments + ["--workers", str(self.options.workers)]
 
     def start_server(self):
         users = self.options.users
