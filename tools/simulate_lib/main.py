@@ -99,7 +99,6 @@ def _finish(told, folder, trouble, interrupted):
     except (KeyboardInterrupt, Stopped):
         told.kill()
         interrupted = interrupted or 130
-    told.processors_after = processors.measure()
     document, exit_code, server, clients = report.build(told, trouble, interrupted)
     report.write(os.path.join(folder, "report.json"), document)
     series.write(os.path.join(folder, "series.csv"), server, clients)
@@ -130,8 +129,8 @@ def main(arguments):
         except network.CouldNot as error:
             show.say(f"tools/simulate: no network namespace: {error}")
             return EXIT_COULD_NOT
-    before = processors.measure()
-    show.line("processors", processors.describe(before) + ("" if before["share_pct"] >= SHARED_BELOW_PCT else
+    measured = processors.measure()
+    show.line("processors", processors.describe(measured) + ("" if measured["share_pct"] >= SHARED_BELOW_PCT else
               ": other work shares them, and rate and latency will show it"))
     build = os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build")
     for program in ("server/hongbao-server", "client/hongbao-client"):
@@ -147,7 +146,7 @@ def main(arguments):
     # A job started with & from a script inherits SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     told = story.Story(options, build, folder)
-    told.processors_before = before
+    told.processors = measured
     try:
         trouble, interrupted = _play(told)
         return _finish(told, folder, trouble, interrupted)

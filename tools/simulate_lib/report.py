@@ -75,7 +75,7 @@ def build(story, trouble="", interrupted=0):
         "start_unix_s": int(story.started_s),
         "duration_s": round(time.time() - story.started_s, 1),
         "host": {"name": platform.node(), "kernel": platform.release(), "cores": len(os.sched_getaffinity(0)),
-                 "processors_before": story.processors_before, "processors_after": story.processors_after},
+                 "processors": story.processors},
         "config": {
             "users": o.users, "clients": o.clients, "protocol": o.protocol, "workers": o.workers, "seed": o.seed,
             "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,

@@ -29,7 +29,7 @@ class Story:
         self.cpu_samples = []  # (unix time, server's CPU seconds, clients' CPU seconds)
         self.phase_starts = []
         self.started_s = time.time()
-        self.processors_before = self.processors_after = None  # processors.measure, around the run
+        self.processors = None  # processors.measure, before the run
         self.ended_s = None  # when the load ended, in whatever way
         self._joined = Joined()
         self._money = {"given": 0, "got": 0}
