@@ -22,6 +22,7 @@ uint32_t FirstSentId(uint32_t worker, uint32_t workers) {
 GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, count::Cells<Counter>* cells,
                    PostFunction post, envelope::Random random)
     : options_(options),
+      remind_max_(std::clamp<size_t>(kRemindMaxOfAll / options.workers, 1, kRemindMax)),
       directory_(directory),
       cells_(cells),
       post_(std::move(post)),
@@ -100,7 +101,7 @@ void GiftDesk::Handle(const Message& message) {
     case MessageKind::kOpen:
       return Open(message);
     case MessageKind::kRemind:
-      return Remind(message);
+      return Remind(message, 0);
     case MessageKind::kSupersede:
     case MessageKind::kNotice:
     case MessageKind::kOpened:
@@ -181,11 +182,18 @@ void GiftDesk::Open(const Message& message) {
   opened.kind = MessageKind::kOpened;
   opened.amount_fen = opening.amount.ToWire();
   post_(Unpack(message.address).worker, opened);
+  if (opening.outcome == envelope::GiftOpened::kNew) {
+    Remind(message, remind_max_ - 1);
+  }
 }
 
-void GiftDesk::Remind(const Message& message) {
+void GiftDesk::Remind(const Message& message, size_t skip) {
   Message notice{.kind = MessageKind::kNotice, .user = message.user, .address = message.address};
-  book_.ForEachUnopened(message.user, now_ms_, kRemindMax, [this, &notice](const envelope::Gift& gift) {
+  size_t visited = 0;
+  book_.ForEachUnopened(message.user, now_ms_, remind_max_, [&](const envelope::Gift& gift) {
+    if (visited++ < skip) {
+      return;
+    }
     notice.envelope_id = gift.id;
     notice.amount_fen = gift.total.ToWire();
     notice.user_count = static_cast<uint8_t>(gift.CopyUsers(notice.users));

@@ -32,8 +32,10 @@ struct GiftDeskOptions {
 
 class GiftDesk {
  public:
-  // Notices sent to one user by one owner at a login: the oldest unopened gifts. Opening them makes room for the rest.
+  // Notices sent to one user by one owner at a login: the oldest unopened gifts. Each that is opened lets the next one in.
   static constexpr size_t kRemindMax = 32;
+  // By all owners together: of the longest notices (224 bytes) no more than a connection may hold unsent.
+  static constexpr size_t kRemindMaxOfAll = 64;
 
   GiftDesk(const GiftDeskOptions& options, Directory* directory, count::Cells<Counter>* cells, PostFunction post,
            envelope::Random random = envelope::Random::FromSystem());
@@ -55,9 +57,11 @@ class GiftDesk {
   void NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users);
   void Mint(const Message& message);
   void Open(const Message& message);
-  void Remind(const Message& message);
+  // Notices of the user's oldest unopened gifts, remind_max_ at most, without the first `skip`.
+  void Remind(const Message& message, size_t skip);
 
   GiftDeskOptions options_;
+  size_t remind_max_;
   Directory* directory_;
   count::Cells<Counter>* cells_;
   PostFunction post_;

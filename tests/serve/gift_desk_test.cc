@@ -237,5 +237,29 @@ TEST(GiftDeskTest, AUserWithManyGiftsIsRemindedOfSomeAtATime) {
   EXPECT_EQ(offices.posted.size(), GiftDesk::kRemindMax);
 }
 
+TEST(GiftDeskTest, EachOpenedGiftLetsTheNextNoticeIn) {
+  TestOffices offices;
+  for (uint32_t i = 0; i < 100; ++i) {
+    offices.desks[0]->gifts.Handle(Gift(0x80000001 + i, 10, {7}));
+  }
+  offices.Login(7);
+  offices.DeliverToDesks();
+  std::set<uint32_t> told;
+  size_t opened = 0;
+  while (!offices.posted.empty()) {
+    const Message message = offices.posted.front().second;
+    offices.posted.pop_front();
+    if (message.kind == MessageKind::kNotice) {
+      EXPECT_TRUE(told.insert(message.envelope_id).second);
+      offices.desks[0]->gifts.Handle(
+          {.kind = MessageKind::kOpen, .user = 7, .address = message.address, .envelope_id = message.envelope_id});
+    } else {
+      opened += message.kind == MessageKind::kOpened && message.amount_fen == 10 ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(told.size(), 100U);
+  EXPECT_EQ(opened, 100U);
+}
+
 }  // namespace
 }  // namespace hongbao::serve
