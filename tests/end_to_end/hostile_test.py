@@ -198,7 +198,7 @@ class HostileTest(processes.EndToEndTest):
         self.finish(frame_deadline=1, peer=1)
 
     def test_defect22_idle(self):
-        self.hosted("--idle-timeout", "400ms")
+        self.hosted("--idle-timeout", "400ms", "--login-deadline", "400ms")
         idle = [wire.Peer(self.port, 1 + user % 2, user) for user in range(5)]
         for peer in idle:
             self.assertEqual(peer.wait_closed(), [])
@@ -328,7 +328,7 @@ class HostileTest(processes.EndToEndTest):
 
     def test_table_overrun(self):
         """Far more connections than slots, none of which logs in: closed or left waiting, then all is as before."""
-        server = self.hosted("--connections-max", 12, "--login-deadline", "1s")
+        server = self.hosted("--connections-max", 12, "--login-deadline", "500ms")
         crowd = [wire.Peer(self.port) for _ in range(400)]
         for peer in crowd:
             self.assertEqual(peer.wait_closed(), [])
@@ -345,14 +345,13 @@ class HostileTest(processes.EndToEndTest):
 
     def test_defect20_open_files_exhausted(self):
         """accept() fails with EMFILE: the prototype spun on it. Served are those who are inside, and all when files are free."""
-        server = self.hosted("--connections-max", 60, "--login-deadline", "3s", open_files=130,
+        server = self.hosted("--connections-max", 60, "--login-deadline", "2s", open_files=130,
                              environment={"HONGBAO_RING_OFF": "direct"})
-        crowd = [wire.Peer(self.port) for _ in range(250)]  # the kernel's backlog takes those that the server cannot
+        crowd = [wire.Peer(self.port) for _ in range(150)]  # the kernel's backlog takes those that the server cannot
         # The admin's own connections need descriptors as well: none is free until the crowd is thrown out.
-        processes.wait_until(lambda: server.cpu_s() >= 0, "it runs")
         before = [steady.shakes for steady in self.steady]
         cpu_s, begin = server.cpu_s(), time.monotonic()
-        time.sleep(1.5)
+        time.sleep(1)
         cpu_s, elapsed = server.cpu_s() - cpu_s, time.monotonic() - begin
         self.assertLess(cpu_s, 0.7 * elapsed, "CPU seconds while accept fails: it must not spin")
         for steady, shakes in zip(self.steady, before):

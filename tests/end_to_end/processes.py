@@ -15,7 +15,7 @@ import time
 import unittest
 import urllib.parse
 
-TIMEOUT_S = 120  # of waits for a condition; the machine may be busy and the binaries slow (sanitizers)
+TIMEOUT_S = int(os.environ.get("HONGBAO_TEST_TIMEOUT_S", "120"))  # of waits for a condition; the machine may be busy and the binaries slow (sanitizers)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("HONGBAO_SERVER", str(ROOT / "build/server/hongbao-server"))
 CLIENT = os.environ.get("HONGBAO_CLIENT", str(ROOT / "build/client/hongbao-client"))
@@ -106,8 +106,16 @@ class Process:
         try:
             wait_until(look, what)
         except AssertionError as error:
-            raise AssertionError(f"{error}; {self.name}: {json.dumps(page)}") from None
+            raise AssertionError(f"{error}; {self.name} ({self.state()}): {json.dumps(page)}") from None
         return page
+
+    def state(self):
+        """As the kernel names it; "T (stopped)" means that somebody else has sent SIGSTOP."""
+        try:
+            with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as file:
+                return next(line.split(maxsplit=1)[1].strip() for line in file if line.startswith("State:"))
+        except OSError:
+            return "gone"
 
     def is_ready(self):
         return self.http("GET", "/-/ready")[0] == 200

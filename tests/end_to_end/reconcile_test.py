@@ -10,23 +10,25 @@ import wire
 USERS = 200
 
 
+def next_second():
+    """A unix second, half a second away at least: time to tell everybody."""
+    return int(time.time() + 0.5) + 1
+
+
 class ReconcileTest(processes.EndToEndTest):
     def run_story(self, server, clients, shakes=60, gifts=30, qps=300):
         """Shakes, `shakes` envelopes and `gifts` gifts to 3 users each, until all is won and opened. Reports (server, clients)."""
         for client in clients:
             self.connected(client)
-        at = int(time.time()) + 2
+        at = next_second()
         for client in clients:
             client.set_rate(qps, at=at, name="story")
-        server.shakes(rate=shakes // 2, count=shakes, at=at)
-        server.gifts(rate=gifts // 2, count=gifts, at=at, first_user=0, last_user=USERS - 1)
+        server.shakes(rate=shakes, count=shakes, at=at)
+        server.gifts(rate=gifts, count=gifts, at=at, first_user=0, last_user=USERS - 1)
         server.wait_status(lambda page: page["shake"]["won"] == shakes and page["gifts"]["opened"] == 3 * gifts,
                            "all is won and opened")
         for client in clients:
-            client.set_rate(0)
-        for client in clients:
-            client.wait_status(lambda page: page["target_qps"] == 0 and page["requests"]["outstanding"] == 0 and
-                               page["gifts"]["opens_outstanding"] == 0, "the client is quiet")
+            client.wait_status(lambda page: page["gifts"]["opens_outstanding"] == 0, "all answers have come")
         client_reports = [client.stop(signal.SIGTERM, code=143) for client in clients]
         server.wait_status(lambda page: page["connections"]["live"] == 0, "all have gone")
         return server.stop(), client_reports
@@ -53,16 +55,19 @@ class ReconcileTest(processes.EndToEndTest):
         for result in ("won", "nothing", "cap", "overload"):
             self.assertEqual(total("replies", result), server["replies"][result], result)
         self.assertEqual(server["connections"]["accepted"], USERS)
+        # Defect 12: seconds filed late vanished from the series. Here they sum up to the totals.
         self.assertEqual(sum(row["won_fen"] for row in server["series"]), server["shake"]["won_fen"])
+        self.assertEqual(sum(row["requests"] for row in server["series"]), server["requests"]["received"])
         for client in clients:
             self.assertEqual(sum(row["sent"] for row in client["series"]), client["requests"]["sent"])
 
-    def test_version_1(self):
-        """Defects 1 to 3, 7, 9 and 23: nothing issued that is not won or left; both sides count the same."""
+    def test_defect09_version_1(self):
+        """What is received is counted as what it is; the prototype's client added envelopes to its requests."""
         server = self.server()
         self.check(*self.run_story(server, [self.client(server, "--users", USERS, "--protocol", 1)]))
 
-    def test_version_2(self):
+    def test_defect23_version_2(self):
+        """Shakes and opens of a user share a connection; the prototype's two goroutines wrote into each other's frames."""
         server = self.server()
         self.check(*self.run_story(server, [self.client(server, "--users", USERS)]))
 
@@ -95,15 +100,14 @@ class ReconcileTest(processes.EndToEndTest):
         server = self.server()
         client = self.client(server, "--users", USERS)
         self.connected(client)
-        at = int(time.time()) + 2
+        at = next_second()
         client.set_rate(300, at=at)
-        server.gifts(rate=15, count=30, at=at, first_user=0, last_user=USERS - 1)
+        server.gifts(rate=30, count=30, at=at, first_user=0, last_user=USERS - 1)
         for user in range(0, USERS, 2):
             wire.Peer(server.port, 2, user).close()
         server.wait_status(lambda page: page["gifts"]["opened"] == 90, "all shares are opened")
-        client.set_rate(0)
-        client.wait_status(lambda page: page["target_qps"] == 0 and page["requests"]["outstanding"] == 0 and
-                           page["gifts"]["opens_outstanding"] == 0 and page["connections"]["live"] == USERS, "quiet again")
+        client.wait_status(lambda page: page["gifts"]["opens_outstanding"] == 0 and page["connections"]["live"] == USERS,
+                           "quiet again")
         client_report = client.stop(code=143)
         server_report = server.stop()
         self.assertEqual(client_report["gifts"]["opened_fen"], server_report["gifts"]["sent_fen"])
@@ -115,7 +119,7 @@ class ReconcileTest(processes.EndToEndTest):
         server = self.server("--max-qps", "100")
         client = self.client(server, "--users", USERS)
         self.connected(client)
-        at = int(time.time()) + 2
+        at = next_second()
         client.set_rate(400, at=at)
         client.set_rate(0, at=at + 3)
         server.shakes(rate=1000, count=1000, at=at)

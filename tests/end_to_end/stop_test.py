@@ -15,9 +15,9 @@ class StopTest(processes.EndToEndTest):
         server = self.server(*server_flags)
         client = self.client(server, "--users", users, "--qps", qps, *client_flags)
         self.connected(client)
-        server.shakes(rate=100, count=100_000)
-        server.gifts(rate=20, count=100_000, first_user=0, last_user=users - 1)
-        client.wait_status(lambda page: page["won"]["count"] >= 50 and page["gifts"]["opened"] >= 20, "money moves")
+        server.shakes(rate=200, count=100_000)
+        server.gifts(rate=40, count=100_000, first_user=0, last_user=users - 1)
+        client.wait_status(lambda page: page["won"]["count"] >= 30 and page["gifts"]["opened"] >= 20, "money moves")
         return server, client
 
     def check_books(self, server, client, lost=True):

@@ -46,6 +46,32 @@ class V1StoryTest(processes.EndToEndTest):
         self.assertEqual(report["shake"]["won_fen"], sum(win.fen for win in wins))
         self.assertEqual((report["gifts"]["opened"], report["gifts"]["opened_fen"]), (3, 300))
 
+    def test_defect02_nothing_is_dropped_when_much_comes_at_once(self):
+        """300 shakes in one write, from ten peers: the prototype's full queues dropped requests without an answer."""
+        peers = self.peers(*range(10))
+        for user, peer in peers.items():
+            peer.write(300 * wire.frame(wire.SHAKE, 1, user))
+        for user, peer in peers.items():
+            for _ in range(300):
+                self.assertEqual(peer.read(), wire.Shake(1, user, wire.NOTHING, 0, 0))
+        self.assertEqual(self.server_process.stop()["requests"]["replied"], 3000)
+
+    def test_defect04_opens_are_not_mixed_up(self):
+        """Opens of many gifts back to back: the prototype overwrote a queued open by another user's message."""
+        senders, peers = self.peers(30, 31, version=2), self.peers(1, 2, 3)
+        gifts = {peer: {} for peer in peers.values()}
+        for n in range(40):
+            for sender in senders.values():
+                for user, peer in peers.items():
+                    gifts[peer][sender.send(1000 * user + n, [user]).envelope] = 1000 * user + n
+        for peer, mine in gifts.items():
+            peer.write(b"".join(wire.frame(wire.OPEN, 1, 0, gift) for gift in mine))
+        for peer, mine in gifts.items():
+            opened = dict(peer.expect(wire.Opened)[1:3] for _ in mine)
+            self.assertEqual(opened, mine)
+        report = self.server_process.stop()
+        self.assertEqual(report["gifts"]["opened_fen"], report["gifts"]["sent_fen"])
+
     def test_defect05_notice_reaches_only_the_invited(self):
         peers = self.peers(*range(8))
         gift = self.gift(5, 7)
@@ -136,6 +162,19 @@ class V1StoryTest(processes.EndToEndTest):
         self.assertEqual(again.notices, [])
         self.server_process.stop()
 
+    def test_all_of_many_gifts_are_told_in_the_end(self):
+        """A user who was away for 150 gifts is told of some at the login, and of the next as he opens them."""
+        with wire.Peer(self.port, 2, 9) as sender:
+            sent = {sender.send(100 + n, list(range(1000, 1050))).envelope for n in range(150)}
+        with wire.Peer(self.port, 2, 1007) as away:
+            opened = set()
+            while opened != sent:
+                notice = away.notice()
+                if notice.envelope not in opened:
+                    self.assertGreater(away.open(notice.envelope).fen, 0)
+                    opened.add(notice.envelope)
+        self.assertEqual(self.server_process.stop()["gifts"]["opened"], 150)
+
     def test_defect10_what_is_not_opened_expires_and_goes_back(self):
         server = self.server("--gift-expiry", "300ms")
         with wire.Peer(server.port, 1, 1) as one:
@@ -150,6 +189,17 @@ class V1StoryTest(processes.EndToEndTest):
                 self.assertEqual(zero.notices, [])  # no notice of what is gone
                 self.assertEqual(zero.open(gift).fen, 0)
         server.stop()
+
+    def test_defect17_gifts_never_run_out(self):
+        """The prototype lost one of its pooled messages with each gift, and stopped when the pool was empty."""
+        self.server_process.gifts(rate=100_000, count=20_000, users=3, first_user=0, last_user=9_999)
+        page = self.server_process.wait_status(lambda page: page["gifts"]["sent"] == 20_000, "all gifts are sent")
+        self.assertEqual((page["gifts"]["shares"], page["mint_waiting"]), (60_000, 0))
+        with wire.Peer(self.port, 2, 9) as sender, wire.Peer(self.port, 1, 1) as peer:
+            for n in range(300):
+                gift = sender.send(n + 1, [1]).envelope
+                self.assertEqual(peer.open(gift).fen, n + 1)
+        self.server_process.stop()
 
     def test_defect18_a_newer_login_closes_the_older_connection_and_stays(self):
         """The late close of the old connection must not take the user's new one away."""
