@@ -12,6 +12,7 @@ namespace hongbao::net {
 
 enum class Counter : uint32_t {
   kAccepted,
+  kTurnedAway,     // accepted and closed at once: the table is too small for the descriptor's number
   kConnected,
   kConnectFailed,
   kReceives,       // completions with bytes
@@ -31,6 +32,7 @@ enum class Counter : uint32_t {
 
 inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kAccepted, "accepted"},
+    {Counter::kTurnedAway, "turned_away"},
     {Counter::kConnected, "connected"},
     {Counter::kConnectFailed, "connect_failed"},
     {Counter::kReceives, "receives"},

@@ -105,6 +105,9 @@ void Port::ClearDeadline(Connection& connection) {
 }
 
 int32_t Port::Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t destination_port) {
+  if (draining_) {
+    return -ESHUTDOWN;
+  }
   const int descriptor = OpenDialSocket(source_ipv4);
   if (descriptor < 0) {
     return descriptor;
@@ -134,6 +137,26 @@ Connection& Port::OpenSlot(uint32_t slot, ConnectionState state) {
   connection.last_receive_tick = now_tick_;
   SetHardDeadline(connection, options_.login_deadline_ms);
   return connection;
+}
+
+void Port::AbandonDescriptors() {
+  for (const Dial& dial : dials_) {
+    close(dial.descriptor);
+    table_.Free(table_[dial.slot]);
+  }
+  dials_.clear();
+  if (options_.direct_descriptors) {
+    return;  // the ring's table takes them along
+  }
+  for (uint32_t slot = 0; table_.in_use() > 0 && slot < table_.size(); ++slot) {
+    Connection& connection = table_[slot];
+    if (connection.state != ConnectionState::kFree) {
+      if (!connection.close_in_flight) {
+        close(static_cast<int>(slot));
+      }
+      table_.Free(connection);
+    }
+  }
 }
 
 // ---- replies ----

@@ -39,6 +39,7 @@ class Port {
   uint32_t index() const { return index_; }  // which of its worker's ports, from 0
   uint32_t slots() const { return options_.slots; }
   uint32_t live() const { return live_; }  // connections that OnOpen was called for and OnClose was not
+  uint32_t slots_in_use() const { return table_.in_use(); }  // live, connecting, or not let go by the kernel yet
 
   // The connection if it is still that one and open, else null.
   Connection* Find(ConnectionId id);
@@ -56,8 +57,13 @@ class Port {
   void ClearDeadline(Connection& connection);
 
   // Connect side: opens a socket bound to `source_ipv4` (0 = the kernel chooses) and starts to connect. Returns its slot
-  // (>= 0), or -errno when there was no socket to be had. OnOpen or OnConnectFailed follows. Host byte order.
+  // (>= 0), or -errno when there was no socket to be had, ESHUTDOWN when the service drains. OnOpen or OnConnectFailed
+  // follows. Host byte order.
   int32_t Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t destination_port);
+
+  // ---- for the worker ----
+  // After the last turn: closes descriptors that would outlive the ring (regular ones).
+  void AbandonDescriptors();
 
  private:
   template <class RingT, class App>
@@ -102,6 +108,7 @@ class Port {
   PortOptions options_;
   uint32_t live_ = 0;
   uint32_t now_tick_ = 0;
+  bool draining_ = false;
   SlotTable table_;
   DeadlineWheel wheel_;
   BlockPool partials_;

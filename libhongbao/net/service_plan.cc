@@ -18,6 +18,8 @@ constexpr uint64_t kTableMax = 1u << 20;
 constexpr uint64_t kFillPercent = 90;
 // Descriptors a process needs besides connections: standard ones, report, HTTP, eventfds.
 constexpr uint64_t kOwnDescriptors = 64;
+// Regular descriptors: numbers that a process which does more than serve may use for itself.
+constexpr uint64_t kOtherDescriptors = 1'024;
 
 absl::Status TooFewDescriptors(uint64_t wanted, uint64_t limit) {
   return absl::ResourceExhaustedError(absl::StrCat(
@@ -39,6 +41,12 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   if (options.inbox_messages < 2 || !std::has_single_bit(options.inbox_messages)) {
     return absl::InvalidArgumentError("inbox_messages must be a power of two, at least 2");
   }
+  if (options.receive_buffers != 0 && !std::has_single_bit(options.receive_buffers)) {
+    return absl::InvalidArgumentError("receive_buffers must be a power of two");
+  }
+  if (options.completion_entries != 0 && options.completion_entries < 16) {
+    return absl::InvalidArgumentError("completion_entries must be at least 16");
+  }
   ServicePlan plan;
   plan.features = features;
   plan.workers = options.workers != 0 ? options.workers : processors;
@@ -48,7 +56,7 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
     const uint64_t table = std::min(open_files_limit, kTableMax);
     const uint64_t usable = std::max<uint64_t>(table * kFillPercent / 100, 1);
     const uint64_t per_worker = (wanted + plan.workers - 1) / plan.workers;
-    plan.worker.sets = static_cast<uint32_t>((per_worker + usable - 1) / usable);
+    plan.worker.sets = std::max(static_cast<uint32_t>((per_worker + usable - 1) / usable), options.sets_per_worker);
     plan.sets = plan.worker.sets * plan.workers;
     if (plan.sets * 2 + kOwnDescriptors > open_files_limit) {
       return absl::ResourceExhaustedError(
@@ -58,12 +66,14 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
     // A small service may see all its connections hashed to one set; 1 % more lets a full one say so before it closes.
     slots = std::min(table, wanted + wanted / 100 + kOwnDescriptors);
   } else {
-    plan.worker.sets = 1;
-    plan.sets = plan.workers;
+    plan.worker.sets = std::max(1u, options.sets_per_worker);
+    plan.sets = plan.worker.sets * plan.workers;
     if (wanted + kOwnDescriptors > open_files_limit) {
       return TooFewDescriptors(wanted, open_files_limit);
     }
-    slots = open_files_limit;  // a slot is a descriptor's number, and any worker may be given any of them
+    // A slot is a descriptor's number, and any worker may be given any of them. The kernel gives out the lowest free one,
+    // so that a limit of a billion needs no table of that size.
+    slots = std::min(open_files_limit, wanted + wanted / 100 + kOwnDescriptors + kOtherDescriptors);
   }
   plan.worker.port = {.slots = static_cast<uint32_t>(slots),
                       .direct_descriptors = features.direct_descriptors,
@@ -73,11 +83,13 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
                       .unsent_bytes_max = std::max(options.unsent_bytes_max, 2 * kFrameBytesMax)};
   plan.worker.ring.slots = static_cast<uint32_t>(slots);
   // Many sets on a worker see few completions each: their rings stay small, as all of them go through the cache.
-  plan.worker.ring.submission_entries = plan.worker.sets == 1 ? 4096 : 512;
-  plan.worker.ring.completion_entries = plan.worker.sets == 1 ? 16384 : 4096;
-  plan.worker.ring.buffers = plan.worker.sets == 1 ? 4096 : 256;
+  const auto chosen = [](uint32_t asked, uint32_t otherwise) { return asked != 0 ? asked : otherwise; };
+  const bool one = plan.worker.sets == 1;
+  plan.worker.ring.completion_entries = chosen(options.completion_entries, one ? 16384 : 4096);
+  plan.worker.ring.submission_entries = std::min(one ? 4096u : 512u, plan.worker.ring.completion_entries / 2);
+  plan.worker.ring.buffers = chosen(options.receive_buffers, one ? 4096 : 256);
   // Well below the CQ: one multishot accept takes in a whole backlog.
-  plan.backlog = plan.worker.ring.completion_entries / 4;
+  plan.backlog = std::max(plan.worker.ring.completion_entries / 4, 128u);
   plan.table_bytes = wanted * sizeof(Connection);
   return plan;
 }

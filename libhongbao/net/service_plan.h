@@ -25,6 +25,10 @@ struct ServiceOptions {
   uint32_t unsent_bytes_max = 4'096;
   uint32_t inbox_messages = 4'096;  // a power of two, at least 2
   int first_processor = -1;         // worker i is pinned to processor first + i; -1 = not pinned
+  // For tests, and for those who have measured; 0 = chosen from the above.
+  uint32_t sets_per_worker = 0;     // at least as many as connections_max needs
+  uint32_t receive_buffers = 0;     // per set, a power of two
+  uint32_t completion_entries = 0;  // per set, at least 16
 };
 
 struct ServicePlan {

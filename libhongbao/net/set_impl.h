@@ -111,9 +111,13 @@ template <class RingT, class App>
 void Set<RingT, App>::HandleAccept(const ring::Completion& completion) {
   if (completion.result >= 0) {
     const uint32_t slot = static_cast<uint32_t>(completion.result);
-    Check(slot < port_.table_.size(), "the kernel accepted into a slot outside the table");
-    counters_.events.Add(Counter::kAccepted);
-    Opened(port_.OpenSlot(slot, ConnectionState::kOpen));
+    if (slot < port_.table_.size()) {
+      counters_.events.Add(Counter::kAccepted);
+      Opened(port_.OpenSlot(slot, ConnectionState::kOpen));
+    } else {  // a regular descriptor: nobody but the kernel chooses their numbers
+      counters_.events.Add(Counter::kTurnedAway);
+      ring_.Close(slot, 0);
+    }
   }
   if (completion.more) {
     return;
@@ -416,6 +420,7 @@ void Set<RingT, App>::Tick(uint32_t tick) {
 
 template <class RingT, class App>
 uint32_t Set<RingT, App>::DrainSome(uint32_t limit) {
+  port_.draining_ = true;
   for (; limit > 0 && drained_ < port_.table_.size(); --limit, ++drained_) {
     Connection& connection = port_.table_[drained_];
     if (connection.state == ConnectionState::kConnecting) {

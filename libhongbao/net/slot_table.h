@@ -27,10 +27,15 @@ class SlotTable {
     Check(connection.state == ConnectionState::kFree, "a slot was opened that is still in use");
     const uint32_t generation = ring::NextGeneration(connection.generation);
     connection = Connection{.slot = slot, .generation = generation, .state = state};
+    ++in_use_;
     return connection;
   }
 
-  void Free(Connection& connection) { connection.state = ConnectionState::kFree; }
+  void Free(Connection& connection) {
+    connection.state = ConnectionState::kFree;
+    --in_use_;
+  }
+  uint32_t in_use() const { return in_use_; }
 
   // ---- connect side with direct descriptors: we choose the slot ----
   // kNoIndex when all are taken.
@@ -47,6 +52,7 @@ class SlotTable {
   LazyArray<uint32_t> free_;
   uint32_t free_count_ = 0;
   uint32_t touched_ = 0;
+  uint32_t in_use_ = 0;  // slots that are not free
 };
 
 }  // namespace hongbao::net

@@ -76,6 +76,8 @@ class Worker {
   uint32_t TurnSets();
   void TickIfDue(int64_t now_ns);
   void DrainStep(int64_t now_ns);
+  void StopListening();
+  void Leave();
   void Sleep(int64_t now_ns, int64_t wake_at_ns);
   void SleepInRing(int64_t timeout_ns);
   void SleepOnEventfd(int64_t timeout_ns);
@@ -86,6 +88,7 @@ class Worker {
   Counters counters_;
   std::vector<Unit> units_;
   std::unique_ptr<App> app_;
+  std::vector<int> listeners_;  // one per set; the service owns them
   uint32_t batch_wait_us_ = 0;
   uint32_t completions_this_tick_ = 0;
   bool batching_ = false;
@@ -121,6 +124,7 @@ void Worker<App>::Run() {
       Sleep(asleep_at_ns, std::min(wake_at_ns, next_tick_ns_));
     }
   }
+  Leave();
 }
 
 }  // namespace hongbao::net

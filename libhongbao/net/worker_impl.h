@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <ctime>
@@ -20,6 +21,7 @@ template <class Factory>
 absl::Status Worker<App>::Init(const WorkerOptions& options, const ring::Features& features,
                                const std::vector<int>& listeners, Factory&& make_app) {
   batch_wait_us_ = options.batch_wait_us;
+  listeners_ = listeners;
   prctl(PR_SET_TIMERSLACK, 1);  // the default lets the kernel wake us 50 us late
   if (options.processor >= 0) {
     cpu_set_t set;
@@ -122,24 +124,43 @@ void Worker<App>::DrainStep(int64_t now_ns) {
   const bool accepting = std::any_of(units_.begin(), units_.end(), [](Unit& unit) { return unit.set->accepting(); });
   if (stage_ == Stage::kStopping && !accepting) {
     stage_ = Stage::kClosing;
+    StopListening();
   }
   if (stage_ == Stage::kClosing) {
     uint32_t budget = kDrainPerTurn;
     uint32_t left = 0;
     for (Unit& unit : units_) {
       const uint32_t unvisited = unit.set->DrainSome(budget);
-      left += unit.port->live() + unvisited;
+      left += unit.port->slots_in_use() + unvisited;
       if (unvisited > 0) {
         budget = 0;
+        next_tick_ns_ = now_ns;  // come round at once
       }
     }
     if (left == 0) {
       stage_ = Stage::kDone;
     }
-    next_tick_ns_ = now_ns;  // come round at once
   }
   if (now_ns >= deadline_ns) {
     stage_ = Stage::kDone;
+  }
+}
+
+// Nobody accepts any more: who comes now shall be refused at once instead of waiting in a backlog.
+template <class App>
+void Worker<App>::StopListening() {
+  for (const int listener : listeners_) {
+    shutdown(listener, SHUT_RDWR);
+  }
+}
+
+// On the worker's own thread, as only it may talk to its rings.
+template <class App>
+void Worker<App>::Leave() {
+  for (Unit& unit : units_) {
+    unit.ring->Enter();  // closes that are only queued
+    unit.port->AbandonDescriptors();
+    unit.ring.reset();
   }
 }
 
@@ -166,6 +187,9 @@ void Worker<App>::Sleep(int64_t now_ns, int64_t wake_at_ns) {
 
 template <class App>
 void Worker<App>::SleepInRing(int64_t timeout_ns) {
+  if (!batching_ && units_[0].set->HasWork()) {
+    return;  // a deadline or the drain has left something to do
+  }
   if (batching_) {
     units_[0].ring->EnterAndWaitBatch(timeout_ns, kBatchMax, batch_wait_us_);
   } else {

@@ -654,6 +654,19 @@ TEST_F(SetTest, StopAcceptTakesWhatWasUnderWayAndNoMore) {
   ExpectNothingLeaks();
 }
 
+TEST_F(SetTest, DescriptorBeyondTheTableIsClosedAtOnce) {
+  Open(kSlot);
+  ring.Complete({Operation::kAccept, 0, 0}, kSlots, /*more=*/true);
+  TurnAll();
+  EXPECT_TRUE(ring.InFlight(Operation::kClose, kSlots));
+  ring.Complete({Operation::kClose, 0, kSlots}, 0);
+  TurnAll();
+  EXPECT_EQ(counters.events.Get(Counter::kTurnedAway), 1u);
+  EXPECT_EQ(counters.events.Get(Counter::kAccepted), 1u);
+  EXPECT_EQ(port->live(), 1u);
+  ExpectNothingLeaks();
+}
+
 TEST_F(SetTest, CancelOfAcceptIsNotTakenForOneOfSlotZero) {
   Open(0);
   set->StopAccept();
@@ -708,6 +721,17 @@ TEST_F(SetTest, DrainSendsWhatIsOwedAndClosesAll) {
   EXPECT_EQ(counters.closes.Get(CloseReason::kDrain), uint64_t{kSlots} / 2);
   Settle();
   EXPECT_TRUE(PortTester::Quiet(*port));
+}
+
+TEST_F(SetTest, NobodyDialsWhileItDrains) {
+  ASSERT_GE(port->Connect(0, 0x7f000001, 9), 0);
+  TurnAll();
+  close(ring.installed.back());
+  set->DrainSome(kSlots);
+  EXPECT_EQ(port->Connect(0, 0x7f000001, 9), -ESHUTDOWN);
+  TurnAll();
+  EXPECT_EQ(app.failed.size(), 1u);
+  ExpectNothingLeaks();
 }
 
 // ---- what an application may do inside the calls ----
