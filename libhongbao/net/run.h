@@ -16,6 +16,8 @@ struct RunOptions {
   uint32_t connections_max = 1'000;
   uint32_t workers = 0;                // 0 = one per processor
   uint32_t drain_ms = 10'000;
+  // For applications that end it with Port::ClearDeadline; 0 = a connection needs no first message.
+  uint32_t login_deadline_ms = 0;
 };
 
 // Fills listen_ipv4 and listen_port; the error shows what was expected.
@@ -29,7 +31,9 @@ void ReportListening(const std::string& listen, uint16_t port, const ServicePlan
 // Returns the program's exit code: 0 after a drain, 1 when it could not start (the reason is on stderr).
 template <Application App>
 int Run(const RunOptions& options) {
-  ServiceOptions service_options = {.connections_max = options.connections_max, .workers = options.workers};
+  ServiceOptions service_options = {.connections_max = options.connections_max,
+                                    .workers = options.workers,
+                                    .login_deadline_ms = options.login_deadline_ms};
   if (absl::Status status = ParseListen(options.listen, service_options); !status.ok()) {
     return ReportStartError(status);
   }
