@@ -21,8 +21,8 @@ class PortTester {
         return false;
       }
     }
-    return port.live() == 0 && port.slots_in_use() == 0 && PartialBlocks(port) == 0 && ReplyBlocks(port) == 0 && port.dirty_.empty() &&
-           port.starved_.empty() && port.closing_.empty() && port.dials_.empty();
+    return port.live() == 0 && port.slots_in_use() == 0 && PartialBlocks(port) == 0 &&
+           ReplyBlocks(port) == 0 && port.dirty_.empty() && port.starved_.empty() && port.closing_.empty() && port.dials_.empty();
   }
 };
 
