@@ -52,18 +52,5 @@ void MailboxPostPopAsleep(benchmark::State& state) {
 }
 BENCHMARK(MailboxPostPopAsleep);
 
-// Thread 0 takes, the others post.
-void InboxContended(benchmark::State& state) {
-  static Inbox<Message> inbox(4'096);
-  const Message message;
-  Message taken;
-  int64_t done = 0;
-  for (auto _ : state) {
-    done += (state.thread_index() == 0 ? inbox.Pop(taken) : inbox.Push(message)) ? 1 : 0;
-  }
-  state.SetItemsProcessed(state.thread_index() == 0 ? done : 0);
-}
-BENCHMARK(InboxContended)->ThreadRange(2, 4)->UseRealTime();
-
 }  // namespace
 }  // namespace hongbao::net
