@@ -359,6 +359,20 @@ TEST_F(SetTest, LateBytesForAClosingConnectionGoNowhere) {
   ExpectNothingLeaks();
 }
 
+TEST_F(SetTest, BufferOfACompletionForNobodyGoesBack) {
+  Open(kSlot);
+  const uint32_t generation = At(kSlot).generation;
+  Receive(kSlot, Frame('x'));
+  Settle();
+  ASSERT_EQ(At(kSlot).state, ConnectionState::kFree);
+  ring.CompleteStale({Operation::kReceive, generation, kSlot}, 16, /*more=*/false, Frame('e', 1));
+  ring.CompleteStale({Operation::kReceive, 1, kSlots}, 16, /*more=*/true, Frame('e', 2));
+  ring.CompleteStale({Operation::kReceive, 1, 0xffffffff}, 16, /*more=*/true, Frame('e', 3));
+  TurnAll();
+  EXPECT_EQ(app.Opened(), 1u);
+  ExpectNothingLeaks();
+}
+
 TEST_F(SetTest, CloseAfterFlushSendsEverythingFirst) {
   Open(kSlot);
   Receive(kSlot, Frame('e', 1));
