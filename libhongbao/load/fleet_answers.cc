@@ -1,0 +1,243 @@
+// Fleet's answers: what comes from the server, and what is booked for it. See fleet.cc for the sending side.
+#include <algorithm>
+
+#include "libhongbao/load/fleet.h"
+#include "libhongbao/net/application.h"
+
+namespace hongbao::load {
+namespace {
+
+using net::kMalformed;
+using time::kNsPerSecond;
+
+// A server that claims to have seen a stamp further in the future than this is not believed.
+constexpr uint64_t kStampAheadMaxNs = uint64_t{3'600} * kNsPerSecond;
+
+}  // namespace
+
+size_t Fleet::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
+  now_ns_ = clock_.MonotonicNs();
+  User& user = UserOf(port, connection.slot);
+  size_t consumed = 0;
+  while (consumed < in.size()) {
+    const wire::Peeked peeked = wire::Peek(in.subspan(consumed), wire::Side::kClient, options_.version);
+    if (peeked.framing == wire::Framing::kPartial) {
+      break;
+    }
+    if (peeked.framing == wire::Framing::kMalformed) {
+      cells_.Add(Counter::kMalformed);
+      return kMalformed;
+    }
+    if (!OnFrame(port, connection, user, peeked.type, in.subspan(consumed, peeked.length), out)) {
+      return kMalformed;
+    }
+    consumed += peeked.length;
+    if (connection.state != net::ConnectionState::kOpen) {
+      break;  // refused above: what follows is nobody's
+    }
+  }
+  return consumed;
+}
+
+// False: counted, close the connection.
+bool Fleet::OnFrame(net::Port& port, net::Connection& connection, User& user, wire::FrameType type,
+                    wire::FrameBytes frame, net::Replies& out) {
+  if (user.state == UserState::kBarred) {
+    return true;  // is being closed
+  }
+  const bool online = user.state == UserState::kOnline;
+  if (online && type == wire::FrameType::kShakeResponse) [[likely]] {
+    return OnShakeAnswer(user, frame);
+  }
+  if (online && type == wire::FrameType::kGiftNotice) {
+    return OnNotice(user, frame, out);
+  }
+  if (online && type == wire::FrameType::kOpenResponse) {
+    return OnOpenAnswer(user, frame);
+  }
+  if (user.state == UserState::kLoggingIn && type == wire::FrameType::kLoginResponse) {
+    return OnLogin(port, connection, user, frame, out);
+  }
+  return Refuse(Counter::kUnexpected);
+}
+
+bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wire::FrameBytes frame,
+                    net::Replies& out) {
+  wire::LoginResponse answer;
+  if (wire::DecodeLoginResponse(frame, options_.version, answer) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  const bool v2 = options_.version == wire::Version::k2;
+  if (answer.first_user != UserIdOf(user)) {
+    return Refuse(Counter::kUnexpected);
+  }
+  if (v2 && answer.stamp != user.last_stamp) {  // nothing is sent between a login and its answer
+    return Refuse(Counter::kStampMismatch);
+  }
+  if (answer.result != wire::LoginResult::kOk) {
+    cells_.Add(Counter::kLoginsRefused);
+    if (answer.result != wire::LoginResult::kFullOrDraining) {
+      user.state = UserState::kBarred;  // asking again would not change it
+      --connecting_;
+      cells_.Add(Counter::kBarred);
+      if (!user.seen_online) {
+        ++settled_;
+        CountFirstOnline(now_ns_);
+      }
+    }
+    port.Close(connection, net::CloseReason::kRefused);
+    return true;
+  }
+  if (v2) {
+    const int64_t wall_ns = now_ns_ + wall_offset_ns_;
+    skew_.Add(static_cast<int64_t>(answer.stamp), wall_ns, static_cast<int64_t>(answer.server_unix_ns));
+    if (answer.last_stamp > static_cast<uint64_t>(wall_ns) + kStampAheadMaxNs) {
+      return Refuse(Counter::kUnexpected);
+    }
+    user.last_stamp = std::max(user.last_stamp, answer.last_stamp);
+  }
+  --connecting_;
+  user.state = UserState::kOnline;
+  user.failures = 0;
+  cells_.Add(Counter::kLogins);
+  cells_.Add(Counter::kOnline);
+  if (!user.seen_online) {
+    user.seen_online = true;
+    cells_.Add(Counter::kEstablished);
+    ++settled_;
+    CountFirstOnline(now_ns_);
+  }
+  // Only opens are left from the connection before; ask again under new stamps.
+  for (uint32_t index = user.requests.first; index != kNoRequest; index = in_flight_[index].next) {
+    in_flight_[index].stamp = Stamp(user, now_ns_ + wall_offset_ns_);
+    SendOpen(user, in_flight_[index].envelope_id, in_flight_[index].stamp, out);
+    cells_.Add(Counter::kOpensRepeated);
+  }
+  return true;
+}
+
+bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
+  wire::ShakeResponse answer;
+  if (wire::DecodeShakeResponse(frame, answer) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  const bool won = answer.result == wire::ShakeResult::kWon;
+  // An amount without a win, or a win without one, is no outcome that anybody could book.
+  if (answer.user_id != UserIdOf(user) || won != (answer.amount_fen != 0) || won != (answer.envelope_id != 0)) {
+    return Refuse(Counter::kUnexpected);
+  }
+  InFlightRequest request;
+  if (!in_flight_.TakeFirstShake(user.requests, request)) {
+    return Refuse(Counter::kUnexpected);  // answers nothing: its money is not counted
+  }
+  --user.outstanding;
+  cells_.Subtract(Counter::kOutstanding);
+  PhaseTally& phase = PhaseDueAt(request.due_ns);
+  if (options_.version == wire::Version::k2 && answer.stamp != request.stamp) {
+    cells_.Add(Counter::kLost);
+    phase.cells.Add(PhaseCounter::kLost);
+    return Refuse(Counter::kStampMismatch);
+  }
+  cells_.Add(Counter::kAnswered);
+  phase.cells.Add(PhaseCounter::kAnswered);
+  const int64_t latency_ns = now_ns_ + wall_offset_ns_ - request.due_ns;
+  tally_.latency.Record(latency_ns);
+  phase.schedule.Record(latency_ns);
+  phase.service.Record(now_ns_ - request.sent_ns);
+  switch (answer.result) {
+    case wire::ShakeResult::kWon:
+      cells_.Add(Counter::kWon);
+      cells_.Add(Counter::kWonFen, answer.amount_fen);
+      phase.cells.Add(PhaseCounter::kWon);
+      phase.cells.Add(PhaseCounter::kWonFen, answer.amount_fen);
+      break;
+    case wire::ShakeResult::kNothing:
+      cells_.Add(Counter::kNothing);
+      break;
+    case wire::ShakeResult::kCap:
+      cells_.Add(Counter::kCap);
+      break;
+    case wire::ShakeResult::kOverload:
+      cells_.Add(Counter::kOverload);
+      phase.cells.Add(PhaseCounter::kOverload);
+      break;
+  }
+  return true;
+}
+
+// ---- gifts ----
+
+bool Fleet::OnNotice(User& user, wire::FrameBytes frame, net::Replies& out) {
+  wire::GiftNotice notice;
+  if (wire::DecodeGiftNotice(frame, options_.version, notice) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  if (notice.envelope_id == 0) {
+    return Refuse(Counter::kUnexpected);
+  }
+  cells_.Add(Counter::kNotices);
+  const absl::Span<const uint32_t> invited = notice.Users();
+  const uint32_t user_id = UserIdOf(user);
+  if (std::find(invited.begin(), invited.end(), user_id) == invited.end()) {
+    cells_.Add(Counter::kNoticesMisdelivered);
+    return true;
+  }
+  if (in_flight_.HoldsOpen(user.requests, notice.envelope_id)) {
+    cells_.Add(Counter::kNoticesRepeated);
+    return true;
+  }
+  if (stopping_ || in_flight_.full() || user.outstanding == 255) {
+    cells_.Add(Counter::kNoticesNotOpened);
+    return true;
+  }
+  if (!seen_.Insert(user_id, notice.envelope_id)) {
+    cells_.Add(Counter::kNoticesRepeated);
+    return true;
+  }
+  const int64_t wall_ns = now_ns_ + wall_offset_ns_;
+  const uint64_t stamp = Stamp(user, wall_ns);
+  in_flight_.Append(user.requests,
+                    {.due_ns = wall_ns, .sent_ns = now_ns_, .stamp = stamp, .envelope_id = notice.envelope_id});
+  ++user.outstanding;
+  SendOpen(user, notice.envelope_id, stamp, out);
+  cells_.Add(Counter::kOpensSent);
+  cells_.Add(Counter::kOpensOutstanding);
+  return true;
+}
+
+bool Fleet::OnOpenAnswer(User& user, wire::FrameBytes frame) {
+  wire::OpenResponse answer;
+  if (wire::DecodeOpenResponse(frame, options_.version, answer) != wire::Decoded::kOk) {
+    return Refuse(Counter::kMalformed);
+  }
+  const bool v2 = options_.version == wire::Version::k2;
+  InFlightRequest request;
+  if (answer.envelope_id == 0 || (v2 && answer.user_id != UserIdOf(user)) ||
+      !in_flight_.TakeOpen(user.requests, answer.envelope_id, request)) {
+    return Refuse(Counter::kUnexpected);
+  }
+  if (v2 && answer.stamp != request.stamp) {
+    in_flight_.Append(user.requests, request);  // still without an answer
+    return Refuse(Counter::kStampMismatch);
+  }
+  --user.outstanding;
+  cells_.Subtract(Counter::kOpensOutstanding);
+  cells_.Add(answer.amount_fen == 0 ? Counter::kOpenedEmpty : Counter::kOpened);
+  cells_.Add(Counter::kOpenedFen, answer.amount_fen);
+  return true;
+}
+
+uint64_t Fleet::Stamp(User& user, int64_t wall_ns) {
+  return options_.version == wire::Version::k2 ? NextStamp(user, wall_ns)
+                                               : static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0) / kNsPerSecond);
+}
+
+void Fleet::SendOpen(User& user, uint32_t envelope_id, uint64_t stamp, net::Replies& out) {
+  wire::EncodeOpenRequest(
+      out.Append(wire::kOpenRequestBytes),
+      {.stamp = stamp,
+       .user_id = options_.version == wire::Version::k2 ? UserIdOf(user) : 0,  // v1: 0 means "me"
+       .envelope_id = envelope_id});
+}
+
+}  // namespace hongbao::load
