@@ -77,6 +77,7 @@ json ConnectionsDocument(const load::ClientSnapshot& snapshot) {
           {"failed", failed},
           {"logins", counters[Counter::kLogins]},
           {"logins_refused", counters[Counter::kLoginsRefused]},
+          {"logins_timed_out", counters[Counter::kLoginsTimedOut]},
           {"barred", counters[Counter::kBarred]},
           {"seconds", snapshot.connect_seconds},
           {"done", snapshot.all_online}};

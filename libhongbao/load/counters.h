@@ -52,6 +52,7 @@ enum class Counter : uint32_t {
   kClosed,          // of kConnects
   kLogins,          // sessions begun
   kLoginsRefused,
+  kLoginsTimedOut,  // no answer to the login in kLoginDeadlineNs
   kOnline,          // gauge: sessions
   kEstablished,     // users that have had a session
   kBarred,          // users the server refused for good
@@ -92,6 +93,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kClosed, "closed"},
     {Counter::kLogins, "logins"},
     {Counter::kLoginsRefused, "logins_refused"},
+    {Counter::kLoginsTimedOut, "logins_timed_out"},
     {Counter::kOnline, "online"},
     {Counter::kEstablished, "established"},
     {Counter::kBarred, "barred"},

@@ -32,6 +32,7 @@ Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Sp
       walker_(schedule, time::Permutation(options.total_users), options.own, clock.WallNs()),
       wheel_(clock.MonotonicNs()),
       connect_limit_(options.connects_per_second),
+      logins_(std::min(options.connecting_max, user_count_)),
       random_(options.seed * 0x9e37'79b9'7f4a'7c15 + 1) {
   Check(!ports_.empty() && ports_.size() <= 256, "a fleet has 1 to 256 ports");
   for (const net::Port* port : ports_) {
@@ -74,6 +75,7 @@ void Fleet::TurnSecond(int64_t wall_ns) {
   }
   tally_.history.Roll(second, cells_);
   second_ = second;
+  EndLateLogins(now_ns_);
 }
 
 void Fleet::SendDue(int64_t until_ns, int64_t wall_ns) {
@@ -222,6 +224,7 @@ void Fleet::OnOpen(net::Port& port, net::Connection& connection) {
   user.generation = connection.generation & 0xff'ffff;
   user.state = UserState::kLoggingIn;
   cells_.Add(Counter::kConnects);
+  logins_.Add(users_.data(), IndexOf(user), now_ns_);
   const uint64_t stamp = Stamp(user, now_ns_ + wall_offset_ns_);
   net::Replies out = port.Out(connection);
   // Nothing is missed that a resume could bring: requests without an answer were counted lost when their connection ended.
@@ -239,7 +242,7 @@ void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReas
   if (user.state == UserState::kOnline) {
     cells_.Subtract(Counter::kOnline);
   } else if (user.state == UserState::kLoggingIn) {
-    --connecting_;
+    LeaveLogin(user);
   }
   InFlightRequest request;
   while (in_flight_.TakeFirstShake(user.requests, request)) {
@@ -252,6 +255,24 @@ void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReas
   if (user.state != UserState::kBarred) {
     BackOff(user);
   }
+}
+
+// The login has been answered, or its connection has ended.
+void Fleet::LeaveLogin(User& user) {
+  logins_.Remove(users_.data(), IndexOf(user));
+  --connecting_;
+}
+
+// Looked at once a second: a server that hangs must not hold the places of those who could connect.
+void Fleet::EndLateLogins(int64_t now_ns) {
+  logins_.Check(now_ns, [this](uint32_t index) {
+    const User& user = users_[index];
+    net::Port& port = *ports_[user.port];
+    if (net::Connection* connection = port.Find({user.slot, user.generation}); connection != nullptr) {
+      cells_.Add(Counter::kLoginsTimedOut);
+      port.Close(*connection, net::CloseReason::kLoginDeadline);
+    }
+  });
 }
 
 void Fleet::CountFirstOnline(int64_t now_ns) {

@@ -15,6 +15,7 @@
 #include "libhongbao/load/addresses.h"
 #include "libhongbao/load/counters.h"
 #include "libhongbao/load/in_flight.h"
+#include "libhongbao/load/login_watch.h"
 #include "libhongbao/load/reconnect.h"
 #include "libhongbao/load/seen_notices.h"
 #include "libhongbao/load/user.h"
@@ -87,6 +88,8 @@ class Fleet {
   bool StartConnect(uint32_t index);
   void BackOff(User& user);
   void CountFirstOnline(int64_t now_ns);
+  void LeaveLogin(User& user);
+  void EndLateLogins(int64_t now_ns);
   int64_t NextTurnNs(int64_t now_ns) const;
 
   bool OnFrame(net::Port& port, net::Connection& connection, User& user, wire::FrameType type, wire::FrameBytes frame,
@@ -124,6 +127,7 @@ class Fleet {
   UserQueue ready_;
   ReconnectWheel wheel_;
   RateLimit connect_limit_;
+  LoginWatch logins_;        // users in kLoggingIn
   uint32_t connecting_ = 0;  // users in kConnecting or kLoggingIn
   uint32_t settled_ = 0;     // users that have had a session, or never will
   size_t next_port_ = 0;

@@ -77,8 +77,8 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
   if (answer.result != wire::LoginResult::kOk) {
     cells_.Add(Counter::kLoginsRefused);
     if (answer.result != wire::LoginResult::kFullOrDraining) {
+      LeaveLogin(user);
       user.state = UserState::kBarred;  // asking again would not change it
-      --connecting_;
       cells_.Add(Counter::kBarred);
       if (!user.seen_online) {
         ++settled_;
@@ -96,7 +96,7 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
     }
     user.last_stamp = std::max(user.last_stamp, answer.last_stamp);
   }
-  --connecting_;
+  LeaveLogin(user);
   user.state = UserState::kOnline;
   user.failures = 0;
   cells_.Add(Counter::kLogins);

@@ -19,6 +19,7 @@ namespace hongbao::load {
 class UserQueue {
  public:
   bool empty() const { return first_ == kNoUser; }
+  uint32_t front() const { return first_; }  // kNoUser when it is empty
 
   void Push(User* users, uint32_t user) {
     users[user].next = kNoUser;
@@ -59,8 +60,9 @@ class RateLimit {
   int64_t next_ns_ = 0;
 };
 
-inline constexpr int64_t kBackOffFirstNs = 100'000'000;   // 0.1 s, doubled with each failure in a row
-inline constexpr int64_t kBackOffMaxNs = 10'000'000'000;  // 10 s
+inline constexpr int64_t kBackOffFirstNs = 100'000'000;  // 0.1 s, doubled with each failure in a row
+// 2 s: who waits for a server that is being started again shall be back soon after it; the rate limit tames the storm.
+inline constexpr int64_t kBackOffMaxNs = 2'000'000'000;
 
 // How long to wait after `failures` (>= 1) in a row: between half and all of the exponential bound. `random`: any 64 bits.
 inline int64_t BackOffNs(uint32_t failures, uint64_t random) {
@@ -72,7 +74,7 @@ inline int64_t BackOffNs(uint32_t failures, uint64_t random) {
 class ReconnectWheel {
  public:
   static constexpr int64_t kTickNs = 16'000'000;
-  static constexpr size_t kBuckets = 1'024;  // 16.4 s: more than kBackOffMaxNs
+  static constexpr size_t kBuckets = 256;  // 4.1 s: more than kBackOffMaxNs
   static_assert(kTickNs * (int64_t{kBuckets} - 2) > kBackOffMaxNs);
 
   explicit ReconnectWheel(int64_t now_ns) : tick_(now_ns / kTickNs) {}

@@ -82,6 +82,25 @@ TEST_F(FleetFixture, AFullServerIsAskedAgain) {
   EXPECT_EQ(Count(Counter::kOnline), 1u);
 }
 
+TEST_F(FleetFixture, ALoginThatIsNeverAnsweredEndsAndIsTriedAgain) {
+  Make(2, {.connecting_max = 1});
+  Run(kMs);
+  AcceptAll();
+  ASSERT_EQ(Take(FrameType::kLoginRequest).size(), 1u);
+  Run(kLoginDeadlineNs - kSecond, 10 * kMs);
+  EXPECT_EQ(Count(Counter::kLoginsTimedOut), 0u);
+  Run(3 * kSecond, 10 * kMs);
+  ring.Settle([this] { set->Flush(), set->Turn(3); });
+  EXPECT_EQ(Count(Counter::kLoginsTimedOut), 1u);
+  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  EXPECT_EQ(counters.closes.Get(net::CloseReason::kLoginDeadline), 1u);
+  LogInAll();  // the other one too: the place is free again
+  EXPECT_EQ(Count(Counter::kOnline), 2u);
+  Run(2 * kLoginDeadlineNs, 10 * kMs);
+  EXPECT_EQ(Count(Counter::kLoginsTimedOut), 1u);  // answered logins are left alone
+  ExpectIdentities();
+}
+
 TEST_F(FleetFixture, AReconnectStormIsHeldToTheRateOfTheRamp) {
   constexpr uint32_t kUsers = 60;
   Make(kUsers, {.connects_per_second = 10});
