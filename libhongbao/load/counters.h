@@ -2,7 +2,8 @@
 //
 // Written by one worker, read by anyone. `requests` are the scheduled shakes; logins and opens stand beside them. The
 // identities at the end of a run: due = sent + missed; sent = answered + lost + outstanding; opens_sent = opened +
-// opened_empty + opens_outstanding; notices = opens_sent + the notices not opened.
+// opened_empty + opens_outstanding; notices = opens_sent + the notices not opened. What is sent or answered again counts
+// beside them: `sent` and `answered` are requests, not frames.
 // Thread tag: as count::Cells.
 #pragma once
 
@@ -30,7 +31,9 @@ enum class Counter : uint32_t {
   kMissedOffline,   // not sent: the user had no session
   kMissedBacklog,   // not sent: the user has too many unanswered requests
   kAnswered,
-  kLost,            // sent, and the connection ended before the answer
+  kLost,            // sent, and given up: v1 when the connection ended, v2 when the client ended or the user was barred
+  kShakesRepeated,  // v2: sent again after a reconnect, with the stamp they had
+  kAnswersRepeated,  // v2: outcomes that came once more: nothing is booked
   kOutstanding,     // gauge
   kWon,
   kWonFen,
@@ -42,7 +45,7 @@ enum class Counter : uint32_t {
   kNoticesMisdelivered,  // the user is not among the invited
   kNoticesNotOpened,     // stopping, or no room for another open
   kOpensSent,            // first time
-  kOpensRepeated,        // again, after a reconnect
+  kOpensRepeated,        // again, after a reconnect; in v2 with the stamp they had
   kOpensOutstanding,     // gauge
   kOpened,
   kOpenedFen,
@@ -58,7 +61,7 @@ enum class Counter : uint32_t {
   kBarred,          // users the server refused for good
   kMalformed,       // frames that the protocol does not have
   kUnexpected,      // frames that answer nothing or name another user
-  kStampMismatch,   // v2: a reply that echoes another stamp than the request it should answer
+  kStampMismatch,   // v2: a login's reply that echoes another stamp
   kCount
 };
 
@@ -72,6 +75,8 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kMissedBacklog, "missed_backlog"},
     {Counter::kAnswered, "answered"},
     {Counter::kLost, "lost"},
+    {Counter::kShakesRepeated, "shakes_repeated"},
+    {Counter::kAnswersRepeated, "answers_repeated"},
     {Counter::kOutstanding, "outstanding"},
     {Counter::kWon, "won"},
     {Counter::kWonFen, "won_fen"},

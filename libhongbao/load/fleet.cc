@@ -113,7 +113,7 @@ void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
   in_flight_.Append(user.requests, {.due_ns = due.due_ns, .sent_ns = now_ns_, .stamp = stamp});
   ++user.outstanding;
   net::Replies out = ports_[user.port]->Out(*connection);
-  wire::EncodeShakeRequest(out.Append(wire::kShakeRequestBytes), {.stamp = stamp, .user_id = due.user});
+  SendShakeFrame(user, stamp, out);
   cells_.Add(Counter::kSent);
   cells_.Add(Counter::kOutstanding);
   phase.cells.Add(PhaseCounter::kSent);
@@ -149,7 +149,7 @@ int64_t Fleet::NextTurnNs(int64_t now_ns) const {
     // Due and not sent: this turn's share was used up, go on at once.
     next_ns = std::min(next_ns, due_ns <= now_ns ? now_ns : std::max(due_ns, now_ns + options_.send_quantum_ns));
   }
-  if (!stopping_ && !ready_.empty() && connecting_ < options_.connecting_max) {
+  if (MayConnect() && !ready_.empty() && connecting_ < options_.connecting_max) {
     next_ns = std::min(next_ns, std::max(connect_limit_.next_ns(), now_ns + options_.send_quantum_ns));
   }
   if (wheel_.waiting() > 0) {
@@ -167,12 +167,28 @@ void Fleet::OnMessage(const Message& message) {
   // kWake: being awake is all that is asked for.
 }
 
+// The connections end now: what has no answer will get none. (Those that are open count theirs in OnClose.)
+void Fleet::OnDrain() {
+  stopping_ = true;
+  draining_ = true;
+  for (uint32_t i = 0; i < user_count_; ++i) {
+    User& user = users_[i];
+    if (user.state != UserState::kOnline && user.state != UserState::kLoggingIn) {
+      LoseShakes(user);
+    }
+  }
+}
+
 // ---- connecting ----
 
 void Fleet::ConnectSome(int64_t now_ns) {
   wheel_.Advance(users_.data(), now_ns, ready_, [this](uint32_t index) { users_[index].state = UserState::kWaiting; });
-  if (stopping_) {
+  if (!MayConnect()) {
     return;
+  }
+  // The load is over: only who still waits for an answer has a reason to come back.
+  while (stopping_ && !ready_.empty() && users_[ready_.front()].requests.first == kNoRequest) {
+    ready_.Pop(users_.data());
   }
   while (!ready_.empty() && connecting_ < options_.connecting_max && connect_limit_.TryTake(now_ns)) {
     if (!StartConnect(ready_.Pop(users_.data()))) {
@@ -227,13 +243,21 @@ void Fleet::OnOpen(net::Port& port, net::Connection& connection) {
   logins_.Add(users_.data(), IndexOf(user), now_ns_);
   const uint64_t stamp = Stamp(user, now_ns_ + wall_offset_ns_);
   net::Replies out = port.Out(connection);
-  // Nothing is missed that a resume could bring: requests without an answer were counted lost when their connection ended.
   wire::EncodeLoginRequest(out.Append(wire::LoginRequestBytes(options_.version)),
                            {.stamp = stamp,
                             .version = options_.version,
                             .first_user = UserIdOf(user),
                             .user_count = 1,
-                            .resume_after = options_.version == wire::Version::k2 ? stamp : 0});
+                            .resume_after = ResumeAfter(user, stamp)});
+}
+
+// Outcomes are wanted from the oldest request without an answer on; everything before it has been booked. The list is in
+// the order of its stamps: they grow, and a request that is repeated keeps its place.
+uint64_t Fleet::ResumeAfter(const User& user, uint64_t login_stamp) {
+  if (!v2()) {
+    return 0;
+  }
+  return user.requests.first == kNoRequest ? login_stamp : in_flight_[user.requests.first].stamp - 1;
 }
 
 void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
@@ -244,16 +268,23 @@ void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReas
   } else if (user.state == UserState::kLoggingIn) {
     LeaveLogin(user);
   }
+  // What has no answer stays: it is sent again after the next login, and its first outcome comes back. But shakes of v1
+  // have no identity: the server would decide them anew.
+  if (!v2() || draining_ || user.state == UserState::kBarred) {
+    LoseShakes(user);
+  }
+  if (user.state != UserState::kBarred) {
+    BackOff(user);
+  }
+}
+
+void Fleet::LoseShakes(User& user) {
   InFlightRequest request;
   while (in_flight_.TakeFirstShake(user.requests, request)) {
     --user.outstanding;
     cells_.Subtract(Counter::kOutstanding);
     cells_.Add(Counter::kLost);
     PhaseDueAt(request.due_ns).cells.Add(PhaseCounter::kLost);
-  }
-  // Opens without an answer stay: they are sent again after the next login, and the first amount comes back.
-  if (user.state != UserState::kBarred) {
-    BackOff(user);
   }
 }
 

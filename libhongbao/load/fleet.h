@@ -48,7 +48,7 @@ class Fleet {
  public:
   enum class Message : uint32_t {
     kWake,  // look at the schedule again
-    kStop,  // send no more; answers are still taken
+    kStop,  // send nothing new; what has no answer yet is still waited for, in v2 over reconnects too
   };
 
   // All references must outlive the fleet. `ports` has at least one.
@@ -62,7 +62,7 @@ class Fleet {
   size_t OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out);
   void OnClose(net::Port& port, net::Connection& connection, net::CloseReason reason);
   void OnMessage(const Message& message);
-  void OnDrain() { stopping_ = true; }
+  void OnDrain();
 
  private:
   static constexpr int64_t kNoSecond = std::numeric_limits<int64_t>::min();
@@ -86,19 +86,31 @@ class Fleet {
 
   void ConnectSome(int64_t now_ns);
   bool StartConnect(uint32_t index);
+  bool MayConnect() const { return !draining_ && (!stopping_ || v2()); }
   void BackOff(User& user);
+  uint64_t ResumeAfter(const User& user, uint64_t login_stamp);
   void CountFirstOnline(int64_t now_ns);
   void LeaveLogin(User& user);
   void EndLateLogins(int64_t now_ns);
+  void LoseShakes(User& user);
   int64_t NextTurnNs(int64_t now_ns) const;
 
   bool OnFrame(net::Port& port, net::Connection& connection, User& user, wire::FrameType type, wire::FrameBytes frame,
                net::Replies& out);
   bool OnLogin(net::Port& port, net::Connection& connection, User& user, wire::FrameBytes frame, net::Replies& out);
+  void Enter(User& user);
+  bool RefuseLogin(net::Port& port, net::Connection& connection, User& user, wire::LoginResult why);
   bool OnShakeAnswer(User& user, wire::FrameBytes frame);
+  void BookShake(const InFlightRequest& request, const wire::ShakeResponse& answer);
   bool OnNotice(User& user, wire::FrameBytes frame, net::Replies& out);
   bool OnOpenAnswer(User& user, wire::FrameBytes frame);
+  // What became of the search for the request that an answer answers.
+  enum class Match { kFound, kRepeated, kNone };
+  Match TakeAnswered(User& user, uint64_t stamp, uint32_t envelope_id, InFlightRequest& request);
+  bool v2() const { return options_.version == wire::Version::k2; }
   uint64_t Stamp(User& user, int64_t wall_ns);
+  void SendAgain(User& user, net::Replies& out);
+  void SendShakeFrame(User& user, uint64_t stamp, net::Replies& out);
   void SendOpen(User& user, uint32_t envelope_id, uint64_t stamp, net::Replies& out);
   // A frame that should not have come: counted, and the connection ends.
   bool Refuse(Counter why) {
@@ -136,7 +148,8 @@ class Fleet {
   int64_t now_ns_ = 0;          // monotonic, as last read
   int64_t wall_offset_ns_ = 0;  // wall - monotonic, as of this turn
   int64_t second_ = kNoSecond;  // unix second under way
-  bool stopping_ = false;
+  bool stopping_ = false;       // nothing new is sent
+  bool draining_ = false;       // the end: nobody connects any more
 };
 
 }  // namespace hongbao::load

@@ -67,28 +67,16 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
   if (wire::DecodeLoginResponse(frame, options_.version, answer) != wire::Decoded::kOk) {
     return Refuse(Counter::kMalformed);
   }
-  const bool v2 = options_.version == wire::Version::k2;
   if (answer.first_user != UserIdOf(user)) {
     return Refuse(Counter::kUnexpected);
   }
-  if (v2 && answer.stamp != user.last_stamp) {  // nothing is sent between a login and its answer
+  if (v2() && answer.stamp != user.last_stamp) {  // nothing is sent between a login and its answer
     return Refuse(Counter::kStampMismatch);
   }
   if (answer.result != wire::LoginResult::kOk) {
-    cells_.Add(Counter::kLoginsRefused);
-    if (answer.result != wire::LoginResult::kFullOrDraining) {
-      LeaveLogin(user);
-      user.state = UserState::kBarred;  // asking again would not change it
-      cells_.Add(Counter::kBarred);
-      if (!user.seen_online) {
-        ++settled_;
-        CountFirstOnline(now_ns_);
-      }
-    }
-    port.Close(connection, net::CloseReason::kRefused);
-    return true;
+    return RefuseLogin(port, connection, user, answer.result);
   }
-  if (v2) {
+  if (v2()) {
     const int64_t wall_ns = now_ns_ + wall_offset_ns_;
     skew_.Add(static_cast<int64_t>(answer.stamp), wall_ns, static_cast<int64_t>(answer.server_unix_ns));
     if (answer.last_stamp > static_cast<uint64_t>(wall_ns) + kStampAheadMaxNs) {
@@ -96,6 +84,28 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
     }
     user.last_stamp = std::max(user.last_stamp, answer.last_stamp);
   }
+  Enter(user);
+  SendAgain(user, out);
+  return true;
+}
+
+bool Fleet::RefuseLogin(net::Port& port, net::Connection& connection, User& user, wire::LoginResult why) {
+  cells_.Add(Counter::kLoginsRefused);
+  if (why != wire::LoginResult::kFullOrDraining) {
+    LeaveLogin(user);
+    user.state = UserState::kBarred;  // asking again would not change it
+    cells_.Add(Counter::kBarred);
+    if (!user.seen_online) {
+      ++settled_;
+      CountFirstOnline(now_ns_);
+    }
+  }
+  port.Close(connection, net::CloseReason::kRefused);
+  return true;
+}
+
+// A session begins.
+void Fleet::Enter(User& user) {
   LeaveLogin(user);
   user.state = UserState::kOnline;
   user.failures = 0;
@@ -107,13 +117,43 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
     ++settled_;
     CountFirstOnline(now_ns_);
   }
-  // Only opens are left from the connection before; ask again under new stamps.
+}
+
+// What the connection before has left unanswered (in v1: opens). The stamp stays, it is the request's identity; but v1's
+// is only the time.
+void Fleet::SendAgain(User& user, net::Replies& out) {
   for (uint32_t index = user.requests.first; index != kNoRequest; index = in_flight_[index].next) {
-    in_flight_[index].stamp = Stamp(user, now_ns_ + wall_offset_ns_);
-    SendOpen(user, in_flight_[index].envelope_id, in_flight_[index].stamp, out);
-    cells_.Add(Counter::kOpensRepeated);
+    InFlightRequest& request = in_flight_[index];
+    if (!v2()) {
+      request.stamp = Stamp(user, now_ns_ + wall_offset_ns_);
+    }
+    if (request.envelope_id == 0) {
+      SendShakeFrame(user, request.stamp, out);
+      cells_.Add(Counter::kShakesRepeated);
+    } else {
+      SendOpen(user, request.envelope_id, request.stamp, out);
+      cells_.Add(Counter::kOpensRepeated);
+    }
   }
-  return true;
+}
+
+// v2: by the stamp. One that is not in flight but was used has been answered before (a repeated request, or the outcomes
+// that a server sends again after a login): one copy per stamp counts. v1: by order and envelope.
+Fleet::Match Fleet::TakeAnswered(User& user, uint64_t stamp, uint32_t envelope_id, InFlightRequest& request) {
+  if (!v2()) {
+    const bool found = envelope_id == 0 ? in_flight_.TakeFirstShake(user.requests, request)
+                                        : in_flight_.TakeOpen(user.requests, envelope_id, request);
+    return found ? Match::kFound : Match::kNone;
+  }
+  const InFlightRequest* asked = in_flight_.Find(user.requests, stamp);
+  if (asked == nullptr) {
+    return stamp <= user.last_stamp ? Match::kRepeated : Match::kNone;
+  }
+  if (asked->envelope_id != envelope_id) {
+    return Match::kNone;  // an answer to something else than was asked
+  }
+  in_flight_.TakeStamp(user.requests, stamp, request);
+  return Match::kFound;
 }
 
 bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
@@ -127,18 +167,23 @@ bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
     return Refuse(Counter::kUnexpected);
   }
   InFlightRequest request;
-  if (!in_flight_.TakeFirstShake(user.requests, request)) {
+  const Match match = TakeAnswered(user, answer.stamp, 0, request);
+  if (match == Match::kNone) {
     return Refuse(Counter::kUnexpected);  // answers nothing: its money is not counted
   }
-  --user.outstanding;
-  cells_.Subtract(Counter::kOutstanding);
-  PhaseTally& phase = PhaseDueAt(request.due_ns);
-  if (options_.version == wire::Version::k2 && answer.stamp != request.stamp) {
-    cells_.Add(Counter::kLost);
-    phase.cells.Add(PhaseCounter::kLost);
-    return Refuse(Counter::kStampMismatch);
+  if (match == Match::kRepeated) {
+    cells_.Add(Counter::kAnswersRepeated);
+    return true;
   }
+  --user.outstanding;
+  BookShake(request, answer);
+  return true;
+}
+
+void Fleet::BookShake(const InFlightRequest& request, const wire::ShakeResponse& answer) {
+  cells_.Subtract(Counter::kOutstanding);
   cells_.Add(Counter::kAnswered);
+  PhaseTally& phase = PhaseDueAt(request.due_ns);
   phase.cells.Add(PhaseCounter::kAnswered);
   const int64_t latency_ns = now_ns_ + wall_offset_ns_ - request.due_ns;
   tally_.latency.Record(latency_ns);
@@ -162,7 +207,6 @@ bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
       phase.cells.Add(PhaseCounter::kOverload);
       break;
   }
-  return true;
 }
 
 // ---- gifts ----
@@ -186,7 +230,7 @@ bool Fleet::OnNotice(User& user, wire::FrameBytes frame, net::Replies& out) {
     cells_.Add(Counter::kNoticesRepeated);
     return true;
   }
-  if (stopping_ || in_flight_.full() || user.outstanding == 255) {
+  if (stopping_ || in_flight_.full() || user.outstanding >= (v2() ? kRequestsPerUserMax : 255)) {
     cells_.Add(Counter::kNoticesNotOpened);
     return true;
   }
@@ -210,15 +254,17 @@ bool Fleet::OnOpenAnswer(User& user, wire::FrameBytes frame) {
   if (wire::DecodeOpenResponse(frame, options_.version, answer) != wire::Decoded::kOk) {
     return Refuse(Counter::kMalformed);
   }
-  const bool v2 = options_.version == wire::Version::k2;
-  InFlightRequest request;
-  if (answer.envelope_id == 0 || (v2 && answer.user_id != UserIdOf(user)) ||
-      !in_flight_.TakeOpen(user.requests, answer.envelope_id, request)) {
+  if (answer.envelope_id == 0 || (v2() && answer.user_id != UserIdOf(user))) {
     return Refuse(Counter::kUnexpected);
   }
-  if (v2 && answer.stamp != request.stamp) {
-    in_flight_.Append(user.requests, request);  // still without an answer
-    return Refuse(Counter::kStampMismatch);
+  InFlightRequest request;
+  const Match match = TakeAnswered(user, answer.stamp, answer.envelope_id, request);
+  if (match == Match::kNone) {
+    return Refuse(Counter::kUnexpected);
+  }
+  if (match == Match::kRepeated) {
+    cells_.Add(Counter::kAnswersRepeated);
+    return true;
   }
   --user.outstanding;
   cells_.Subtract(Counter::kOpensOutstanding);
@@ -228,15 +274,18 @@ bool Fleet::OnOpenAnswer(User& user, wire::FrameBytes frame) {
 }
 
 uint64_t Fleet::Stamp(User& user, int64_t wall_ns) {
-  return options_.version == wire::Version::k2 ? NextStamp(user, wall_ns)
-                                               : static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0) / kNsPerSecond);
+  return v2() ? NextStamp(user, wall_ns) : static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0) / kNsPerSecond);
+}
+
+void Fleet::SendShakeFrame(User& user, uint64_t stamp, net::Replies& out) {
+  wire::EncodeShakeRequest(out.Append(wire::kShakeRequestBytes), {.stamp = stamp, .user_id = UserIdOf(user)});
 }
 
 void Fleet::SendOpen(User& user, uint32_t envelope_id, uint64_t stamp, net::Replies& out) {
   wire::EncodeOpenRequest(
       out.Append(wire::kOpenRequestBytes),
       {.stamp = stamp,
-       .user_id = options_.version == wire::Version::k2 ? UserIdOf(user) : 0,  // v1: 0 means "me"
+       .user_id = v2() ? UserIdOf(user) : 0,  // v1: 0 means "me"
        .envelope_id = envelope_id});
 }
 

@@ -2,8 +2,9 @@
 //
 // Owns the records; users hold only the ends of their list. The free list is last-in first-out, so that a steady load
 // lives in the same few cached records however large the pool is. Never allocates after construction; a full pool says so.
-// Shakes are answered in the order they were sent (one connection, one worker on the server); opens may be answered by
-// another worker and so in any order: they are found by their envelope.
+// In v2 an answer names its request by the stamp, and answers come in any order (a win waits for its commit, what was
+// asked before a reconnect may be answered after it). In v1 stamps say nothing: shakes are answered in the order they were
+// sent, opens are found by their envelope. A list is short: looking through it costs less than any index.
 // Thread tag: worker-local.
 #pragma once
 
@@ -19,7 +20,7 @@ inline constexpr uint32_t kNoRequest = 0xffff'ffff;
 struct InFlightRequest {
   int64_t due_ns = 0;        // wall clock: when the schedule wanted it
   int64_t sent_ns = 0;       // monotonic clock: when it was handed to the connection
-  uint64_t stamp = 0;        // as sent; v2 replies echo it
+  uint64_t stamp = 0;        // as first sent; v2 replies echo it
   uint32_t envelope_id = 0;  // of an open; 0 = a shake
   uint32_t next = kNoRequest;
 };
@@ -78,6 +79,16 @@ class InFlight {
   bool TakeOpen(RequestList& list, uint32_t envelope_id, InFlightRequest& found) {
     return TakeFirst(list, [envelope_id](const InFlightRequest& request) { return request.envelope_id == envelope_id; },
                      found);
+  }
+  // The request of that stamp; null when there is none.
+  const InFlightRequest* Find(const RequestList& list, uint64_t stamp) const {
+    for (uint32_t index = list.first; index != kNoRequest; index = records_[index].next) {
+      if (records_[index].stamp == stamp) return &records_[index];
+    }
+    return nullptr;
+  }
+  bool TakeStamp(RequestList& list, uint64_t stamp, InFlightRequest& found) {
+    return TakeFirst(list, [stamp](const InFlightRequest& request) { return request.stamp == stamp; }, found);
   }
   // Whether the list holds an open of this envelope.
   bool HoldsOpen(const RequestList& list, uint32_t envelope_id) const {

@@ -26,6 +26,8 @@ inline constexpr uint32_t kNoUser = 0xffff'ffff;
 
 // Above it a due request is counted missed: a user does not pile up requests on a server that does not answer.
 inline constexpr uint8_t kOutstandingPerUserMax = 64;
+// Shakes and opens together: after a reconnect all of them leave at once, and fit what a connection may have unsent.
+inline constexpr uint8_t kRequestsPerUserMax = 200;
 
 struct User {
   uint64_t last_stamp = 0;       // v2 identity: the newest stamp used; kept over reconnects

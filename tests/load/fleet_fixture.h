@@ -210,6 +210,31 @@ class FleetFixture : public testing::Test {
     });
   }
 
+  // Until the user, who is offline, asks to log in.
+  std::optional<Request> AwaitLogin(uint32_t user) {
+    for (int i = 0; i < 300; ++i) {
+      Run(20 * kMs, 10 * kMs);
+      AcceptAll();
+      for (const Request& request : Take(wire::FrameType::kLoginRequest)) {
+        if (request.Login().first_user == user) {
+          slot_of[user] = request.slot;
+          return request;
+        }
+      }
+    }
+    return std::nullopt;
+  }
+  // The user's connection ends, and the next one is logged in (`more` follows the login's answer). What it sends then.
+  std::vector<Request> Reconnect(uint32_t user, const std::string& more = "", uint64_t* resume_after = nullptr) {
+    Hang(slot_of[user]);
+    const std::optional<Request> login = AwaitLogin(user);
+    EXPECT_TRUE(login.has_value());
+    if (!login.has_value()) return {};
+    if (resume_after != nullptr) *resume_after = login->Login().resume_after;
+    Deliver(login->slot, LoginAnswer(login->Login()) + more);
+    return TakeRequests();
+  }
+
   uint64_t Count(Counter id) const { return tally.cells.Get(id); }
   void ExpectIdentities() const {
     const count::Values<Counter> n = tally.cells.Snapshot();

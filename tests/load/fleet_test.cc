@@ -119,7 +119,7 @@ TEST_F(FleetFixture, AReconnectStormIsHeldToTheRateOfTheRamp) {
 // The prototype lost 2 pooled messages per reconnect and stood still after 586. Here nothing is taken that is not given
 // back.
 TEST_F(FleetFixture, Defect16_ReconnectsLeakNothing) {
-  Make(1);
+  Make(1, {.version = wire::Version::k1});  // v2 keeps what has no answer
   Plan(100, kStartSecond + 1);
   for (int i = 0; i < 300; ++i) {
     Run(120 * kMs, 10 * kMs);
@@ -353,6 +353,14 @@ TEST_F(FleetAnswers, AnswersMayComeInPiecesOfAnySize) {
 
 TEST_F(FleetAnswers, AnAnswerToNothingEndsTheConnectionAndItsMoneyIsNotCounted) {
   const auto shakes = Shakes(1);
+  wire::ShakeRequest never = shakes[0].Shake();
+  never.stamp += 1;
+  Deliver(shakes[0].slot, ShakeAnswer(never, ShakeResult::kWon, 0x100001, 100));
+  ExpectClosed(Counter::kUnexpected);
+}
+
+TEST_F(FleetAnswers, InV1AnAnswerTooManyEndsTheConnection) {
+  const auto shakes = Shakes(1, {.version = wire::Version::k1});
   Nothing(shakes[0]);
   Deliver(shakes[0].slot, ShakeAnswer(shakes[0].Shake(), ShakeResult::kWon, 0x100001, 100));
   ExpectClosed(Counter::kUnexpected);
@@ -364,7 +372,7 @@ TEST_F(FleetAnswers, AnAnswerForSomebodyElseEndsTheConnection) {
   other.user_id = 1;
   Deliver(shakes[0].slot, ShakeAnswer(other, ShakeResult::kWon, 0x100001, 100));
   ExpectClosed(Counter::kUnexpected);
-  EXPECT_EQ(Count(Counter::kLost), 1u);
+  EXPECT_EQ(Count(Counter::kOutstanding), 1u);  // still without an answer
 }
 
 TEST_F(FleetAnswers, AWinOfNothingIsNoOutcome) {
@@ -373,11 +381,186 @@ TEST_F(FleetAnswers, AWinOfNothingIsNoOutcome) {
   ExpectClosed(Counter::kUnexpected);
 }
 
-TEST_F(FleetAnswers, TheWrongStampEndsTheConnectionInV2) {
+// A win waits for its commit; what found nothing overtakes it.
+TEST_F(FleetAnswers, AnswersComeInAnyOrderInV2) {
+  const auto shakes = Shakes(5);
+  clock.Advance(100 * kMs);
+  for (const size_t i : {3u, 0u, 4u, 2u}) Nothing(shakes[i]);
+  EXPECT_EQ(Count(Counter::kOutstanding), 1u);
+  Deliver(shakes[1].slot, ShakeAnswer(shakes[1].Shake(), ShakeResult::kWon, 0x100001, 100));
+  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  EXPECT_EQ(Count(Counter::kNothing), 4u);
+  EXPECT_EQ(Count(Counter::kWonFen), 100u);
+  EXPECT_EQ(Count(Counter::kAnswersRepeated), 0u);
+  EXPECT_EQ(Count(Counter::kClosed), 0u);
+  // Each answer is timed from its own request.
+  const int64_t due_ns = static_cast<int64_t>(shakes[0].Shake().stamp);
+  EXPECT_EQ(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(clock.WallNs() - due_ns));
+  ExpectIdentities();
+}
+
+TEST_F(FleetAnswers, AnOutcomeThatComesAgainIsNoMoney) {
   const auto shakes = Shakes(2);
-  Deliver(shakes[0].slot, ShakeAnswer(shakes[1].Shake(), ShakeResult::kWon, 0x100001, 100));
-  ExpectClosed(Counter::kStampMismatch);
+  for (int i = 0; i < 3; ++i) {
+    Deliver(shakes[1].slot, ShakeAnswer(shakes[1].Shake(), ShakeResult::kWon, 0x100001, 100));
+  }
+  EXPECT_EQ(Count(Counter::kWon), 1u);
+  EXPECT_EQ(Count(Counter::kWonFen), 100u);
+  EXPECT_EQ(Count(Counter::kAnswersRepeated), 2u);
+  EXPECT_EQ(Count(Counter::kOutstanding), 1u);  // the other one was not taken for it
+  EXPECT_EQ(Count(Counter::kClosed), 0u);
+  ExpectIdentities();
+}
+
+TEST_F(FleetAnswers, AnAnswerOfTheWrongKindEndsTheConnection) {
+  const auto shakes = Shakes(1);
+  const wire::OpenRequest open = {.stamp = shakes[0].Shake().stamp, .user_id = 0, .envelope_id = 0x8000'0001};
+  Deliver(shakes[0].slot, OpenAnswer(open, 0, 100));
+  ExpectClosed(Counter::kUnexpected);
+  EXPECT_EQ(Count(Counter::kOutstanding), 1u);
+}
+
+TEST_F(FleetAnswers, WhatHasNoAnswerIsAskedAgainWithItsStamp) {
+  const auto shakes = Shakes(4);
+  Nothing(shakes[1]);
+  uint64_t resume_after = 0;
+  const auto again = Reconnect(0, "", &resume_after);
+  EXPECT_EQ(resume_after, shakes[0].Shake().stamp - 1);  // the oldest that has no answer
+  ASSERT_EQ(again.size(), 3u);
+  size_t at = 0;
+  for (const size_t i : {0u, 2u, 3u}) EXPECT_EQ(again[at++].Shake().stamp, shakes[i].Shake().stamp);
+  EXPECT_EQ(Count(Counter::kShakesRepeated), 3u);
+  EXPECT_EQ(Count(Counter::kLost), 0u);
+  EXPECT_EQ(Count(Counter::kSent), 4u);
+  EXPECT_EQ(Count(Counter::kOutstanding), 3u);
+  ExpectIdentities();
+  Deliver(again[0].slot, ShakeAnswer(again[0].Shake(), ShakeResult::kWon, 0x100001, 100));
+  EXPECT_EQ(Count(Counter::kWonFen), 100u);
+  const int64_t due_ns = static_cast<int64_t>(shakes[0].Shake().stamp);
+  EXPECT_EQ(tally.phases[0]->schedule.Snapshot().max_ns(), static_cast<uint64_t>(clock.WallNs() - due_ns));
+  ExpectIdentities();
+}
+
+// The server sends the grants since resume_after again, and then answers the repeated requests: twice the same outcome.
+TEST_F(FleetAnswers, AResumedOutcomeIsBookedOnce) {
+  const auto shakes = Shakes(3);
+  const std::string won = ShakeAnswer(shakes[1].Shake(), ShakeResult::kWon, 0x100001, 100);
+  const auto again = Reconnect(0, won);
+  EXPECT_EQ(again.size(), 3u);
+  EXPECT_EQ(Count(Counter::kWonFen), 100u);
+  Nothing(again[0]);
+  Deliver(again[0].slot, won);
+  Nothing(again[2]);
+  EXPECT_EQ(Count(Counter::kWonFen), 100u);
+  EXPECT_EQ(Count(Counter::kAnswersRepeated), 1u);
+  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  uint64_t resume_after = 0;
+  EXPECT_TRUE(Reconnect(0, "", &resume_after).empty());
+  EXPECT_GT(resume_after, shakes[2].Shake().stamp);  // nothing before this login concerns us
+  ExpectIdentities();
+}
+
+TEST_F(FleetAnswers, TheFirstLoginAsksForNothingOld) {
+  Make(1);
+  const auto login = AwaitLogin(0);
+  ASSERT_TRUE(login.has_value());
+  EXPECT_EQ(login->Login().resume_after, login->Login().stamp);
+}
+
+TEST_F(FleetAnswers, InV1ShakesAreLostWithTheirConnection) {
+  const auto shakes = Shakes(3, {.version = wire::Version::k1});
+  Nothing(shakes[0]);
+  EXPECT_TRUE(Reconnect(0).empty());
   EXPECT_EQ(Count(Counter::kLost), 2u);
+  EXPECT_EQ(Count(Counter::kShakesRepeated), 0u);
+  ExpectIdentities();
+}
+
+TEST_F(FleetAnswers, AUserWhomTheServerDoesNotKnowAnyMoreLosesItsShakes) {
+  const auto shakes = Shakes(3);
+  Hang(shakes[0].slot);
+  const auto login = AwaitLogin(0);
+  ASSERT_TRUE(login.has_value());
+  Deliver(login->slot, LoginAnswer(login->Login(), wire::LoginResult::kUserOutOfRange));
+  ring.Settle([this] { set->Flush(), set->Turn(3); });
+  EXPECT_EQ(Count(Counter::kLost), 3u);
+  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  ExpectIdentities();
+}
+
+TEST_F(FleetAnswers, WhatHasNoAnswerAtTheEndIsLostOnlineOrNot) {
+  Make(2);
+  LogInAll();
+  Plan(8, time::UnixSecond(clock.WallNs()) + 1);
+  Plan(0, time::UnixSecond(clock.WallNs()) + 2);
+  Run(2 * kSecond);
+  ASSERT_EQ(TakeRequests().size(), 8u);
+  Hang(slot_of[0]);
+  EXPECT_EQ(Count(Counter::kOutstanding), 8u);
+  fleet->OnDrain();
+  EXPECT_EQ(Count(Counter::kLost), 4u);
+  Hang(slot_of[1]);
+  EXPECT_EQ(Count(Counter::kLost), 8u);
+  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kLost), 8u);
+  Run(5 * kSecond, 10 * kMs);
+  EXPECT_TRUE(SlotsOf(Operation::kConnect).empty());
+  ExpectIdentities();
+}
+
+// A server that is killed near the end of a run and started again still owes its answers.
+TEST_F(FleetAnswers, WhileStoppingOnlyThoseWhoWaitForAnAnswerComeBack) {
+  Make(3);
+  LogInAll();
+  Deliver(slot_of[1], Notice(0x8000'0001, {1}));
+  ASSERT_EQ(TakeRequests().size(), 1u);
+  fleet->OnMessage(Fleet::Message::kStop);
+  for (uint32_t user = 0; user < 3; ++user) Hang(slot_of[user]);
+  ring.sent.clear();
+  Run(kSecond, 10 * kMs);
+  EXPECT_EQ(SlotsOf(Operation::kConnect).size(), 1u);
+  const auto login = AwaitLogin(1);
+  ASSERT_TRUE(login.has_value());
+  Deliver(login->slot, LoginAnswer(login->Login()));
+  const auto opens = TakeRequests();
+  ASSERT_EQ(opens.size(), 1u);
+  Deliver(opens[0].slot, OpenAnswer(opens[0].Open(), 1, 77));
+  EXPECT_EQ(Count(Counter::kOpenedFen), 77u);
+  Run(5 * kSecond, 10 * kMs);
+  EXPECT_EQ(Count(Counter::kLogins), 4u);
+  ExpectIdentities();
+}
+
+TEST_F(FleetAnswers, InV1NobodyComesBackWhileStopping) {
+  Make(1, {.version = wire::Version::k1});
+  LogInAll();
+  Deliver(slot_of[0], Notice(0x200001, {0, 1, 2}));
+  fleet->OnMessage(Fleet::Message::kStop);
+  Hang(slot_of[0]);
+  Run(5 * kSecond, 10 * kMs);
+  EXPECT_TRUE(SlotsOf(Operation::kConnect).empty());
+}
+
+// The server dies and comes back, again and again: each request is answered once, whichever connection brings it.
+TEST_F(FleetAnswers, ManyKillsLoseNothing) {
+  const auto shakes = Shakes(20);
+  std::vector<Request> open = shakes;
+  uint32_t envelope = 0x100000;
+  for (int kill = 0; !open.empty() && kill < 40; ++kill) {
+    const Request& answered = open[static_cast<size_t>(kill) * 7 % open.size()];
+    Deliver(answered.slot, ShakeAnswer(answered.Shake(), ShakeResult::kWon, ++envelope, 10));
+    open = Reconnect(0);
+    Hang(slot_of[0]);  // and at once again, before anything is answered
+    const auto login = AwaitLogin(0);
+    ASSERT_TRUE(login.has_value());
+    Deliver(login->slot, LoginAnswer(login->Login()));
+    open = TakeRequests();
+  }
+  EXPECT_EQ(Count(Counter::kWon), 20u);
+  EXPECT_EQ(Count(Counter::kWonFen), 200u);
+  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  EXPECT_EQ(Count(Counter::kLost) + Count(Counter::kUnexpected), 0u);
+  ExpectIdentities();
 }
 
 TEST_F(FleetAnswers, V1HasNoStampToCompare) {
@@ -403,7 +586,6 @@ TEST_F(FleetAnswers, StampsGoOnGrowingOverAReconnectAndAClockStep) {
   const auto shakes = Shakes(1);
   const uint64_t stamp = shakes[0].Shake().stamp;
   Hang(shakes[0].slot);
-  EXPECT_EQ(Count(Counter::kLost), 1u);
   clock.StepWall(-3'600 * kSecond);
   uint64_t login_stamp = 0;
   for (int i = 0; i < 20 && login_stamp == 0; ++i) {
@@ -496,8 +678,60 @@ TEST_F(FleetGifts, AnAnswerThatComesTwiceIsNoMoney) {
   Deliver(slot_of[0], OpenAnswer(opens[0].Open(), 0, 300));
   Deliver(slot_of[0], OpenAnswer(opens[0].Open(), 0, 300));
   EXPECT_EQ(Count(Counter::kOpenedFen), 300u);
+  EXPECT_EQ(Count(Counter::kAnswersRepeated), 1u);
+  EXPECT_EQ(Count(Counter::kClosed), 0u);
+  wire::OpenRequest never = opens[0].Open();
+  never.stamp += 1;
+  Deliver(slot_of[0], OpenAnswer(never, 0, 300));
+  EXPECT_EQ(Count(Counter::kOpenedFen), 300u);
   EXPECT_EQ(Count(Counter::kUnexpected), 1u);
   EXPECT_EQ(Count(Counter::kClosed), 1u);
+}
+
+TEST_F(FleetGifts, InV1AnAnswerThatComesTwiceEndsTheConnection) {
+  Online(1, {.version = wire::Version::k1});
+  Deliver(slot_of[0], Notice(0x200001, {0, 1, 2}));
+  const auto opens = TakeRequests();
+  ASSERT_EQ(opens.size(), 1u);
+  Deliver(slot_of[0], OpenAnswer(opens[0].Open(), 0, 300) + OpenAnswer(opens[0].Open(), 0, 300));
+  EXPECT_EQ(Count(Counter::kOpenedFen), 300u);
+  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
+  EXPECT_EQ(Count(Counter::kClosed), 1u);
+}
+
+TEST_F(FleetGifts, AnOpenThatIsAskedAgainKeepsItsStamp) {
+  Online(1);
+  Deliver(slot_of[0], Notice(0x8000'0001, {0}) + Notice(0x8000'0002, {0}));
+  const auto opens = TakeRequests();
+  ASSERT_EQ(opens.size(), 2u);
+  uint64_t resume_after = 0;
+  const auto again = Reconnect(0, OpenAnswer(opens[0].Open(), 0, 10), &resume_after);  // the server resumes
+  EXPECT_EQ(resume_after, opens[0].Open().stamp - 1);
+  ASSERT_EQ(again.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(again[i].Open().stamp, opens[i].Open().stamp);
+    EXPECT_EQ(again[i].Open().envelope_id, opens[i].Open().envelope_id);
+  }
+  Deliver(slot_of[0], OpenAnswer(again[1].Open(), 0, 20) + OpenAnswer(again[0].Open(), 0, 10));
+  EXPECT_EQ(Count(Counter::kOpenedFen), 30u);
+  EXPECT_EQ(Count(Counter::kAnswersRepeated), 1u);
+  EXPECT_EQ(Count(Counter::kOpensRepeated), 2u);
+  ExpectIdentities();
+}
+
+// All of them leave at once after the reconnect: more than a connection may have unsent would end it, every time.
+TEST_F(FleetGifts, EverythingThatIsAskedAgainFitsOneConnection) {
+  Online(1);
+  for (uint32_t i = 1; i <= 300; ++i) {
+    Deliver(slot_of[0], Notice(0x8000'0000 + i, {0}));
+    if (i % 50 == 0) TakeRequests();
+  }
+  EXPECT_EQ(Count(Counter::kOpensOutstanding), uint64_t{kRequestsPerUserMax});
+  EXPECT_EQ(Count(Counter::kNoticesNotOpened), 300u - kRequestsPerUserMax);
+  EXPECT_EQ(Reconnect(0).size(), size_t{kRequestsPerUserMax});
+  EXPECT_EQ(counters.closes.Get(net::CloseReason::kUnsentBytes), 0u);
+  EXPECT_EQ(Count(Counter::kOnline), 1u);
+  ExpectIdentities();
 }
 
 // In the prototype a notice reached whoever shook next.

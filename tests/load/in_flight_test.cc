@@ -47,6 +47,25 @@ TEST(InFlight, OpensAreFoundByTheirEnvelopeWhateverTheOrder) {
   EXPECT_EQ(list.last, kNoRequest);
 }
 
+TEST(InFlight, AStampFindsItsRequestWhateverTheOrder) {
+  InFlight pool(8);
+  RequestList list;
+  for (uint64_t stamp = 1; stamp <= 5; ++stamp) pool.Append(list, Shake(10 * stamp));
+  InFlightRequest found;
+  for (const uint64_t stamp : {50u, 10u, 30u}) {
+    ASSERT_NE(pool.Find(list, stamp), nullptr);
+    EXPECT_EQ(pool.Find(list, stamp)->stamp, stamp);
+    ASSERT_TRUE(pool.TakeStamp(list, stamp, found));
+    EXPECT_EQ(found.stamp, stamp);
+    EXPECT_EQ(pool.Find(list, stamp), nullptr);
+    EXPECT_FALSE(pool.TakeStamp(list, stamp, found));
+  }
+  EXPECT_EQ(pool[list.first].stamp, 20u);  // the oldest stays first
+  EXPECT_EQ(pool[list.last].stamp, 40u);
+  pool.Append(list, Shake(60));
+  EXPECT_EQ(pool[list.last].stamp, 60u);
+}
+
 TEST(InFlight, TheWarmestRecordIsUsedNext) {
   InFlight pool(1'000);
   RequestList list;
