@@ -1,0 +1,149 @@
+// Ledger: what the server asks of the place where money is durable. The interface; sqlite_ledger.h is the implementation.
+//
+// Owns nothing by itself. A worker submits Records to its own lane and never waits; the ledger makes everything that
+// waits durable in one commit and only then hands out one Outcome for each record (a resume: several), in the order of the
+// lane. A record without an outcome has not happened. Never knows frames, sockets or sessions: `reply_to` goes through
+// it unread. On a failed commit the process ends (fail-stop): no outcome is ever handed out for what is not on disk.
+// Thread tag: thread-compatible values; Ledger: each lane has one submitting thread, the rest as said.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "libhongbao/envelope/fen.h"
+#include "libhongbao/envelope/random.h"
+
+namespace hongbao::ledger {
+
+inline constexpr uint32_t kInvitedMax = 50;
+inline constexpr uint32_t kNobody = 0xffff'ffff;  // sender of what was minted
+
+enum class RecordKind : uint8_t {
+  kWin,        // `user` claimed the share `envelope_id` of a shake order, `amount_fen`
+  kFindWin,    // changes nothing: the outcome of the shake (user, stamp) if there is one
+  kOpen,       // `user` opened a share of the gift `envelope_id`, `amount_fen`
+  kFindOpen,   // changes nothing: what `user` got from the gift `envelope_id`, also after it has expired
+  kGift,       // a new gift `envelope_id` of `amount_fen` for `users`, from `user` (kNobody: minted)
+  kRefund,     // the gift `envelope_id` has expired: `amount_fen` in `user_count` shares go back
+  kResume,     // changes nothing: every grant of `user` with a stamp above `stamp`, a page at a time from `cursor` on
+  kStatement,  // changes nothing: what `user` has got in all
+};
+
+struct Record {
+  RecordKind kind{};
+  bool has_stamp = false;  // (user, stamp) identifies the request (protocol v2); else it has no identity
+  uint8_t user_count = 0;  // how many of `users` are meant; kRefund: shares
+  uint32_t user = 0;
+  uint32_t envelope_id = 0;
+  uint32_t amount_fen = 0;
+  uint64_t stamp = 0;       // kResume: only grants above it
+  uint64_t reply_to = 0;    // the submitter's own
+  uint64_t cursor = 0;      // kResume: 0 = from the newest grant, else Outcome::cursor of the page before
+  int64_t at_ms = 0;        // unix time: when it happened
+  int64_t expires_ms = 0;   // kGift
+  uint32_t users[kInvitedMax] = {};
+};
+
+enum class Settled : uint8_t {
+  kNew,     // recorded now
+  kRepeat,  // had been recorded before: the fields are the first outcome's; `unused_id` was not recorded
+  kNone,    // kFind...: there is no such grant. kResume: no (more) grants
+};
+
+struct Outcome {
+  RecordKind kind{};        // of the record; for a resumed grant kWin or kOpen with `resumed`
+  Settled settled{};
+  bool resumed = false;     // one of the grants that a kResume asked for
+  bool has_stamp = false;
+  uint32_t user = 0;
+  uint32_t envelope_id = 0;  // as the wire names it
+  uint32_t amount_fen = 0;
+  uint32_t unused_id = 0;    // kRepeat of kWin or kGift: the record's own envelope, which was not needed; else 0
+  uint32_t unused_fen = 0;
+  uint32_t grants = 0;       // kStatement
+  uint64_t total_fen = 0;    // kStatement
+  uint64_t stamp = 0;        // of the request that is answered
+  uint64_t reply_to = 0;
+  uint64_t cursor = 0;       // kResume: where the next page begins; 0 = that was all
+};
+
+// What the minter was told to issue. A shake order is also the envelope (the "lot") whose shares the envelopes are.
+struct Order {
+  bool is_gift = false;
+  uint32_t first_id = 0;  // its envelopes are first_id .. first_id + count - 1
+  int64_t count = 0;
+  int64_t rate = 0;       // per second
+  int64_t min_fen = 0;
+  int64_t max_fen = 0;
+  int64_t at_s = 0;       // unix second of the start
+  int64_t created_ms = 0; // unix time of the order
+  envelope::Random::Key key{};  // of the stream that amounts (and a gift's users) are drawn from
+  uint32_t users = 0;     // gifts: invited to each, from first_user..last_user
+  uint32_t first_user = 0;
+  uint32_t last_user = 0;
+  envelope::Fen total;    // shake: all amounts together, the budget
+};
+
+// ---- what a restart finds ----
+
+struct OpenOrder {
+  Order order;
+  std::vector<bool> taken;  // shake: by share, whether it has been won. Empty = none
+  int64_t reached = 0;      // shares up to here were issued for sure (the last one won, the last gift made)
+};
+
+struct LiveGift {
+  uint32_t id = 0;
+  uint32_t sender = 0;
+  uint32_t total_fen = 0;
+  int64_t created_ms = 0;  // unix time
+  int64_t expires_ms = 0;
+  std::vector<uint32_t> users;
+  std::vector<uint32_t> opened_fen;  // by user; 0 = not opened
+};
+
+struct UserState {
+  uint64_t last_stamp = 0;  // highest of a grant or a send; for a grant without identity, its time in ns
+  uint16_t shake_wins = 0;
+};
+
+struct Recovered {
+  uint64_t epoch = 1;  // counts the starts
+  std::vector<OpenOrder> orders;
+  std::vector<LiveGift> gifts;
+  std::vector<UserState> users;  // by id, up to the highest that ever appeared
+  uint64_t next_shake_id = 0;        // 0 = none was ever used
+  uint64_t next_minted_gift_id = 0;  // 0 = none was ever used
+  uint64_t next_sent_gift_id = 0;    // 0 = none was ever used
+};
+
+// Where outcomes go. Called on the ledger's thread, after the commit. Must not wait for the submitting thread.
+class OutcomeSink {
+ public:
+  virtual ~OutcomeSink() = default;
+  virtual void Deliver(uint32_t lane, const Outcome& outcome) = 0;
+};
+
+class Ledger {
+ public:
+  virtual ~Ledger() = default;
+
+  // Once: the state the file was found in. Empties it.
+  virtual Recovered TakeRecovered() = 0;
+
+  // Once, before the first Submit: `lanes` of `lane_records` each. `sink` must live until Stop has returned.
+  virtual void Start(uint32_t lanes, uint32_t lane_records, OutcomeSink* sink) = 0;
+  // Everything submitted is committed and its outcomes are delivered when it returns; the file is closed. Idempotent.
+  virtual void Stop() = 0;
+
+  // Lock-free, never waits. The caller keeps at most `lane_records` records without an outcome in a lane (a broken
+  // promise aborts).
+  virtual void Submit(uint32_t lane, const Record& record) = 0;
+
+  // Durable when it returns OK. Waits for a commit: not for workers. Any thread.
+  virtual absl::Status RecordOrder(const Order& order) = 0;
+};
+
+}  // namespace hongbao::ledger

@@ -1,0 +1,208 @@
+#include "libhongbao/ledger/ledger_file.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "libhongbao/ledger/schema.h"
+#include "libhongbao/ledger/wal_check.h"
+
+namespace hongbao::ledger {
+namespace {
+
+absl::Status SystemError(const std::string& path, const std::string& what, int error) {
+  const std::string text = absl::StrCat("ledger ", path, ": ", what, ": ", std::strerror(error));
+  return error == EACCES || error == EPERM || error == EROFS ? absl::PermissionDeniedError(text) : absl::InternalError(text);
+}
+
+// The same error, with the file's name before it and what to do behind.
+absl::Status Explain(const std::string& path, const absl::Status& status) {
+  const char* cure = "";
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+      cure = "; another process has it open: a ledger belongs to one server (copy it to look at it)";
+      break;
+    case absl::StatusCode::kDataLoss:
+      cure = "; the file is damaged: keep it as it is, look at a copy with tools/audit, restore a backup";
+      break;
+    case absl::StatusCode::kResourceExhausted:
+      cure = "; make room on its file system";
+      break;
+    case absl::StatusCode::kPermissionDenied:
+      cure = "; give this user the right to write the file and its folder";
+      break;
+    default:
+      break;
+  }
+  return absl::Status(status.code(), absl::StrCat("ledger ", path, ": ", std::string(status.message()), cure));
+}
+
+// True if the folder has been synced: a new name in it survives a power loss.
+bool SyncFolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return false;
+  }
+  const bool synced = fsync(descriptor) == 0;
+  close(descriptor);
+  return synced;
+}
+
+}  // namespace
+
+std::string LedgerFile::SqliteVersion() { return sqlite3_libversion(); }
+
+absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& options) {
+  std::unique_ptr<LedgerFile> file(new LedgerFile(options));
+  struct stat facts {};
+  if (stat(options.path.c_str(), &facts) != 0) {
+    if (errno != ENOENT || options.read_only) {
+      return errno == ENOENT ? absl::NotFoundError(absl::StrCat("ledger ", options.path, ": there is no such file"))
+                             : SystemError(options.path, "cannot look at it", errno);
+    }
+    if (absl::Status status = file->Make(); !status.ok()) {
+      return status;
+    }
+  } else if (!S_ISREG(facts.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat("ledger ", options.path, ": not a regular file"));
+  } else if (!options.read_only && (facts.st_mode & 0222) == 0) {
+    // Root may write it all the same, but whoever took the right away meant something.
+    return absl::PermissionDeniedError(
+        absl::StrCat("ledger ", options.path, ": the file is read-only; chmod u+w it to serve from it, or give another"));
+  }
+  absl::Status status = file->CheckHeader();
+  if (status.ok()) {
+    status = CheckWal(options.path + "-wal");
+  }
+  if (status.ok()) {
+    status = file->OpenAndSettle();
+  }
+  if (status.ok()) {
+    status = file->CheckContents();
+  }
+  if (!status.ok()) {
+    return status;
+  }
+  return file;
+}
+
+// Under another name first: whatever happens on the way, a file of the ledger's name is a whole ledger.
+absl::Status LedgerFile::Make() const {
+  const std::string path = absl::StrCat(options_.path, ".new");
+  std::remove(path.c_str());
+  std::remove((path + "-journal").c_str());
+  {
+    Sqlite db;
+    if (db.Create(path, options_.vfs).ok()) {
+      db.Run("PRAGMA journal_mode=DELETE");
+      db.Run("PRAGMA synchronous=FULL");
+      db.Run("BEGIN IMMEDIATE");
+      db.Run(kSchemaSql);
+      db.Run("INSERT INTO meta VALUES('epoch', 0), ('audited_grant', 0)");
+      db.Run("COMMIT");
+    }
+    if (!db.ok()) {
+      return Explain(options_.path, db.status());
+    }
+  }
+  if (std::rename(path.c_str(), options_.path.c_str()) != 0) {
+    return SystemError(options_.path, "cannot give the new file its name", errno);
+  }
+  return SyncFolderOf(options_.path) ? absl::OkStatus() : SystemError(options_.path, "cannot sync its folder", errno);
+}
+
+// From the first bytes alone, so that a file of someone else's is not even opened by SQLite.
+absl::Status LedgerFile::CheckHeader() const {
+  std::array<unsigned char, 100> header{};
+  const int descriptor = open(options_.path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return SystemError(options_.path, "cannot read it", errno);
+  }
+  const ssize_t got = read(descriptor, header.data(), header.size());
+  // Only this descriptor of ours exists so far: closing it drops no lock of SQLite's.
+  close(descriptor);
+  static constexpr char kMagic[] = "SQLite format 3";
+  const auto number = [&](size_t offset) {  // big-endian, as all of SQLite's format
+    return int64_t{header[offset]} << 24 | int64_t{header[offset + 1]} << 16 | int64_t{header[offset + 2]} << 8 | header[offset + 3];
+  };
+  if (got != static_cast<ssize_t>(header.size()) || std::memcmp(header.data(), kMagic, sizeof(kMagic)) != 0 ||
+      number(68) != kApplicationId) {
+    return absl::FailedPreconditionError(absl::StrCat("ledger ", options_.path,
+                                                      ": not a ledger of hongbao's; it was left as it is, give another file"));
+  }
+  if (number(60) != kSchemaVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("ledger ", options_.path, ": its schema has version ", number(60), ", this program knows version ",
+                     kSchemaVersion, "; it was left as it is, use the program that it belongs to"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LedgerFile::OpenAndSettle() {
+  if (!db_.Open(options_.path, options_.read_only, options_.vfs).ok()) {
+    return Explain(options_.path, db_.status());
+  }
+  if (options_.read_only) {
+    db_.Text("PRAGMA journal_mode");
+    return db_.ok() ? absl::OkStatus() : Explain(options_.path, db_.status());
+  }
+  if (sqlite3_db_readonly(db_.raw(), "main") != 0) {
+    return absl::PermissionDeniedError(absl::StrCat("ledger ", options_.path, ": the file is read-only"));
+  }
+  db_.Run("PRAGMA locking_mode=EXCLUSIVE");  // before WAL: then the log's index is in our memory, and nobody else gets in
+  const std::string journal = db_.Text("PRAGMA journal_mode=WAL");
+  db_.Run(options_.planted_no_sync ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL");
+  db_.Run("PRAGMA wal_autocheckpoint=0");   // when, is ours to say
+  db_.Run("PRAGMA journal_size_limit=-1");
+  db_.Run("PRAGMA cache_size=-65536");      // 64 MiB
+  db_.Run("PRAGMA temp_store=MEMORY");
+  db_.Run("PRAGMA trusted_schema=OFF");
+  sqlite3_wal_hook(
+      db_.raw(),
+      [](void* file, sqlite3*, const char*, int pages) {
+        static_cast<LedgerFile*>(file)->wal_pages_ = pages;
+        return SQLITE_OK;
+      },
+      this);
+  // A write lock now: from here on nobody else reads or writes the file.
+  db_.Run("BEGIN IMMEDIATE");
+  db_.Run("COMMIT");
+  const int64_t synchronous = db_.Number("PRAGMA synchronous");
+  if (!db_.ok()) {
+    return Explain(options_.path, db_.status());
+  }
+  if (journal != "wal" || (synchronous != 2 && !options_.planted_no_sync)) {
+    return absl::InternalError(absl::StrCat("ledger ", options_.path, ": SQLite did not take the settings that make commits durable (journal_mode ",
+                                            journal, ", synchronous ", synchronous, "); is the file system a network's?"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LedgerFile::CheckContents() {
+  if (options_.quick_check) {
+    const std::string found = db_.Text("PRAGMA quick_check(1)");
+    if (db_.ok() && found != "ok") {
+      return Explain(options_.path, absl::DataLossError(absl::StrCat("quick_check found: ", found)));
+    }
+  }
+  db_.Number("SELECT v FROM meta WHERE k = 'epoch'");
+  return db_.ok() ? absl::OkStatus() : Explain(options_.path, db_.status());
+}
+
+void LedgerFile::Checkpoint(bool all) {
+  if (db_.ok() && sqlite3_wal_checkpoint_v2(db_.raw(), "main", all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
+                                            nullptr, nullptr) != SQLITE_OK) {
+    db_.Fail("writing the log back");
+  }
+}
+
+}  // namespace hongbao::ledger

@@ -1,0 +1,54 @@
+// LedgerFile: one ledger file, opened so that it can be trusted.
+//
+// Owns the connection. Opening refuses what is not a ledger, of another version, read-only, in use, or damaged, and leaves
+// such a file untouched; it takes the file for this process alone (locking_mode=EXCLUSIVE before WAL: SQLite up to 3.51.2
+// may corrupt a WAL database that two connections write and checkpoint at once) and reads back that every commit will be
+// synced. Never writes rows: Writer and Recovery do. Thread tag: thread-compatible.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "libhongbao/ledger/sqlite.h"
+
+namespace hongbao::ledger {
+
+struct FileOptions {
+  std::string path;
+  bool read_only = false;    // for looking at a copy: no lock is kept, nothing is written
+  bool quick_check = true;   // reads the whole file: SQLite's own consistency check
+  const char* vfs = nullptr;       // tests put faults in between; null = the system's
+  bool planted_no_sync = false;    // tests only: a build that forgets to sync, which the power-loss test must catch
+};
+
+class LedgerFile {
+ public:
+  // Opens the file or makes a new one. NotFound (read_only and not there), FailedPrecondition (no ledger, or not of this
+  // version), PermissionDenied (read-only), Unavailable (in use by another process), DataLoss (damaged), others as the
+  // system says. Each names the file, the cause and the cure.
+  static absl::StatusOr<std::unique_ptr<LedgerFile>> Open(const FileOptions& options);
+
+  Sqlite& db() { return db_; }
+  const std::string& path() const { return options_.path; }
+  static std::string SqliteVersion();
+
+  // Pages in the write-ahead log since it was last written back.
+  int64_t wal_pages() const { return wal_pages_; }
+  // Writes the log's pages back into the file. `all`: also empties the log.
+  void Checkpoint(bool all);
+
+ private:
+  explicit LedgerFile(const FileOptions& options) : options_(options) {}
+  absl::Status Make() const;
+  absl::Status CheckHeader() const;
+  absl::Status OpenAndSettle();
+  absl::Status CheckContents();
+
+  FileOptions options_;
+  int64_t wal_pages_ = 0;
+  Sqlite db_;
+};
+
+}  // namespace hongbao::ledger

@@ -1,0 +1,216 @@
+#include "libhongbao/ledger/sqlite_ledger.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libhongbao/check.h"
+
+namespace hongbao::ledger {
+
+absl::StatusOr<std::unique_ptr<SqliteLedger>> SqliteLedger::Open(const SqliteLedgerOptions& options, int64_t now_ms) {
+  absl::StatusOr<std::unique_ptr<LedgerFile>> file = LedgerFile::Open(options.file);
+  if (!file.ok()) {
+    return file.status();
+  }
+  KillPlan kill_plan = options.kill_plan;
+  absl::StatusOr<RecoveredFile> recovered = Recover(**file, now_ms, kill_plan);
+  if (!recovered.ok()) {
+    return absl::Status(recovered.status().code(),
+                        absl::StrCat("ledger ", options.file.path, ": ", std::string(recovered.status().message())));
+  }
+  return std::unique_ptr<SqliteLedger>(new SqliteLedger(options, *std::move(file), *std::move(recovered)));
+}
+
+SqliteLedger::SqliteLedger(const SqliteLedgerOptions& options, std::unique_ptr<LedgerFile> file, RecoveredFile recovered)
+    : options_(options),
+      file_(std::move(file)),
+      recovered_(std::move(recovered)),
+      description_(absl::StrCat("SQLite ", LedgerFile::SqliteVersion(), ", ", file_->path(), ", start ", recovered_.state.epoch,
+                                ", ", recovered_.last_grant_id, " grants, ", recovered_.state.orders.size(), " open orders, ",
+                                recovered_.state.gifts.size(), " live gifts, ", recovered_.refunded_gifts, " refunded now")),
+      writer_(file_->db(), std::move(recovered_.heads), recovered_.last_grant_id) {
+  for (const OpenOrder& open : recovered_.state.orders) {
+    if (!open.order.is_gift) {
+      writer_.AddLot(open.order.first_id, open.order.count);
+    }
+  }
+}
+
+SqliteLedger::~SqliteLedger() { Stop(); }
+
+std::string SqliteLedger::Describe() const { return description_; }
+
+void SqliteLedger::Start(uint32_t lanes, uint32_t lane_records, OutcomeSink* sink) {
+  Check(sink_ == nullptr && sink != nullptr, "a ledger is started once");
+  sink_ = sink;
+  for (uint32_t i = 0; i < lanes; ++i) {
+    lanes_.push_back(std::make_unique<Lane>(lane_records));
+  }
+  thread_ = std::thread([this] { Loop(); });
+}
+
+void SqliteLedger::Stop() {
+  if (stopped_) {
+    return;
+  }
+  stopped_ = true;
+  stopping_.store(true, std::memory_order_release);  // all that was submitted before is seen by whoever sees it
+  Wake();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+  if (!failed_) {
+    file_->Checkpoint(true);
+  }
+}
+
+void SqliteLedger::Submit(uint32_t lane, const Record& record) {
+  options_.kill_plan.Pass(KillPoint::kAfterClaim);
+  lanes_[lane]->Push(record);
+  // Pairs with the fence in Wait: either we see that the thread sleeps, or it sees our record.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (asleep_.load(std::memory_order_relaxed)) {
+    Wake();
+  }
+}
+
+absl::Status SqliteLedger::RecordOrder(const Order& order) {
+  WaitingOrder waiting{.order = order};
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (stopped_ || failed_) {
+    return absl::FailedPreconditionError("the ledger is closed");
+  }
+  waiting_orders_.push_back(&waiting);
+  lock.unlock();
+  Wake();
+  lock.lock();
+  order_done_.wait(lock, [&] { return waiting.done; });
+  return waiting.status;
+}
+
+// ---- the thread ----
+
+void SqliteLedger::Loop() {
+  for (;;) {
+    // Before the look: what was submitted before Stop is in the lanes then.
+    const bool stopping = stopping_.load(std::memory_order_acquire);
+    if (Gather()) {
+      if (!Settle()) {
+        return Fail();
+      }
+      Deliver();
+      if (file_->wal_pages() > options_.checkpoint_pages) {
+        options_.kill_plan.Pass(KillPoint::kCheckpoint);
+        file_->Checkpoint(false);
+      }
+    } else if (stopping) {
+      return;
+    } else {
+      Wait();
+    }
+  }
+}
+
+// Takes what waits, a batch at most. False: nothing.
+bool SqliteLedger::Gather() {
+  batch_.clear();
+  for (uint32_t lane = 0; lane < lanes_.size(); ++lane) {
+    const size_t end = (lane + 1) * kBatchMax / lanes_.size();  // a full lane leaves room for the others
+    Record record;
+    while (batch_.size() < end && lanes_[lane]->Pop(record)) {
+      batch_.emplace_back(lane, record);
+    }
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  orders_.assign(waiting_orders_.begin(), waiting_orders_.end());
+  waiting_orders_.clear();
+  return !batch_.empty() || !orders_.empty();
+}
+
+// One transaction. False: it failed, and nothing of it holds.
+bool SqliteLedger::Settle() {
+  settled_.clear();
+  writer_.Begin();
+  for (const WaitingOrder* waiting : orders_) {
+    writer_.ApplyOrder(waiting->order);
+  }
+  for (const auto& [lane, record] : batch_) {
+    outcomes_.clear();
+    writer_.Apply(record, outcomes_);
+    for (const Outcome& outcome : outcomes_) {
+      settled_.emplace_back(lane, outcome);
+    }
+  }
+  options_.kill_plan.Pass(KillPoint::kBeforeCommit);
+  if (!writer_.Commit()) {
+    return false;
+  }
+  options_.kill_plan.Pass(KillPoint::kAfterCommit);
+  // relaxed: figures for a status page
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  records_.fetch_add(batch_.size(), std::memory_order_relaxed);
+  return true;
+}
+
+void SqliteLedger::Deliver() {
+  for (const auto& [lane, outcome] : settled_) {
+    sink_->Deliver(lane, outcome);
+  }
+  if (!orders_.empty()) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (WaitingOrder* waiting : orders_) {
+      waiting->done = true;
+    }
+    order_done_.notify_all();
+  }
+}
+
+bool SqliteLedger::AnythingWaits() {
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    if (!lane->Empty()) {
+      return true;
+    }
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return !waiting_orders_.empty() || stopping_.load(std::memory_order_acquire);
+}
+
+void SqliteLedger::Wait() {
+  const uint32_t seen = wakes_.load(std::memory_order_acquire);
+  asleep_.store(true, std::memory_order_seq_cst);  // before the last look into the lanes, see Submit
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!AnythingWaits()) {
+    wakes_.wait(seen, std::memory_order_acquire);
+  }
+  asleep_.store(false, std::memory_order_relaxed);  // late news cost a spare wake-up
+}
+
+void SqliteLedger::Wake() {
+  wakes_.fetch_add(1, std::memory_order_release);
+  wakes_.notify_one();
+}
+
+void SqliteLedger::Fail() {
+  const absl::Status& status = writer_.status();
+  if (options_.on_failure == nullptr) {
+    std::fprintf(stderr,
+                 "hongbao: ledger %s: a commit failed: %s\nhongbao: stopped at once: no reply has left for what is not on disk; "
+                 "start again once the cause is gone, the file recovers by itself\n",
+                 file_->path().c_str(), std::string(status.message()).c_str());
+    _exit(kExitCommitFailed);
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  failed_ = true;
+  orders_.insert(orders_.end(), waiting_orders_.begin(), waiting_orders_.end());
+  for (WaitingOrder* waiting : orders_) {
+    waiting->status = status;
+    waiting->done = true;
+  }
+  order_done_.notify_all();
+  options_.on_failure(status);
+}
+
+}  // namespace hongbao::ledger

@@ -1,0 +1,80 @@
+// Writer: turns records into rows and outcomes, batch by batch.
+//
+// Owns the prepared statements, the users' chain heads and the lots that are still open. Draws nothing and decides nothing but
+// one thing: whether a request has been settled before (the unique keys are the judge). An impossible record (a share granted
+// twice, more than is left, an unknown envelope) fails the batch, and with it the process. Never syncs or waits.
+// Thread tag: thread-compatible (the ledger's thread).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "libhongbao/ledger/ledger.h"
+#include "libhongbao/ledger/sqlite.h"
+#include "libhongbao/ledger/user_heads.h"
+
+namespace hongbao::ledger {
+
+class Writer {
+ public:
+  static constexpr size_t kResumePage = 64;  // grants handed out for one kResume
+
+  // Begins behind what is in the file; `heads` as Recovery found them.
+  Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id);
+
+  // A shake order that is in the file already.
+  void AddLot(uint32_t first_id, int64_t shares);
+
+  void Begin();
+  // Appends the record's outcome (kResume: several) to `outcomes`; they hold once Commit has returned true.
+  void Apply(const Record& record, std::vector<Outcome>& outcomes);
+  void ApplyOrder(const Order& order);
+  // False: see status(). Nothing of the batch holds.
+  bool Commit();
+
+  const absl::Status& status() const { return db_.status(); }
+  uint32_t last_grant_id() const { return last_grant_id_; }
+
+ private:
+  struct Lot {
+    int64_t shares = 0;
+    int64_t won = 0;      // in this batch
+    int64_t won_fen = 0;  // in this batch
+  };
+  struct Grant {
+    uint32_t user;
+    uint32_t envelope;
+    int64_t share;
+    int64_t kind;
+    uint32_t fen;
+    int64_t at_ms;
+  };
+
+  void Win(const Record& record, Outcome& outcome);
+  void FindWin(const Record& record, Outcome& outcome);
+  void Open(const Record& record, Outcome& outcome);
+  void FindOpen(const Record& record, Outcome& outcome);
+  void Gift(const Record& record, Outcome& outcome);
+  void Refund(const Record& record);
+  void Resume(const Record& record, std::vector<Outcome>& outcomes);
+  void State(const Record& record, Outcome& outcome);
+
+  // False: (stamp, user) is taken; nothing was recorded.
+  bool AddGrant(const Grant& grant, std::optional<uint64_t> stamp);
+  void AddEntry(int64_t kind, int64_t id, int64_t debit, int64_t credit, int64_t fen);
+  // The lot that holds the envelope, or null.
+  std::map<uint32_t, Lot>::value_type* LotOf(uint32_t envelope_id);
+  void Impossible(const Record& record, const char* what);
+
+  Sqlite& db_;
+  UserHeads heads_;
+  uint32_t last_grant_id_;
+  std::map<uint32_t, Lot> lots_;  // by first id
+  Statement insert_grant_, insert_entry_, insert_envelope_, insert_invite_, insert_order_;
+  Statement take_from_lot_, take_from_gift_, refund_, find_grant_, find_open_, find_send_, share_of_, grant_by_id_;
+};
+
+}  // namespace hongbao::ledger
