@@ -89,7 +89,7 @@ Client::Client(const ClientOptions& options, AddressPlan addresses, const time::
       started_ns_(clock.MonotonicNs()),
       service_(std::make_unique<net::Service<Fleet>>(clock)) {
   for (uint32_t i = 0; i < options_.workers; ++i) {
-    tallies_.push_back(std::make_unique<WorkerTally>());
+    tallies_.push_back(std::make_unique<WorkerTally>(options_.money_records_per_worker));
   }
 }
 
@@ -104,6 +104,8 @@ FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
           .connecting_max = options_.connecting_max_per_worker,
           .late_max_ns = options_.late_max_ns,
           .send_quantum_ns = options_.send_quantum_ns,
+          .statements = options_.statements,
+          .log_money = options_.money_records_per_worker > 0,
           .seed = (uint64_t{options_.users.first} << 8) + worker};
 }
 
@@ -223,11 +225,35 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
 
 void Client::StopSending() {
   stopped_ns_.store(clock_.WallNs(), std::memory_order_relaxed);  // a number for the reports: orders nothing
+  PostToAll(Fleet::Message::kStop);
+}
+
+void Client::PostToAll(Fleet::Message message) {
   for (uint32_t worker = 0; worker < workers(); ++worker) {
-    while (!service_->Post(worker, Fleet::Message::kStop)) {
+    while (!service_->Post(worker, message)) {
       std::this_thread::yield();  // its inbox is full of wake-ups that it is about to take
     }
   }
+}
+
+void Client::AskStatements() { PostToAll(Fleet::Message::kStatements); }
+
+bool Client::StatementsDone() const {
+  // Acquire: pairs with the fleet's release; what it counted before is seen.
+  return std::all_of(tallies_.begin(), tallies_.end(), [](const std::unique_ptr<WorkerTally>& tally) {
+    return tally->statements_done.load(std::memory_order_acquire);
+  });
+}
+
+std::vector<StatementDifference> Client::TakeDifferences() {
+  std::vector<StatementDifference> differences;
+  StatementDifference one;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    while (tally->differences.Pop(one)) {
+      differences.push_back(one);
+    }
+  }
+  return differences;
 }
 
 bool Client::Quiet() const {

@@ -38,6 +38,8 @@ struct ClientOptions {
   uint32_t connecting_max_per_worker = 512;
   int64_t late_max_ns = time::kNsPerSecond;
   int64_t send_quantum_ns = 50'000;
+  bool statements = true;              // v2: whether AskStatements has the bases it needs
+  uint32_t money_records_per_worker = 0;  // of the way to the money log; 0 = none is kept
   bool burst = false;                  // all of a second's requests at its start
 };
 
@@ -97,6 +99,21 @@ class Client {
   bool Quiet() const;
   // Requests and opens without an answer yet.
   uint64_t Outstanding() const;
+  // After StopSending, v2 with statements: asks the server what every online user got, and compares.
+  void AskStatements();
+  bool StatementsDone() const;
+  // The first users whose account differs. To be called by one thread at a time.
+  std::vector<StatementDifference> TakeDifferences();
+  // Every booked reply with money since the last call, to `each`. By one thread at a time.
+  template <typename Each>
+  void TakeMoney(Each each) {
+    MoneyRecord record;
+    for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+      while (tally->money.Pop(record)) {
+        each(record);
+      }
+    }
+  }
   // Closes all connections and ends the workers; after it the counters stand still and the series has its last row.
   void Close(uint32_t drain_ms);
 
@@ -108,6 +125,7 @@ class Client {
   Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock);
   FleetOptions FleetOptionsOf(uint32_t worker) const;
   int64_t EndNsOf(uint32_t segment) const;
+  void PostToAll(Fleet::Message message);
 
   const ClientOptions options_;
   const AddressPlan addresses_;

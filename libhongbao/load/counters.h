@@ -15,6 +15,8 @@
 #include "libhongbao/count/cells.h"
 #include "libhongbao/count/histogram.h"
 #include "libhongbao/count/history.h"
+#include "libhongbao/load/handover.h"
+#include "libhongbao/load/money.h"
 #include "libhongbao/time/schedule.h"
 
 namespace hongbao::load {
@@ -62,6 +64,12 @@ enum class Counter : uint32_t {
   kMalformed,       // frames that the protocol does not have
   kUnexpected,      // frames that answer nothing or name another user
   kStampMismatch,   // v2: a login's reply that echoes another stamp
+  kStatementBases,      // v2: accounts of users with a history, learned behind the first login
+  kStatementsAsked,     // at the end; what comes of it, or of not asking:
+  kStatementsEqual,
+  kStatementsDifferent,
+  kStatementsSkipped,   // offline, something in flight, base unknown, or never answered
+  kMoneyLogFull,        // booked replies that found no room on their way to the money log
   kCount
 };
 
@@ -105,6 +113,12 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kMalformed, "malformed"},
     {Counter::kUnexpected, "unexpected"},
     {Counter::kStampMismatch, "stamp_mismatch"},
+    {Counter::kStatementBases, "statement_bases"},
+    {Counter::kStatementsAsked, "statements_asked"},
+    {Counter::kStatementsEqual, "statements_equal"},
+    {Counter::kStatementsDifferent, "statements_different"},
+    {Counter::kStatementsSkipped, "statements_skipped"},
+    {Counter::kMoneyLogFull, "money_log_full"},
 };
 static_assert(count::LabelsMatch(kCounterLabels));
 
@@ -131,6 +145,8 @@ struct PhaseTally {
 
 // All that one worker tells the world.
 struct WorkerTally {
+  explicit WorkerTally(uint32_t money_records = 0) : money(money_records) {}
+
   count::Cells<Counter> cells;
   count::History<Counter> history;
   count::Histogram latency;  // from the intended time, all phases: the rows take differences of it
@@ -139,6 +155,10 @@ struct WorkerTally {
   std::atomic<int64_t> all_online_ns{0};
   // Set once the worker has taken kStop: it sends nothing any more.
   std::atomic<bool> stopped{false};
+  // Set once the worker has compared or skipped every user's statement.
+  std::atomic<bool> statements_done{false};
+  Handover<MoneyRecord> money;                   // every booked reply that brought money, when there is a money log
+  Handover<StatementDifference> differences{8};  // the first ones
   // By segment of the schedule. Made by the controlling thread before the segment is added, which publishes it (release
   // in Schedule::Add): no allocation on the hot path.
   std::vector<std::unique_ptr<PhaseTally>> phases{time::Schedule::kSegmentsMax};

@@ -55,6 +55,7 @@ int64_t Fleet::OnTurn(int64_t now_ns) {
   TurnSecond(wall_ns);
   SendDue(wall_ns, wall_ns);
   ConnectSome(now_ns);
+  AskStatements();
   return NextTurnNs(now_ns);
 }
 
@@ -152,6 +153,9 @@ int64_t Fleet::NextTurnNs(int64_t now_ns) const {
   if (MayConnect() && !ready_.empty() && connecting_ < options_.connecting_max) {
     next_ns = std::min(next_ns, std::max(connect_limit_.next_ns(), now_ns + options_.send_quantum_ns));
   }
+  if (MayAsk()) {
+    next_ns = now_ns;  // this turn's share was used up
+  }
   if (wheel_.waiting() > 0) {
     next_ns = std::min(next_ns, now_ns + ReconnectWheel::kTickNs);
   }
@@ -164,6 +168,9 @@ void Fleet::OnMessage(const Message& message) {
     // Release: who sees it also sees all sends counted.
     tally_.stopped.store(true, std::memory_order_release);
   }
+  if (message == Message::kStatements && v2() && !draining_) {
+    asking_ = true;  // the next turn begins
+  }
   // kWake: being awake is all that is asked for.
 }
 
@@ -171,6 +178,7 @@ void Fleet::OnMessage(const Message& message) {
 void Fleet::OnDrain() {
   stopping_ = true;
   draining_ = true;
+  AbandonStatements();
   for (uint32_t i = 0; i < user_count_; ++i) {
     User& user = users_[i];
     if (user.state != UserState::kOnline && user.state != UserState::kLoggingIn) {
@@ -268,6 +276,7 @@ void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReas
   } else if (user.state == UserState::kLoggingIn) {
     LeaveLogin(user);
   }
+  LoseStatement(user);
   // What has no answer stays: it is sent again after the next login, and its first outcome comes back. But shakes of v1
   // have no identity: the server would decide them anew.
   if (!v2() || draining_ || user.state == UserState::kBarred) {

@@ -41,14 +41,17 @@ struct FleetOptions {
   int64_t late_max_ns = time::kNsPerSecond; // later than this a request is missed, not sent
   int64_t send_quantum_ns = 50'000;         // wakes for due requests at most this often
   uint32_t in_flight_max = 1 << 20;         // outstanding requests at most (address space; memory as used)
+  bool statements = true;                   // v2: ask for users' bases, so that kStatements can compare
+  bool log_money = false;                   // hand every booked reply with money over to WorkerTally::money
   uint64_t seed = 1;                        // of the back-off's jitter
 };
 
 class Fleet {
  public:
   enum class Message : uint32_t {
-    kWake,  // look at the schedule again
-    kStop,  // send nothing new; what has no answer yet is still waited for, in v2 over reconnects too
+    kWake,        // look at the schedule again
+    kStop,        // send nothing new; what has no answer yet is still waited for, in v2 over reconnects too
+    kStatements,  // after kStop, v2: ask for every online user's statement and compare
   };
 
   // All references must outlive the fleet. `ports` has at least one.
@@ -101,7 +104,8 @@ class Fleet {
   void Enter(User& user);
   bool RefuseLogin(net::Port& port, net::Connection& connection, User& user, wire::LoginResult why);
   bool OnShakeAnswer(User& user, wire::FrameBytes frame);
-  void BookShake(const InFlightRequest& request, const wire::ShakeResponse& answer);
+  void BookShake(User& user, const InFlightRequest& request, const wire::ShakeResponse& answer);
+  void BookMoney(User& user, const MoneyRecord& money);
   bool OnNotice(User& user, wire::FrameBytes frame, net::Replies& out);
   bool OnOpenAnswer(User& user, wire::FrameBytes frame);
   // What became of the search for the request that an answer answers.
@@ -112,6 +116,17 @@ class Fleet {
   void SendAgain(User& user, net::Replies& out);
   void SendShakeFrame(User& user, uint64_t stamp, net::Replies& out);
   void SendOpen(User& user, uint32_t envelope_id, uint64_t stamp, net::Replies& out);
+
+  void AskBase(User& user, bool first_session, uint64_t server_last_stamp, net::Replies& out);
+  void AskStatement(User& user, StatementState awaited, net::Replies& out);
+  void AskStatements();
+  bool MayAsk() const;
+  void AskLast(User& user);
+  void SkipStatement(User& user);
+  void LoseStatement(User& user);
+  void AbandonStatements();
+  bool OnStatement(User& user, wire::FrameBytes frame);
+
   // A frame that should not have come: counted, and the connection ends.
   bool Refuse(Counter why) {
     cells_.Add(why);
@@ -150,6 +165,9 @@ class Fleet {
   int64_t second_ = kNoSecond;  // unix second under way
   bool stopping_ = false;       // nothing new is sent
   bool draining_ = false;       // the end: nobody connects any more
+  bool asking_ = false;         // for statements, from users_[next_statement_] on
+  uint32_t next_statement_ = 0;
+  uint32_t statements_out_ = 0;  // users in StatementState::kAsked
 };
 
 }  // namespace hongbao::load

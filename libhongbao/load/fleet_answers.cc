@@ -55,6 +55,9 @@ bool Fleet::OnFrame(net::Port& port, net::Connection& connection, User& user, wi
   if (online && type == wire::FrameType::kOpenResponse) {
     return OnOpenAnswer(user, frame);
   }
+  if (online && type == wire::FrameType::kStatement) {
+    return OnStatement(user, frame);
+  }
   if (user.state == UserState::kLoggingIn && type == wire::FrameType::kLoginResponse) {
     return OnLogin(port, connection, user, frame, out);
   }
@@ -84,7 +87,9 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
     }
     user.last_stamp = std::max(user.last_stamp, answer.last_stamp);
   }
+  const bool first_session = !user.seen_online;
   Enter(user);
+  AskBase(user, first_session, answer.last_stamp, out);
   SendAgain(user, out);
   return true;
 }
@@ -176,11 +181,11 @@ bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
     return true;
   }
   --user.outstanding;
-  BookShake(request, answer);
+  BookShake(user, request, answer);
   return true;
 }
 
-void Fleet::BookShake(const InFlightRequest& request, const wire::ShakeResponse& answer) {
+void Fleet::BookShake(User& user, const InFlightRequest& request, const wire::ShakeResponse& answer) {
   cells_.Subtract(Counter::kOutstanding);
   cells_.Add(Counter::kAnswered);
   PhaseTally& phase = PhaseDueAt(request.due_ns);
@@ -195,6 +200,7 @@ void Fleet::BookShake(const InFlightRequest& request, const wire::ShakeResponse&
       cells_.Add(Counter::kWonFen, answer.amount_fen);
       phase.cells.Add(PhaseCounter::kWon);
       phase.cells.Add(PhaseCounter::kWonFen, answer.amount_fen);
+      BookMoney(user, {request.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
       break;
     case wire::ShakeResult::kNothing:
       cells_.Add(Counter::kNothing);
@@ -206,6 +212,14 @@ void Fleet::BookShake(const InFlightRequest& request, const wire::ShakeResponse&
       cells_.Add(Counter::kOverload);
       phase.cells.Add(PhaseCounter::kOverload);
       break;
+  }
+}
+
+void Fleet::BookMoney(User& user, const MoneyRecord& money) {
+  ++user.grants;
+  user.fen += money.fen;
+  if (options_.log_money && !tally_.money.Push(money)) {
+    cells_.Add(Counter::kMoneyLogFull);
   }
 }
 
@@ -270,6 +284,9 @@ bool Fleet::OnOpenAnswer(User& user, wire::FrameBytes frame) {
   cells_.Subtract(Counter::kOpensOutstanding);
   cells_.Add(answer.amount_fen == 0 ? Counter::kOpenedEmpty : Counter::kOpened);
   cells_.Add(Counter::kOpenedFen, answer.amount_fen);
+  if (answer.amount_fen != 0) {
+    BookMoney(user, {request.stamp, UserIdOf(user), answer.envelope_id, answer.amount_fen, MoneyKind::kOpen});
+  }
   return true;
 }
 

@@ -22,6 +22,15 @@ enum class UserState : uint8_t {
   kBarred,      // the server said for good that it does not know the user (result 1 or 2)
 };
 
+// Protocol v2's statement: what the server says the user got.
+enum class StatementState : uint8_t {
+  kNone,       // none is awaited; what is known of the user's account is all there is
+  kBaseAsked,  // what the user had before this client's time is on its way
+  kBaseLost,   // the connection ended before it came
+  kAsked,      // at the end: the account to be compared is on its way
+  kSettled,    // compared, or skipped
+};
+
 inline constexpr uint32_t kNoUser = 0xffff'ffff;
 
 // Above it a due request is counted missed: a user does not pile up requests on a server that does not answer.
@@ -39,9 +48,13 @@ struct User {
   UserState state = UserState::kWaiting;
   uint8_t outstanding = 0;       // shakes and opens in `requests`
   uint8_t failures = 0;          // in a row; the exponent of the back-off
-  bool seen_online = false;      // has logged in at least once
+  bool seen_online : 1 = false;  // has logged in at least once
+  StatementState statement : 7 = StatementState::kNone;
+  uint32_t statement_mark = 0;   // of the statement asked last: the low half of its stamp
+  uint32_t grants = 0;           // wins and shares that came, each stamp once, and the base
+  uint64_t fen = 0;              // theirs
 };
-static_assert(sizeof(User) == 32, "two users a cache line");
+static_assert(sizeof(User) == 48, "a million users are 48 MB: the account took 16 bytes, and no more are free");
 
 // The next request's stamp in protocol v2: unix time in ns, strictly increasing per user whatever the clock does.
 // Protocol rule 3.

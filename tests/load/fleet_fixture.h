@@ -47,6 +47,11 @@ class FleetFixture : public testing::Test {
       EXPECT_EQ(wire::DecodeOpenRequest(frame(), request), wire::Decoded::kOk);
       return request;
     }
+    wire::StatementRequest Statement() const {
+      wire::StatementRequest request;
+      EXPECT_EQ(wire::DecodeStatementRequest(frame(), request), wire::Decoded::kOk);
+      return request;
+    }
   };
 
   void Make(uint32_t users, FleetOptions wish = {}) {
@@ -184,6 +189,11 @@ class FleetFixture : public testing::Test {
       wire::EncodeOpenResponse(out, options.version, {request.stamp, request.envelope_id, amount_fen, user});
     });
   }
+  static std::string StatementAnswer(const wire::StatementRequest& request, uint32_t grants, uint64_t fen) {
+    return Bytes(wire::kStatementBytes, [&](std::byte* out) {
+      wire::EncodeStatement(out, {request.stamp, request.user_id, grants, fen});
+    });
+  }
   void Nothing(const Request& request) {
     Deliver(request.slot, ShakeAnswer(request.Shake(), wire::ShakeResult::kNothing));
   }
@@ -225,13 +235,14 @@ class FleetFixture : public testing::Test {
     return std::nullopt;
   }
   // The user's connection ends, and the next one is logged in (`more` follows the login's answer). What it sends then.
-  std::vector<Request> Reconnect(uint32_t user, const std::string& more = "", uint64_t* resume_after = nullptr) {
+  std::vector<Request> Reconnect(uint32_t user, const std::string& more = "", uint64_t* resume_after = nullptr,
+                                 uint64_t last_stamp = 0) {
     Hang(slot_of[user]);
     const std::optional<Request> login = AwaitLogin(user);
     EXPECT_TRUE(login.has_value());
     if (!login.has_value()) return {};
     if (resume_after != nullptr) *resume_after = login->Login().resume_after;
-    Deliver(login->slot, LoginAnswer(login->Login()) + more);
+    Deliver(login->slot, LoginAnswer(login->Login(), wire::LoginResult::kOk, last_stamp) + more);
     return TakeRequests();
   }
 
@@ -244,13 +255,17 @@ class FleetFixture : public testing::Test {
     EXPECT_EQ(n[Counter::kOpensSent], n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]);
     EXPECT_EQ(n[Counter::kNotices], n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
                                         n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]);
+    if (tally.statements_done.load()) {
+      EXPECT_EQ(uint64_t{options.total_users}, n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] +
+                                                   n[Counter::kStatementsSkipped]);
+    }
     EXPECT_EQ(n[Counter::kConnects], n[Counter::kClosed] + port->live());
   }
 
   time::FakeClock clock{kStartSecond * kSecond, 77 * kSecond + 123};
   time::Schedule schedule;
   time::SkewEstimator skew;
-  WorkerTally tally;
+  WorkerTally tally{/*money_records=*/8};
   FleetOptions options;
   std::optional<AddressPlan> addresses;
   net::ScriptedRing ring;

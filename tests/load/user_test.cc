@@ -29,5 +29,12 @@ TEST(NextStamp, SurvivesAReconnect) {
   EXPECT_EQ(NextStamp(user, 8'000), 9'001u);
 }
 
+TEST(User, FreshMemoryIsAUserWhoHasNotBegun) {
+  const User user;
+  EXPECT_EQ(user.statement, StatementState::kNone);
+  EXPECT_FALSE(user.seen_online);
+  EXPECT_EQ(user.grants, 0u);
+}
+
 }  // namespace
 }  // namespace hongbao::load
