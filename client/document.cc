@@ -153,6 +153,12 @@ json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot
             {"opened", counters[Counter::kOpened]},
             {"opened_fen", counters[Counter::kOpenedFen]},
             {"empty", counters[Counter::kOpenedEmpty]}}},
+          {"statements",
+           {{"bases", counters[Counter::kStatementBases]},
+            {"asked", counters[Counter::kStatementsAsked]},
+            {"equal", counters[Counter::kStatementsEqual]},
+            {"different", counters[Counter::kStatementsDifferent]},
+            {"skipped", counters[Counter::kStatementsSkipped]}}},
           {"protocol_errors",
            {{"malformed", counters[Counter::kMalformed]},
             {"unexpected", counters[Counter::kUnexpected]},
@@ -163,8 +169,10 @@ json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot
           {"net", net_counters}};
 }
 
-json Identities(const load::ClientSnapshot& snapshot) {
+json Identities(const load::ClientSnapshot& snapshot, const absl::optional<MoneyLogEnd>& money_log) {
   const auto& n = snapshot.counters;
+  const uint64_t statements =
+      n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] + n[Counter::kStatementsSkipped];
   return {{"due = sent + missed", n[Counter::kDue] == n[Counter::kSent] + load::Missed(n)},
           {"sent = answered + lost + outstanding",
            n[Counter::kSent] == n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]},
@@ -177,6 +185,12 @@ json Identities(const load::ClientSnapshot& snapshot) {
           {"opens_sent = opened + empty + outstanding",
            n[Counter::kOpensSent] ==
                n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]},
+          {"statements: what the server says each user got is what came", n[Counter::kStatementsDifferent] == 0},
+          {"statements: every user is compared or skipped", statements == 0 || statements == snapshot.target},
+          {"money log: complete", n[Counter::kMoneyLogFull] == 0 &&
+                                      (!money_log.has_value() ||
+                                       (!money_log->failed &&
+                                        money_log->written == n[Counter::kWon] + n[Counter::kOpened]))},
           {"every frame was expected", n[Counter::kMalformed] + n[Counter::kUnexpected] + n[Counter::kStampMismatch] +
                                                n[Counter::kNoticesMisdelivered] ==
                                            0}};
@@ -212,7 +226,12 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
   for (const Second& second : seconds) {
     document["series"].push_back(SecondDocument(second));
   }
-  document["identities"] = Identities(final);
+  if (ending.money_log.has_value()) {
+    document["money_log"] = {{"file", ending.money_log->path},
+                             {"written", ending.money_log->written},
+                             {"full", final.counters[Counter::kMoneyLogFull]}};
+  }
+  document["identities"] = Identities(final, ending.money_log);
   document["verdict"] = AllHold(document["identities"]) ? "pass" : "fail";
   return document;
 }

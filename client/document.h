@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "absl/types/optional.h"
 #include "client/options.h"
 #include "libhongbao/admin/process_stats.h"
 #include "libhongbao/count/histogram.h"
@@ -24,10 +26,18 @@ struct Second {
   int64_t rss_bytes = 0;
 };
 
+// What became of --money-log.
+struct MoneyLogEnd {
+  std::string path;
+  uint64_t written = 0;  // lines, without the header
+  bool failed = false;   // a write was refused
+};
+
 // How the run ended.
 struct Ending {
   bool interrupted = false;
   uint64_t unanswered = 0;  // requests and opens without an answer when patience ended
+  absl::optional<MoneyLogEnd> money_log;
 };
 
 // One row of the series, for the report and for GET /v1/series.
@@ -37,7 +47,7 @@ nlohmann::json SecondDocument(const Second& second);
 nlohmann::json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot, const admin::ProcessStats& process);
 
 // The promises between the counters, by name; all true in a run without a defect.
-nlohmann::json Identities(const load::ClientSnapshot& snapshot);
+nlohmann::json Identities(const load::ClientSnapshot& snapshot, const absl::optional<MoneyLogEnd>& money_log = {});
 bool AllHold(const nlohmann::json& identities);
 
 // --report: `live` as it stood before the connections were closed, `final` after it.

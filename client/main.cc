@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/document.h"
 #include "client/endpoints.h"
+#include "client/money_log.h"
 #include "client/options.h"
 #include "client/reporter.h"
 #include "libhongbao/admin/http_admin.h"
@@ -28,6 +29,7 @@ using admin::WithCommas;
 using load::Counter;
 
 constexpr int64_t kPollNs = 50'000'000;
+constexpr int64_t kStatementsPerSecond = 20'000;  // a slow server's; for the patience with it
 constexpr double kReachSeconds = 3;  // without one connection by then: the server cannot be reached
 
 void Say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
@@ -81,8 +83,8 @@ const char* AdviceFor(const std::string& error) {
 // One client from the first connect to the report.
 class Run {
  public:
-  Run(const Options& options, admin::Signals& signals, load::Client& client, admin::RecentRows& recent)
-      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet, recent) {}
+  Run(const Options& options, admin::Signals& signals, load::Client& client, admin::RecentRows& recent, MoneyLog& money)
+      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet, recent), money_(money) {}
 
   // The exit code.
   int Go() {
@@ -116,6 +118,7 @@ class Run {
       Say(StatusDocument(options_, client_.Snapshot(), admin::ReadProcessStats()).dump(2));
     }
     reporter_.Tick();
+    money_.WriteAll(client_);
     return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
   }
 
@@ -186,20 +189,27 @@ class Run {
     Say(absl::StrCat(interrupted ? "stopping" : "done", ": waiting for ", client_.Outstanding(), " answers (",
                      admin::DurationToString(options_.drain_ns), " at most; Ctrl-C again to leave now)"));
     client_.StopSending();
-    const int64_t patience_ns = clock_.MonotonicNs() + options_.drain_ns;
-    bool hurry = false;
-    while (!client_.Quiet() && !hurry && clock_.MonotonicNs() < patience_ns) {
-      hurry = !Poll(10'000'000);
+    bool hurry = !Await([this] { return client_.Quiet(); }, options_.drain_ns);
+    if (!hurry && options_.load.statements) {
+      client_.AskStatements();
+      const int64_t longer_ns = options_.load.users.count() * (time::kNsPerSecond / kStatementsPerSecond);
+      hurry = !Await([this] { return client_.StatementsDone(); }, options_.drain_ns + longer_ns);
     }
-    const Ending ending = {.interrupted = interrupted, .unanswered = client_.Outstanding()};
+    Ending ending = {.interrupted = interrupted, .unanswered = client_.Outstanding()};
     const load::ClientSnapshot live = client_.Snapshot();
     const admin::ProcessStats process = admin::ReadProcessStats();
     client_.Close(hurry ? 0 : 10'000);
     reporter_.Tick();
+    if (money_.open()) {
+      money_.WriteAll(client_);
+      money_.Close();
+      ending.money_log = money_.end();
+    }
     const std::vector<load::PhaseReport> phases = client_.Phases(reporter_.rows());
     const nlohmann::json report =
         ReportDocument(options_, live, client_.Snapshot(), phases, reporter_.seconds(), process, ending);
     PrintSummary(report);
+    SayDifferences();
     if (!options_.report.empty()) {
       if (const absl::Status status = admin::WriteReport(options_.report, report); !status.ok()) {
         return Fail(status);
@@ -207,6 +217,25 @@ class Run {
       Say(absl::StrCat("report     ", options_.report));
     }
     return interrupted ? signals_.exit_code() : report["verdict"] == "pass" ? 0 : 4;
+  }
+
+  // Until it holds or patience ends; false once a signal says to leave.
+  template <typename Condition>
+  bool Await(Condition holds, int64_t patience_ns) {
+    const int64_t until_ns = clock_.MonotonicNs() + patience_ns;
+    while (!holds() && clock_.MonotonicNs() < until_ns) {
+      if (!Poll(10'000'000)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void SayDifferences() {
+    for (const load::StatementDifference& one : client_.TakeDifferences()) {
+      Say(absl::StrCat("error: user ", one.user, " got ", one.own_grants, " grants, ", one.own_fen,
+                       " fen; the server's statement says ", one.server_grants, " grants, ", one.server_fen, " fen"));
+    }
   }
 
   void PrintSummary(const nlohmann::json& report) const {
@@ -232,6 +261,11 @@ class Run {
                 number(report["gifts"]["opened"]).c_str(), number(report["gifts"]["opens_sent"]).c_str());
     std::printf("  money      %s yuan received\n",
                 admin::Yuan(report["won"]["fen"].get<int64_t>() + report["gifts"]["opened_fen"].get<int64_t>()).c_str());
+    if (options_.load.statements) {
+      const auto& statements = report["statements"];
+      std::printf("  statements %s equal, %s different, %s skipped\n", number(statements["equal"]).c_str(),
+                  number(statements["different"]).c_str(), number(statements["skipped"]).c_str());
+    }
     for (const auto& [name, holds] : report["identities"].items()) {
       if (!holds.get<bool>()) {
         std::printf("  BROKEN     %s\n", name.c_str());
@@ -244,6 +278,7 @@ class Run {
   admin::Signals& signals_;
   load::Client& client_;
   Reporter reporter_;
+  MoneyLog& money_;
   const time::RealClock clock_;
   int64_t end_second_ = 0;
   bool connected_ = false;
@@ -261,6 +296,12 @@ int Main(int argc, char** argv) {
       return Fail(status);
     }
   }
+  MoneyLog money;
+  if (!options.money_log.empty()) {
+    if (const absl::Status status = money.Open(options.money_log); !status.ok()) {
+      return Fail(status);
+    }
+  }
   const time::RealClock clock;
   absl::StatusOr<std::unique_ptr<load::Client>> client = load::Client::Start(options.load, clock);
   if (!client.ok()) {
@@ -274,7 +315,7 @@ int Main(int argc, char** argv) {
     return Fail(status);
   }
   SayBanner(options, **client, http.address());
-  const int code = Run(options, signals, **client, recent).Go();
+  const int code = Run(options, signals, **client, recent, money).Go();
   http.Stop();
   return code;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/status/statusor.h"
+#include "client/money_log.h"
 #include "libhongbao/admin/options.h"
 
 namespace hongbao::client {
@@ -52,7 +53,14 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent", {.min = 1'000'000});
   admin::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",
                        {.max = 100'000'000});
-  admin::AddDurationNs(app, "--drain", &options.drain_ns, "wait at most this long for outstanding answers at the end");
+  admin::AddDurationNs(app, "--drain", &options.drain_ns,
+                       "wait at most this long for outstanding answers at the end, and then for the statements (for these "
+                       "1 s more per 20,000 users)");
+  bool no_statements = false;
+  admin::AddSwitch(app, "--no-statements", &no_statements,
+                   "do not ask the server at the end what each user got, to compare (protocol 2)");
+  admin::AddText(app, "--money-log", &options.money_log,
+                 "write every reply that brought money to this file: kind,user,stamp,envelope,fen");
   admin::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
   admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
@@ -65,6 +73,8 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   load.servers = {*server};
   load.users = {users.first, users.last, users.total};
   load.version = protocol == 1 ? wire::Version::k1 : wire::Version::k2;
+  load.statements = load.version == wire::Version::k2 && !no_statements;
+  load.money_records_per_worker = options.money_log.empty() ? 0 : kMoneyRecordsPerWorker;
   for (const admin::Ipv4Sources::Range& range : sources.ranges) {
     load.sources.push_back({range.first, range.count});
   }

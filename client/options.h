@@ -18,11 +18,12 @@ struct Options {
   uint32_t qps = 0;          // of the whole fleet; the first rate
   int64_t duration_ns = 0;   // from the first rate's second on; 0 = until a signal
   int64_t at_second = 0;     // unix second of the first rate; 0 = the next whole one after all have connected
-  int64_t drain_ns = 10'000'000'000;  // patience for outstanding answers at the end
+  int64_t drain_ns = 10'000'000'000;  // patience for outstanding answers at the end, and again for the statements
   admin::HostPort server{"127.0.0.1", 1025};
   admin::HostPort admin{"127.0.0.1", 9090};
   bool compat = false;       // the prototype's GET /qps?qps=
   std::string report;        // file name; empty = none
+  std::string money_log;     // file name; empty = none
   bool quiet = false;        // no rows
 };
 

@@ -28,6 +28,10 @@ load::ClientSnapshot Sound() {
   n[Counter::kOpened] = 8;
   n[Counter::kOpenedEmpty] = 1;
   n[Counter::kOpensOutstanding] = 1;
+  n[Counter::kStatementsAsked] = 8;
+  n[Counter::kStatementsEqual] = 7;
+  n[Counter::kStatementsSkipped] = 3;
+  snapshot.target = 10;
   return snapshot;
 }
 
@@ -44,10 +48,31 @@ TEST(Identities, BreakWhenAnyCounterIsOffByOne) {
         Counter::kAnswered, Counter::kLost, Counter::kOutstanding, Counter::kWon, Counter::kNothing, Counter::kCap,
         Counter::kOverload, Counter::kNotices, Counter::kNoticesRepeated, Counter::kNoticesMisdelivered,
         Counter::kNoticesNotOpened, Counter::kOpensSent, Counter::kOpened, Counter::kOpenedEmpty,
-        Counter::kOpensOutstanding, Counter::kMalformed, Counter::kUnexpected, Counter::kStampMismatch}) {
+        Counter::kOpensOutstanding, Counter::kMalformed, Counter::kUnexpected, Counter::kStampMismatch,
+        Counter::kStatementsEqual, Counter::kStatementsDifferent, Counter::kStatementsSkipped, Counter::kMoneyLogFull}) {
     load::ClientSnapshot snapshot = Sound();
     ++snapshot.counters[id];
     EXPECT_FALSE(AllHold(Identities(snapshot))) << static_cast<int>(id);
+  }
+}
+
+// Without statements (v1, --no-statements) there is nothing to compare, and nothing that is missing.
+TEST(Identities, HoldWithoutStatements) {
+  load::ClientSnapshot snapshot = Sound();
+  for (const Counter id : {Counter::kStatementsAsked, Counter::kStatementsEqual, Counter::kStatementsSkipped}) {
+    snapshot.counters[id] = 0;
+  }
+  EXPECT_TRUE(AllHold(Identities(snapshot)));
+}
+
+TEST(Identities, AMoneyLogIsCompleteOrTheRunFails) {
+  const MoneyLogEnd sound = {.path = "m.csv", .written = 13};  // 5 won + 8 opened
+  EXPECT_TRUE(AllHold(Identities(Sound(), sound)));
+  for (const MoneyLogEnd& wrong :
+       {MoneyLogEnd{"m.csv", 12}, MoneyLogEnd{"m.csv", 14}, MoneyLogEnd{"m.csv", 13, /*failed=*/true}}) {
+    const nlohmann::json identities = Identities(Sound(), wrong);
+    EXPECT_FALSE(identities["money log: complete"].get<bool>());
+    EXPECT_FALSE(AllHold(identities));
   }
 }
 
@@ -65,8 +90,14 @@ TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
   load::PhaseReport phase;
   phase.name = "load";
   phase.target_qps = 60'000;
+  const Ending ending = {.interrupted = true, .unanswered = 0, .money_log = MoneyLogEnd{"m.csv", 13}};
   const nlohmann::json report =
-      ReportDocument(options, snapshot, snapshot, {phase}, {second}, admin::ProcessStats{}, {.interrupted = true});
+      ReportDocument(options, snapshot, snapshot, {phase}, {second}, admin::ProcessStats{}, ending);
+  EXPECT_EQ(report["money_log"]["file"], "m.csv");
+  EXPECT_EQ(report["money_log"]["written"], 13);
+  EXPECT_EQ(report["statements"]["equal"], 7);
+  EXPECT_TRUE(report["requests"].contains("repeated"));
+  EXPECT_TRUE(report["replies"].contains("repeated"));
   EXPECT_EQ(report["verdict"], "pass");
   EXPECT_EQ(report["interrupted"], true);
   EXPECT_EQ(report["connections"]["target"], 10);

@@ -55,6 +55,21 @@ TEST(ClientOptions, TheDefaultRateFollowsTheWholeFleet) {
   EXPECT_EQ(silent.qps, 0u);
 }
 
+TEST(ClientOptions, StatementsAreAskedUnlessToldNotToAndNeverInV1) {
+  Options options;
+  ASSERT_FALSE(Parse({}, options).has_value());
+  EXPECT_TRUE(options.load.statements);
+  EXPECT_EQ(options.load.money_records_per_worker, 0u);
+  Options without;
+  ASSERT_FALSE(Parse({"--no-statements", "--money-log", "m.csv"}, without).has_value());
+  EXPECT_FALSE(without.load.statements);
+  EXPECT_EQ(without.money_log, "m.csv");
+  EXPECT_GT(without.load.money_records_per_worker, 0u);
+  Options v1;
+  ASSERT_FALSE(Parse({"--protocol", "1"}, v1).has_value());
+  EXPECT_FALSE(v1.load.statements);
+}
+
 TEST(ClientOptions, HelpAndVersionAreNoErrors) {
   Options options;
   EXPECT_EQ(Parse({"--help"}, options), 0);
