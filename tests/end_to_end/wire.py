@@ -226,7 +226,7 @@ class SteadyPeer(threading.Thread):
 
 
 class FakeServer(threading.Thread):
-    """Answers logins and shakes of both versions; keeps (user, stamp) of each shake in `shakes`."""
+    """Answers logins, shakes and statements (nobody ever wins) of both versions; keeps (user, stamp) of each shake in `shakes`."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -281,6 +281,8 @@ class FakeServer(threading.Thread):
         if kind == SHAKE and length == 16 and struct.unpack_from(">I", data, 12)[0] == state["user"]:
             self.shakes.append((state["user"], stamp))
             return frame(SHAKE_REPLY, stamp, state["user"], NOTHING, 0, 0)
+        if kind == STATEMENT and length == 16 and struct.unpack_from(">I", data, 12)[0] == state["user"]:
+            return frame(STATEMENT_REPLY, stamp, state["user"], 0, tail=struct.pack(">Q", 0))
         return None
 
     def stop(self):
