@@ -16,6 +16,7 @@
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/serve/server.h"
+#include "server/money.h"
 #include "server/reporter.h"
 #include "server/routes.h"
 #include "server/status.h"
@@ -39,6 +40,8 @@ struct Flags {
   bool admin_remote = false;
   bool compat = false;
   bool quiet = false;
+  bool audit_only = false;
+  std::string ledger = "none";
   std::string report;
 };
 
@@ -62,6 +65,12 @@ void AddOptions(CLI::App& app, Flags& flags) {
                        {.min = 1, .max = 365 * kDayMs});
   admin::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most",
                   {.min = 256, .max = (1 << 26) - 1});
+  admin::AddText(app, "--ledger", &flags.ledger,
+                 "where money is durable: sqlite:PATH (made if it is not there), or none: it lives as long as this process");
+  admin::AddCount(app, "--ledger-waiting-max", &server.ledger_waiting_max,
+                  "grants that wait for the ledger at most; beyond it shakes are answered \"overloaded\"",
+                  {.min = 256, .max = 1 << 22});
+  admin::AddSwitch(app, "--audit-only", &flags.audit_only, "check every identity of the ledger, print them, and end");
   admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none",
                        {.max = kDayMs});
   admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame that has begun",
@@ -79,6 +88,9 @@ absl::Status Settle(Flags& flags) {
   if (inet_pton(AF_INET, flags.listen.host.c_str(), &address) != 1) {
     return absl::InvalidArgumentError("--listen takes an IPv4 address, not " + flags.listen.host);
   }
+  if (absl::Status status = CheckLedgerFlag(flags.ledger); !status.ok()) {
+    return status;
+  }
   flags.server.listen_ipv4 = ntohl(address.s_addr);
   flags.server.listen_port = flags.listen.port;
   flags.server.login_deadline_ms = static_cast<uint32_t>(flags.login_deadline_ms);
@@ -90,7 +102,7 @@ absl::Status Settle(Flags& flags) {
 
 int CouldNotRun(const absl::Status& status) {
   std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
-  return kCouldNotRun;
+  return status.code() == absl::StatusCode::kDataLoss ? kDoesNotReconcile : kCouldNotRun;
 }
 
 // One more look a little after each full second, when the workers have filed the one before.
@@ -171,13 +183,21 @@ int Main(int argc, const char* const* argv) {
       return CouldNotRun(status);
     }
   }
+  if (flags.audit_only) {
+    const absl::Status status = PrintAudit(flags.ledger);
+    return status.ok() ? 0 : CouldNotRun(status);
+  }
   const time::RealClock clock;
-  absl::StatusOr<std::unique_ptr<serve::Server>> server = serve::Server::Start(flags.server, &clock);
+  absl::StatusOr<std::unique_ptr<ledger::Ledger>> ledger = OpenLedger(flags.ledger, clock.WallNs() / time::kNsPerMs);
+  if (!ledger.ok()) {
+    return CouldNotRun(ledger.status());
+  }
+  absl::StatusOr<std::unique_ptr<serve::Server>> server = serve::Server::Start(flags.server, &clock, *std::move(ledger));
   if (!server.ok()) {
     return CouldNotRun(server.status());
   }
   flags.listen.port = (*server)->port();
-  const ProcessFacts facts{.listen = flags.listen.ToString(), .started_unix_s = time::UnixSecond(clock.WallNs())};
+  const ProcessFacts facts{.listen = flags.listen.ToString(), .ledger = flags.ledger, .started_unix_s = time::UnixSecond(clock.WallNs())};
   admin::RecentRows recent;  // outlives the server that answers from it
   admin::AdminServer admin;
   AddRoutes(admin, **server, facts, clock, flags.compat);

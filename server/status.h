@@ -18,6 +18,7 @@ namespace hongbao::server {
 // What the process knows about itself beside the counters.
 struct ProcessFacts {
   std::string listen;  // HOST:PORT
+  std::string ledger = "none";  // as --ledger has it
   int64_t started_unix_s = 0;
 };
 

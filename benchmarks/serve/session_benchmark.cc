@@ -34,7 +34,8 @@ struct Desk {
         claimer(pool),
         limit(max_qps),
         overload(&limit, {}),
-        gifts({}, &directory, &cells, [](uint32_t, const Message&) {}),
+        ledger(nullptr, 0, 0),
+        gifts({}, &directory, &ledger, &cells, [](uint32_t, const Message&) {}),
         sessions({.workers = 1,
                   .wins_per_user = wins_per_user,
                   .clock = &clock,
@@ -43,6 +44,7 @@ struct Desk {
                   .claimer = &claimer,
                   .gifts = &gifts,
                   .overload = &overload,
+                  .ledger = &ledger,
                   .cells = &cells,
                   .post = [](uint32_t, const Message&) {}}) {
     overload.BeginTurn(time::kNsPerSecond, 0, 1);
@@ -55,6 +57,7 @@ struct Desk {
   RateLimit limit;
   Overload overload;
   count::Cells<Counter> cells;
+  LedgerDesk ledger;
   GiftDesk gifts;
   SessionDesk sessions;
   Line line;

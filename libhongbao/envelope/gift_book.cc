@@ -68,6 +68,7 @@ GiftCreated GiftBook::Create(uint32_t gift_id, uint32_t sender, Fen total, absl:
   gift.created_ms = now_ms;
   gift.expires_ms = expires_ms;
   gift.shares_left = count;
+  gift.held = false;
   gift.shares.resize(count);
   for (uint32_t i = 0; i < count; ++i) {
     gift.shares[i].user_id = users[i];
@@ -87,12 +88,64 @@ GiftCreated GiftBook::Create(uint32_t gift_id, uint32_t sender, Fen total, absl:
   return GiftCreated::kOk;
 }
 
+void GiftBook::Hold(uint32_t gift_id) { gifts_[slot_of_id_.at(gift_id)].held = true; }
+
+bool GiftBook::Release(uint32_t gift_id) {
+  const auto found = slot_of_id_.find(gift_id);
+  if (found == slot_of_id_.end()) return false;
+  gifts_[found->second].held = false;
+  return true;
+}
+
+void GiftBook::Cancel(uint32_t gift_id) {
+  const auto found = slot_of_id_.find(gift_id);
+  Check(found != slot_of_id_.end() && gifts_[found->second].held, "only a held gift is cancelled");
+  const uint32_t slot = found->second;
+  const Gift& gift = gifts_[slot];
+  const auto expiry =
+      std::find_if(expiries_.begin(), expiries_.end(), [slot](const Expiry& entry) { return entry.slot == slot; });
+  expiries_.erase(expiry);  // cancelled once in a while: the heap may be made anew
+  std::make_heap(expiries_.begin(), expiries_.end(), kLater);
+  --totals_.gifts;
+  totals_.shares -= gift.shares_left;
+  totals_.left_shares -= gift.shares_left;
+  totals_.issued -= gift.left;
+  totals_.left -= gift.left;
+  TakeOut(slot);
+  CheckTotals();
+}
+
+GiftCreated GiftBook::Restore(uint32_t gift_id, uint32_t sender, Fen total, absl::Span<const uint32_t> users,
+                              absl::Span<const uint32_t> opened_fen, int64_t now_ms, int64_t expires_ms) {
+  const GiftCreated created = Create(gift_id, sender, total, users, now_ms, expires_ms);
+  if (created != GiftCreated::kOk) return created;
+  const uint32_t slot = slot_of_id_.at(gift_id);
+  Gift& gift = gifts_[slot];
+  for (uint32_t i = 0; i < gift.shares.size(); ++i) {
+    if (opened_fen[i] == 0) continue;
+    gift.shares[i].amount_fen = opened_fen[i];
+    gift.left -= Fen(opened_fen[i]);
+    --gift.shares_left;
+    Unlink(slot << kIndexBits | i);
+    --totals_.shares;
+    --totals_.left_shares;
+    totals_.issued -= Fen(opened_fen[i]);
+    totals_.left -= Fen(opened_fen[i]);
+  }
+  Check(gift.left.value() >= static_cast<int64_t>(gift.shares_left) && (gift.left == Fen()) == (gift.shares_left == 0),
+        "a restored gift keeps a fen for every share still to draw, and nothing beyond the last");
+  totals_.restored_shares += gift.shares_left;
+  totals_.restored += gift.left;
+  CheckTotals();
+  return created;
+}
+
 GiftOpening GiftBook::Open(uint32_t gift_id, uint32_t user_id, int64_t now_ms, Random& random) {
   const auto found = slot_of_id_.find(gift_id);
   if (found == slot_of_id_.end()) return {};
   Gift& gift = gifts_[found->second];
   // Also when the expiry has not been run yet: the answer depends on the moment, never on how far the sweep has come.
-  if (now_ms >= gift.expires_ms) return {};
+  if (now_ms >= gift.expires_ms || gift.held) return {};
   const auto share = std::find_if(gift.shares.begin(), gift.shares.end(),
                                   [user_id](const GiftShare& one) { return one.user_id == user_id; });
   if (share == gift.shares.end()) return {};
@@ -128,7 +181,7 @@ size_t GiftBook::ForEachUnopened(uint32_t user_id, int64_t now_ms, size_t limit,
   do {
     const Gift& gift = gifts_[share >> kIndexBits];
     if (visited == limit) break;
-    if (now_ms < gift.expires_ms) {
+    if (now_ms < gift.expires_ms && !gift.held) {
       visit(gift);
       ++visited;
     }
@@ -143,17 +196,10 @@ size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(co
     const uint32_t slot = expiries_.front().slot;
     std::pop_heap(expiries_.begin(), expiries_.end(), kLater);
     expiries_.pop_back();
-    Gift& gift = gifts_[slot];
-    for (uint32_t i = 0; i < gift.shares.size(); ++i) {
-      if (gift.shares[i].amount_fen == 0) Unlink(slot << kIndexBits | i);
-    }
+    const Gift& gift = gifts_[slot];
     const GiftRefund what{gift.id, gift.sender, gift.shares_left, gift.left};
-    slot_of_id_.erase(gift.id);
-    gift.shares.clear();  // marks the slot as not in use
-    free_slots_.push_back(slot);
+    TakeOut(slot);
     ++taken;
-
-    --totals_.gifts_live;
     totals_.refunded_shares += what.shares;
     totals_.left_shares -= what.shares;
     totals_.refunded += what.amount;
@@ -162,6 +208,17 @@ size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(co
     if (what.shares != 0) refund(what);
   }
   return taken;
+}
+
+void GiftBook::TakeOut(uint32_t slot) {
+  Gift& gift = gifts_[slot];
+  for (uint32_t i = 0; i < gift.shares.size(); ++i) {
+    if (gift.shares[i].amount_fen == 0) Unlink(slot << kIndexBits | i);
+  }
+  slot_of_id_.erase(gift.id);
+  gift.shares.clear();  // marks the slot as not in use
+  free_slots_.push_back(slot);
+  --totals_.gifts_live;
 }
 
 GiftShare& GiftBook::At(uint32_t share) { return gifts_[share >> kIndexBits].shares[share & kIndexMask]; }

@@ -61,6 +61,7 @@ struct Gift {
   int64_t created_ms = 0;
   int64_t expires_ms = 0;  // first moment at which it can't be opened any more
   uint32_t shares_left = 0;
+  bool held = false;  // not to be opened or told of before Release
   absl::InlinedVector<GiftShare, 3> shares;  // in the order of the invited users
 
   // Writes the invited users to `users` (room for kGiftUsersMax) and returns how many: the list for a notice.
@@ -80,6 +81,9 @@ struct GiftTotals {
   uint64_t gifts_live = 0;
   uint64_t shares = 0, opened_shares = 0, left_shares = 0, refunded_shares = 0;
   Fen issued, opened, left, refunded;
+  // Of the above: what Restore brought, opened shares of restored gifts apart.
+  uint64_t restored_shares = 0;
+  Fen restored;
 };
 
 class GiftBook {
@@ -92,6 +96,18 @@ class GiftBook {
   // caller's to choose, unused so far.
   GiftCreated Create(uint32_t gift_id, uint32_t sender, Fen total, absl::Span<const uint32_t> users, int64_t now_ms,
                      int64_t expires_ms);
+
+  // What Create made last is not to be opened or told of until Release: somebody still has to agree to it.
+  void Hold(uint32_t gift_id);
+  // False: the gift is not there any more.
+  bool Release(uint32_t gift_id);
+  // Takes a held gift back, as if it had never been created.
+  void Cancel(uint32_t gift_id);
+
+  // A gift from an earlier life: `opened_fen` by user, 0 = not opened. What was opened counts in no total, but is
+  // returned when opened again.
+  GiftCreated Restore(uint32_t gift_id, uint32_t sender, Fen total, absl::Span<const uint32_t> users,
+                      absl::Span<const uint32_t> opened_fen, int64_t now_ms, int64_t expires_ms);
 
   // One share per invited user, drawn at the first call (envelope/split.h).
   GiftOpening Open(uint32_t gift_id, uint32_t user_id, int64_t now_ms, Random& random);
@@ -125,6 +141,7 @@ class GiftBook {
   void Link(uint32_t share);
   void Unlink(uint32_t share);
   void CheckTotals() const;
+  void TakeOut(uint32_t slot);
 
   GiftBookOptions options_;
   std::vector<Gift> gifts_;  // slots; a slot not in use has no shares

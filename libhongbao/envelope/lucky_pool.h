@@ -111,6 +111,11 @@ class LuckyClaimer {
     return ClaimSlow(envelope);
   }
 
+  // False: Claim would find nothing now. For a caller that must prepare for a win before it claims.
+  bool MayClaim() const {
+    return pool_->published_.load(std::memory_order_relaxed) != empty_at_;  // relaxed: as in Claim
+  }
+
   Tally claimed() const { return claimed_.Read(); }
 
  private:

@@ -23,8 +23,8 @@ void QuarterRound(State& state, size_t a, size_t b, size_t c, size_t d) {
 
 }  // namespace
 
-Random Random::FromSystem() {
-  Key key;
+Random::Key Random::SystemKey() {
+  Key key{};
   size_t have = 0;
   while (have < sizeof key) {
     const ssize_t got = getrandom(reinterpret_cast<char*>(key.data()) + have, sizeof key - have, 0);
@@ -32,12 +32,12 @@ Random Random::FromSystem() {
     Check(got > 0, "the kernel gives random bytes (getrandom)");
     have += static_cast<size_t>(got);
   }
-  return Random(key);
+  return key;
 }
 
-Random Random::FromSeed(uint64_t seed, uint64_t stream) {
-  return Random({static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(stream),
-                 static_cast<uint32_t>(stream >> 32), 0, 0, 0, 0});
+Random::Key Random::SeedKey(uint64_t seed, uint64_t stream) {
+  return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(stream),
+          static_cast<uint32_t>(stream >> 32), 0, 0, 0, 0};
 }
 
 void Random::Refill() {

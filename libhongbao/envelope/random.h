@@ -23,9 +23,12 @@ class Random {
   explicit Random(const Key& key) : key_(key) {}
 
   // A key from getrandom(2). Aborts when the kernel refuses: no money is drawn from a guessable stream.
-  static Random FromSystem();
+  static Key SystemKey();
   // The same numbers for the same seed and stream, for ever: tests and repeatable runs only.
-  static Random FromSeed(uint64_t seed, uint64_t stream = 0);
+  static Key SeedKey(uint64_t seed, uint64_t stream = 0);
+
+  static Random FromSystem() { return Random(SystemKey()); }
+  static Random FromSeed(uint64_t seed, uint64_t stream = 0) { return Random(SeedKey(seed, stream)); }
 
   uint64_t Next() {
     if (used_ == block_.size()) Refill();

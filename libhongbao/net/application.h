@@ -57,6 +57,12 @@ concept HasOnTurn = requires(App& app, int64_t now_ns) {
 // Optional: the service stops: no connection is accepted any more, and those there are will be closed once flushed.
 template <class App>
 concept HasOnDrain = requires(App& app) { app.OnDrain(); };
+// Optional, asked while the service stops: false as long as answers are owed that must come from elsewhere first. The
+// connections stay open until then, or until the drain's time is over.
+template <class App>
+concept HasSettled = requires(const App& app) {
+  { app.Settled() } -> std::convertible_to<bool>;
+};
 // Optional: `using Message = ...` and OnMessage, for what other workers and threads post (WorkerContext::Post).
 template <class App>
 concept HasOnMessage = requires(App& app, const typename App::Message& message) { app.OnMessage(message); };

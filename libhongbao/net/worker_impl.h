@@ -122,7 +122,11 @@ void Worker<App>::DrainStep(int64_t now_ns) {
   }
   // Only when no accept can bring one more connection: DrainSome visits each slot once.
   const bool accepting = std::any_of(units_.begin(), units_.end(), [](Unit& unit) { return unit.set->accepting(); });
-  if (stage_ == Stage::kStopping && !accepting) {
+  bool settled = true;
+  if constexpr (HasSettled<App>) {
+    settled = app_->Settled();
+  }
+  if (stage_ == Stage::kStopping && !accepting && settled) {
     stage_ = Stage::kClosing;
     StopListening();
   }

@@ -1,5 +1,9 @@
 #include "libhongbao/serve/app.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "libhongbao/serve/outcome.h"
 #include "libhongbao/time/clock.h"
 #include "libhongbao/wire/codec.h"
 
@@ -26,12 +30,14 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
       shared_(shared),
       office_(office),
       claimer_(shared.pool),
+      ledger_(shared.ledger, context.index(), options.ledger_waiting_max),
       overload_(&shared.limit, options.delay),
       gifts_({.worker = context.index(),
               .workers = context.workers(),
               .gifts_max = options.gifts_max,
-              .expiry_ms = options.gift_expiry_ms},
-             &shared.directory, &office.cells,
+              .expiry_ms = options.gift_expiry_ms,
+              .first_sent_id = options.first_sent_gift_id},
+             &shared.directory, &ledger_, &office.cells,
              [this](uint32_t worker, const Message& message) { Post(worker, message); }),
       desk_({.workers = context.workers(),
              .wins_per_user = options.wins_per_user,
@@ -41,12 +47,24 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              .claimer = &claimer_,
              .gifts = &gifts_,
              .overload = &overload_,
+             .ledger = &ledger_,
              .cells = &office.cells,
              .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}) {
   Check(context.workers() <= 256 && context.ports().size() <= 256, "an address has 8 bits for worker and port");
   for (const net::Port* port : context.ports()) {
     Check(port->slots() <= Address::kSlotMax, "an address has 24 bits for the slot");
     sessions_.emplace_back(port->slots());
+  }
+  RestoreGifts();
+}
+
+void App::RestoreGifts() {
+  const int64_t now_ns = context_.clock().MonotonicNs();
+  const int64_t wall_ns = context_.clock().WallNs();
+  for (const ledger::LiveGift& gift : shared_.gifts) {
+    if (OwnerOf(gift.id, context_.workers()) == context_.index()) {
+      gifts_.Restore(gift, now_ns, wall_ns);
+    }
   }
 }
 
@@ -87,10 +105,14 @@ int64_t App::OnTurn(int64_t now_ns) {
   const int64_t wait_ns = turn_ns_ == 0 ? 0 : now_ns - turn_ns_ - context_.slept_ns();
   turn_ns_ = now_ns;
   overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
-  if (gifts_.BeginTurn(now_ns)) {
+  if (!resumes_.empty()) {
+    ContinueResumes();
+  }
+  if (gifts_.BeginTurn(now_ns, wall_ns_)) {
     return now_ns;
   }
-  return now_ns + time::kNsPerSecond - wall_ns_ % time::kNsPerSecond;  // every second is filed, idle or not
+  const int64_t second_ns = time::kNsPerSecond - wall_ns_ % time::kNsPerSecond;  // every second is filed, idle or not
+  return now_ns + (resumes_.empty() ? second_ns : std::min(second_ns, time::kNsPerMs));
 }
 
 void App::OnMessage(const Message& message) {
@@ -103,6 +125,17 @@ void App::OnMessage(const Message& message) {
       return TellNotice(message);
     case MessageKind::kOpened:
       return TellOpened(message);
+    case MessageKind::kOutcome:
+      return TakeOutcome(message.outcome());
+    case MessageKind::kForward:
+      return Tell(message.outcome());
+    case MessageKind::kRefuseOpen: {
+      const Address address = Unpack(message.address);
+      if (net::Connection* connection = Find(address)) {
+        context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kUnsentBytes);
+      }
+      return;
+    }
     case MessageKind::kSupersede: {
       const Address address = Unpack(message.address);
       if (net::Connection* connection = Find(address)) {
@@ -124,6 +157,96 @@ void App::Post(uint32_t worker, const Message& message) {
 net::Connection* App::Find(const Address& address) {
   return context_.ports()[address.port]->Find({.slot = address.slot, .generation = address.generation});
 }
+
+// ---- what the ledger has settled ----
+
+void App::TakeOutcome(const ledger::Outcome& outcome) {
+  if (outcome.resumed) {
+    office_.cells.Add(Counter::kResumed);
+    return Tell(outcome);
+  }
+  ledger_.Settle();
+  switch (outcome.kind) {
+    case ledger::RecordKind::kWin:
+      if (outcome.unused_id != 0) {
+        shared_.returned.Give({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
+      }
+      [[fallthrough]];
+    case ledger::RecordKind::kFindWin:
+      desk_.CountShake(outcome);
+      return Tell(outcome);
+    case ledger::RecordKind::kGift:
+      gifts_.SettleGift(outcome);
+      return outcome.has_stamp ? Tell(outcome) : void();
+    case ledger::RecordKind::kOpen:
+    case ledger::RecordKind::kFindOpen:
+      Forward(outcome, outcome.reply_to);
+      return gifts_.SettleOpen(outcome);
+    case ledger::RecordKind::kStatement:
+      return Tell(outcome);
+    case ledger::RecordKind::kResume:
+      return outcome.cursor != 0 ? NextPage(outcome) : void();
+    case ledger::RecordKind::kRefund:
+      return;
+  }
+}
+
+void App::Forward(const ledger::Outcome& outcome, uint64_t address) {
+  ledger::Outcome forwarded = outcome;
+  forwarded.reply_to = address;
+  Post(Unpack(address).worker, Message::Of(MessageKind::kForward, forwarded));
+}
+
+void App::Tell(const ledger::Outcome& outcome) {
+  const Address address = Unpack(outcome.reply_to);
+  net::Connection* connection = Find(address);
+  if (connection == nullptr) {
+    const uint64_t newer = outcome.has_stamp ? shared_.directory.Find(outcome.user) : kOffline;
+    const bool forward = newer != kOffline && newer != outcome.reply_to && !outcome.resumed &&
+                         outcome.settled != ledger::Settled::kNone && outcome.kind != ledger::RecordKind::kStatement;
+    office_.cells.Add(forward ? Counter::kForwarded : Counter::kRepliesLost);
+    return forward ? Forward(outcome, newer) : void();
+  }
+  const Session& session = SessionOf(address);
+  if (session.user != outcome.user || (outcome.has_stamp && session.version != wire::Version::k2)) {
+    office_.cells.Add(Counter::kRepliesLost);  // the newer session speaks version 1, which has no way to say this
+    return;
+  }
+  std::byte* to = context_.ports()[address.port]->Out(*connection).Append(OutcomeBytes(outcome, session.version));
+  if (connection->state != net::ConnectionState::kOpen) {
+    office_.cells.Add(Counter::kRepliesLost);
+    return;
+  }
+  EncodeOutcome(to, outcome, session.version);
+}
+
+void App::NextPage(const ledger::Outcome& page) {
+  resumes_.push_back(page);
+  // Asked for in the next turn, when this page's bytes are on their way.
+}
+
+void App::ContinueResumes() {
+  std::vector<ledger::Outcome> waiting = std::exchange(resumes_, {});
+  for (const ledger::Outcome& page : waiting) {
+    const Address address = Unpack(page.reply_to);
+    const net::Connection* connection = Find(address);
+    if (connection == nullptr) {
+      continue;
+    }
+    if (connection->pending_block != net::kNoIndex || ledger_.full()) {
+      resumes_.push_back(page);  // it reads slowly: more would only close it
+      continue;
+    }
+    ledger_.Submit({.kind = ledger::RecordKind::kResume,
+                    .has_stamp = true,
+                    .user = page.user,
+                    .stamp = page.stamp,
+                    .reply_to = page.reply_to,
+                    .cursor = page.cursor});
+  }
+}
+
+// ---- what other workers have to say ----
 
 void App::TellNotice(const Message& message) {
   const Address address = Unpack(message.address);

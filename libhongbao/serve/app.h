@@ -20,8 +20,10 @@
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
 #include "libhongbao/serve/gift_desk.h"
+#include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/overload.h"
+#include "libhongbao/serve/returned.h"
 #include "libhongbao/serve/session.h"
 
 namespace hongbao::serve {
@@ -40,6 +42,10 @@ struct Shared {
   Directory directory;
   envelope::LuckyPool pool;
   RateLimit limit;
+  Returned returned;
+  ledger::Ledger* ledger = nullptr;  // null: nothing is durable
+  // What an earlier life left to the gift desks; read while the workers start, then emptied.
+  std::vector<ledger::LiveGift> gifts;
   // Connections now. relaxed: only the number counts; written once per connection, not per message.
   alignas(64) std::atomic<uint32_t> connections{0};
 };
@@ -49,6 +55,8 @@ struct AppOptions {
   uint32_t wins_per_user = 0;
   uint32_t gifts_max = 0;  // in this worker's book
   int64_t gift_expiry_ms = 0;
+  uint64_t first_sent_gift_id = kFirstSentGiftId;
+  uint32_t ledger_waiting_max = 0;  // of this worker's
   DelayOptions delay;
 };
 
@@ -66,12 +74,14 @@ class App {
   int64_t OnTurn(int64_t now_ns);
   void OnMessage(const Message& message);
   void OnDrain() { desk_.Drain(); }
+  bool Settled() const { return ledger_.in_flight() == 0; }
 
   uint32_t admitted() const { return overload_.delay().admitted(); }  // share of users, see DelayControl
 
   // Once the worker has ended.
   const envelope::GiftBook& book() const { return gifts_.book(); }
   envelope::Tally claimed() const { return claimer_.claimed(); }
+  const SessionDesk& desk() const { return desk_; }
 
  private:
   uint64_t AddressOf(const net::Port& port, const net::Connection& connection) const {
@@ -85,6 +95,13 @@ class App {
   Session& SessionOf(const Address& address) { return sessions_[address.port][address.slot]; }
   void TellNotice(const Message& message);
   void TellOpened(const Message& message);
+  void RestoreGifts();
+  void TakeOutcome(const ledger::Outcome& outcome);
+  void Forward(const ledger::Outcome& outcome, uint64_t address);
+  // To the connection that asked, else to the user's newer session.
+  void Tell(const ledger::Outcome& outcome);
+  void NextPage(const ledger::Outcome& page);
+  void ContinueResumes();
 
   net::WorkerContext<Message>& context_;
   AppOptions options_;
@@ -92,9 +109,11 @@ class App {
   Office& office_;
   std::vector<net::LazyArray<Session>> sessions_;  // by port, by slot
   envelope::LuckyClaimer claimer_;
+  LedgerDesk ledger_;
   Overload overload_;
   GiftDesk gifts_;
   SessionDesk desk_;
+  std::vector<ledger::Outcome> resumes_;  // ends of pages whose connections have bytes to read first
   int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first
   int64_t wall_ns_ = 0;
 };

@@ -1,6 +1,7 @@
 // Counters: what serve/ counts, one set of cells per worker, beside what net/ counts (accepts, closes, bytes).
 //
-// "Requests" are shakes: received = replied + refused + dropped, and replied = won + nothing + cap, always.
+// "Requests" are shakes: received = replied + refused + dropped + waiting for the ledger, and replied = won + nothing + cap +
+// repeated, always. With a ledger a win counts when it is durable.
 // Amounts are fen. Thread tag: as count::Cells (the worker writes, anyone reads).
 #pragma once
 
@@ -48,7 +49,14 @@ enum class Counter : uint32_t {
   kRefundedFen,
   kNotices,      // notices queued to a connection
   kNoticesLost,  // the user's connection was gone when the notice came to it; sent again at the next login
-  kRepliesLost,  // answers to opens whose connection was gone; opening again gives the same amount
+  kRepliesLost,  // answers from elsewhere whose connection was gone; asking again gives the same
+  kRepeated,     // shakes answered with their first outcome once more
+  kReturned,     // shares claimed for a request that turned out to have an outcome: back to the minter
+  kReturnedFen,
+  kSendsRepeated,  // SendRequests answered with their first outcome once more
+  kLedgerFull,     // of kRefused and the refused sends and logins: too many records waited for the ledger
+  kResumed,        // grants re-sent after a login
+  kForwarded,      // outcomes sent to the user's newer session
   kCount
 };
 
@@ -91,6 +99,13 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kNotices, "notices"},
     {Counter::kNoticesLost, "notices_lost"},
     {Counter::kRepliesLost, "replies_lost"},
+    {Counter::kRepeated, "repeated"},
+    {Counter::kReturned, "returned"},
+    {Counter::kReturnedFen, "returned_fen"},
+    {Counter::kSendsRepeated, "sends_repeated"},
+    {Counter::kLedgerFull, "ledger_full"},
+    {Counter::kResumed, "resumed"},
+    {Counter::kForwarded, "forwarded"},
 };
 static_assert(count::LabelsMatch(kCounterLabels));
 

@@ -11,28 +11,44 @@
 
 namespace hongbao::serve {
 
+namespace {
+
+// Null when the kernel refuses. NORESERVE: pages cost memory when their first user comes, not before.
+void* Map(size_t bytes) {
+  void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return mapping == MAP_FAILED ? nullptr : mapping;
+}
+
+}  // namespace
+
 absl::StatusOr<Directory> Directory::Create(uint32_t users_max) {
   if (users_max == 0) {
     return absl::InvalidArgumentError("a server needs room for at least one user");
   }
   const size_t bytes = size_t{users_max} * sizeof(Record);
-  // NORESERVE: pages cost memory when their first user logs in, not before.
-  void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapping == MAP_FAILED) {
+  Directory directory(static_cast<Record*>(Map(bytes)), static_cast<Purse*>(Map(size_t{users_max} * sizeof(Purse))),
+                      users_max);
+  if (directory.records_ == nullptr || directory.purses_ == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("no address space for the records of ", users_max, " users (",
                                                      bytes, " bytes): ", std::strerror(errno),
                                                      "; lower the number of users or raise the limit (ulimit -v)"));
   }
-  madvise(mapping, bytes, MADV_HUGEPAGE);  // it fills up and is read at random: fewer TLB misses; a wish, no need
-  return Directory(static_cast<Record*>(mapping), users_max);
+  // It fills up and is read at random: fewer TLB misses; a wish, no need.
+  madvise(directory.records_, bytes, MADV_HUGEPAGE);
+  return directory;
 }
 
 Directory::Directory(Directory&& other) noexcept
-    : records_(std::exchange(other.records_, nullptr)), users_max_(std::exchange(other.users_max_, 0)) {}
+    : records_(std::exchange(other.records_, nullptr)),
+      purses_(std::exchange(other.purses_, nullptr)),
+      users_max_(std::exchange(other.users_max_, 0)) {}
 
 Directory::~Directory() {
   if (records_ != nullptr) {
     munmap(records_, size_t{users_max_} * sizeof(Record));
+  }
+  if (purses_ != nullptr) {
+    munmap(purses_, size_t{users_max_} * sizeof(Purse));
   }
 }
 
@@ -61,18 +77,24 @@ bool Directory::AddUnopened(uint32_t user) {
   return true;
 }
 
-void Directory::AddGrant(uint32_t user, int64_t fen, uint64_t stamp) {
+void Directory::AddGrant(uint32_t user, int64_t fen) {
   // relaxed: sums; a statement is a snapshot of them and promises no more.
   Grants(user).fetch_add(1, std::memory_order_relaxed);
   TotalFen(user).fetch_add(fen, std::memory_order_relaxed);
-  RaiseStamp(user, stamp);
+}
+
+void Directory::Restore(uint32_t user, uint64_t last_stamp, uint16_t shake_wins) {
+  // relaxed: the threads that will read it are started later.
+  LastStamp(user).store(last_stamp, std::memory_order_relaxed);
+  ShakeWins(user).store(shake_wins, std::memory_order_relaxed);
 }
 
 void Directory::RaiseStamp(uint32_t user, uint64_t stamp) {
-  // relaxed: a maximum; the next login of the user is ordered behind it by the session word or by the network.
+  // seq_cst: a login that comes after it in their one order sees it, and asks the ledger before it decides anew. One that
+  // comes before may not: then the ledger's key (stamp, user) is the judge.
   std::atomic_ref<uint64_t> last = LastStamp(user);
   uint64_t seen = last.load(std::memory_order_relaxed);
-  while (seen < stamp && !last.compare_exchange_weak(seen, stamp, std::memory_order_relaxed)) {
+  while (seen < stamp && !last.compare_exchange_weak(seen, stamp, std::memory_order_seq_cst)) {
   }
 }
 

@@ -1,6 +1,7 @@
 // Directory: where each user's session is now, and what the server remembers of the user.
 //
-// Owns one 32-byte record per user in one lazily touched mapping (a user nobody has seen costs no memory). Never holds
+// Owns one 24-byte record per user in a lazily touched mapping (a user nobody has seen costs no memory), and, touched only
+// without a ledger, 16 bytes for what the user got. Never holds
 // a connection: it names one by (worker, port, slot, generation), and whoever follows the name checks the generation.
 // One session per user: the newest login replaces the older one in one exchange, and the late close of the older one
 // compares before it clears, so it can't wipe its successor (the prototype's defect 18).
@@ -29,6 +30,10 @@ struct Address {
 };
 
 inline constexpr uint64_t kOffline = 0;
+
+// The last stamp of a user whose grants have no identity (protocol v1): nobody's, but above 0, so that a v2 login sees that there
+// is a history.
+inline constexpr uint64_t kHistoryStamp = 1;
 
 constexpr uint64_t Pack(const Address& address) {
   return uint64_t{address.worker} << 56 | uint64_t{address.port} << 48 | uint64_t{address.generation} << 24 |
@@ -98,13 +103,15 @@ class Directory {
   }
   uint32_t unopened(uint32_t user) const { return Unopened(user).load(std::memory_order_seq_cst); }
 
-  // A share the user got, by shaking or by opening. `stamp`: the request's, 0 when it has no identity (v1).
-  void AddGrant(uint32_t user, int64_t fen, uint64_t stamp);
-  // Remembers the stamp of a send.
+  // A share the user got, by shaking or by opening; for servers without a ledger, which knows it otherwise.
+  void AddGrant(uint32_t user, int64_t fen);
+  // Remembers the stamp of a grant or send, from the moment it is decided on.
   void RaiseStamp(uint32_t user, uint64_t stamp);
+  // What an earlier life left. Before anyone logs in.
+  void Restore(uint32_t user, uint64_t last_stamp, uint16_t shake_wins);
 
-  // Highest stamp of a grant or send; 0 if none.
-  uint64_t last_stamp(uint32_t user) const { return LastStamp(user).load(std::memory_order_relaxed); }
+  // Highest stamp of a grant or send; 0 if none. seq_cst: after Login it sees every stamp that was raised before.
+  uint64_t last_stamp(uint32_t user) const { return LastStamp(user).load(std::memory_order_seq_cst); }
   uint32_t grants(uint32_t user) const { return Grants(user).load(std::memory_order_relaxed); }
   int64_t total_fen(uint32_t user) const { return TotalFen(user).load(std::memory_order_relaxed); }
 
@@ -113,14 +120,17 @@ class Directory {
   struct Record {
     alignas(8) uint64_t session;
     alignas(8) uint64_t last_stamp;
-    alignas(8) int64_t total_fen;
-    alignas(4) uint32_t grants;
     alignas(2) uint16_t shake_wins;
     alignas(2) uint16_t unopened;
   };
-  static_assert(sizeof(Record) == 32, "two users share a cache line, none straddles one");
+  static_assert(sizeof(Record) == 24, "with the ledger's 16 bytes a user costs less than a cache line");
+  struct Purse {
+    alignas(8) int64_t total_fen;
+    alignas(4) uint32_t grants;
+  };
 
-  Directory(Record* records, uint32_t users_max) : records_(records), users_max_(users_max) {}
+  Directory(Record* records, Purse* purses, uint32_t users_max)
+      : records_(records), purses_(purses), users_max_(users_max) {}
 
   Record& At(uint32_t user) const {
     Check(user < users_max_, "users are checked against the directory's range at login");
@@ -128,12 +138,17 @@ class Directory {
   }
   std::atomic_ref<uint64_t> Session(uint32_t user) const { return std::atomic_ref(At(user).session); }
   std::atomic_ref<uint64_t> LastStamp(uint32_t user) const { return std::atomic_ref(At(user).last_stamp); }
-  std::atomic_ref<int64_t> TotalFen(uint32_t user) const { return std::atomic_ref(At(user).total_fen); }
-  std::atomic_ref<uint32_t> Grants(uint32_t user) const { return std::atomic_ref(At(user).grants); }
+  Purse& PurseOf(uint32_t user) const {
+    Check(user < users_max_, "users are checked against the directory's range at login");
+    return purses_[user];
+  }
+  std::atomic_ref<int64_t> TotalFen(uint32_t user) const { return std::atomic_ref(PurseOf(user).total_fen); }
+  std::atomic_ref<uint32_t> Grants(uint32_t user) const { return std::atomic_ref(PurseOf(user).grants); }
   std::atomic_ref<uint16_t> ShakeWins(uint32_t user) const { return std::atomic_ref(At(user).shake_wins); }
   std::atomic_ref<uint16_t> Unopened(uint32_t user) const { return std::atomic_ref(At(user).unopened); }
 
   Record* records_;
+  Purse* purses_;
   uint32_t users_max_;
 };
 

@@ -9,9 +9,9 @@
 namespace hongbao::serve {
 namespace {
 
-uint32_t FirstSentId(uint32_t worker, uint32_t workers) {
-  uint32_t id = kFirstSentGiftId;
-  while (OwnerOf(id, workers) != worker) {
+uint64_t FirstSentId(const GiftDeskOptions& options) {
+  uint64_t id = options.first_sent_id;
+  while (id <= kLastSentGiftId && OwnerOf(static_cast<uint32_t>(id), options.workers) != options.worker) {
     ++id;
   }
   return id;
@@ -19,21 +19,38 @@ uint32_t FirstSentId(uint32_t worker, uint32_t workers) {
 
 }  // namespace
 
-GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, count::Cells<Counter>* cells,
-                   PostFunction post, envelope::Random random)
+GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerDesk* ledger,
+                   count::Cells<Counter>* cells, PostFunction post, envelope::Random random)
     : options_(options),
       remind_max_(std::clamp<size_t>(kRemindMaxOfAll / options.workers, 1, kRemindMax)),
       directory_(directory),
+      ledger_(ledger),
       cells_(cells),
       post_(std::move(post)),
       random_(random),
       book_({.gifts_max = options.gifts_max}),
-      next_sent_id_(FirstSentId(options.worker, options.workers)) {
+      next_sent_id_(FirstSentId(options)) {
   static_assert(kGiftUsersMax == envelope::kGiftUsersMax && kGiftUsersMax == wire::kUsersMax);
 }
 
-bool GiftDesk::BeginTurn(int64_t now_ns, size_t budget) {
+void GiftDesk::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns) {
+  Check(OwnerOf(gift.id, options_.workers) == options_.worker, "a gift lives with its owner");
+  const int64_t now_ms = now_ns / time::kNsPerMs;
+  const int64_t lives_ms = std::max<int64_t>(gift.expires_ms - wall_ns / time::kNsPerMs, 1);
+  for (size_t i = 0; i < gift.users.size(); ++i) {
+    if (gift.opened_fen[i] == 0) {
+      Check(directory_->AddUnopened(gift.users[i]), "a user has no more unopened gifts than were accepted once");
+    }
+  }
+  const envelope::GiftCreated restored = book_.Restore(gift.id, gift.sender, envelope::Fen(gift.total_fen), gift.users,
+                                                       gift.opened_fen, now_ms, now_ms + lives_ms);
+  Check(restored == envelope::GiftCreated::kOk, "a gift that was accepted once is good");
+  by_age_.push_back(gift.id);  // they come in the order in which they expire
+}
+
+bool GiftDesk::BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget) {
   now_ms_ = now_ns / time::kNsPerMs;
+  wall_ms_ = wall_ns / time::kNsPerMs;
   if (now_ms_ < next_expiry_ms_ || by_age_.empty()) {
     return false;
   }
@@ -49,6 +66,10 @@ bool GiftDesk::BeginTurn(int64_t now_ns, size_t budget) {
     if (gift->expires_ms > now_ms_ || (due >= budget && gift->expires_ms > until_ms)) {
       break;
     }
+    if (gift->held) {
+      next_expiry_ms_ = 0;  // look again in the next turn, when the ledger has said yes or no
+      break;
+    }
     until_ms = gift->expires_ms;
     for (const envelope::GiftShare& share : gift->shares) {
       if (share.amount_fen == 0) {
@@ -60,27 +81,40 @@ bool GiftDesk::BeginTurn(int64_t now_ns, size_t budget) {
   if (due == 0) {
     return false;
   }
-  const size_t taken = book_.Expire(until_ms, due, [this](const envelope::GiftRefund& refund) {
-    cells_->Add(Counter::kRefundedShares, refund.shares);
-    cells_->Add(Counter::kRefundedFen, static_cast<uint64_t>(refund.amount.value()));
-  });
+  const size_t taken =
+      book_.Expire(until_ms, due, [this](const envelope::GiftRefund& refund) { Refund(refund); });
   Check(taken == due, "gifts expire in the order in which they were made");
   by_age_.erase(by_age_.begin(), by_age_.begin() + static_cast<std::ptrdiff_t>(due));
   return due >= budget;
 }
 
-wire::SendResult GiftDesk::Send(uint32_t sender, uint32_t amount_fen, absl::Span<const uint32_t> users,
-                                uint32_t* gift_id) {
+void GiftDesk::Refund(const envelope::GiftRefund& refund) {
+  cells_->Add(Counter::kRefundedShares, refund.shares);
+  cells_->Add(Counter::kRefundedFen, static_cast<uint64_t>(refund.amount.value()));
+  if (ledger_->durable()) {
+    ledger::Record record = RecordOf(ledger::RecordKind::kRefund, refund.gift_id, refund.amount.ToWire());
+    record.user_count = static_cast<uint8_t>(refund.shares);
+    ledger_->Submit(record);
+  }
+}
+
+wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
+  const auto& [sender, amount_fen, users, stamp, reply_to] = order;
   const bool good =
       !users.empty() && users.size() <= kGiftUsersMax && amount_fen >= users.size() &&
       std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_->users_max(); });
   if (!good) {
     return wire::SendResult::kRefused;
   }
-  if (next_sent_id_ < kFirstSentGiftId) {
+  if (next_sent_id_ > kLastSentGiftId) {
     return wire::SendResult::kOverload;  // this worker has given out all its ids, a billion in all
   }
-  switch (Create(next_sent_id_, sender, amount_fen, users)) {
+  if (ledger_->durable() && ledger_->full()) {
+    cells_->Add(Counter::kLedgerFull);
+    return wire::SendResult::kOverload;
+  }
+  const uint32_t id = static_cast<uint32_t>(next_sent_id_);
+  switch (Create(id, sender, amount_fen, users)) {
     case envelope::GiftCreated::kBad:
       return wire::SendResult::kRefused;
     case envelope::GiftCreated::kFull:
@@ -88,9 +122,14 @@ wire::SendResult GiftDesk::Send(uint32_t sender, uint32_t amount_fen, absl::Span
     case envelope::GiftCreated::kOk:
       break;
   }
-  *gift_id = next_sent_id_;
+  *gift_id = id;
   next_sent_id_ += options_.workers;
-  NotifyAll(*gift_id, amount_fen, users);
+  if (ledger_->durable()) {
+    SubmitGift(id, amount_fen, order, true);
+  } else {
+    CountGift(amount_fen, users.size());
+    NotifyAll(id, amount_fen, users);
+  }
   return wire::SendResult::kOk;
 }
 
@@ -105,6 +144,9 @@ void GiftDesk::Handle(const Message& message) {
     case MessageKind::kSupersede:
     case MessageKind::kNotice:
     case MessageKind::kOpened:
+    case MessageKind::kRefuseOpen:
+    case MessageKind::kOutcome:
+    case MessageKind::kForward:
       break;
   }
   Check(false, "this message is not for the gift desk");
@@ -129,10 +171,13 @@ envelope::GiftCreated GiftDesk::Create(uint32_t gift_id, uint32_t sender, uint32
     return created;
   }
   by_age_.push_back(gift_id);
+  return created;
+}
+
+void GiftDesk::CountGift(uint32_t amount_fen, size_t users) {
   cells_->Add(Counter::kGiftsSent);
   cells_->Add(Counter::kGiftsSentFen, amount_fen);
-  cells_->Add(Counter::kGiftShares, users.size());
-  return created;
+  cells_->Add(Counter::kGiftShares, users);
 }
 
 void GiftDesk::NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users) {
@@ -159,11 +204,98 @@ void GiftDesk::Mint(const Message& message) {
     cells_->Add(Counter::kGiftsRefusedFen, message.amount_fen);
     return;
   }
-  NotifyAll(message.envelope_id, message.amount_fen, users);
+  if (ledger_->durable()) {
+    SubmitGift(message.envelope_id, message.amount_fen, {.sender = ledger::kNobody, .users = users}, false);
+  } else {
+    CountGift(message.amount_fen, users.size());
+    NotifyAll(message.envelope_id, message.amount_fen, users);
+  }
+}
+
+// ---- with a ledger: a gift is told of, and a share is paid, once it is durable ----
+
+ledger::Record GiftDesk::RecordOf(ledger::RecordKind kind, uint32_t gift_id, uint32_t amount_fen) const {
+  return {.kind = kind, .envelope_id = gift_id, .amount_fen = amount_fen, .at_ms = wall_ms_};
+}
+
+void GiftDesk::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder& order, bool has_stamp) {
+  book_.Hold(gift_id);
+  ledger::Record record = RecordOf(ledger::RecordKind::kGift, gift_id, amount_fen);
+  record.has_stamp = has_stamp;
+  record.user = order.sender;
+  record.user_count = static_cast<uint8_t>(order.users.size());
+  record.stamp = order.stamp;
+  record.reply_to = order.reply_to;
+  record.expires_ms = wall_ms_ + options_.expiry_ms;
+  std::copy(order.users.begin(), order.users.end(), record.users);
+  ledger_->Submit(record);
+}
+
+void GiftDesk::SettleGift(const ledger::Outcome& outcome) {
+  if (outcome.settled == ledger::Settled::kNew) {
+    book_.Release(outcome.envelope_id);
+    Announce(outcome.envelope_id);
+    return;
+  }
+  // The request had made its gift before: the one it made this time never was.
+  cells_->Add(Counter::kSendsRepeated);
+  const envelope::Gift* gift = book_.Find(outcome.unused_id);
+  Check(gift != nullptr && gift->held, "a held gift stays until the ledger has settled it");
+  for (const envelope::GiftShare& share : gift->shares) {
+    directory_->RemoveUnopened(share.user_id);
+  }
+  book_.Cancel(outcome.unused_id);
+  by_age_.erase(std::find(by_age_.begin(), by_age_.end(), outcome.unused_id));
+}
+
+void GiftDesk::Announce(uint32_t gift_id) {
+  const envelope::Gift* gift = book_.Find(gift_id);
+  Check(gift != nullptr, "a held gift stays until the ledger has settled it");
+  uint32_t users[kGiftUsersMax];
+  const size_t count = gift->CopyUsers(users);
+  CountGift(gift->total.ToWire(), count);
+  NotifyAll(gift_id, gift->total.ToWire(), absl::MakeConstSpan(users, count));
+}
+
+void GiftDesk::SubmitOpen(const Message& message, ledger::RecordKind kind, uint32_t amount_fen) {
+  ledger::Record record = RecordOf(kind, message.envelope_id, amount_fen);
+  record.has_stamp = message.has_identity;
+  record.user = message.user;
+  record.stamp = message.stamp;
+  record.reply_to = message.address;
+  ledger_->Submit(record);
+}
+
+void GiftDesk::SettleOpen(const ledger::Outcome& outcome) {
+  if (outcome.kind == ledger::RecordKind::kFindOpen) {
+    cells_->Add(outcome.settled == ledger::Settled::kNone ? Counter::kOpensEmpty : Counter::kOpenedAgain);
+    return;
+  }
+  CountOpen(outcome.user, outcome.amount_fen);
+  Remind({.user = outcome.user, .address = outcome.reply_to}, remind_max_ - 1);
+}
+
+void GiftDesk::CountOpen(uint32_t user, uint32_t amount_fen) {
+  cells_->Add(Counter::kOpened);
+  cells_->Add(Counter::kOpenedFen, amount_fen);
+  directory_->RemoveUnopened(user);
 }
 
 void GiftDesk::Open(const Message& message) {
   const envelope::GiftOpening opening = book_.Open(message.envelope_id, message.user, now_ms_, random_);
+  if (ledger_->durable()) {
+    if (opening.outcome == envelope::GiftOpened::kNew) {
+      directory_->RaiseStamp(message.user, message.has_identity ? message.stamp : kHistoryStamp);
+      return SubmitOpen(message, ledger::RecordKind::kOpen, opening.amount.ToWire());
+    }
+    // Drawn before, perhaps not durable yet; or expired, perhaps opened before: the ledger knows.
+    if (!ledger_->full()) {
+      return SubmitOpen(message, ledger::RecordKind::kFindOpen, 0);
+    }
+    cells_->Add(Counter::kLedgerFull);
+    return post_(Unpack(message.address).worker,
+                 {.kind = MessageKind::kRefuseOpen, .user = message.user, .address = message.address});
+  }
   switch (opening.outcome) {
     case envelope::GiftOpened::kNone:
       cells_->Add(Counter::kOpensEmpty);
@@ -172,10 +304,9 @@ void GiftDesk::Open(const Message& message) {
       cells_->Add(Counter::kOpenedAgain);
       break;
     case envelope::GiftOpened::kNew:
-      cells_->Add(Counter::kOpened);
-      cells_->Add(Counter::kOpenedFen, static_cast<uint64_t>(opening.amount.value()));
-      directory_->RemoveUnopened(message.user);
-      directory_->AddGrant(message.user, opening.amount.value(), message.has_identity ? message.stamp : 0);
+      CountOpen(message.user, opening.amount.ToWire());
+      directory_->AddGrant(message.user, opening.amount.value());
+      directory_->RaiseStamp(message.user, message.has_identity ? message.stamp : kHistoryStamp);
       break;
   }
   Message opened = message;

@@ -15,6 +15,7 @@
 #include "libhongbao/envelope/random.h"
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
+#include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/wire/messages.h"
 
@@ -28,6 +29,16 @@ struct GiftDeskOptions {
   uint32_t workers = 1;
   uint32_t gifts_max = 100'000;  // live gifts in this worker's book
   int64_t expiry_ms = 24 * 3'600'000;
+  uint64_t first_sent_id = kFirstSentGiftId;  // gifts sent by users are numbered from here on
+};
+
+// A user's SendRequest.
+struct GiftOrder {
+  uint32_t sender = 0;
+  uint32_t amount_fen = 0;
+  absl::Span<const uint32_t> users;
+  uint64_t stamp = 0;
+  uint64_t reply_to = 0;  // the connection's address
 };
 
 class GiftDesk {
@@ -37,14 +48,22 @@ class GiftDesk {
   // By all owners together: of the longest notices (224 bytes) no more than a connection may hold unsent.
   static constexpr size_t kRemindMaxOfAll = 64;
 
-  GiftDesk(const GiftDeskOptions& options, Directory* directory, count::Cells<Counter>* cells, PostFunction post,
-           envelope::Random random = envelope::Random::FromSystem());
+  GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerDesk* ledger, count::Cells<Counter>* cells,
+           PostFunction post, envelope::Random random = envelope::Random::FromSystem());
 
-  // Monotonic; from then on "now". Takes out up to `budget` expired gifts. True when more may be due.
-  bool BeginTurn(int64_t now_ns, size_t budget = 256);
+  // A gift of an earlier life, before the first turn. `now_ns` monotonic, `wall_ns` unix time of the same moment.
+  void Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns);
 
-  // A user's send: a gift in this worker's book. `gift_id` is set when kOk.
-  wire::SendResult Send(uint32_t sender, uint32_t amount_fen, absl::Span<const uint32_t> users, uint32_t* gift_id);
+  // From then on "now" (monotonic, and unix time). Takes out up to `budget` expired gifts. True when more may be due.
+  bool BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget = 256);
+
+  // A user's send: a gift in this worker's book. `gift_id` is set when kOk. With a ledger kOk means: under way, the answer
+  // comes with the outcome.
+  wire::SendResult Send(const GiftOrder& order, uint32_t* gift_id);
+
+  // The ledger has settled a gift (kGift) or an opened share (kOpen) of this worker's.
+  void SettleGift(const ledger::Outcome& outcome);
+  void SettleOpen(const ledger::Outcome& outcome);
 
   // kGift, kOpen or kRemind, for this worker.
   void Handle(const Message& message);
@@ -54,6 +73,13 @@ class GiftDesk {
  private:
   envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
                                absl::Span<const uint32_t> users);
+  void Announce(uint32_t gift_id);
+  void CountGift(uint32_t amount_fen, size_t users);
+  void CountOpen(uint32_t user, uint32_t amount_fen);
+  ledger::Record RecordOf(ledger::RecordKind kind, uint32_t gift_id, uint32_t amount_fen) const;
+  void SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder& order, bool has_stamp);
+  void SubmitOpen(const Message& message, ledger::RecordKind kind, uint32_t amount_fen);
+  void Refund(const envelope::GiftRefund& refund);
   void NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users);
   void Mint(const Message& message);
   void Open(const Message& message);
@@ -63,14 +89,16 @@ class GiftDesk {
   GiftDeskOptions options_;
   size_t remind_max_;
   Directory* directory_;
+  LedgerDesk* ledger_;
   count::Cells<Counter>* cells_;
   PostFunction post_;
   envelope::Random random_;
   envelope::GiftBook book_;
   std::deque<uint32_t> by_age_;  // live gifts; all live equally long, so the first is the first to expire
   int64_t now_ms_ = 0;
+  int64_t wall_ms_ = 0;
   int64_t next_expiry_ms_ = 0;  // nothing is due before; 0 = look
-  uint32_t next_sent_id_;
+  uint64_t next_sent_id_;  // 64 bits: may stand one past the last id
 };
 
 }  // namespace hongbao::serve

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
+
+#include "libhongbao/ledger/ledger.h"
 
 namespace hongbao::serve {
 
@@ -18,6 +21,9 @@ enum class MessageKind : uint8_t {
   kOpen,    // to the owner of `envelope_id`: `user` opens it; the answer goes to `address`
   kOpened,  // to the worker of `address`: the answer, `amount_fen` (0: no share)
   kRemind,  // to every owner: notices of all gifts that `user` has not opened, to `address`
+  kRefuseOpen,  // to the worker of `address`: an open that cannot be answered now; the connection is closed, to come again
+  kOutcome,     // from the ledger to the worker that submitted the record: outcome()
+  kForward,     // to the worker of `address`, `user`'s newer session: outcome() found the older one gone
 };
 
 struct Message {
@@ -29,7 +35,19 @@ struct Message {
   uint64_t stamp = 0;    // of the request that is answered
   uint32_t envelope_id = 0;
   uint32_t amount_fen = 0;
-  uint32_t users[kGiftUsersMax] = {};
+  uint32_t users[kGiftUsersMax] = {};  // kOutcome, kForward: the bytes of an outcome
+
+  ledger::Outcome outcome() const {
+    ledger::Outcome outcome;
+    std::memcpy(&outcome, users, sizeof(outcome));
+    return outcome;
+  }
+  static Message Of(MessageKind kind, const ledger::Outcome& outcome) {
+    static_assert(std::is_trivially_copyable_v<ledger::Outcome> && sizeof(outcome) <= sizeof(users));
+    Message message{.kind = kind};
+    std::memcpy(message.users, &outcome, sizeof(outcome));
+    return message;
+  }
 };
 static_assert(std::is_trivially_copyable_v<Message> && sizeof(Message) <= 256, "fits an inbox cell");
 
@@ -44,6 +62,7 @@ inline constexpr uint32_t kGiftBit = 0x80000000;
 inline constexpr uint32_t kFirstMintedGiftId = 0x80000001;
 inline constexpr uint32_t kLastMintedGiftId = 0xbfffffff;
 inline constexpr uint32_t kFirstSentGiftId = 0xc0000000;
+inline constexpr uint32_t kLastSentGiftId = 0xffffffff;
 
 constexpr bool IsGift(uint32_t envelope_id) { return (envelope_id & kGiftBit) != 0; }
 

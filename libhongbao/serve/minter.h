@@ -19,6 +19,7 @@
 #include "libhongbao/envelope/random.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/mint_schedule.h"
+#include "libhongbao/serve/returned.h"
 #include "libhongbao/time/clock.h"
 
 namespace hongbao::serve {
@@ -49,17 +50,23 @@ class Minter {
   // Brings a gift to its owner, 0..workers-1; false when that one has no room now.
   using PostGift = std::function<bool(uint32_t worker, const Message& message)>;
 
-  Minter(const time::Clock* clock, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers, PostGift post_gift);
+  // `ledger` may be null: then orders live as long as the process. `returned`: envelopes to issue once more.
+  Minter(const time::Clock* clock, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers, PostGift post_gift,
+         ledger::Ledger* ledger = nullptr, Returned* returned = nullptr);
   ~Minter();
   Minter(const Minter&) = delete;
   Minter& operator=(const Minter&) = delete;
+
+  // Before Start: goes on with what an earlier life was told and did not finish, at the orders' rates. A pause counts as a
+  // stall: two seconds' worth at most come at once (mint_schedule.h).
+  void Restore(ledger::Recovered& recovered);
 
   void Start();
   // Ends the thread; what was not issued by then never will be. Idempotent.
   void Stop();
 
-  // Takes an order. InvalidArgument (says which value and what it may be), ResourceExhausted (ids), FailedPrecondition
-  // (stopped).
+  // Takes an order; with a ledger it is durable when it returns (a commit's time). InvalidArgument (says which value and what it
+  // may be), ResourceExhausted (ids), FailedPrecondition (stopped).
   absl::StatusOr<MintReceipt> Add(const MintOrder& order);
 
   // Issues what is due at `wall_ns` and has room. Returns when to come again (unix ns, at most a second from now).
@@ -71,16 +78,22 @@ class Minter {
 
  private:
   struct Run {
-    MintOrder order;
+    ledger::Order order;
     MintSchedule schedule;
     envelope::Random random;
     uint32_t next_id;
     std::vector<envelope::LuckyEnvelope> drawn;  // shake: drawn and not published
     Message gift;                                // gift: drawn and not taken, if has_gift
     bool has_gift = false;
+    std::vector<bool> taken;  // by place in the run: issued in an earlier life. Empty: none
   };
 
   absl::Status Validate(const MintOrder& order, int64_t now_s) const;
+  absl::StatusOr<uint32_t> TakeIds(bool is_gift, int64_t count);
+  static Run MakeRun(const ledger::Order& order);
+  // Whether the run's next envelope was issued in an earlier life.
+  static bool NextIsTaken(const Run& run);
+  void IssueReturned();
   // Both return how many they issued, at most `due`.
   int64_t IssueShakes(Run& run, int64_t due);
   int64_t IssueGifts(Run& run, int64_t due);
@@ -92,6 +105,9 @@ class Minter {
   const uint32_t users_max_;
   const uint32_t workers_;
   PostGift post_gift_;
+  ledger::Ledger* ledger_;
+  Returned* returned_;
+  std::vector<envelope::LuckyEnvelope> again_;  // taken from returned_ and not published yet
 
   mutable std::mutex mutex_;  // orders come once in a while, and a step holds it for microseconds
   std::condition_variable changed_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -22,6 +24,9 @@ net::ServiceOptions ToService(const ServerOptions& options) {
           .idle_timeout_ms = options.idle_timeout_ms,
           .unsent_bytes_max = options.unsent_bytes_max};
 }
+
+// Of one worker.
+uint32_t LaneRecords(const ServerOptions& options) { return std::max(1U, options.ledger_waiting_max / options.workers); }
 
 absl::Status Wrong(absl::string_view name, int64_t value, absl::string_view right) {
   return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", right));
@@ -54,6 +59,9 @@ absl::Status Validate(const ServerOptions& options) {
   if (options.gifts_max == 0 || options.gifts_max >= 1U << 26) {
     return Wrong("gifts_max", options.gifts_max, "1..67108863");
   }
+  if (options.ledger_waiting_max < kWorkersMax) {
+    return Wrong("ledger_waiting_max", options.ledger_waiting_max, absl::StrCat("at least ", kWorkersMax));
+  }
   if (!std::has_single_bit(options.pool_envelopes) || options.pool_envelopes > 1U << 24) {
     return Wrong("pool_envelopes", options.pool_envelopes, "a power of two, at most 16777216");
   }
@@ -64,6 +72,9 @@ std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& r
   const count::Values<Counter>& serve = counts.serve;
   const auto fen = [](uint64_t value) { return envelope::Fen(value); };
   const envelope::Tally won{serve[Counter::kWon], fen(serve[Counter::kWonFen])};
+  // Claimed shares are won, or given back because their request had an outcome, or not settled when the drain's time was over.
+  const envelope::Tally claimed{won.count + serve[Counter::kReturned] + rest.pending_wins.count,
+                                won.sum + fen(serve[Counter::kReturnedFen]) + rest.pending_wins.sum};
   uint64_t closed = 0;
   for (const uint64_t closes : counts.closes.value) {
     closed += closes;
@@ -71,19 +82,21 @@ std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& r
   const envelope::GiftTotals& gifts = rest.gifts;
   return {
       {"envelopes: issued = won + left",
-       counts.issued.count == won.count + rest.left.count && counts.issued.sum == won.sum + rest.left.sum},
-      {"envelopes: won = claimed", won == rest.claimed},
+       counts.issued.count == claimed.count + rest.left.count && counts.issued.sum == claimed.sum + rest.left.sum},
+      {"envelopes: won = claimed", claimed == rest.claimed},
       {"gifts: sent = opened + left + refunded (fen)",
-       fen(serve[Counter::kGiftsSentFen]) == gifts.opened + gifts.left + gifts.refunded &&
+       fen(serve[Counter::kGiftsSentFen]) + gifts.restored == gifts.opened + gifts.left + gifts.refunded &&
            serve[Counter::kOpenedFen] == static_cast<uint64_t>(gifts.opened.value()) &&
            serve[Counter::kRefundedFen] == static_cast<uint64_t>(gifts.refunded.value())},
       {"gift shares: invited = opened + left + refunded",
-       serve[Counter::kGiftShares] == gifts.opened_shares + gifts.left_shares + gifts.refunded_shares &&
+       serve[Counter::kGiftShares] + gifts.restored_shares == gifts.opened_shares + gifts.left_shares + gifts.refunded_shares &&
            serve[Counter::kOpened] == gifts.opened_shares},
       {"requests: received = replied + refused + dropped",
-       serve[Counter::kReceived] == serve[Counter::kReplied] + serve[Counter::kRefused] + serve[Counter::kDropped]},
+       serve[Counter::kReceived] == serve[Counter::kReplied] + serve[Counter::kRefused] + serve[Counter::kDropped] +
+                                        rest.pending_shakes},
       {"replies: replied = won + nothing + cap",
-       serve[Counter::kReplied] == serve[Counter::kWon] + serve[Counter::kNothing] + serve[Counter::kCap]},
+       serve[Counter::kReplied] ==
+           serve[Counter::kWon] + serve[Counter::kNothing] + serve[Counter::kCap] + serve[Counter::kRepeated]},
       {"connections: accepted = closed + live",
        counts.net[net::Counter::kAccepted] == closed + counts.connections &&
            serve[Counter::kConnectionsOpened] == serve[Counter::kConnectionsClosed] + counts.connections},
@@ -92,7 +105,8 @@ std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& r
   };
 }
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, const time::Clock* clock) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, const time::Clock* clock,
+                                                      std::unique_ptr<ledger::Ledger> ledger) {
   if (absl::Status status = Validate(options); !status.ok()) {
     return status;
   }
@@ -109,7 +123,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (!directory.ok()) {
     return directory.status();
   }
-  std::unique_ptr<Server> server(new Server(options, clock, *std::move(directory), plan->workers));
+  std::unique_ptr<Server> server(new Server(options, clock, *std::move(directory), plan->workers, std::move(ledger)));
+  if (absl::Status status = server->Restore(); !status.ok()) {
+    return status;
+  }
   if (absl::Status status = server->StartWorkers(); !status.ok()) {
     return status;
   }
@@ -117,12 +134,18 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   return server;
 }
 
-Server::Server(const ServerOptions& options, const time::Clock* clock, Directory directory, uint32_t workers)
+Server::Server(const ServerOptions& options, const time::Clock* clock, Directory directory, uint32_t workers,
+               std::unique_ptr<ledger::Ledger> ledger)
     : options_(options),
       shared_(std::move(directory), options.pool_envelopes, options.max_qps),
       service_(*clock),
-      minter_(clock, &shared_.pool, options.users_max, workers,
-              [this](uint32_t worker, const Message& message) { return service_.Post(worker, message); }) {
+      ledger_(std::move(ledger)),
+      courier_(this),
+      minter_(
+          clock, &shared_.pool, options.users_max, workers,
+          [this](uint32_t worker, const Message& message) { return service_.Post(worker, message); }, ledger_.get(),
+          &shared_.returned) {
+  shared_.ledger = ledger_.get();
   options_.workers = workers;
   for (uint32_t i = 0; i < workers; ++i) {
     offices_.push_back(std::make_unique<Office>());
@@ -131,15 +154,62 @@ Server::Server(const ServerOptions& options, const time::Clock* clock, Directory
 
 Server::~Server() { Drain(0); }
 
+void Server::Courier::Deliver(uint32_t lane, const ledger::Outcome& outcome) {
+  const Message message = Message::Of(MessageKind::kOutcome, outcome);
+  // A full inbox is being emptied; nobody there waits for us. Once the workers have ended nobody can be told any more: what
+  // is durable is told at the next login.
+  while (!server_->service_.Post(lane, message) && !server_->workers_ended_.load(std::memory_order_acquire)) {
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+}
+
+absl::Status Server::Restore() {
+  if (ledger_ == nullptr) {
+    return absl::OkStatus();
+  }
+  recovered_ = ledger_->TakeRecovered();
+  uint32_t users = 0;  // the highest that the ledger knows, + 1
+  for (uint32_t user = 0; user < recovered_.users.size(); ++user) {
+    const ledger::UserState& state = recovered_.users[user];
+    if (state.last_stamp == 0 && state.shake_wins == 0) {
+      continue;
+    }
+    users = user + 1;
+    if (user < options_.users_max) {
+      shared_.directory.Restore(user, state.last_stamp, state.shake_wins);
+    }
+  }
+  for (const ledger::LiveGift& gift : recovered_.gifts) {
+    users = std::max(users, *std::max_element(gift.users.begin(), gift.users.end()) + 1);
+  }
+  if (users > options_.users_max) {
+    return absl::InvalidArgumentError(absl::StrCat("the ledger knows users up to ", users - 1, ", and users_max is ",
+                                                   options_.users_max, "; start with --users-max ", users, " or more"));
+  }
+  if (recovered_.gifts.size() > options_.gifts_max) {
+    return absl::InvalidArgumentError(absl::StrCat("the ledger holds ", recovered_.gifts.size(), " live gifts, and gifts_max is ",
+                                                   options_.gifts_max, "; start with a larger --gifts-max"));
+  }
+  shared_.gifts = std::exchange(recovered_.gifts, {});
+  minter_.Restore(recovered_);
+  ledger_->Start(options_.workers, LaneRecords(options_), &courier_);
+  return absl::OkStatus();
+}
+
 absl::Status Server::StartWorkers() {
   const AppOptions app_options{.connections_max = options_.connections_max,
                                .wins_per_user = options_.wins_per_user,
                                .gifts_max = std::max(1U, options_.gifts_max / options_.workers),
                                .gift_expiry_ms = options_.gift_expiry_ms,
+                               .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
+                               .ledger_waiting_max = LaneRecords(options_),
                                .delay = options_.delay};
-  return service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
+  absl::Status status = service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
     return std::make_unique<App>(context, app_options, shared_, *offices_[context.index()]);
   });
+  shared_.gifts = {};
+  recovered_ = {};
+  return status;
 }
 
 ServerCounts Server::Look() const {
@@ -172,6 +242,10 @@ void Server::Drain(uint32_t drain_ms) {
   }
   minter_.Stop();  // first: from now on no more gifts come to the workers
   service_.Drain(drain_ms);
+  workers_ended_.store(true, std::memory_order_release);  // the workers' last words before the word that they have ended
+  if (ledger_ != nullptr) {
+    ledger_->Stop();
+  }
   for (const std::unique_ptr<Office>& office : offices_) {
     office->history.Close(office->cells);  // its worker has ended
   }
@@ -199,6 +273,11 @@ ServerRest Server::LookAtRest() {
     rest.gifts.opened += totals.opened;
     rest.gifts.left += totals.left;
     rest.gifts.refunded += totals.refunded;
+    rest.gifts.restored_shares += totals.restored_shares;
+    rest.gifts.restored += totals.restored;
+    rest.pending_shakes += app.desk().pending_shakes();
+    rest.pending_wins.count += app.desk().pending_wins().count;
+    rest.pending_wins.sum += app.desk().pending_wins().sum;
   }
   for (uint32_t user = 0; user < options_.users_max; ++user) {
     rest.users_in_directory += shared_.directory.Find(user) != kOffline ? 1U : 0U;

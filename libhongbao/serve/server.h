@@ -37,6 +37,7 @@ struct ServerOptions {
   int64_t gift_expiry_ms = 24 * 3'600'000;
   uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
   uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two
+  uint32_t ledger_waiting_max = 16'384;  // records that wait for the ledger, over all workers
   DelayOptions delay;
 };
 
@@ -62,6 +63,8 @@ struct ServerRest {
   envelope::Tally claimed;  // by the workers' claimers
   envelope::GiftTotals gifts;
   uint64_t users_in_directory = 0;  // must be 0: everybody has left
+  envelope::Tally pending_wins;     // claimed, and not settled by the ledger when the drain's time was over
+  uint64_t pending_shakes = 0;
 };
 
 // A statement that must hold, and whether it does. At rest all do.
@@ -73,8 +76,10 @@ std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& r
 
 class Server {
  public:
-  // Listens and serves when it returns. Errors say cause and cure. `clock` must outlive the server.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, const time::Clock* clock);
+  // Listens and serves when it returns. Errors say cause and cure. `clock` must outlive the server. `ledger`: where money
+  // becomes durable, with what it recovered still in it; null: nowhere, a win counts when it is decided.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, const time::Clock* clock,
+                                                       std::unique_ptr<ledger::Ledger> ledger = nullptr);
   ~Server();  // drains at once
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -94,18 +99,36 @@ class Server {
   void Drain(uint32_t drain_ms);
   bool draining() const { return draining_.load(std::memory_order_relaxed); }  // relaxed: a flag for status pages
 
+  bool durable() const { return ledger_ != nullptr; }
+
   // After Drain only. Audits the gift books (aborts on a broken one).
   ServerRest LookAtRest();
 
  private:
-  Server(const ServerOptions& options, const time::Clock* clock, Directory directory, uint32_t workers);
+  // Takes the ledger's outcomes to the workers that submitted the records.
+  class Courier : public ledger::OutcomeSink {
+   public:
+    explicit Courier(Server* server) : server_(server) {}
+    void Deliver(uint32_t lane, const ledger::Outcome& outcome) override;
+
+   private:
+    Server* server_;
+  };
+
+  Server(const ServerOptions& options, const time::Clock* clock, Directory directory, uint32_t workers,
+         std::unique_ptr<ledger::Ledger> ledger);
+  absl::Status Restore();
   absl::Status StartWorkers();
 
   ServerOptions options_;
   Shared shared_;
   std::vector<std::unique_ptr<Office>> offices_;  // by worker; outlive the workers
   net::Service<App> service_;
+  std::unique_ptr<ledger::Ledger> ledger_;
+  ledger::Recovered recovered_;
+  Courier courier_;
   Minter minter_;
+  std::atomic<bool> workers_ended_{false};
   std::atomic<bool> draining_{false};
   bool rested_ = false;
 };

@@ -7,12 +7,15 @@ namespace {
 
 using net::CloseReason;
 
-// v1 stamps are seconds and repeat: no identity to remember.
-uint64_t IdentityOf(const Session& session, uint64_t stamp) { return session.version == wire::Version::k2 ? stamp : 0; }
+// v1 stamps are seconds and repeat: no identity to remember, but that there is a history.
+uint64_t IdentityOf(const Session& session, uint64_t stamp) {
+  return session.version == wire::Version::k2 ? stamp : kHistoryStamp;
+}
 
 }  // namespace
 
-SessionDesk::SessionDesk(SessionServices services) : services_(std::move(services)) {
+SessionDesk::SessionDesk(SessionServices services)
+    : services_(std::move(services)), durable_(services_.ledger->durable()) {
   Check(services_.wins_per_user <= Directory::kShakeWinsMax, "a limit of wins per user is at most what can be counted");
 }
 
@@ -21,6 +24,121 @@ void SessionDesk::OnClose(const Session& session, uint64_t address) {
     services_.cells->Add(Counter::kUsersLeft);
   }
 }
+
+// ---- shakes with a ledger ----
+
+std::optional<wire::ShakeResponse> SessionDesk::ShakeForMoney(Session& session, uint64_t address, uint64_t stamp) {
+  wire::ShakeResponse response{.stamp = stamp, .user_id = session.user, .result = wire::ShakeResult::kOverload};
+  LedgerDesk& ledger = *services_.ledger;
+  if (session.version == wire::Version::k2 && stamp <= session.stamp_floor) {
+    // It may have an outcome: "overloaded" would be a lie, so it waits whatever the load is (a session that was let in with
+    // room in the ledger repeats no more than it had sent).
+    ++pending_shakes_;
+    ledger.Submit(RecordOf(session, address, ledger::RecordKind::kFindWin, stamp));
+    return std::nullopt;
+  }
+  if (draining_ || !services_.overload->Admit(session.user)) {
+    return response;
+  }
+  if (ledger.full()) {  // before anything is taken
+    services_.cells->Add(Counter::kLedgerFull);
+    return response;
+  }
+  // Either a newer login sees this stamp, and asks the ledger when the request is repeated there, or we see that login and
+  // stop here: never do both decide (the stamp, then the session: as Login does it the other way round).
+  const bool has_identity = session.version == wire::Version::k2;
+  services_.directory->RaiseStamp(session.user, has_identity ? stamp : kHistoryStamp);
+  if (services_.directory->Find(session.user) != address) {
+    return response;
+  }
+  envelope::LuckyEnvelope envelope;
+  if (!ClaimUnderCap(session, envelope)) {
+    response.result = wire::ShakeResult::kCap;
+    return response;
+  }
+  if (envelope.id == 0) {
+    response.result = wire::ShakeResult::kNothing;
+    return response;
+  }
+  ledger::Record record = RecordOf(session, address, ledger::RecordKind::kWin, stamp);
+  record.envelope_id = envelope.id;
+  record.amount_fen = envelope.amount.ToWire();
+  if (has_identity) {
+    session.stamp_floor = stamp;
+  }
+  ++pending_shakes_;
+  ++pending_wins_.count;
+  pending_wins_.sum += envelope.amount;
+  ledger.Submit(record);
+  return std::nullopt;
+}
+
+bool SessionDesk::ClaimUnderCap(Session& session, envelope::LuckyEnvelope& envelope) {
+  const uint32_t cap = services_.wins_per_user;
+  if (session.at_cap) {
+    return false;
+  }
+  // As in DecideUnderCap: an allowance can be given back.
+  if (cap != 0 && services_.pool->left() > 0) {
+    if (!services_.directory->TakeShakeWin(session.user, cap)) {
+      session.at_cap = true;
+      return false;
+    }
+    if (!services_.claimer->Claim(envelope)) {
+      services_.directory->ReturnShakeWin(session.user);
+    }
+    session.at_cap = services_.directory->shake_wins(session.user) >= cap;
+    return true;
+  }
+  if (cap == 0) {
+    services_.claimer->Claim(envelope);
+  }
+  return true;
+}
+
+ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind,
+                                     uint64_t stamp) const {
+  return {.kind = kind,
+          .has_stamp = session.version == wire::Version::k2,
+          .user = session.user,
+          .stamp = stamp,
+          .reply_to = address,
+          .at_ms = services_.clock->WallNs() / time::kNsPerMs};
+}
+
+void SessionDesk::CountAnswer(wire::ShakeResult result) {
+  if (result == wire::ShakeResult::kOverload) {
+    services_.cells->Add(Counter::kRefused);
+    return;
+  }
+  services_.cells->Add(Counter::kReplied);
+  services_.cells->Add(result == wire::ShakeResult::kCap ? Counter::kCap : Counter::kNothing);
+}
+
+void SessionDesk::CountShake(const ledger::Outcome& outcome) {
+  count::Cells<Counter>& cells = *services_.cells;
+  Check(pending_shakes_ > 0, "a shake is settled once");
+  --pending_shakes_;
+  cells.Add(Counter::kReplied);
+  if (outcome.kind == ledger::RecordKind::kWin) {
+    const bool used = outcome.settled == ledger::Settled::kNew;
+    const uint32_t fen = used ? outcome.amount_fen : outcome.unused_fen;
+    --pending_wins_.count;
+    pending_wins_.sum -= envelope::Fen(fen);
+    cells.Add(used ? Counter::kWon : Counter::kReturned);
+    cells.Add(used ? Counter::kWonFen : Counter::kReturnedFen, fen);
+    if (!used && services_.wins_per_user != 0) {
+      services_.directory->ReturnShakeWin(outcome.user);
+    }
+  }
+  if (outcome.settled == ledger::Settled::kRepeat) {
+    cells.Add(Counter::kRepeated);
+  } else if (outcome.settled == ledger::Settled::kNone) {
+    cells.Add(Counter::kNothing);
+  }
+}
+
+// ---- shakes without ----
 
 wire::ShakeResponse SessionDesk::DecideUnderCap(Session& session, uint64_t stamp) {
   wire::ShakeResponse response{.stamp = stamp, .user_id = session.user, .result = wire::ShakeResult::kCap};
@@ -53,7 +171,8 @@ wire::ShakeResponse SessionDesk::Won(Session& session, uint64_t stamp, const env
   const int64_t fen = envelope.amount.value();
   services_.cells->Add(Counter::kWon);
   services_.cells->Add(Counter::kWonFen, static_cast<uint64_t>(fen));
-  services_.directory->AddGrant(session.user, fen, IdentityOf(session, stamp));
+  services_.directory->AddGrant(session.user, fen);
+  services_.directory->RaiseStamp(session.user, IdentityOf(session, stamp));
   return {.stamp = stamp,
           .user_id = session.user,
           .result = wire::ShakeResult::kWon,
@@ -69,9 +188,9 @@ CloseReason SessionDesk::Handle(Session& session, uint64_t address, wire::FrameT
     case wire::FrameType::kOpenRequest:
       return Open(session, address, frame, reply);
     case wire::FrameType::kSendRequest:
-      return Send(session, frame, reply);
+      return Send(session, address, frame, reply);
     case wire::FrameType::kStatementRequest:
-      return State(session, frame, reply);
+      return State(session, address, frame, reply);
     default:  // Peek has refused what a server never receives, and a shake before the login
       return CloseReason::kMalformed;
   }
@@ -97,7 +216,7 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   } else if (request.first_user >= services_.directory->users_max()) {
     response.result = wire::LoginResult::kUserOutOfRange;
     counter = Counter::kLoginsOutOfRange;
-  } else if (draining_ || session.over_limit) {
+  } else if (draining_ || session.over_limit || (durable_ && services_.ledger->full())) {
     response.result = wire::LoginResult::kFullOrDraining;
     counter = Counter::kLoginsFull;
     close = draining_ ? CloseReason::kDrain : CloseReason::kFull;
@@ -105,7 +224,12 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
     session.user = request.first_user;
     Accept(session, address);
     response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());
-    response.last_stamp = services_.directory->last_stamp(session.user);
+    response.last_stamp = services_.directory->last_stamp(session.user);  // after the session is the newest, see RaiseStamp
+    session.stamp_floor = response.last_stamp;
+    if (durable_ && session.version == wire::Version::k2 && request.resume_after < response.last_stamp) {
+      ledger::Record resume = RecordOf(session, address, ledger::RecordKind::kResume, request.resume_after);
+      services_.ledger->Submit(resume);  // its outcomes come after the answer to this login
+    }
     close = CloseReason::kNone;
     reply.logged_in = true;
   }
@@ -166,18 +290,23 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
   return CloseReason::kNone;
 }
 
-CloseReason SessionDesk::Send(const Session& session, wire::FrameBytes frame, Reply& reply) {
+CloseReason SessionDesk::Send(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::SendRequest request;
   if (wire::DecodeSendRequest(frame, request) != wire::Decoded::kOk || request.sender != session.user) {
     return CloseReason::kMalformed;
   }
   services_.cells->Add(Counter::kFramesSend);
   wire::SendResponse response{.stamp = request.stamp, .sender = session.user, .result = wire::SendResult::kOverload};
-  if (services_.overload->Admit(session.user)) {
-    response.result = services_.gifts->Send(session.user, request.amount_fen, request.Users(), &response.envelope_id);
+  if (!draining_ && services_.overload->Admit(session.user)) {
+    response.result = services_.gifts->Send(
+        {.sender = session.user, .amount_fen = request.amount_fen, .users = request.Users(), .stamp = request.stamp, .reply_to = address},
+        &response.envelope_id);
   }
   if (response.result == wire::SendResult::kOk) {
     services_.directory->RaiseStamp(session.user, request.stamp);
+    if (durable_) {
+      return CloseReason::kNone;  // the answer comes with the outcome
+    }
   } else {
     services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused
                                                                        : Counter::kSendsOverload);
@@ -187,12 +316,20 @@ CloseReason SessionDesk::Send(const Session& session, wire::FrameBytes frame, Re
   return CloseReason::kNone;
 }
 
-CloseReason SessionDesk::State(const Session& session, wire::FrameBytes frame, Reply& reply) {
+CloseReason SessionDesk::State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::StatementRequest request;
   if (wire::DecodeStatementRequest(frame, request) != wire::Decoded::kOk || request.user_id != session.user) {
     return CloseReason::kMalformed;
   }
   services_.cells->Add(Counter::kFramesStatement);
+  if (durable_) {
+    if (services_.ledger->full()) {
+      services_.cells->Add(Counter::kLedgerFull);
+      return CloseReason::kUnsentBytes;  // it asks for more than can be answered; there is no answer "later"
+    }
+    services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kStatement, request.stamp));
+    return CloseReason::kNone;
+  }
   wire::EncodeStatement(reply.bytes.data(),
                         {.stamp = request.stamp,
                          .user_id = session.user,

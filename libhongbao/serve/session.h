@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "absl/types/span.h"
 #include "libhongbao/count/cells.h"
@@ -18,6 +19,7 @@
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
 #include "libhongbao/serve/gift_desk.h"
+#include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/overload.h"
 #include "libhongbao/time/clock.h"
 #include "libhongbao/wire/codec.h"
@@ -32,6 +34,7 @@ struct Session {
   bool logged_in = false;
   bool over_limit = false;  // one connection more than the server takes: its login gets "full"
   bool at_cap = false;      // the user has won as often as allowed
+  uint64_t stamp_floor = 0;  // v2 with a ledger: a shake of a stamp up to here may have an outcome already
 };
 static_assert(sizeof(Session) <= 16, "one per connection, a million of them");
 
@@ -50,6 +53,7 @@ struct SessionServices {
   envelope::LuckyClaimer* claimer = nullptr;
   GiftDesk* gifts = nullptr;
   Overload* overload = nullptr;
+  LedgerDesk* ledger = nullptr;
   count::Cells<Counter>* cells = nullptr;
   PostFunction post;
 };
@@ -73,6 +77,13 @@ class SessionDesk {
   // The connection has ended.
   void OnClose(const Session& session, uint64_t address);
 
+  // The ledger has settled a shake (kWin or kFindWin, not resumed): counts it. Whether anyone can be told is not asked.
+  void CountShake(const ledger::Outcome& outcome);
+
+  // Shakes whose outcome is not settled yet, and what was claimed for them.
+  uint64_t pending_shakes() const { return pending_shakes_; }
+  const envelope::Tally& pending_wins() const { return pending_wins_; }
+
  private:
   // The answer to any frame but a shake: at most one, 36 bytes at most.
   struct Reply {
@@ -83,6 +94,17 @@ class SessionDesk {
 
   // Decides one shake and writes its answer to `to` (kShakeResponseBytes).
   void Shake(Session& session, const std::byte* frame, std::byte* to);
+  // With a ledger: whether this shake may need it. If not, there is nothing to win.
+  bool ConcernsLedger(const Session& session, const std::byte* frame) const {
+    return services_.claimer->MayClaim() ||
+           (session.version == wire::Version::k2 && wire::StampOf(frame) <= session.stamp_floor);
+  }
+  // Then: the answer, or nothing when it will come with an outcome.
+  std::optional<wire::ShakeResponse> ShakeForMoney(Session& session, uint64_t address, uint64_t stamp);
+  void CountAnswer(wire::ShakeResult result);
+  // False: the user may win no more. True with `envelope.id` 0: there was nothing.
+  bool ClaimUnderCap(Session& session, envelope::LuckyEnvelope& envelope);
+  ledger::Record RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint64_t stamp) const;
   wire::ShakeResponse DecideUnderCap(Session& session, uint64_t stamp);
   wire::ShakeResponse Won(Session& session, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
 
@@ -91,13 +113,16 @@ class SessionDesk {
   net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   void Accept(Session& session, uint64_t address);
   net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
-  net::CloseReason Send(const Session& session, wire::FrameBytes frame, Reply& reply);
-  net::CloseReason State(const Session& session, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason Send(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   // Asks all owners for the gifts that the user has not opened, if there are any.
   void AskForNotices(const Session& session, uint64_t address);
 
   SessionServices services_;
+  const bool durable_;
   bool draining_ = false;
+  uint64_t pending_shakes_ = 0;
+  envelope::Tally pending_wins_;
 };
 
 template <class Out>
@@ -112,12 +137,25 @@ Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const
       services_.cells->Add(Counter::kFramesShake);
       services_.cells->Add(Counter::kReceived);
       consumed += wire::kShakeRequestBytes;
+      std::optional<wire::ShakeResponse> answer;
+      const bool money = durable_ && ConcernsLedger(session, rest.data());
+      if (money) [[unlikely]] {
+        answer = ShakeForMoney(session, address, wire::StampOf(rest.data()));
+        if (!answer.has_value()) {
+          continue;  // it comes with the outcome
+        }
+      }
       std::byte* to = out.Append(wire::kShakeResponseBytes);
       if (!out.open()) [[unlikely]] {
         services_.cells->Add(Counter::kDropped);
         break;
       }
-      Shake(session, rest.data(), to);
+      if (money) [[unlikely]] {
+        CountAnswer(answer->result);
+        wire::EncodeShakeResponse(to, *answer);
+      } else {
+        Shake(session, rest.data(), to);
+      }
       continue;
     }
     const wire::Peeked peeked = wire::Peek(rest, wire::Side::kServer, session.version);
@@ -153,7 +191,10 @@ inline void SessionDesk::Shake(Session& session, const std::byte* frame, std::by
     wire::EncodeShakeResponse(to, response);
     return;
   }
-  if (services_.wins_per_user != 0) {
+  if (durable_) {  // nothing to win, or ShakeForMoney would have been asked
+    response.result = session.at_cap ? wire::ShakeResult::kCap : wire::ShakeResult::kNothing;
+    cells.Add(session.at_cap ? Counter::kCap : Counter::kNothing);
+  } else if (services_.wins_per_user != 0) {
     response = DecideUnderCap(session, response.stamp);
   } else if (services_.claimer->Claim(envelope)) {
     response = Won(session, response.stamp, envelope);

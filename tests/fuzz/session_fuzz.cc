@@ -75,7 +75,8 @@ class Office {
         limit_(0),
         claimer_(pool_),
         overload_(&limit_, {.wait_max_us = 0}),
-        gifts_({.worker = 0, .workers = 1, .gifts_max = 8, .expiry_ms = 50}, &directory_, &cells_, Poster(),
+        ledger_(nullptr, 0, 0),
+        gifts_({.worker = 0, .workers = 1, .gifts_max = 8, .expiry_ms = 50}, &directory_, &ledger_, &cells_, Poster(),
                envelope::Random::FromSeed(1)),
         desk_({.workers = 1,
                .wins_per_user = 3,
@@ -85,6 +86,7 @@ class Office {
                .claimer = &claimer_,
                .gifts = &gifts_,
                .overload = &overload_,
+               .ledger = &ledger_,
                .cells = &cells_,
                .post = Poster()}) {
     std::array<envelope::LuckyEnvelope, kEnvelopes> envelopes;
@@ -102,7 +104,7 @@ class Office {
       Close(peer);
     } else if (action % 16 == 14) {
       now_ms_ += action;
-      gifts_.BeginTurn(now_ms_ * time::kNsPerMs);
+      gifts_.BeginTurn(now_ms_ * time::kNsPerMs, now_ms_ * time::kNsPerMs);
     } else {
       MakeFrames(script, action, peer);
       Feed(peer, action);
@@ -227,6 +229,7 @@ class Office {
   std::deque<Message> posted_;
   envelope::LuckyClaimer claimer_;
   Overload overload_;
+  LedgerDesk ledger_;
   GiftDesk gifts_;
   SessionDesk desk_;
   std::array<Peer, 3> peers_;

@@ -112,11 +112,12 @@ class TestOffices {
     Desk(TestOffices& offices, const OfficeOptions& options, uint32_t worker)
         : claimer(offices.pool),
           overload(&offices.limit, {.wait_max_us = 0}),
+          ledger(nullptr, worker, 0),
           gifts({.worker = worker,
                  .workers = options.workers,
                  .gifts_max = options.gifts_max,
                  .expiry_ms = options.gift_expiry_ms},
-                &offices.directory, &cells, offices.Poster(), envelope::Random::FromSeed(worker + 1)),
+                &offices.directory, &ledger, &cells, offices.Poster(), envelope::Random::FromSeed(worker + 1)),
           sessions({.workers = options.workers,
                     .wins_per_user = options.wins_per_user,
                     .clock = &offices.clock,
@@ -125,12 +126,14 @@ class TestOffices {
                     .claimer = &claimer,
                     .gifts = &gifts,
                     .overload = &overload,
+                    .ledger = &ledger,
                     .cells = &cells,
                     .post = offices.Poster()}) {}
 
     count::Cells<Counter> cells;
     envelope::LuckyClaimer claimer;
     Overload overload;
+    LedgerDesk ledger;
     GiftDesk gifts;
     SessionDesk sessions;
   };
@@ -197,7 +200,7 @@ class TestOffices {
   void Turn(int64_t ms) {
     for (const std::unique_ptr<Desk>& desk : desks) {
       desk->overload.BeginTurn(ms * time::kNsPerMs, 0, 0);
-      desk->gifts.BeginTurn(ms * time::kNsPerMs);
+      desk->gifts.BeginTurn(ms * time::kNsPerMs, ms * time::kNsPerMs);
     }
   }
   PostFunction Poster() {

@@ -82,14 +82,25 @@ TEST(DirectoryDeathTest, RemovingAGiftThatWasNeverAddedAborts) {
 
 TEST(DirectoryTest, GrantsAddUpAndTheStampIsTheHighest) {
   Directory directory = Make(3);
-  directory.AddGrant(2, 257, 1000);
-  directory.AddGrant(2, 101, 900);
+  directory.AddGrant(2, 257);
+  directory.RaiseStamp(2, 1000);
+  directory.AddGrant(2, 101);
+  directory.RaiseStamp(2, 900);
   EXPECT_EQ(directory.grants(2), 2U);
   EXPECT_EQ(directory.total_fen(2), 358);
   EXPECT_EQ(directory.last_stamp(2), 1000U);
-  directory.AddGrant(2, 1, 0);
+  directory.AddGrant(2, 1);
+  directory.RaiseStamp(2, 0);
   EXPECT_EQ(directory.last_stamp(2), 1000U);
   EXPECT_EQ(directory.grants(1), 0U);
+}
+
+TEST(DirectoryTest, AnEarlierLifeIsRestored) {
+  Directory directory = Make(3);
+  directory.Restore(1, 5'000, 2);
+  EXPECT_EQ(directory.last_stamp(1), 5'000U);
+  EXPECT_EQ(directory.shake_wins(1), 2U);
+  EXPECT_FALSE(directory.TakeShakeWin(1, 2));
 }
 
 TEST(DirectoryDeathTest, Defect14_AUserBeyondTheTableIsCaughtNotWrittenElsewhere) {

@@ -11,6 +11,10 @@ namespace {
 
 using wire::Version;
 
+const std::vector<uint32_t> kInvited = {1, 2, 3};
+const GiftOrder kSend{.sender = 7, .amount_fen = 300, .users = kInvited};
+const GiftOrder kSmallSend{.sender = 7, .amount_fen = 10, .users = absl::MakeConstSpan(kInvited).first(1)};
+
 Message Gift(uint32_t id, uint32_t fen, const std::vector<uint32_t>& users) {
   Message message{.kind = MessageKind::kGift,
                   .user_count = static_cast<uint8_t>(users.size()),
@@ -172,13 +176,13 @@ TEST(GiftDeskTest, ExpiryKeepsToItsBudgetAndMissesNobody) {
   TestOffices offices({.users_max = 4, .gifts_max = 2'000, .gift_expiry_ms = 1'000});
   GiftDesk& desk = offices.desks[0]->gifts;
   for (uint32_t i = 0; i < 1'000; ++i) {
-    desk.BeginTurn((1'000 + i / 3) * time::kNsPerMs);  // three in each millisecond
+    desk.BeginTurn((1'000 + i / 3) * time::kNsPerMs, (1'000 + i / 3) * time::kNsPerMs);  // three in each millisecond
     desk.Handle(Gift(0x80000001 + i, 10, {i % 4}));
   }
-  EXPECT_TRUE(desk.BeginTurn(10'000 * time::kNsPerMs, 100)) << "there is more";
+  EXPECT_TRUE(desk.BeginTurn(10'000 * time::kNsPerMs, 10'000 * time::kNsPerMs, 100)) << "there is more";
   EXPECT_GE(offices.Count(Counter::kRefundedShares), 100U);
   EXPECT_LE(offices.Count(Counter::kRefundedShares), 102U) << "gifts of one millisecond stay together";
-  while (desk.BeginTurn(10'000 * time::kNsPerMs, 100)) {
+  while (desk.BeginTurn(10'000 * time::kNsPerMs, 10'000 * time::kNsPerMs, 100)) {
   }
   EXPECT_EQ(offices.Count(Counter::kRefundedFen), 10'000U);
   for (uint32_t user = 0; user < 4; ++user) {
@@ -191,9 +195,9 @@ TEST(GiftDeskTest, Defect17_SendingGoesOnForEver) {
   TestOffices offices({.gifts_max = 16, .gift_expiry_ms = 10});
   GiftDesk& desk = offices.desks[0]->gifts;
   for (uint32_t i = 0; i < 300'000; ++i) {  // the prototype stopped at 210,780
-    desk.BeginTurn((1'000 + i) * time::kNsPerMs);
+    desk.BeginTurn((1'000 + i) * time::kNsPerMs, (1'000 + i) * time::kNsPerMs);
     uint32_t id = 0;
-    ASSERT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOk) << i;
+    ASSERT_EQ(desk.Send(kSend, &id), wire::SendResult::kOk) << i;
   }
   desk.book().Audit();
 }
@@ -202,9 +206,9 @@ TEST(GiftDeskTest, AFullBookIsOverloadForASenderAndCountedForTheMinter) {
   TestOffices offices({.gifts_max = 2});
   GiftDesk& desk = offices.desks[0]->gifts;
   uint32_t id = 0;
-  EXPECT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOk);
-  EXPECT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOk);
-  EXPECT_EQ(desk.Send(7, 300, {1, 2, 3}, &id), wire::SendResult::kOverload);
+  EXPECT_EQ(desk.Send(kSend, &id), wire::SendResult::kOk);
+  EXPECT_EQ(desk.Send(kSend, &id), wire::SendResult::kOk);
+  EXPECT_EQ(desk.Send(kSend, &id), wire::SendResult::kOverload);
   desk.Handle(Gift(0x80000001, 55, {1}));
   EXPECT_EQ(offices.Count(Counter::kGiftsRefused), 1U);
   EXPECT_EQ(offices.Count(Counter::kGiftsRefusedFen), 55U);
@@ -218,7 +222,7 @@ TEST(GiftDeskTest, IdsOfSendersBelongToTheirOwnWorker) {
   for (uint32_t worker = 0; worker < 3; ++worker) {
     for (int i = 0; i < 10; ++i) {
       uint32_t id = 0;
-      ASSERT_EQ(offices.desks[worker]->gifts.Send(7, 10, {1}, &id), wire::SendResult::kOk);
+      ASSERT_EQ(offices.desks[worker]->gifts.Send(kSmallSend, &id), wire::SendResult::kOk);
       EXPECT_EQ(OwnerOf(id, 3), worker);
       EXPECT_GE(id, kFirstSentGiftId);
       ids.insert(id);

@@ -73,7 +73,8 @@ TEST(DirectoryStressTest, TheCapHoldsAgainstAllThreads) {
       if (round % 2 == 0) {
         directory.ReturnShakeWin(user);  // found nothing to claim
       } else {
-        directory.AddGrant(user, 10, round);
+        directory.AddGrant(user, 10);
+        directory.RaiseStamp(user, round);
         ++won;
       }
     }

@@ -1,0 +1,58 @@
+// LedgerDesk: one worker's hand in the ledger: submits its records, and never more than it has credits for.
+//
+// Owns the count of records without an outcome, and the records that must not be refused any more and wait for a credit
+// (opened shares, refunds, minted gifts: each bounded by what is in the gift book). What can be refused asks full() first.
+// Without a ledger (null) it is never durable() and nothing is submitted. Thread tag: worker-local.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "libhongbao/check.h"
+#include "libhongbao/ledger/ledger.h"
+
+namespace hongbao::serve {
+
+class LedgerDesk {
+ public:
+  // `lane`: this worker's. `credits`: records without an outcome at most, as the ledger was started with.
+  LedgerDesk(ledger::Ledger* ledger, uint32_t lane, uint32_t credits)
+      : ledger_(ledger), lane_(lane), credits_(credits) {}
+
+  // False: nothing outlives the process, and answers need not wait.
+  bool durable() const { return ledger_ != nullptr; }
+  // Whatever can still be refused has to be refused now.
+  bool full() const { return in_flight_ >= credits_; }
+  uint32_t in_flight() const { return in_flight_; }
+  size_t parked() const { return parked_.size(); }
+
+  // Its outcome comes to this worker. Waits its turn when the desk is full.
+  void Submit(const ledger::Record& record) {
+    if (full()) {
+      parked_.push_back(record);
+      return;
+    }
+    ++in_flight_;
+    ledger_->Submit(lane_, record);
+  }
+
+  // The (last) outcome of a record has come.
+  void Settle() {
+    Check(in_flight_ > 0, "an outcome answers a record");
+    --in_flight_;
+    if (!parked_.empty()) {
+      ++in_flight_;
+      ledger_->Submit(lane_, parked_.front());
+      parked_.pop_front();
+    }
+  }
+
+ private:
+  ledger::Ledger* ledger_;
+  uint32_t lane_;
+  uint32_t credits_;
+  uint32_t in_flight_ = 0;
+  std::deque<ledger::Record> parked_;
+};
+
+}  // namespace hongbao::serve
