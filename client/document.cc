@@ -53,7 +53,10 @@ json PhaseDocument(const load::PhaseReport& phase) {
           {"best_second_qps", phase.best_second_qps},
           {"wins_per_second", {{"min", phase.wins_per_second_min}, {"max", phase.wins_per_second_max}}},
           {"latency_us",
-           {{"schedule", LatencyDocument(phase.schedule.Summary())}, {"service", LatencyDocument(phase.service.Summary())}}}};
+           {{"schedule", LatencyDocument(phase.schedule.Summary())},
+            {"winners", LatencyDocument(phase.winners.Summary())},
+            {"others", LatencyDocument(phase.others.Summary())},
+            {"service", LatencyDocument(phase.service.Summary())}}}};
 }
 
 json ConnectionsDocument(const load::ClientSnapshot& snapshot) {

@@ -256,6 +256,11 @@ class Run {
                   number(phase["worst_second_qps"]).c_str(), number(phase["best_second_qps"]).c_str(),
                   latency["p50"].get<double>() / 1e3, latency["p99"].get<double>() / 1e3,
                   latency["p999"].get<double>() / 1e3, latency["max"].get<double>() / 1e3);
+      const auto& winners = phase["latency_us"]["winners"];
+      const auto& others = phase["latency_us"]["others"];
+      std::printf("             of those that won  p50 %.2f  p99 %.2f ms; of the others  p50 %.2f  p99 %.2f  p99.9 %.2f ms\n",
+                  winners["p50"].get<double>() / 1e3, winners["p99"].get<double>() / 1e3, others["p50"].get<double>() / 1e3,
+                  others["p99"].get<double>() / 1e3, others["p999"].get<double>() / 1e3);
     }
     std::printf("  envelopes  %s won by shaking, %s gifts opened of %s noticed\n", number(report["won"]["count"]).c_str(),
                 number(report["gifts"]["opened"]).c_str(), number(report["gifts"]["opens_sent"]).c_str());

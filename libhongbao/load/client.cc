@@ -211,9 +211,12 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
     phase.duration_s = static_cast<double>(length_ns) * 1e-9;
     for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
       phase.counters += tally->phases[segment]->cells.Snapshot();
-      phase.schedule += tally->phases[segment]->schedule.Snapshot();
+      phase.winners += tally->phases[segment]->winners.Snapshot();
+      phase.others += tally->phases[segment]->others.Snapshot();
       phase.service += tally->phases[segment]->service.Snapshot();
     }
+    phase.schedule += phase.winners;
+    phase.schedule += phase.others;
     phase.mean_qps = static_cast<double>(phase.counters[PhaseCounter::kSent]) / phase.duration_s;
     SummariseSeconds(rows, phase);
     phases.push_back(std::move(phase));

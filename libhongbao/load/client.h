@@ -68,7 +68,7 @@ struct PhaseReport {
   uint64_t worst_second_qps = 0, best_second_qps = 0;  // sent, over its whole seconds
   // Over the whole seconds between the first and the last one with a win (those two may be cut); 0 when there are none.
   uint64_t wins_per_second_min = 0, wins_per_second_max = 0;
-  count::HistogramSnapshot schedule, service;
+  count::HistogramSnapshot winners, others, schedule, service;  // schedule: winners and others together
 };
 
 class Client {

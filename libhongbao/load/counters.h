@@ -139,8 +139,9 @@ enum class PhaseCounter : uint32_t { kDue, kSent, kLate, kMissed, kAnswered, kLo
 
 struct PhaseTally {
   count::Cells<PhaseCounter> cells;
-  count::Histogram schedule;  // from the intended time to the answer
-  count::Histogram service;   // from the send to the answer
+  // From the intended time to the answer: a win may wait for a commit, so wins are apart.
+  count::Histogram winners, others;
+  count::Histogram service;  // from the send to the answer
 };
 
 // All that one worker tells the world.

@@ -192,7 +192,7 @@ void Fleet::BookShake(User& user, const InFlightRequest& request, const wire::Sh
   phase.cells.Add(PhaseCounter::kAnswered);
   const int64_t latency_ns = now_ns_ + wall_offset_ns_ - request.due_ns;
   tally_.latency.Record(latency_ns);
-  phase.schedule.Record(latency_ns);
+  (answer.result == wire::ShakeResult::kWon ? phase.winners : phase.others).Record(latency_ns);
   phase.service.Record(now_ns_ - request.sent_ns);
   switch (answer.result) {
     case wire::ShakeResult::kWon:

@@ -190,7 +190,7 @@ TEST_F(FleetFixture, LatencyCountsFromTheIntendedTime) {
   ASSERT_EQ(requests.size(), 1u);
   clock.Advance(250'000);
   Nothing(requests[0]);
-  EXPECT_EQ(tally.phases[0]->schedule.Snapshot().max_ns(), 650'000u);
+  EXPECT_EQ(tally.phases[0]->others.Snapshot().max_ns(), 650'000u);
   EXPECT_EQ(tally.phases[0]->service.Snapshot().max_ns(), 250'000u);
   EXPECT_EQ(tally.latency.Snapshot().count(), 1u);
 }
@@ -437,7 +437,7 @@ TEST_F(FleetAnswers, WhatHasNoAnswerIsAskedAgainWithItsStamp) {
   Deliver(again[0].slot, ShakeAnswer(again[0].Shake(), ShakeResult::kWon, 0x100001, 100));
   EXPECT_EQ(Count(Counter::kWonFen), 100u);
   const int64_t due_ns = static_cast<int64_t>(shakes[0].Shake().stamp);
-  EXPECT_EQ(tally.phases[0]->schedule.Snapshot().max_ns(), static_cast<uint64_t>(clock.WallNs() - due_ns));
+  EXPECT_EQ(tally.phases[0]->winners.Snapshot().max_ns(), static_cast<uint64_t>(clock.WallNs() - due_ns));
   ExpectIdentities();
 }
 
