@@ -197,7 +197,9 @@ int Main(int argc, const char* const* argv) {
     return CouldNotRun(server.status());
   }
   flags.listen.port = (*server)->port();
-  const ProcessFacts facts{.listen = flags.listen.ToString(), .ledger = flags.ledger, .started_unix_s = time::UnixSecond(clock.WallNs())};
+  const ProcessFacts facts{.listen = flags.listen.ToString(),
+                           .ledger = flags.ledger,
+                           .started_unix_s = time::UnixSecond(clock.WallNs())};
   admin::RecentRows recent;  // outlives the server that answers from it
   admin::AdminServer admin;
   AddRoutes(admin, **server, facts, clock, flags.compat);

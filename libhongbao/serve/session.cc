@@ -299,7 +299,11 @@ CloseReason SessionDesk::Send(const Session& session, uint64_t address, wire::Fr
   wire::SendResponse response{.stamp = request.stamp, .sender = session.user, .result = wire::SendResult::kOverload};
   if (!draining_ && services_.overload->Admit(session.user)) {
     response.result = services_.gifts->Send(
-        {.sender = session.user, .amount_fen = request.amount_fen, .users = request.Users(), .stamp = request.stamp, .reply_to = address},
+        {.sender = session.user,
+         .amount_fen = request.amount_fen,
+         .users = request.Users(),
+         .stamp = request.stamp,
+         .reply_to = address},
         &response.envelope_id);
   }
   if (response.result == wire::SendResult::kOk) {
