@@ -54,6 +54,11 @@ constexpr Identity kIdentities[] = {
      " LEFT JOIN invites i ON i.envelope_id = g.envelope_id AND i.share_idx = g.share_idx"
      " WHERE g.grant_id > ?1 AND g.kind = 2 AND i.user_id IS NOT g.user_id",
      nullptr},
+    {"refunds: each is of an expired gift and goes back to its sender",
+     nullptr,
+     "SELECT r.ref_id FROM entries r LEFT JOIN envelopes e ON e.id = r.ref_id AND e.kind = 2 AND e.state = 3"
+     " WHERE r.ref_kind = 3 AND (e.id IS NULL OR r.debit <> (8589934592 | e.id)"
+     " OR r.credit <> (CASE WHEN e.sender < 0 THEN 0 ELSE 4294967296 | e.sender END))"},
     {"gifts: as many are invited as there are shares, each once",
      nullptr,
      "SELECT e.id FROM envelopes e LEFT JOIN (SELECT envelope_id, COUNT(*) n, COUNT(DISTINCT user_id) d, MAX(share_idx) m"
@@ -73,6 +78,18 @@ constexpr Identity kIdentities[] = {
     {"grants: numbered without a hole",
      "SELECT MAX(grant_id) FROM grants WHERE grant_id > ?1 HAVING COUNT(*) <> IFNULL(MAX(grant_id), ?1) - ?1",
      nullptr},
+    {"grants: each is what was written",
+     "SELECT grant_id FROM grants WHERE grant_id > ?1 AND sum <> row_sum(grant_id, user_id, grant_no, prev_id, stamp, max_stamp,"
+     " envelope_id, share_idx, kind, fen, at_ms)",
+     nullptr},
+    {"envelopes, invites, orders, meta: each row is what was written",
+     nullptr,
+     "SELECT 'envelope ' || id FROM envelopes"
+     " WHERE sum <> row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms)"
+     " UNION ALL SELECT 'invite to ' || envelope_id FROM invites WHERE sum <> row_sum(envelope_id, share_idx, user_id)"
+     " UNION ALL SELECT 'order ' || first_id FROM orders"
+     " WHERE sum <> row_sum(first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user)"
+     " UNION ALL SELECT 'meta ' || k FROM meta WHERE sum <> row_sum(k, v)"},
     {"accounts: what is in escrow is what is left in envelopes",
      nullptr,
      "SELECT * FROM (SELECT IFNULL(SUM(CASE WHEN credit >> 32 = 2 THEN fen ELSE 0 END)"

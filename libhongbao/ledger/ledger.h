@@ -22,7 +22,7 @@ inline constexpr uint32_t kNobody = 0xffff'ffff;  // sender of what was minted
 
 enum class RecordKind : uint8_t {
   kWin,        // `user` claimed the share `envelope_id` of a shake order, `amount_fen`
-  kFindWin,    // changes nothing: the outcome of the shake (user, stamp) if there is one
+  kFindWin,    // the outcome of the shake (user, stamp) if there is one; if not, a kWin that comes later is too late (kNone)
   kOpen,       // `user` opened a share of the gift `envelope_id`, `amount_fen`
   kFindOpen,   // changes nothing: what `user` got from the gift `envelope_id`, also after it has expired
   kGift,       // a new gift `envelope_id` of `amount_fen` for `users`, from `user` (kNobody: minted)
@@ -60,7 +60,7 @@ struct Outcome {
   uint32_t user = 0;
   uint32_t envelope_id = 0;  // as the wire names it
   uint32_t amount_fen = 0;
-  uint32_t unused_id = 0;    // kRepeat of kWin or kGift: the record's own envelope, which was not needed; else 0
+  uint32_t unused_id = 0;    // kRepeat or kNone of kWin, kRepeat of kGift: the record's own envelope, which was not needed; else 0
   uint32_t unused_fen = 0;
   uint32_t grants = 0;       // kStatement
   uint64_t total_fen = 0;    // kStatement
@@ -90,8 +90,8 @@ struct Order {
 
 struct OpenOrder {
   Order order;
-  std::vector<bool> taken;  // shake: by share, whether it has been won. Empty = none
-  int64_t reached = 0;      // shares up to here were issued for sure (the last one won, the last gift made)
+  std::vector<bool> taken;  // by place: whether the share has been won, the gift made. Empty = none
+  int64_t reached = 0;      // behind the last one taken
 };
 
 struct LiveGift {
@@ -105,7 +105,7 @@ struct LiveGift {
 };
 
 struct UserState {
-  uint64_t last_stamp = 0;  // highest of a grant or a send; for a grant without identity, its time in ns
+  uint64_t last_stamp = 0;  // highest of a grant or a send; 1 if the user has grants, but none with a stamp
   uint16_t shake_wins = 0;
 };
 

@@ -27,7 +27,7 @@ absl::Status Explain(const std::string& path, const absl::Status& status) {
   const char* cure = "";
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
-      cure = "; another process has it open: a ledger belongs to one server (copy it to look at it)";
+      cure = "; a ledger belongs to one server: stop that one, or copy the file to look at it";
       break;
     case absl::StatusCode::kDataLoss:
       cure = "; the file is damaged: keep it as it is, look at a copy with tools/audit, restore a backup";
@@ -43,6 +43,22 @@ absl::Status Explain(const std::string& path, const absl::Status& status) {
   }
   return absl::Status(status.code(), absl::StrCat("ledger ", path, ": ", std::string(status.message()), cure));
 }
+
+// The process that holds SQLite's lock on the file, 0 if none does. Asked before anything is judged: the log of a server
+// that is running changes while it is read.
+pid_t OwnerOf(int descriptor) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = 0x40000000;  // sqlite.org/fileformat2.html: the lock-byte page
+  lock.l_len = 512;
+  return fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
+// Everything that the file's tables and indexes promise, as one text. What ANALYZE leaves is no promise.
+constexpr char kTablesSql[] =
+    "SELECT group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || IFNULL(sql, ''), ';') FROM"
+    " (SELECT * FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name)";
 
 // True if the folder has been synced: a new name in it survives a power loss.
 bool SyncFolderOf(const std::string& path) {
@@ -81,7 +97,7 @@ absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& 
   }
   absl::Status status = file->CheckHeader();
   if (status.ok()) {
-    status = CheckWal(options.path + "-wal");
+    status = CheckWal(options.path);
   }
   if (status.ok()) {
     status = file->OpenAndSettle();
@@ -107,7 +123,7 @@ absl::Status LedgerFile::Make() const {
       db.Run("PRAGMA synchronous=FULL");
       db.Run("BEGIN IMMEDIATE");
       db.Run(kSchemaSql);
-      db.Run("INSERT INTO meta VALUES('epoch', 0), ('audited_grant', 0)");
+      db.Run("INSERT INTO meta SELECT k, 0, row_sum(k, 0) FROM (SELECT 'epoch' k UNION ALL SELECT 'audited_grant')");
       db.Run("COMMIT");
     }
     if (!db.ok()) {
@@ -128,11 +144,16 @@ absl::Status LedgerFile::CheckHeader() const {
     return SystemError(options_.path, "cannot read it", errno);
   }
   const ssize_t got = read(descriptor, header.data(), header.size());
+  const pid_t owner = options_.read_only ? 0 : OwnerOf(descriptor);
   // Only this descriptor of ours exists so far: closing it drops no lock of SQLite's.
   close(descriptor);
+  if (owner != 0) {
+    return Explain(options_.path, absl::UnavailableError(absl::StrCat("in use by process ", owner)));
+  }
   static constexpr char kMagic[] = "SQLite format 3";
   const auto number = [&](size_t offset) {  // big-endian, as all of SQLite's format
-    return int64_t{header[offset]} << 24 | int64_t{header[offset + 1]} << 16 | int64_t{header[offset + 2]} << 8 | header[offset + 3];
+    return int64_t{header[offset]} << 24 | int64_t{header[offset + 1]} << 16 | int64_t{header[offset + 2]} << 8 |
+           header[offset + 3];
   };
   if (got != static_cast<ssize_t>(header.size()) || std::memcmp(header.data(), kMagic, sizeof(kMagic)) != 0 ||
       number(68) != kApplicationId) {
@@ -151,6 +172,8 @@ absl::Status LedgerFile::OpenAndSettle() {
   if (!db_.Open(options_.path, options_.read_only, options_.vfs).ok()) {
     return Explain(options_.path, db_.status());
   }
+  // Until Finish: closing a file writes nothing.
+  sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (options_.read_only) {
     db_.Text("PRAGMA journal_mode");
     return db_.ok() ? absl::OkStatus() : Explain(options_.path, db_.status());
@@ -169,7 +192,7 @@ absl::Status LedgerFile::OpenAndSettle() {
   sqlite3_wal_hook(
       db_.raw(),
       [](void* file, sqlite3*, const char*, int pages) {
-        static_cast<LedgerFile*>(file)->wal_pages_ = pages;
+        static_cast<LedgerFile*>(file)->MarkLog(pages);
         return SQLITE_OK;
       },
       this);
@@ -181,8 +204,9 @@ absl::Status LedgerFile::OpenAndSettle() {
     return Explain(options_.path, db_.status());
   }
   if (journal != "wal" || (synchronous != 2 && !options_.planted_no_sync)) {
-    return absl::InternalError(absl::StrCat("ledger ", options_.path, ": SQLite did not take the settings that make commits durable (journal_mode ",
-                                            journal, ", synchronous ", synchronous, "); is the file system a network's?"));
+    return absl::InternalError(absl::StrCat("ledger ", options_.path,
+                                            ": SQLite did not take the settings that make commits durable (journal_mode ", journal,
+                                            ", synchronous ", synchronous, "); is the file system a network's?"));
   }
   return absl::OkStatus();
 }
@@ -194,8 +218,40 @@ absl::Status LedgerFile::CheckContents() {
       return Explain(options_.path, absl::DataLossError(absl::StrCat("quick_check found: ", found)));
     }
   }
-  db_.Number("SELECT v FROM meta WHERE k = 'epoch'");
-  return db_.ok() ? absl::OkStatus() : Explain(options_.path, db_.status());
+  const std::string tables = db_.Text(kTablesSql);
+  if (!db_.ok()) {
+    return Explain(options_.path, db_.status());
+  }
+  Sqlite fresh;
+  if (!fresh.Create(":memory:").ok()) {
+    return fresh.status();
+  }
+  fresh.Run(kSchemaSql);
+  if (tables != fresh.Text(kTablesSql)) {
+    // The constraints are guards of the money: a table without one of them is not to be written to.
+    return Explain(options_.path, absl::DataLossError("its tables are not those of a ledger"));
+  }
+  return absl::OkStatus();
+}
+
+// After each commit, when it is on disk. What comes of it does not matter: without the mark the log claims less.
+void LedgerFile::MarkLog(int pages) {
+  wal_pages_ = pages;
+  sqlite3_file* log = nullptr;
+  WalHeader header{};
+  if (sqlite3_file_control(db_.raw(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || log->pMethods == nullptr ||
+      log->pMethods->xRead(log, header.data(), kWalHeaderBytes, 0) != SQLITE_OK) {
+    return;
+  }
+  const WalMark mark = MarkWal(header, static_cast<uint32_t>(pages));
+  log->pMethods->xWrite(log, mark.bytes.data(), static_cast<int>(mark.bytes.size()), mark.offset);
+}
+
+void LedgerFile::Finish() {
+  Checkpoint(true);
+  if (db_.ok()) {
+    sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+  }
 }
 
 void LedgerFile::Checkpoint(bool all) {

@@ -3,7 +3,8 @@
 // Owns the connection. Opening refuses what is not a ledger, of another version, read-only, in use, or damaged, and leaves
 // such a file untouched; it takes the file for this process alone (locking_mode=EXCLUSIVE before WAL: SQLite up to 3.51.2
 // may corrupt a WAL database that two connections write and checkpoint at once) and reads back that every commit will be
-// synced. Never writes rows: Writer and Recovery do. Thread tag: thread-compatible.
+// synced. Behind each commit it marks in the log that it is on disk, see wal_check.h. Never writes rows: Writer and Recovery
+// do. Thread tag: thread-compatible.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,9 @@ class LedgerFile {
   int64_t wal_pages() const { return wal_pages_; }
   // Writes the log's pages back into the file. `all`: also empties the log.
   void Checkpoint(bool all);
+  // The end in order: everything is written back, and closing removes the log. A file that is closed without it is left as a
+  // killed process leaves it: one that was found damaged, or whose commit failed, is not written to any more.
+  void Finish();
 
  private:
   explicit LedgerFile(const FileOptions& options) : options_(options) {}
@@ -45,6 +49,7 @@ class LedgerFile {
   absl::Status CheckHeader() const;
   absl::Status OpenAndSettle();
   absl::Status CheckContents();
+  void MarkLog(int pages);
 
   FileOptions options_;
   int64_t wal_pages_ = 0;

@@ -13,7 +13,7 @@
 namespace hongbao::ledger {
 namespace {
 
-constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr uint64_t kHistory = 1;  // a user's last stamp when no grant has one
 constexpr uint16_t kWinsMax = 0xffff;
 
 struct LotSum {
@@ -25,10 +25,18 @@ struct LotSum {
 
 class Reader {
  public:
-  explicit Reader(Sqlite& db) : db_(db) {}
+  explicit Reader(Sqlite& db)
+      : db_(db),
+        invited_(db, "SELECT user_id, sum = row_sum(envelope_id, share_idx, user_id) FROM invites"
+                     " WHERE envelope_id = ? ORDER BY share_idx"),
+        opened_(db, "SELECT share_idx, fen FROM grants WHERE envelope_id = ?") {}
 
   absl::StatusOr<RecoveredFile> Read(int64_t now_ms) {
-    ReadLots();
+    for (const auto& read : {&Reader::ReadMeta, &Reader::ReadLots}) {
+      if (absl::Status status = (this->*read)(); !status.ok()) {
+        return status;
+      }
+    }
     if (absl::Status status = ReadGrants(); !status.ok()) {
       return status;
     }
@@ -38,8 +46,8 @@ class Reader {
     ReadSends();
     ReadOrders();
     ReadGifts(now_ms);
-    if (!db_.ok()) {
-      return db_.status();
+    if (!breach_.ok() || !db_.ok()) {
+      return breach_.ok() ? db_.status() : breach_;
     }
     return std::move(found_);
   }
@@ -49,25 +57,44 @@ class Reader {
     return absl::DataLossError(absl::StrCat("the audit found a breach: ", what));
   }
 
-  void ReadLots() {
-    Statement rows(db_, "SELECT id, total_fen, shares, left_fen, left_shares FROM envelopes WHERE kind = 1");
+  absl::Status Altered(const char* table, int64_t id) const {
+    return Breach(absl::StrCat(table, ": row ", id, " is not what was written"));
+  }
+
+  absl::Status ReadMeta() {
+    const int64_t rows = db_.Number("SELECT COUNT(*) FROM meta WHERE k IN ('epoch', 'audited_grant') AND sum = row_sum(k, v)");
+    return !db_.ok() ? db_.status() : rows == 2 ? absl::OkStatus() : Breach("meta: a row is not what was written");
+  }
+
+  absl::Status ReadLots() {
+    Statement rows(db_, "SELECT id, total_fen, shares, left_fen, left_shares,"
+                        " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms)"
+                        " FROM envelopes WHERE kind = 1");
     while (rows.Step()) {
+      if (rows.Int(5) == 0) {
+        return Altered("envelopes", rows.Int(0));
+      }
       LotSum& lot = lots_[static_cast<uint32_t>(rows.Int(0))];
       lot = {.total_fen = rows.Int(1), .shares = rows.Int(2), .left_fen = rows.Int(3), .left_shares = rows.Int(4)};
       if (lot.left_shares > 0) {
         lot.taken.resize(static_cast<size_t>(lot.shares));
       }
     }
+    return db_.status();
   }
 
   // The one pass: 10 million rows in some seconds.
   absl::Status ReadGrants() {
-    Statement rows(db_, "SELECT grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen, at_ms"
-                        " FROM grants ORDER BY grant_id");
+    Statement rows(db_, "SELECT grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen, at_ms,"
+                        " sum = row_sum(grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind,"
+                        " fen, at_ms) FROM grants ORDER BY grant_id");
     LotSum* lot = nullptr;
     int64_t lot_id = -1;
     while (rows.Step()) {
       const int64_t id = rows.Int(0);
+      if (rows.Int(11) == 0) {
+        return Altered("grants", id);  // before anything in it is used: a wrong user may be a very large one
+      }
       const uint32_t user = static_cast<uint32_t>(rows.Int(1));
       UserHead& head = found_.heads[user];
       const bool has_stamp = !rows.IsNull(4);
@@ -79,7 +106,7 @@ class Reader {
       }
       found_.last_grant_id = static_cast<uint32_t>(id);
       head = {.max_stamp = max_stamp, .last_id = found_.last_grant_id, .grants = head.grants + 1};
-      NoteUser(user, has_stamp ? stamp : static_cast<uint64_t>(rows.Int(10)) * kNsPerMs, rows.Int(8) == 1);
+      NoteUser(user, has_stamp ? stamp : kHistory, rows.Int(8) == 1);
       if (rows.Int(8) == 1) {
         if (rows.Int(6) != lot_id) {
           lot_id = rows.Int(6);
@@ -132,8 +159,13 @@ class Reader {
   }
 
   void ReadSends() {
-    Statement rows(db_, "SELECT sender, stamp FROM envelopes WHERE stamp IS NOT NULL");
+    Statement rows(db_, "SELECT sender, stamp, sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms),"
+                        " id FROM envelopes WHERE stamp IS NOT NULL AND sender >= 0");
     while (rows.Step()) {
+      if (rows.Int(2) == 0) {
+        breach_ = Altered("envelopes", rows.Int(3));
+        return;
+      }
       NoteUser(static_cast<uint32_t>(rows.Int(0)), static_cast<uint64_t>(rows.Int(1)), false);
     }
     found_.state.next_sent_gift_id =
@@ -141,9 +173,10 @@ class Reader {
   }
 
   void ReadOrders() {
-    Statement rows(db_, "SELECT first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user"
-                        " FROM orders ORDER BY first_id");
-    Statement newest(db_, "SELECT IFNULL(MAX(id), -1) FROM envelopes WHERE id BETWEEN ? AND ?");
+    Statement rows(db_, "SELECT first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user,"
+                        " sum = row_sum(first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user,"
+                        " last_user) FROM orders ORDER BY first_id");
+    Statement made(db_, "SELECT id FROM envelopes WHERE id BETWEEN ? AND ? ORDER BY id");
     while (rows.Step()) {
       OpenOrder open;
       Order& order = open.order;
@@ -151,65 +184,86 @@ class Reader {
                .rate = rows.Int(3), .min_fen = rows.Int(4), .max_fen = rows.Int(5), .at_s = rows.Int(6),
                .users = static_cast<uint32_t>(rows.Int(8)), .first_user = static_cast<uint32_t>(rows.Int(9)),
                .last_user = static_cast<uint32_t>(rows.Int(10))};
-      if (!rows.Blob(7, absl::MakeSpan(order.key))) {
-        db_.Refuse(absl::StrCat("order ", order.first_id, " has no key"));
+      if (rows.Int(11) == 0 || !rows.Blob(7, absl::MakeSpan(order.key))) {
+        breach_ = Altered("orders", rows.Int(0));
         return;
       }
       uint64_t& next = order.is_gift ? found_.state.next_minted_gift_id : found_.state.next_shake_id;
       next = std::max(next, uint64_t{order.first_id} + static_cast<uint64_t>(order.count));
       if (order.is_gift) {
-        newest << int64_t{order.first_id} << int64_t{order.first_id} + order.count - 1;
-        open.reached = newest.Step() ? std::max<int64_t>(newest.Int(0) - order.first_id + 1, 0) : 0;
-        newest.Reset();
+        // Owners commit apart from each other: there may be holes.
+        made << int64_t{order.first_id} << int64_t{order.first_id} + order.count - 1;
+        while (made.Step()) {
+          open.reached = made.Int(0) - order.first_id + 1;
+          open.taken.resize(static_cast<size_t>(order.count));
+          open.taken[static_cast<size_t>(open.reached - 1)] = true;
+        }
       } else {
         LotSum& lot = lots_[order.first_id];
         order.total = envelope::Fen(lot.total_fen);
-        open.reached = lot.left_shares == 0 ? order.count : lot.reached;
+        open.reached = lot.reached;
         open.taken = std::move(lot.taken);
       }
-      if (open.reached < order.count || (!order.is_gift && lots_[order.first_id].left_shares > 0)) {
+      if (order.is_gift ? std::count(open.taken.begin(), open.taken.end(), true) < order.count
+                        : lots_[order.first_id].left_shares > 0) {
         found_.state.orders.push_back(std::move(open));
       }
     }
   }
 
+  // The live gifts, and those that are about to be refunded: what is left of a gift has to be what nobody has opened.
   void ReadGifts(int64_t now_ms) {
-    Statement rows(db_, "SELECT id, sender, total_fen, created_ms, expires_ms, shares FROM envelopes"
-                        " WHERE expires_ms > ? AND kind = 2 AND state < 3 ORDER BY expires_ms, id");
-    Statement invited(db_, "SELECT user_id FROM invites WHERE envelope_id = ? ORDER BY share_idx");
-    Statement opened(db_, "SELECT share_idx, fen FROM grants WHERE envelope_id = ?");
+    Statement rows(db_, "SELECT id, sender, total_fen, created_ms, expires_ms, shares, left_fen, left_shares,"
+                        " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms) FROM envelopes"
+                        " WHERE kind = 2 AND (state = 1 OR expires_ms > ? AND state < 3) ORDER BY expires_ms, id");
     rows << now_ms;
     while (rows.Step()) {
+      if (rows.Int(8) == 0) {
+        breach_ = Altered("envelopes", rows.Int(0));
+        return;
+      }
       LiveGift gift{.id = static_cast<uint32_t>(rows.Int(0)),
                     .sender = rows.Int(1) < 0 ? kNobody : static_cast<uint32_t>(rows.Int(1)),
                     .total_fen = static_cast<uint32_t>(rows.Int(2)),
                     .created_ms = rows.Int(3),
                     .expires_ms = rows.Int(4)};
-      invited << int64_t{gift.id};
-      while (invited.Step()) {
-        gift.users.push_back(static_cast<uint32_t>(invited.Int(0)));
-      }
-      if (static_cast<int64_t>(gift.users.size()) != rows.Int(5)) {
-        db_.Refuse(absl::StrCat("gift ", gift.id, " has ", gift.users.size(), " invited users for ", rows.Int(5), " shares"));
+      if (!ReadShares(gift, rows.Int(5), rows.Int(6), rows.Int(7))) {
+        breach_ = Breach(absl::StrCat("gift ", gift.id, ": total = left + granted, and each share has its user"));
         return;
       }
-      gift.opened_fen.resize(gift.users.size());
-      opened << int64_t{gift.id};
-      while (opened.Step()) {
-        const size_t share = static_cast<size_t>(opened.Int(0));
-        if (share >= gift.opened_fen.size()) {
-          db_.Refuse(absl::StrCat("gift ", gift.id, " has a grant of share ", share));
-          return;
-        }
-        gift.opened_fen[share] = static_cast<uint32_t>(opened.Int(1));
+      if (gift.expires_ms > now_ms) {
+        found_.state.gifts.push_back(std::move(gift));
       }
-      found_.state.gifts.push_back(std::move(gift));
     }
   }
 
+  bool ReadShares(LiveGift& gift, int64_t shares, int64_t left_fen, int64_t left_shares) {
+    invited_ << int64_t{gift.id};
+    bool whole = true;
+    while (invited_.Step()) {
+      gift.users.push_back(static_cast<uint32_t>(invited_.Int(0)));
+      whole = whole && invited_.Int(1) != 0;
+    }
+    gift.opened_fen.resize(gift.users.size());
+    opened_ << int64_t{gift.id};
+    while (opened_.Step()) {
+      const size_t share = static_cast<size_t>(opened_.Int(0));
+      whole = whole && share < gift.opened_fen.size();
+      if (whole) {
+        gift.opened_fen[share] = static_cast<uint32_t>(opened_.Int(1));
+        left_fen += opened_.Int(1);
+        ++left_shares;
+      }
+    }
+    return whole && static_cast<int64_t>(gift.users.size()) == shares && left_shares == shares &&
+           left_fen == int64_t{gift.total_fen};
+  }
+
   Sqlite& db_;
+  Statement invited_, opened_;
   std::map<uint32_t, LotSum> lots_;
   RecoveredFile found_;
+  absl::Status breach_;
 };
 
 // Gives back what has expired while nobody was looking.
@@ -247,8 +301,8 @@ absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan
     Writer writer(db, {}, found->last_grant_id);  // refunds touch no user's chain
     writer.Begin();
     RefundExpired(db, now_ms, writer, found->refunded_gifts);
-    db.Run("UPDATE meta SET v = v + 1 WHERE k = 'epoch'");
-    Statement mark(db, "UPDATE meta SET v = ? WHERE k = 'audited_grant'");
+    db.Run("UPDATE meta SET v = v + 1, sum = row_sum(k, v + 1) WHERE k = 'epoch'");
+    Statement mark(db, "UPDATE meta SET v = ?1, sum = row_sum(k, ?1) WHERE k = 'audited_grant'");
     mark << int64_t{found->last_grant_id};
     mark.Do();
     mark.Finalize();
@@ -258,6 +312,10 @@ absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan
     }
   }
   found->state.epoch = static_cast<uint64_t>(db.Number("SELECT v FROM meta WHERE k = 'epoch'"));
+  file.Checkpoint(true);  // what a torn commit may have left in the log must not lie behind the commits to come, see CheckWal
+  if (!db.ok()) {
+    return db.status();
+  }
   return found;
 }
 

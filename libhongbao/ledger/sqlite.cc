@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libhongbao/check.h"
+#include "libhongbao/ledger/row_sum.h"
 
 namespace hongbao::ledger {
 
@@ -30,7 +31,7 @@ absl::Status Sqlite::OpenWith(const std::string& path, int flags, const char* vf
   Check(db_ == nullptr, "a connection is opened once");
   // NOMUTEX: the connection is its owner's alone. EXRESCODE: the error tells a full disk from a torn page.
   const int code = sqlite3_open_v2(path.c_str(), &db_, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
-  if (code != SQLITE_OK) {
+  if (code != SQLITE_OK || !OfferRowSum(db_)) {
     Fail(absl::StrCat("opening ", path));
   }
   return status_;

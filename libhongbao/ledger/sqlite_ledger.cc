@@ -31,10 +31,10 @@ SqliteLedger::SqliteLedger(const SqliteLedgerOptions& options, std::unique_ptr<L
       description_(absl::StrCat("SQLite ", LedgerFile::SqliteVersion(), ", ", file_->path(), ", start ", recovered_.state.epoch,
                                 ", ", recovered_.last_grant_id, " grants, ", recovered_.state.orders.size(), " open orders, ",
                                 recovered_.state.gifts.size(), " live gifts, ", recovered_.refunded_gifts, " refunded now")),
-      writer_(file_->db(), std::move(recovered_.heads), recovered_.last_grant_id) {
+      writer_(std::in_place, file_->db(), std::move(recovered_.heads), recovered_.last_grant_id) {
   for (const OpenOrder& open : recovered_.state.orders) {
     if (!open.order.is_gift) {
-      writer_.AddLot(open.order.first_id, open.order.count);
+      writer_->AddLot(open.order.first_id, open.order.count);
     }
   }
 }
@@ -53,18 +53,23 @@ void SqliteLedger::Start(uint32_t lanes, uint32_t lane_records, OutcomeSink* sin
 }
 
 void SqliteLedger::Stop() {
-  if (stopped_) {
-    return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (stopped_) {
+      return;
+    }
+    stopped_ = true;
   }
-  stopped_ = true;
   stopping_.store(true, std::memory_order_release);  // all that was submitted before is seen by whoever sees it
   Wake();
   if (thread_.joinable()) {
     thread_.join();
   }
   if (!failed_) {
-    file_->Checkpoint(true);
+    file_->Finish();
   }
+  writer_.reset();  // its statements before their connection
+  file_.reset();
 }
 
 void SqliteLedger::Submit(uint32_t lane, const Record& record) {
@@ -133,19 +138,19 @@ bool SqliteLedger::Gather() {
 // One transaction. False: it failed, and nothing of it holds.
 bool SqliteLedger::Settle() {
   settled_.clear();
-  writer_.Begin();
+  writer_->Begin();
   for (const WaitingOrder* waiting : orders_) {
-    writer_.ApplyOrder(waiting->order);
+    writer_->ApplyOrder(waiting->order);
   }
   for (const auto& [lane, record] : batch_) {
     outcomes_.clear();
-    writer_.Apply(record, outcomes_);
+    writer_->Apply(record, outcomes_);
     for (const Outcome& outcome : outcomes_) {
       settled_.emplace_back(lane, outcome);
     }
   }
   options_.kill_plan.Pass(KillPoint::kBeforeCommit);
-  if (!writer_.Commit()) {
+  if (!writer_->Commit()) {
     return false;
   }
   options_.kill_plan.Pass(KillPoint::kAfterCommit);
@@ -194,7 +199,7 @@ void SqliteLedger::Wake() {
 }
 
 void SqliteLedger::Fail() {
-  const absl::Status& status = writer_.status();
+  const absl::Status& status = writer_->status();
   if (options_.on_failure == nullptr) {
     std::fprintf(stderr,
                  "hongbao: ledger %s: a commit failed: %s\nhongbao: stopped at once: no reply has left for what is not on disk; "

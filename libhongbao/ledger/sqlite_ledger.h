@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -83,7 +84,7 @@ class SqliteLedger : public Ledger {
   std::unique_ptr<LedgerFile> file_;
   RecoveredFile recovered_;
   std::string description_;
-  Writer writer_;
+  std::optional<Writer> writer_;  // until Stop
   OutcomeSink* sink_ = nullptr;
   std::vector<std::unique_ptr<Lane>> lanes_;
 

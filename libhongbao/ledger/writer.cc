@@ -32,13 +32,16 @@ uint32_t WireId(int64_t envelope_id, int64_t share, int64_t kind) {
 
 Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
     : db_(db), heads_(std::move(heads)), last_grant_id_(last_grant_id) {
-  insert_grant_.Prepare(db, "INSERT INTO grants VALUES(?,?,?,?,?,?,?,?,?,?,?)"
+  insert_grant_.Prepare(db, "INSERT INTO grants VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
+                            " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))"
                             " ON CONFLICT(stamp, user_id) WHERE stamp IS NOT NULL DO NOTHING");
   insert_entry_.Prepare(db, "INSERT INTO entries VALUES(?,?,?,?,?)");
-  insert_envelope_.Prepare(db, "INSERT INTO envelopes VALUES(?,?,?,?,?,?,?,?,1,?,?)"
+  insert_envelope_.Prepare(db, "INSERT INTO envelopes VALUES(?1,?2,?3,?4,?5,?6,?7,?8,1,?9,?10,"
+                               " row_sum(?1,?2,?3,?4,?5,?6,?9,?10))"
                                " ON CONFLICT(stamp, sender) WHERE stamp IS NOT NULL DO NOTHING");
-  insert_invite_.Prepare(db, "INSERT INTO invites VALUES(?,?,?)");
-  insert_order_.Prepare(db, "INSERT INTO orders VALUES(?,?,?,?,?,?,?,?,?,?,?)");
+  insert_invite_.Prepare(db, "INSERT INTO invites VALUES(?1,?2,?3,row_sum(?1,?2,?3))");
+  insert_order_.Prepare(db, "INSERT INTO orders VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
+                            " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))");
   take_from_lot_.Prepare(db, "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - ?3,"
                              " state = CASE left_shares WHEN ?3 THEN 2 ELSE 1 END WHERE id = ?1 AND kind = 1 AND state = 1");
   take_from_gift_.Prepare(db, "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - 1,"
@@ -47,7 +50,7 @@ Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
                       " WHERE id = ? AND left_fen = ? AND left_shares = ? AND kind = 2 AND state = 1 RETURNING sender");
   find_grant_.Prepare(db, "SELECT envelope_id, share_idx, kind, fen FROM grants WHERE stamp = ? AND user_id = ?");
   find_open_.Prepare(db, "SELECT fen FROM grants WHERE envelope_id = ? AND user_id = ? AND kind = 2");
-  find_send_.Prepare(db, "SELECT id FROM envelopes WHERE stamp = ? AND sender = ?");
+  find_send_.Prepare(db, "SELECT id, total_fen FROM envelopes WHERE stamp = ? AND sender = ?");
   share_of_.Prepare(db, "SELECT share_idx FROM invites WHERE envelope_id = ? AND user_id = ?");
   grant_by_id_.Prepare(db, "SELECT user_id, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen FROM grants"
                            " WHERE grant_id = ?");
@@ -127,7 +130,7 @@ void Writer::Win(const Record& record, Outcome& outcome) {
                     .kind = kLotKind,
                     .fen = record.amount_fen,
                     .at_ms = record.at_ms};
-  if (AddGrant(grant, StampOf(record))) {
+  if (!Denied(record) && AddGrant(grant, StampOf(record))) {
     ++lot->second.won;
     lot->second.won_fen += record.amount_fen;
     return;
@@ -142,7 +145,7 @@ void Writer::FindWin(const Record& record, Outcome& outcome) {
   outcome.envelope_id = outcome.amount_fen = 0;
   find_grant_ << ToColumn(record.stamp) << int64_t{record.user};
   if (!find_grant_.Step()) {
-    return;
+    return Deny(record);
   }
   if (find_grant_.Int(2) == kLotKind) {  // else the stamp was used for an open: no shake of that stamp has won
     outcome.settled = Settled::kRepeat;
@@ -150,6 +153,21 @@ void Writer::FindWin(const Record& record, Outcome& outcome) {
     outcome.amount_fen = static_cast<uint32_t>(find_grant_.Int(3));
   }
   find_grant_.Reset();
+}
+
+void Writer::Deny(const Record& record) {
+  if (!denied_.emplace(record.user, record.stamp).second) {
+    return;
+  }
+  denied_by_age_.emplace_back(record.user, record.stamp);
+  if (denied_by_age_.size() > kDeniedMax) {
+    denied_.erase(denied_by_age_.front());
+    denied_by_age_.pop_front();
+  }
+}
+
+bool Writer::Denied(const Record& record) const {
+  return record.has_stamp && !denied_.empty() && denied_.contains(std::pair(record.user, record.stamp));
 }
 
 void Writer::Open(const Record& record, Outcome& outcome) {
@@ -224,6 +242,7 @@ void Writer::Gift(const Record& record, Outcome& outcome) {
     Check(find_send_.Step(), "what a key collides with can be found by it");
     outcome.settled = Settled::kRepeat;
     outcome.envelope_id = static_cast<uint32_t>(find_send_.Int(0));
+    outcome.amount_fen = static_cast<uint32_t>(find_send_.Int(1));
     outcome.unused_id = record.envelope_id;
     outcome.unused_fen = record.amount_fen;
     find_send_.Reset();

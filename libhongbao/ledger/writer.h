@@ -7,10 +7,13 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "libhongbao/ledger/ledger.h"
 #include "libhongbao/ledger/sqlite.h"
@@ -20,6 +23,7 @@ namespace hongbao::ledger {
 
 class Writer {
  public:
+  static constexpr size_t kDeniedMax = 65'536;
   static constexpr size_t kResumePage = 64;  // grants handed out for one kResume
 
   // Begins behind what is in the file; `heads` as Recovery found them.
@@ -65,6 +69,10 @@ class Writer {
   // False: (stamp, user) is taken; nothing was recorded.
   bool AddGrant(const Grant& grant, std::optional<uint64_t> stamp);
   void AddEntry(int64_t kind, int64_t id, int64_t debit, int64_t credit, int64_t fen);
+  // A shake that FindWin has answered with "nothing" stays without a win, whoever still comes with one: two workers may have
+  // the same request for a moment. The newest kDeniedMax are remembered, far more than fit into that moment.
+  void Deny(const Record& record);
+  bool Denied(const Record& record) const;
   // The lot that holds the envelope, or null.
   std::map<uint32_t, Lot>::value_type* LotOf(uint32_t envelope_id);
   void Impossible(const Record& record, const char* what);
@@ -73,6 +81,8 @@ class Writer {
   UserHeads heads_;
   uint32_t last_grant_id_;
   std::map<uint32_t, Lot> lots_;  // by first id
+  absl::flat_hash_set<std::pair<uint32_t, uint64_t>> denied_;
+  std::deque<std::pair<uint32_t, uint64_t>> denied_by_age_;
   Statement insert_grant_, insert_entry_, insert_envelope_, insert_invite_, insert_order_;
   Statement take_from_lot_, take_from_gift_, refund_, find_grant_, find_open_, find_send_, share_of_, grant_by_id_;
 };

@@ -21,6 +21,12 @@ namespace hongbao::ledger {
 inline constexpr uint32_t kLotId = 0x00100001;
 inline constexpr uint32_t kGiftId = 0x80000001;
 
+// How many seeds a random test tries: `usual`, or what HONGBAO_SEEDS says, for a long night.
+inline uint64_t Seeds(uint64_t usual) {
+  const char* wanted = std::getenv("HONGBAO_SEEDS");
+  return wanted == nullptr ? usual : std::strtoull(wanted, nullptr, 10);
+}
+
 // A folder that goes when the test does.
 class TestFolder {
  public:
@@ -65,16 +71,25 @@ inline Record Ask(RecordKind kind, uint32_t user, uint64_t stamp = 0, uint32_t e
 // One opened file with its writer; Reopen is what a restart does.
 class OpenedLedger {
  public:
-  explicit OpenedLedger(const std::string& path, int64_t now_ms = 1) : path_(path) { Reopen(now_ms); }
+  explicit OpenedLedger(const std::string& path, int64_t now_ms = 1) : options_{.path = path} { Reopen(now_ms); }
+  explicit OpenedLedger(const FileOptions& options) : options_(options) {}  // not opened yet
 
   void Reopen(int64_t now_ms = 1) {
     Close();
-    auto file = LedgerFile::Open({.path = path_});
-    ASSERT_TRUE(file.ok()) << file.status();
+    const absl::Status opened = TryOpen(now_ms);
+    ASSERT_TRUE(opened.ok()) << opened;
+  }
+  absl::Status TryOpen(int64_t now_ms = 1) {
+    auto file = LedgerFile::Open(options_);
+    if (!file.ok()) {
+      return file.status();
+    }
     file_ = *std::move(file);
     KillPlan no_kill;
     auto recovered = Recover(*file_, now_ms, no_kill);
-    ASSERT_TRUE(recovered.ok()) << recovered.status();
+    if (!recovered.ok()) {
+      return recovered.status();
+    }
     state = std::move(recovered->state);
     refunded = recovered->refunded_gifts;
     writer_ = std::make_unique<Writer>(file_->db(), std::move(recovered->heads), recovered->last_grant_id);
@@ -83,7 +98,9 @@ class OpenedLedger {
         writer_->AddLot(open.order.first_id, open.order.count);
       }
     }
+    return absl::OkStatus();
   }
+  // As a killed process would leave it.
   void Close() {
     writer_.reset();  // its statements before their connection
     file_.reset();
@@ -114,12 +131,13 @@ class OpenedLedger {
 
   Writer& writer() { return *writer_; }
   Sqlite& db() { return file_->db(); }
+  LedgerFile& file() { return *file_; }
 
   Recovered state;
   uint64_t refunded = 0;
 
  private:
-  std::string path_;
+  FileOptions options_;
   std::unique_ptr<LedgerFile> file_;
   std::unique_ptr<Writer> writer_;
 };
