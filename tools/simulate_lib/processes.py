@@ -42,8 +42,8 @@ def parse_ready(text):
 
 
 class Process:
-    def __init__(self, name, arguments, folder):
-        """Starts `arguments`; stderr and the rows go to files in `folder`."""
+    def __init__(self, name, arguments, folder, environment=None):
+        """Starts `arguments`; stderr and the rows go to files in `folder`. `environment`: beyond our own."""
         self.name = name
         self.listen = None
         self.admin = None
@@ -53,7 +53,8 @@ class Process:
         with open(self.log_path, "wb") as log, open(os.path.join(folder, f"{name}.rows.txt"), "wb") as rows:
             # A session of its own: Ctrl-C goes to this program alone, which ends the others in order.
             self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=rows, stderr=log,
-                                            start_new_session=True, preexec_fn=_die_with_parent)
+                                            start_new_session=True, preexec_fn=_die_with_parent,
+                                            env={**os.environ, **(environment or {})})
         self.pid = self.process.pid
 
     def last_words(self):
@@ -87,7 +88,7 @@ class Process:
                 self.listen, self.admin = found
                 return
             self.check_alive()
-            time.sleep(0.02)
+            time.sleep(0.01)
         raise Died(f"{self.name} was not ready after {timeout_s} s: {self.last_words()}")
 
     def _request(self, method, path, timeout_s):

@@ -1,0 +1,81 @@
+"""The command line of tools/kill_loop."""
+
+import argparse
+import dataclasses
+import random
+from typing import Optional
+
+from simulate_lib import units
+
+VERSION = "0.1.0"
+
+
+class UsageError(Exception):
+    """A wrong flag or value; the text says which and why."""
+
+
+@dataclasses.dataclass
+class Options:
+    rounds: int
+    seed: int
+    users: int
+    qps: int
+    check_every: int
+    folder: Optional[str]
+    keep: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(message)
+
+
+def _parser():
+    parser = _Parser(
+        prog="tools/kill_loop", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Kills the server (SIGKILL) again and again while its users win and open, starts it on the same ledger, and proves\n"
+        "that every reply a client saw is in the ledger with the same fen, that every grant reached its client once, and\n"
+        "that all sums close.",
+        epilog="""The kills: at a random moment under load; at a named point of the ledger (HONGBAO_KILL_AT) at a random passing; during
+the start. The file is read, while the server is dead, by an independent reader on a copy.
+
+exit codes: 0 pass, 1 could not run, 2 wrong usage, 4 money was lost, doubled or does not add up, 130 interrupted.
+On a failure the folder is kept, and the seed repeats the plan of the kills.""")
+    add = parser.add_argument
+    add("--rounds", metavar="N", help="kills (default 20)")
+    add("--seed", metavar="N", help="seed of the plan (default: from the clock, printed)")
+    add("--users", metavar="N", help="simulated users (default 500); a tenth more are invited to gifts and never come")
+    add("--qps", metavar="N", help="requests/s of all users together (default 3k)")
+    add("--check-every", metavar="N", help="rounds between two looks into the file (default 10); there is one at the end in any case")
+    add("--folder", metavar="DIR", help="folder for ledger, logs and reports, kept at the end (default: one under $TMPDIR, removed)")
+    add("--keep", action="store_true", help="keep the folder in any case")
+    add("--version", action="version", version=f"tools/kill_loop {VERSION}")
+    return parser
+
+
+def _count(values, name, default, low, high):
+    text = getattr(values, name)
+    if text is None:
+        return default
+    flag = "--" + name.replace("_", "-")
+    try:
+        count = units.parse_count(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from None
+    if not low <= count <= high:
+        raise UsageError(f"{flag}: must be from {low:,} to {high:,}, not {count:,}")
+    return count
+
+
+def parse(arguments):
+    """Options from the command line; UsageError for a wrong one; SystemExit(0) after --help and --version."""
+    values = _parser().parse_args(arguments)
+    return Options(
+        rounds=_count(values, "rounds", 20, 1, 1_000_000),
+        seed=_count(values, "seed", random.SystemRandom().randrange(1, 10**9), 0, 2**63 - 1),
+        users=_count(values, "users", 500, 10, 100_000),
+        qps=_count(values, "qps", 3_000, 10, 1_000_000),
+        check_every=_count(values, "check_every", 10, 1, 1_000_000),
+        folder=values.folder,
+        keep=values.keep or values.folder is not None,
+    )

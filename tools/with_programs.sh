@@ -1,0 +1,50 @@
+# shellcheck shell=sh
+# For tools/simulate, tools/kill_loop and tools/audit: with_programs NAME ARGUMENT... checks the command line, sets the machine up if
+# needed, builds server and client, and then becomes tools/NAME.py. $root is the project's.
+#
+# POSIX sh up to the point where set-up is done: a fresh machine has no python3.
+#
+# environment:
+#   HONGBAO_BUILD_DIR   use the programs of this build directory as they are; no set-up, no build
+
+with_programs() {
+  tool=$1
+  shift
+  # Help and wrong usage need no build; before set-up there may be no python3 to tell.
+  if command -v python3 >/dev/null 2>&1; then
+    python3 "$root/tools/$tool.py" --check-usage "$@"
+    case $? in
+      0) ;;
+      9) exit 0 ;;  # help or version was asked for and is printed
+      *) exit 2 ;;
+    esac
+  fi
+  if [ -z "${HONGBAO_BUILD_DIR:-}" ]; then
+    build_programs "$tool"
+  fi
+  exec python3 "$root/tools/$tool.py" "$@"
+}
+
+build_programs() {
+  "$root/tools/setup" || { echo "tools/$1: tools/setup failed, see above" >&2; exit 1; }
+  mkdir -p "$root/build" || exit 1
+  log=$root/build/$1-build.log
+  if [ -z "${CXX:-}" ] && command -v ccache >/dev/null 2>&1 && command -v g++ >/dev/null 2>&1; then
+    export CXX='ccache g++'
+  fi
+  if [ ! -f "$root/build/build.ninja" ]; then
+    echo "tools/$1: building into build/ (the first time takes a minute or two)" >&2
+    meson setup "$root/build" "$root" >"$log" 2>&1 || {
+      tail -n 20 "$log" >&2
+      echo "tools/$1: meson setup failed (whole log: $log)" >&2
+      exit 1
+    }
+  fi
+  ninja -C "$root/build" server/hongbao-server client/hongbao-client >"$log" 2>&1 || {
+    grep -E -A 15 'FAILED:|error:' "$log" | head -n 60 >&2
+    echo "tools/$1: the build failed (whole log: $log)" >&2
+    exit 1
+  }
+  HONGBAO_BUILD_DIR=$root/build
+  export HONGBAO_BUILD_DIR
+}
