@@ -60,7 +60,7 @@ struct Outcome {
   uint32_t user = 0;
   uint32_t envelope_id = 0;  // as the wire names it
   uint32_t amount_fen = 0;
-  uint32_t unused_id = 0;    // kRepeat or kNone of kWin, kRepeat of kGift: the record's own envelope, which was not needed; else 0
+  uint32_t unused_id = 0;    // kRepeat or kNone of kWin, kRepeat of kGift: the record's own envelope, not needed; else 0
   uint32_t unused_fen = 0;
   uint32_t grants = 0;       // kStatement
   uint64_t total_fen = 0;    // kStatement

@@ -97,6 +97,7 @@ absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& 
   }
   absl::Status status = file->CheckHeader();
   if (status.ok()) {
+    file->found_log_ = stat((options.path + "-wal").c_str(), &facts) == 0 && facts.st_size > 0;
     status = CheckWal(options.path);
   }
   if (status.ok()) {
@@ -205,8 +206,8 @@ absl::Status LedgerFile::OpenAndSettle() {
   }
   if (journal != "wal" || (synchronous != 2 && !options_.planted_no_sync)) {
     return absl::InternalError(absl::StrCat("ledger ", options_.path,
-                                            ": SQLite did not take the settings that make commits durable (journal_mode ", journal,
-                                            ", synchronous ", synchronous, "); is the file system a network's?"));
+                                            ": SQLite did not take the settings that make commits durable (journal_mode ",
+                                            journal, ", synchronous ", synchronous, "); is the file system a network's?"));
   }
   return absl::OkStatus();
 }
@@ -232,6 +233,13 @@ absl::Status LedgerFile::CheckContents() {
     return Explain(options_.path, absl::DataLossError("its tables are not those of a ledger"));
   }
   return absl::OkStatus();
+}
+
+LedgerFile::~LedgerFile() {
+  if (db_.raw() != nullptr && !options_.read_only && !found_log_ && wal_pages_ == 0) {
+    // There is nothing to write back: all that closing does is to remove the empty log that opening has made.
+    sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+  }
 }
 
 // After each commit, when it is on disk. What comes of it does not matter: without the mark the log claims less.

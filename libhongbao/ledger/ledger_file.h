@@ -31,6 +31,10 @@ class LedgerFile {
   // system says. Each names the file, the cause and the cure.
   static absl::StatusOr<std::unique_ptr<LedgerFile>> Open(const FileOptions& options);
 
+  ~LedgerFile();
+  LedgerFile(const LedgerFile&) = delete;
+  LedgerFile& operator=(const LedgerFile&) = delete;
+
   Sqlite& db() { return db_; }
   const std::string& path() const { return options_.path; }
   static std::string SqliteVersion();
@@ -53,6 +57,7 @@ class LedgerFile {
 
   FileOptions options_;
   int64_t wal_pages_ = 0;
+  bool found_log_ = false;
   Sqlite db_;
 };
 

@@ -19,7 +19,8 @@ absl::StatusOr<std::unique_ptr<SqliteLedger>> SqliteLedger::Open(const SqliteLed
   absl::StatusOr<RecoveredFile> recovered = Recover(**file, now_ms, kill_plan);
   if (!recovered.ok()) {
     return absl::Status(recovered.status().code(),
-                        absl::StrCat("ledger ", options.file.path, ": ", std::string(recovered.status().message())));
+                        absl::StrCat("ledger ", options.file.path, ": ", std::string(recovered.status().message()),
+                                     "; it was left as it is: look at a copy with tools/audit, restore a backup"));
   }
   return std::unique_ptr<SqliteLedger>(new SqliteLedger(options, *std::move(file), *std::move(recovered)));
 }
