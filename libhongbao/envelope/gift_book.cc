@@ -102,10 +102,7 @@ void GiftBook::Cancel(uint32_t gift_id) {
   Check(found != slot_of_id_.end() && gifts_[found->second].held, "only a held gift is cancelled");
   const uint32_t slot = found->second;
   const Gift& gift = gifts_[slot];
-  const auto expiry =
-      std::find_if(expiries_.begin(), expiries_.end(), [slot](const Expiry& entry) { return entry.slot == slot; });
-  expiries_.erase(expiry);  // cancelled once in a while: the heap may be made anew
-  std::make_heap(expiries_.begin(), expiries_.end(), kLater);
+  ForgetExpiry(slot);
   --totals_.gifts;
   totals_.shares -= gift.shares_left;
   totals_.left_shares -= gift.shares_left;
@@ -194,10 +191,15 @@ size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(co
   size_t taken = 0;
   while (taken < budget && !expiries_.empty() && expiries_.front().expires_ms <= now_ms) {
     const uint32_t slot = expiries_.front().slot;
+    const Gift& gift = gifts_[slot];
+    if (gift.held) break;
     std::pop_heap(expiries_.begin(), expiries_.end(), kLater);
     expiries_.pop_back();
-    const Gift& gift = gifts_[slot];
-    const GiftRefund what{gift.id, gift.sender, gift.shares_left, gift.left};
+    absl::InlinedVector<uint32_t, kGiftUsersMax> users;
+    for (const GiftShare& share : gift.shares) {
+      if (share.amount_fen == 0) users.push_back(share.user_id);
+    }
+    const GiftRefund what{gift.id, gift.sender, gift.shares_left, gift.left, users};
     TakeOut(slot);
     ++taken;
     totals_.refunded_shares += what.shares;
@@ -208,6 +210,16 @@ size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(co
     if (what.shares != 0) refund(what);
   }
   return taken;
+}
+
+// Out of the middle of the heap: to its front, along its own line of parents, and out from there.
+void GiftBook::ForgetExpiry(uint32_t slot) {
+  const auto entry = std::find_if(expiries_.rbegin(), expiries_.rend(), [slot](const Expiry& one) { return one.slot == slot; });
+  Check(entry != expiries_.rend(), "every live gift expires");
+  entry->expires_ms = std::numeric_limits<int64_t>::min();
+  std::push_heap(expiries_.begin(), entry.base(), kLater);  // what comes before it is a heap of its own
+  std::pop_heap(expiries_.begin(), expiries_.end(), kLater);
+  expiries_.pop_back();
 }
 
 void GiftBook::TakeOut(uint32_t slot) {

@@ -74,6 +74,7 @@ struct GiftRefund {
   uint32_t sender = 0;
   uint32_t shares = 0;  // >= 1: a gift that was opened by all has no refund
   Fen amount;
+  absl::Span<const uint32_t> users;  // who had not opened it, `shares` of them; for the time of the call
 };
 
 struct GiftTotals {
@@ -101,7 +102,7 @@ class GiftBook {
   void Hold(uint32_t gift_id);
   // False: the gift is not there any more.
   bool Release(uint32_t gift_id);
-  // Takes a held gift back, as if it had never been created.
+  // Takes a held gift back, as if it had never been created. Quick for one of those that expire last.
   void Cancel(uint32_t gift_id);
 
   // A gift from an earlier life: `opened_fen` by user, 0 = not opened. What was opened counts in no total, but is
@@ -122,7 +123,8 @@ class GiftBook {
                          absl::FunctionRef<void(const Gift&)> visit) const;
 
   // Takes out at most `budget` gifts with expires_ms <= now_ms, the earliest first, and calls `refund` for each that
-  // still held money (after the totals have changed). Returns the number taken out; == budget: there may be more.
+  // still held money (after the totals have changed). A held gift stays, and what expires later stays behind it, until it is
+  // released or cancelled. Returns the number taken out; == budget: there may be more.
   size_t Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund);
 
   const GiftTotals& totals() const { return totals_; }
@@ -142,6 +144,7 @@ class GiftBook {
   void Unlink(uint32_t share);
   void CheckTotals() const;
   void TakeOut(uint32_t slot);
+  void ForgetExpiry(uint32_t slot);
 
   GiftBookOptions options_;
   std::vector<Gift> gifts_;  // slots; a slot not in use has no shares

@@ -323,5 +323,147 @@ TEST(GiftBook, RandomOperationsAgreeWithTheOracle) {
   }
 }
 
+// ---- held gifts: somebody still has to agree ----
+
+TEST_F(GiftBookTest, AHeldGiftIsThereButNeitherToldOfNorOpenedNorExpired) {
+  ASSERT_EQ(Create(kGift, 300, {7, 8, 9}), GiftCreated::kOk);
+  book_.Hold(kGift);
+  EXPECT_THAT(Unopened(book_, 7, 1), IsEmpty());
+  EXPECT_EQ(Open(kGift, 7).outcome, GiftOpened::kNone);
+  EXPECT_THAT(Expire(book_, 1'000), IsEmpty());
+  ASSERT_NE(book_.Find(kGift), nullptr);
+  EXPECT_EQ(book_.totals().left, Fen(300));
+  book_.Audit();
+  EXPECT_TRUE(book_.Release(kGift));
+  EXPECT_THAT(Unopened(book_, 7, 1), ElementsAre(kGift));
+  EXPECT_EQ(Open(kGift, 7).outcome, GiftOpened::kNew);
+  EXPECT_EQ(Expire(book_, 1'000).size(), 1u);
+  EXPECT_FALSE(book_.Release(kGift)) << "gone";
+}
+
+TEST_F(GiftBookTest, ACancelledGiftNeverWas) {
+  ASSERT_EQ(Create(kGift, 300, {7, 8}, 0, 50), GiftCreated::kOk);
+  ASSERT_EQ(Create(kGift + 1, 200, {7, 9}, 0, 100), GiftCreated::kOk);
+  ASSERT_EQ(Create(kGift + 2, 100, {8, 9}, 0, 100), GiftCreated::kOk);
+  const GiftTotals before = book_.totals();
+  ASSERT_EQ(Create(kGift + 3, 900, {7, 8, 9}), GiftCreated::kOk);
+  book_.Hold(kGift + 3);
+  book_.Cancel(kGift + 3);
+  book_.Audit();
+  EXPECT_EQ(book_.Find(kGift + 3), nullptr);
+  EXPECT_EQ(book_.totals().gifts, before.gifts);
+  EXPECT_EQ(book_.totals().shares, before.shares);
+  EXPECT_EQ(book_.totals().issued, before.issued);
+  EXPECT_EQ(book_.totals().left, before.left);
+  EXPECT_THAT(Unopened(book_, 7, 1), ElementsAre(kGift, kGift + 1));
+  EXPECT_EQ(Create(kGift + 3, 900, {7}), GiftCreated::kOk) << "its room and its id are free again";
+}
+
+// Wherever in the order of expiries the cancelled one lies, the others come out in order.
+TEST(GiftBookOrderTest, CancelLeavesTheOrderOfExpiriesAlone) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    Random random = Random::FromSeed(seed);
+    GiftBook book({.gifts_max = 64, .users_max = 4});
+    const uint32_t gifts = static_cast<uint32_t>(random.Between(1, 64));
+    std::vector<int64_t> expiries(gifts);
+    for (uint32_t i = 0; i < gifts; ++i) {
+      expiries[i] = random.Between(1, 40);
+      ASSERT_EQ(book.Create(kGift + i, 5, Fen(10), {{i % 4}}, 0, expiries[i]), GiftCreated::kOk);
+    }
+    std::vector<bool> cancelled(gifts);
+    for (uint32_t i = 0; i < gifts; ++i) {
+      if (random.Below(3) == 0) {
+        book.Hold(kGift + i);
+        book.Cancel(kGift + i);
+        cancelled[i] = true;
+      }
+    }
+    book.Audit();
+    std::vector<uint32_t> seen;
+    for (int64_t now = 1; now <= 40; ++now) {
+      for (const GiftRefund& refund : Expire(book, now)) {
+        EXPECT_EQ(expiries[refund.gift_id - kGift], now);
+        seen.push_back(refund.gift_id);
+      }
+      book.Audit();
+    }
+    EXPECT_EQ(seen.size(), static_cast<size_t>(std::count(cancelled.begin(), cancelled.end(), false)));
+  }
+}
+
+TEST_F(GiftBookTest, ARefundNamesThoseWhoHadNotOpened) {
+  ASSERT_EQ(Create(kGift, 300, {7, 8, 9}), GiftCreated::kOk);
+  Open(kGift, 8);
+  Users users;
+  book_.Expire(100, 10, [&users](const GiftRefund& refund) { users.assign(refund.users.begin(), refund.users.end()); });
+  EXPECT_THAT(users, ElementsAre(7, 9));
+}
+
+TEST_F(GiftBookTest, AnExpiredGiftWaitsBehindAHeldOneThatExpiredEarlier) {
+  ASSERT_EQ(Create(kGift, 300, {7}, 0, 50), GiftCreated::kOk);
+  ASSERT_EQ(Create(kGift + 1, 300, {7}, 0, 60), GiftCreated::kOk);
+  book_.Hold(kGift);
+  EXPECT_THAT(Expire(book_, 100), IsEmpty());
+  EXPECT_EQ(Open(kGift + 1, 7, 100).outcome, GiftOpened::kNone) << "expired it is all the same";
+  book_.Release(kGift);
+  EXPECT_EQ(Expire(book_, 100).size(), 2u);
+}
+
+using GiftBookDeathTest = GiftBookTest;
+
+TEST_F(GiftBookDeathTest, WhatMustNotBeCancelled) {
+  ASSERT_EQ(Create(kGift, 300, {7, 8, 9}), GiftCreated::kOk);
+  EXPECT_DEATH(book_.Cancel(kGift), "held");
+  EXPECT_DEATH(book_.Cancel(kGift + 1), "held");
+}
+
+// ---- gifts of an earlier life ----
+
+TEST_F(GiftBookTest, ARestoredGiftGoesOnWhereItWas) {
+  const Users users = {7, 8, 9};
+  const Users opened = {0, 120, 0};
+  ASSERT_EQ(book_.Restore(kGift, 5, Fen(300), users, opened, 0, 100), GiftCreated::kOk);
+  book_.Audit();
+  EXPECT_EQ(book_.totals().restored, Fen(180));
+  EXPECT_EQ(book_.totals().restored_shares, 2u);
+  EXPECT_EQ(book_.totals().issued, Fen(180)) << "what was opened before is counted where it was opened";
+  EXPECT_EQ(book_.totals().opened, Fen());
+  EXPECT_THAT(Unopened(book_, 8, 1), IsEmpty());
+  EXPECT_THAT(Unopened(book_, 9, 1), ElementsAre(kGift));
+  EXPECT_EQ(Open(kGift, 8).outcome, GiftOpened::kAgain);
+  EXPECT_EQ(Open(kGift, 8).amount, Fen(120));
+  EXPECT_EQ(Open(kGift, 7).amount + Open(kGift, 9).amount, Fen(180));
+  EXPECT_THAT(Expire(book_, 100), IsEmpty());
+}
+
+TEST_F(GiftBookTest, ARestoredGiftThatWasOpenedByAllOnlyAnswers) {
+  const Users users = {7, 8};
+  const Users opened = {180, 120};
+  ASSERT_EQ(book_.Restore(kGift, 5, Fen(300), users, opened, 0, 100), GiftCreated::kOk);
+  book_.Audit();
+  EXPECT_EQ(book_.totals().issued, Fen());
+  EXPECT_EQ(Open(kGift, 7).amount, Fen(180));
+  EXPECT_THAT(Expire(book_, 100), IsEmpty());
+  EXPECT_EQ(book_.totals().refunded, Fen());
+}
+
+TEST_F(GiftBookTest, ARestoredGiftNobodyOpenedIsRefundedWhole) {
+  const Users users = {7, 8};
+  const Users opened = {0, 0};
+  ASSERT_EQ(book_.Restore(kGift, 5, Fen(300), users, opened, 0, 100), GiftCreated::kOk);
+  const std::vector<GiftRefund> refunds = Expire(book_, 100);
+  ASSERT_EQ(refunds.size(), 1u);
+  EXPECT_EQ(refunds[0].amount, Fen(300));
+  EXPECT_EQ(refunds[0].sender, 5u);
+}
+
+TEST_F(GiftBookDeathTest, WhatCannotHaveBeenIsNotRestored) {
+  const Users users = {7, 8};
+  const Users too_much = {300, 0};  // nothing for the other
+  EXPECT_DEATH(book_.Restore(kGift, 5, Fen(300), users, too_much, 0, 100), "restored");
+  const Users too_little = {100, 100};  // who has the rest?
+  EXPECT_DEATH(book_.Restore(kGift, 5, Fen(300), users, too_little, 0, 100), "restored");
+}
+
 }  // namespace
 }  // namespace hongbao::envelope

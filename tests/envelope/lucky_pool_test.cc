@@ -140,5 +140,24 @@ TEST(LuckyPoolDeathTest, CapacityAndAmounts) {
   EXPECT_DEATH(pool.Publish(empty), "at least a fen");
 }
 
+TEST(LuckyPool, MayClaimIsNoOnlyWhenAClaimWouldFindNothing) {
+  LuckyPool pool(4);
+  LuckyClaimer one(pool);
+  LuckyClaimer two(pool);
+  EXPECT_FALSE(one.MayClaim()) << "nothing has ever been published";
+  const LuckyEnvelope envelope{.id = 1, .amount = Fen(5)};
+  ASSERT_EQ(pool.Publish({&envelope, 1}), 1u);
+  EXPECT_TRUE(one.MayClaim());
+  EXPECT_TRUE(two.MayClaim());
+  LuckyEnvelope claimed;
+  ASSERT_TRUE(one.Claim(claimed));
+  EXPECT_TRUE(two.MayClaim()) << "has not looked";
+  EXPECT_FALSE(two.Claim(claimed));
+  EXPECT_FALSE(two.MayClaim()) << "has looked";
+  ASSERT_EQ(pool.Publish({&envelope, 1}), 1u);
+  EXPECT_TRUE(two.MayClaim());
+  ASSERT_TRUE(two.Claim(claimed));
+}
+
 }  // namespace
 }  // namespace hongbao::envelope
