@@ -22,6 +22,12 @@ class Line {
   const net::Connection& connection_;
 };
 
+// Whether the user's newer session is told when there is one: what a client would otherwise never hear of by itself.
+bool OutlivesItsConnection(const ledger::Outcome& outcome) {
+  return outcome.has_stamp && !outcome.resumed && outcome.settled != ledger::Settled::kNone &&
+         outcome.kind != ledger::RecordKind::kStatement;
+}
+
 }  // namespace
 
 App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, Office& office)
@@ -199,13 +205,19 @@ void App::Forward(const ledger::Outcome& outcome, uint64_t address) {
 
 void App::Tell(const ledger::Outcome& outcome) {
   const Address address = Unpack(outcome.reply_to);
+  if (OutlivesItsConnection(outcome)) {
+    // Also when the older connection is still open: its peer may be long gone, and the resume of the newer one was perhaps
+    // answered before this was committed.
+    const uint64_t newest = shared_.directory.Find(outcome.user);
+    if (newest != kOffline && newest != outcome.reply_to) {
+      office_.cells.Add(Counter::kForwarded);
+      return Forward(outcome, newest);
+    }
+  }
   net::Connection* connection = Find(address);
   if (connection == nullptr) {
-    const uint64_t newer = outcome.has_stamp ? shared_.directory.Find(outcome.user) : kOffline;
-    const bool forward = newer != kOffline && newer != outcome.reply_to && !outcome.resumed &&
-                         outcome.settled != ledger::Settled::kNone && outcome.kind != ledger::RecordKind::kStatement;
-    office_.cells.Add(forward ? Counter::kForwarded : Counter::kRepliesLost);
-    return forward ? Forward(outcome, newer) : void();
+    office_.cells.Add(Counter::kRepliesLost);
+    return;
   }
   const Session& session = SessionOf(address);
   if (session.user != outcome.user || (outcome.has_stamp && session.version != wire::Version::k2)) {

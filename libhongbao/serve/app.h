@@ -82,6 +82,7 @@ class App {
   const envelope::GiftBook& book() const { return gifts_.book(); }
   envelope::Tally claimed() const { return claimer_.claimed(); }
   const SessionDesk& desk() const { return desk_; }
+  const GiftDesk& gifts() const { return gifts_; }
 
  private:
   uint64_t AddressOf(const net::Port& port, const net::Connection& connection) const {
@@ -98,7 +99,7 @@ class App {
   void RestoreGifts();
   void TakeOutcome(const ledger::Outcome& outcome);
   void Forward(const ledger::Outcome& outcome, uint64_t address);
-  // To the connection that asked, else to the user's newer session.
+  // To the connection that asked, or to the user's newer session if there is one.
   void Tell(const ledger::Outcome& outcome);
   void NextPage(const ledger::Outcome& page);
   void ContinueResumes();

@@ -17,6 +17,16 @@ uint64_t FirstSentId(const GiftDeskOptions& options) {
   return id;
 }
 
+void Add(envelope::Tally& tally, size_t shares, uint32_t fen) {
+  tally.count += shares;
+  tally.sum += envelope::Fen(fen);
+}
+
+void Take(envelope::Tally& tally, size_t shares, uint32_t fen) {
+  tally.count -= shares;
+  tally.sum -= envelope::Fen(fen);
+}
+
 }  // namespace
 
 GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerDesk* ledger,
@@ -33,62 +43,33 @@ GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerD
   static_assert(kGiftUsersMax == envelope::kGiftUsersMax && kGiftUsersMax == wire::kUsersMax);
 }
 
+void GiftDesk::CountUnopened(const ledger::LiveGift& gift, Directory& directory) {
+  for (size_t i = 0; i < gift.users.size(); ++i) {
+    if (gift.opened_fen[i] == 0) {
+      Check(directory.AddUnopened(gift.users[i]), "a user has no more unopened gifts than were accepted once");
+    }
+  }
+}
+
 void GiftDesk::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns) {
   Check(OwnerOf(gift.id, options_.workers) == options_.worker, "a gift lives with its owner");
   const int64_t now_ms = now_ns / time::kNsPerMs;
   const int64_t lives_ms = std::max<int64_t>(gift.expires_ms - wall_ns / time::kNsPerMs, 1);
-  for (size_t i = 0; i < gift.users.size(); ++i) {
-    if (gift.opened_fen[i] == 0) {
-      Check(directory_->AddUnopened(gift.users[i]), "a user has no more unopened gifts than were accepted once");
-    }
-  }
   const envelope::GiftCreated restored = book_.Restore(gift.id, gift.sender, envelope::Fen(gift.total_fen), gift.users,
                                                        gift.opened_fen, now_ms, now_ms + lives_ms);
   Check(restored == envelope::GiftCreated::kOk, "a gift that was accepted once is good");
-  by_age_.push_back(gift.id);  // they come in the order in which they expire
 }
 
 bool GiftDesk::BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget) {
   now_ms_ = now_ns / time::kNsPerMs;
   wall_ms_ = wall_ns / time::kNsPerMs;
-  if (now_ms_ < next_expiry_ms_ || by_age_.empty()) {
-    return false;
-  }
-  // The book says what was refunded but not who had not opened, so the counts go first. Expiries of one millisecond
-  // stay together: then the gifts counted here and the gifts taken out are the same, whatever the book's order among
-  // equals.
-  size_t due = 0;
-  int64_t until_ms = 0;
-  while (due < by_age_.size()) {
-    const envelope::Gift* gift = book_.Find(by_age_[due]);
-    Check(gift != nullptr, "a gift stays in the book until it has expired");
-    next_expiry_ms_ = gift->expires_ms;
-    if (gift->expires_ms > now_ms_ || (due >= budget && gift->expires_ms > until_ms)) {
-      break;
-    }
-    if (gift->held) {
-      next_expiry_ms_ = 0;  // look again in the next turn, when the ledger has said yes or no
-      break;
-    }
-    until_ms = gift->expires_ms;
-    for (const envelope::GiftShare& share : gift->shares) {
-      if (share.amount_fen == 0) {
-        directory_->RemoveUnopened(share.user_id);
-      }
-    }
-    ++due;
-  }
-  if (due == 0) {
-    return false;
-  }
-  const size_t taken =
-      book_.Expire(until_ms, due, [this](const envelope::GiftRefund& refund) { Refund(refund); });
-  Check(taken == due, "gifts expire in the order in which they were made");
-  by_age_.erase(by_age_.begin(), by_age_.begin() + static_cast<std::ptrdiff_t>(due));
-  return due >= budget;
+  return book_.Expire(now_ms_, budget, [this](const envelope::GiftRefund& refund) { Refund(refund); }) == budget;
 }
 
 void GiftDesk::Refund(const envelope::GiftRefund& refund) {
+  for (const uint32_t user : refund.users) {
+    directory_->RemoveUnopened(user);
+  }
   cells_->Add(Counter::kRefundedShares, refund.shares);
   cells_->Add(Counter::kRefundedFen, static_cast<uint64_t>(refund.amount.value()));
   if (ledger_->durable()) {
@@ -168,9 +149,7 @@ envelope::GiftCreated GiftDesk::Create(uint32_t gift_id, uint32_t sender, uint32
     for (size_t i = 0; i < counted; ++i) {
       directory_->RemoveUnopened(users[i]);
     }
-    return created;
   }
-  by_age_.push_back(gift_id);
   return created;
 }
 
@@ -220,6 +199,7 @@ ledger::Record GiftDesk::RecordOf(ledger::RecordKind kind, uint32_t gift_id, uin
 
 void GiftDesk::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder& order, bool has_stamp) {
   book_.Hold(gift_id);
+  Add(pending_shares_, order.users.size(), amount_fen);
   ledger::Record record = RecordOf(ledger::RecordKind::kGift, gift_id, amount_fen);
   record.has_stamp = has_stamp;
   record.user = order.sender;
@@ -241,11 +221,11 @@ void GiftDesk::SettleGift(const ledger::Outcome& outcome) {
   cells_->Add(Counter::kSendsRepeated);
   const envelope::Gift* gift = book_.Find(outcome.unused_id);
   Check(gift != nullptr && gift->held, "a held gift stays until the ledger has settled it");
+  Take(pending_shares_, gift->shares.size(), gift->total.ToWire());
   for (const envelope::GiftShare& share : gift->shares) {
     directory_->RemoveUnopened(share.user_id);
   }
   book_.Cancel(outcome.unused_id);
-  by_age_.erase(std::find(by_age_.begin(), by_age_.end(), outcome.unused_id));
 }
 
 void GiftDesk::Announce(uint32_t gift_id) {
@@ -253,6 +233,7 @@ void GiftDesk::Announce(uint32_t gift_id) {
   Check(gift != nullptr, "a held gift stays until the ledger has settled it");
   uint32_t users[kGiftUsersMax];
   const size_t count = gift->CopyUsers(users);
+  Take(pending_shares_, count, gift->total.ToWire());
   CountGift(gift->total.ToWire(), count);
   NotifyAll(gift_id, gift->total.ToWire(), absl::MakeConstSpan(users, count));
 }
@@ -271,6 +252,7 @@ void GiftDesk::SettleOpen(const ledger::Outcome& outcome) {
     cells_->Add(outcome.settled == ledger::Settled::kNone ? Counter::kOpensEmpty : Counter::kOpenedAgain);
     return;
   }
+  Take(pending_opens_, 1, outcome.amount_fen);
   CountOpen(outcome.user, outcome.amount_fen);
   Remind({.user = outcome.user, .address = outcome.reply_to}, remind_max_ - 1);
 }
@@ -286,6 +268,7 @@ void GiftDesk::Open(const Message& message) {
   if (ledger_->durable()) {
     if (opening.outcome == envelope::GiftOpened::kNew) {
       directory_->RaiseStamp(message.user, message.has_identity ? message.stamp : kHistoryStamp);
+      Add(pending_opens_, 1, opening.amount.ToWire());
       return SubmitOpen(message, ledger::RecordKind::kOpen, opening.amount.ToWire());
     }
     // Drawn before, perhaps not durable yet; or expired, perhaps opened before: the ledger knows.

@@ -6,12 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 
 #include "absl/types/span.h"
 #include "libhongbao/count/cells.h"
 #include "libhongbao/envelope/gift_book.h"
+#include "libhongbao/envelope/lucky_pool.h"
 #include "libhongbao/envelope/random.h"
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
@@ -51,7 +51,10 @@ class GiftDesk {
   GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerDesk* ledger, count::Cells<Counter>* cells,
            PostFunction post, envelope::Random random = envelope::Random::FromSystem());
 
-  // A gift of an earlier life, before the first turn. `now_ns` monotonic, `wall_ns` unix time of the same moment.
+  // For each gift of an earlier life, before any worker starts: a login that comes before the gift's owner has restored it asks
+  // for notices all the same.
+  static void CountUnopened(const ledger::LiveGift& gift, Directory& directory);
+  // Such a gift, before the first turn. `now_ns` monotonic, `wall_ns` unix time of the same moment.
   void Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns);
 
   // From then on "now" (monotonic, and unix time). Takes out up to `budget` expired gifts. True when more may be due.
@@ -69,6 +72,9 @@ class GiftDesk {
   void Handle(const Message& message);
 
   const envelope::GiftBook& book() const { return book_; }
+  // Shares in the book that the ledger has not settled: of held gifts, and drawn ones.
+  const envelope::Tally& pending_shares() const { return pending_shares_; }
+  const envelope::Tally& pending_opens() const { return pending_opens_; }
 
  private:
   envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
@@ -94,11 +100,11 @@ class GiftDesk {
   PostFunction post_;
   envelope::Random random_;
   envelope::GiftBook book_;
-  std::deque<uint32_t> by_age_;  // live gifts; all live equally long, so the first is the first to expire
   int64_t now_ms_ = 0;
   int64_t wall_ms_ = 0;
-  int64_t next_expiry_ms_ = 0;  // nothing is due before; 0 = look
   uint64_t next_sent_id_;  // 64 bits: may stand one past the last id
+  envelope::Tally pending_shares_;
+  envelope::Tally pending_opens_;
 };
 
 }  // namespace hongbao::serve

@@ -1,7 +1,8 @@
 // LedgerDesk: one worker's hand in the ledger: submits its records, and never more than it has credits for.
 //
 // Owns the count of records without an outcome, and the records that must not be refused any more and wait for a credit
-// (opened shares, refunds, minted gifts: each bounded by what is in the gift book). What can be refused asks full() first.
+// (opened shares, refunds, minted gifts: each bounded by what is in the gift book; repeated shakes: up to swamped()). What can
+// be refused asks full() first.
 // Without a ledger (null) it is never durable() and nothing is submitted. Thread tag: worker-local.
 #pragma once
 
@@ -23,6 +24,8 @@ class LedgerDesk {
   bool durable() const { return ledger_ != nullptr; }
   // Whatever can still be refused has to be refused now.
   bool full() const { return in_flight_ >= credits_; }
+  // More waits for a credit than the ledger will settle soon: also what can't be told "no" is to come again later.
+  bool swamped() const { return parked_.size() >= credits_; }
   uint32_t in_flight() const { return in_flight_; }
   size_t parked() const { return parked_.size(); }
 

@@ -27,6 +27,12 @@ net::ServiceOptions ToService(const ServerOptions& options) {
 
 // Of one worker.
 uint32_t LaneRecords(const ServerOptions& options) { return std::max(1U, options.ledger_waiting_max / options.workers); }
+uint32_t GiftsMax(const ServerOptions& options) { return std::max(1U, options.gifts_max / options.workers); }
+
+void Add(envelope::Tally& tally, const envelope::Tally& more) {
+  tally.count += more.count;
+  tally.sum += more.sum;
+}
 
 absl::Status Wrong(absl::string_view name, int64_t value, absl::string_view right) {
   return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", right));
@@ -85,12 +91,14 @@ std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& r
        counts.issued.count == claimed.count + rest.left.count && counts.issued.sum == claimed.sum + rest.left.sum},
       {"envelopes: won = claimed", claimed == rest.claimed},
       {"gifts: sent = opened + left + refunded (fen)",
-       fen(serve[Counter::kGiftsSentFen]) + gifts.restored == gifts.opened + gifts.left + gifts.refunded &&
-           serve[Counter::kOpenedFen] == static_cast<uint64_t>(gifts.opened.value()) &&
+       fen(serve[Counter::kGiftsSentFen]) + rest.pending_shares.sum + gifts.restored ==
+               gifts.opened + gifts.left + gifts.refunded &&
+           fen(serve[Counter::kOpenedFen]) + rest.pending_opens.sum == gifts.opened &&
            serve[Counter::kRefundedFen] == static_cast<uint64_t>(gifts.refunded.value())},
       {"gift shares: invited = opened + left + refunded",
-       serve[Counter::kGiftShares] + gifts.restored_shares == gifts.opened_shares + gifts.left_shares + gifts.refunded_shares &&
-           serve[Counter::kOpened] == gifts.opened_shares},
+       serve[Counter::kGiftShares] + rest.pending_shares.count + gifts.restored_shares ==
+               gifts.opened_shares + gifts.left_shares + gifts.refunded_shares &&
+           serve[Counter::kOpened] + rest.pending_opens.count == gifts.opened_shares},
       {"requests: received = replied + refused + dropped",
        serve[Counter::kReceived] == serve[Counter::kReplied] + serve[Counter::kRefused] + serve[Counter::kDropped] +
                                         rest.pending_shakes},
@@ -179,16 +187,23 @@ absl::Status Server::Restore() {
       shared_.directory.Restore(user, state.last_stamp, state.shake_wins);
     }
   }
+  std::vector<uint64_t> gifts(options_.workers);  // in each worker's book
   for (const ledger::LiveGift& gift : recovered_.gifts) {
     users = std::max(users, *std::max_element(gift.users.begin(), gift.users.end()) + 1);
+    ++gifts[OwnerOf(gift.id, options_.workers)];
   }
   if (users > options_.users_max) {
     return absl::InvalidArgumentError(absl::StrCat("the ledger knows users up to ", users - 1, ", and users_max is ",
                                                    options_.users_max, "; start with --users-max ", users, " or more"));
   }
-  if (recovered_.gifts.size() > options_.gifts_max) {
+  const uint64_t fullest = *std::max_element(gifts.begin(), gifts.end());
+  if (fullest > GiftsMax(options_)) {
     return absl::InvalidArgumentError(absl::StrCat("the ledger holds ", recovered_.gifts.size(), " live gifts, and gifts_max is ",
-                                                   options_.gifts_max, "; start with a larger --gifts-max"));
+                                                   options_.gifts_max, "; start with --gifts-max ", fullest * options_.workers,
+                                                   " or more"));
+  }
+  for (const ledger::LiveGift& gift : recovered_.gifts) {
+    GiftDesk::CountUnopened(gift, shared_.directory);
   }
   shared_.gifts = std::exchange(recovered_.gifts, {});
   minter_.Restore(recovered_);
@@ -199,7 +214,7 @@ absl::Status Server::Restore() {
 absl::Status Server::StartWorkers() {
   const AppOptions app_options{.connections_max = options_.connections_max,
                                .wins_per_user = options_.wins_per_user,
-                               .gifts_max = std::max(1U, options_.gifts_max / options_.workers),
+                               .gifts_max = GiftsMax(options_),
                                .gift_expiry_ms = options_.gift_expiry_ms,
                                .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
                                .ledger_waiting_max = LaneRecords(options_),
@@ -258,9 +273,7 @@ ServerRest Server::LookAtRest() {
   rest.left = shared_.pool.LeftAtRest();
   for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
     const App& app = service_.app(worker);
-    const envelope::Tally claimed = app.claimed();
-    rest.claimed.count += claimed.count;
-    rest.claimed.sum += claimed.sum;
+    Add(rest.claimed, app.claimed());
     app.book().Audit();
     const envelope::GiftTotals& totals = app.book().totals();
     rest.gifts.gifts += totals.gifts;
@@ -276,8 +289,9 @@ ServerRest Server::LookAtRest() {
     rest.gifts.restored_shares += totals.restored_shares;
     rest.gifts.restored += totals.restored;
     rest.pending_shakes += app.desk().pending_shakes();
-    rest.pending_wins.count += app.desk().pending_wins().count;
-    rest.pending_wins.sum += app.desk().pending_wins().sum;
+    Add(rest.pending_wins, app.desk().pending_wins());
+    Add(rest.pending_shares, app.gifts().pending_shares());
+    Add(rest.pending_opens, app.gifts().pending_opens());
   }
   for (uint32_t user = 0; user < options_.users_max; ++user) {
     rest.users_in_directory += shared_.directory.Find(user) != kOffline ? 1U : 0U;

@@ -63,8 +63,11 @@ struct ServerRest {
   envelope::Tally claimed;  // by the workers' claimers
   envelope::GiftTotals gifts;
   uint64_t users_in_directory = 0;  // must be 0: everybody has left
-  envelope::Tally pending_wins;     // claimed, and not settled by the ledger when the drain's time was over
+  // In the ledger's hands when the drain's time was over:
+  envelope::Tally pending_wins;  // claimed
   uint64_t pending_shakes = 0;
+  envelope::Tally pending_shares;  // of gifts that are not made until it says so
+  envelope::Tally pending_opens;   // drawn
 };
 
 // A statement that must hold, and whether it does. At rest all do.

@@ -1,5 +1,6 @@
 #include "libhongbao/serve/session.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace hongbao::serve {
@@ -30,14 +31,19 @@ void SessionDesk::OnClose(const Session& session, uint64_t address) {
 std::optional<wire::ShakeResponse> SessionDesk::ShakeForMoney(Session& session, uint64_t address, uint64_t stamp) {
   wire::ShakeResponse response{.stamp = stamp, .user_id = session.user, .result = wire::ShakeResult::kOverload};
   LedgerDesk& ledger = *services_.ledger;
-  if (session.version == wire::Version::k2 && stamp <= session.stamp_floor) {
-    // It may have an outcome: "overloaded" would be a lie, so it waits whatever the load is (a session that was let in with
-    // room in the ledger repeats no more than it had sent).
+  if (MayHaveOutcome(session, stamp)) {
+    // "Overloaded" would be a lie, so it waits whatever the load is (see swamped() for the end of that).
     ++pending_shakes_;
     ledger.Submit(RecordOf(session, address, ledger::RecordKind::kFindWin, stamp));
     return std::nullopt;
   }
   if (draining_ || !services_.overload->Admit(session.user)) {
+    return response;
+  }
+  // Asked again: a win that was under way when this session began may have come to nothing.
+  session.at_cap = session.at_cap && AtCap(session.user);
+  if (session.at_cap) {
+    response.result = wire::ShakeResult::kCap;
     return response;
   }
   if (ledger.full()) {  // before anything is taken
@@ -73,27 +79,27 @@ std::optional<wire::ShakeResponse> SessionDesk::ShakeForMoney(Session& session, 
   return std::nullopt;
 }
 
+// Without a look at what is left in the pool: the claimer has to find it empty by itself, or it would go on hoping.
 bool SessionDesk::ClaimUnderCap(Session& session, envelope::LuckyEnvelope& envelope) {
   const uint32_t cap = services_.wins_per_user;
-  if (session.at_cap) {
-    return false;
-  }
-  // As in DecideUnderCap: an allowance can be given back.
-  if (cap != 0 && services_.pool->left() > 0) {
-    if (!services_.directory->TakeShakeWin(session.user, cap)) {
-      session.at_cap = true;
-      return false;
-    }
-    if (!services_.claimer->Claim(envelope)) {
-      services_.directory->ReturnShakeWin(session.user);
-    }
-    session.at_cap = services_.directory->shake_wins(session.user) >= cap;
-    return true;
-  }
   if (cap == 0) {
     services_.claimer->Claim(envelope);
+    return true;
   }
+  // As in DecideUnderCap: an allowance can be given back.
+  if (!services_.directory->TakeShakeWin(session.user, cap)) {
+    session.at_cap = true;
+    return false;
+  }
+  if (!services_.claimer->Claim(envelope)) {
+    services_.directory->ReturnShakeWin(session.user);
+  }
+  session.at_cap = AtCap(session.user);
   return true;
+}
+
+bool SessionDesk::AtCap(uint32_t user) const {
+  return services_.wins_per_user != 0 && services_.directory->shake_wins(user) >= services_.wins_per_user;
 }
 
 ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind,
@@ -220,6 +226,9 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
     response.result = wire::LoginResult::kFullOrDraining;
     counter = Counter::kLoginsFull;
     close = draining_ ? CloseReason::kDrain : CloseReason::kFull;
+    if (!draining_ && !session.over_limit) {
+      services_.cells->Add(Counter::kLedgerFull);
+    }
   } else {
     session.user = request.first_user;
     Accept(session, address);
@@ -241,8 +250,7 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
 
 void SessionDesk::Accept(Session& session, uint64_t address) {
   session.logged_in = true;
-  session.at_cap =
-      services_.wins_per_user != 0 && services_.directory->shake_wins(session.user) >= services_.wins_per_user;
+  session.at_cap = AtCap(session.user);
   const uint64_t replaced = services_.directory->Login(session.user, address);
   if (replaced == kOffline) {
     services_.cells->Add(Counter::kUsersCame);
@@ -290,7 +298,7 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
   return CloseReason::kNone;
 }
 
-CloseReason SessionDesk::Send(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
+CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::SendRequest request;
   if (wire::DecodeSendRequest(frame, request) != wire::Decoded::kOk || request.sender != session.user) {
     return CloseReason::kMalformed;
@@ -309,11 +317,15 @@ CloseReason SessionDesk::Send(const Session& session, uint64_t address, wire::Fr
   if (response.result == wire::SendResult::kOk) {
     services_.directory->RaiseStamp(session.user, request.stamp);
     if (durable_) {
+      session.stamp_floor = std::max(session.stamp_floor, request.stamp);
       return CloseReason::kNone;  // the answer comes with the outcome
     }
   } else {
     services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused
                                                                        : Counter::kSendsOverload);
+    if (durable_ && response.result == wire::SendResult::kOverload && MayHaveOutcome(session, request.stamp)) {
+      return CloseReason::kUnsentBytes;  // the gift may have been made: it shall ask again later
+    }
   }
   wire::EncodeSendResponse(reply.bytes.data(), response);
   reply.size = wire::kSendResponseBytes;

@@ -34,7 +34,7 @@ struct Session {
   bool logged_in = false;
   bool over_limit = false;  // one connection more than the server takes: its login gets "full"
   bool at_cap = false;      // the user has won as often as allowed
-  uint64_t stamp_floor = 0;  // v2 with a ledger: a shake of a stamp up to here may have an outcome already
+  uint64_t stamp_floor = 0;  // v2 with a ledger: a request of a stamp up to here may have an outcome already
 };
 static_assert(sizeof(Session) <= 16, "one per connection, a million of them");
 
@@ -94,16 +94,20 @@ class SessionDesk {
 
   // Decides one shake and writes its answer to `to` (kShakeResponseBytes).
   void Shake(Session& session, const std::byte* frame, std::byte* to);
+  // Whether it may be a repeat of a request that has been decided. Then it is never told "overloaded" (nothing has happened).
+  static bool MayHaveOutcome(const Session& session, uint64_t stamp) {
+    return session.version == wire::Version::k2 && stamp <= session.stamp_floor;
+  }
   // With a ledger: whether this shake may need it. If not, there is nothing to win.
   bool ConcernsLedger(const Session& session, const std::byte* frame) const {
-    return services_.claimer->MayClaim() ||
-           (session.version == wire::Version::k2 && wire::StampOf(frame) <= session.stamp_floor);
+    return services_.claimer->MayClaim() || MayHaveOutcome(session, wire::StampOf(frame));
   }
   // Then: the answer, or nothing when it will come with an outcome.
   std::optional<wire::ShakeResponse> ShakeForMoney(Session& session, uint64_t address, uint64_t stamp);
   void CountAnswer(wire::ShakeResult result);
   // False: the user may win no more. True with `envelope.id` 0: there was nothing.
   bool ClaimUnderCap(Session& session, envelope::LuckyEnvelope& envelope);
+  bool AtCap(uint32_t user) const;
   ledger::Record RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint64_t stamp) const;
   wire::ShakeResponse DecideUnderCap(Session& session, uint64_t stamp);
   wire::ShakeResponse Won(Session& session, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
@@ -113,7 +117,7 @@ class SessionDesk {
   net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   void Accept(Session& session, uint64_t address);
   net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
-  net::CloseReason Send(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   // Asks all owners for the gifts that the user has not opened, if there are any.
   void AskForNotices(const Session& session, uint64_t address);

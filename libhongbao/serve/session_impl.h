@@ -22,6 +22,10 @@ Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const
       std::optional<wire::ShakeResponse> answer;
       const bool money = durable_ && ConcernsLedger(session, rest.data());
       if (money) [[unlikely]] {
+        if (MayHaveOutcome(session, wire::StampOf(rest.data())) && services_.ledger->swamped()) {
+          services_.cells->Add(Counter::kDropped);
+          return {consumed, net::CloseReason::kUnsentBytes};  // "overloaded" would be a lie: it shall ask again later
+        }
         answer = ShakeForMoney(session, address, wire::StampOf(rest.data()));
         if (!answer.has_value()) {
           continue;  // it comes with the outcome

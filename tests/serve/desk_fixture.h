@@ -1,5 +1,6 @@
 // Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk.
-// What the desks post waits in `posted` until a test delivers it.
+// What the desks post waits in `posted` until a test delivers it. With `ledger_credits` they have a ledger (`fake`), and what
+// it settles is counted at once and put into `told`.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,7 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "libhongbao/serve/outcome.h"
+#include "libhongbao/serve/returned.h"
 #include "libhongbao/serve/session.h"
+#include "tests/serve/fake_ledger.h"
 
 namespace hongbao::serve {
 
@@ -57,10 +61,13 @@ inline std::vector<std::byte> operator+(std::vector<std::byte> a, const std::vec
 }
 
 inline std::vector<std::byte> LoginFrame(uint32_t user, wire::Version version = wire::Version::k1, uint64_t stamp = 1,
-                                         uint32_t user_count = 1) {
+                                         uint32_t user_count = 1, uint64_t resume_after = 0) {
   std::vector<std::byte> frame(wire::LoginRequestBytes(version));
-  wire::EncodeLoginRequest(frame.data(),
-                           {.stamp = stamp, .version = version, .first_user = user, .user_count = user_count});
+  wire::EncodeLoginRequest(frame.data(), {.stamp = stamp,
+                                          .version = version,
+                                          .first_user = user,
+                                          .user_count = user_count,
+                                          .resume_after = resume_after});
   return frame;
 }
 inline std::vector<std::byte> ShakeFrame(uint32_t user, uint64_t stamp = 1) {
@@ -96,15 +103,17 @@ struct OfficeOptions {
   uint32_t gifts_max = 1'000;
   int64_t gift_expiry_ms = 60'000;
   size_t pool = 16;
+  uint32_t ledger_credits = 0;  // 0 = no ledger
 };
 
-class TestOffices {
+class TestOffices : public ledger::OutcomeSink {
  public:
   explicit TestOffices(const OfficeOptions& options = {})
       : directory(*Directory::Create(options.users_max)), pool(options.pool), limit(options.max_qps) {
     for (uint32_t worker = 0; worker < options.workers; ++worker) {
       desks.push_back(std::make_unique<Desk>(*this, options, worker));
     }
+    fake.Start(options.workers, options.ledger_credits, this);
     Turn(1'000);
   }
 
@@ -112,7 +121,7 @@ class TestOffices {
     Desk(TestOffices& offices, const OfficeOptions& options, uint32_t worker)
         : claimer(offices.pool),
           overload(&offices.limit, {.wait_max_us = 0}),
-          ledger(nullptr, worker, 0),
+          ledger(options.ledger_credits != 0 ? &offices.fake : nullptr, worker, options.ledger_credits),
           gifts({.worker = worker,
                  .workers = options.workers,
                  .gifts_max = options.gifts_max,
@@ -185,9 +194,9 @@ class TestOffices {
             .session = {},
             .line = TestLine(cap)};
   }
-  Peer Login(uint32_t user, wire::Version version = wire::Version::k2, uint32_t worker = 0) {
+  Peer Login(uint32_t user, wire::Version version = wire::Version::k2, uint32_t worker = 0, uint64_t resume_after = 0) {
     Peer peer = Connect(worker);
-    EXPECT_EQ(peer.Feed(LoginFrame(user, version)).close, net::CloseReason::kNone);
+    EXPECT_EQ(peer.Feed(LoginFrame(user, version, 1, 1, resume_after)).close, net::CloseReason::kNone);
     EXPECT_EQ(peer.TakeLogin().result, wire::LoginResult::kOk);
     return peer;
   }
@@ -206,6 +215,54 @@ class TestOffices {
   PostFunction Poster() {
     return [this](uint32_t worker, const Message& message) { posted.emplace_back(worker, message); };
   }
+  // What the ledger has settled: as App does it, but for the telling.
+  void Deliver(uint32_t lane, const ledger::Outcome& outcome) override {
+    Desk& desk = *desks[lane];
+    told.push_back(outcome);
+    if (outcome.resumed) {
+      return;
+    }
+    desk.ledger.Settle();
+    if (outcome.kind == ledger::RecordKind::kWin || outcome.kind == ledger::RecordKind::kFindWin) {
+      desk.sessions.CountShake(outcome);
+      if (outcome.unused_id != 0) {
+        returned.Give({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
+      }
+    } else if (outcome.kind == ledger::RecordKind::kGift) {
+      desk.gifts.SettleGift(outcome);
+    } else if (outcome.kind == ledger::RecordKind::kOpen || outcome.kind == ledger::RecordKind::kFindOpen) {
+      desk.gifts.SettleOpen(outcome);
+    }
+  }
+  // Commits everything and returns the outcome of the last record.
+  ledger::Outcome CommitAll() {
+    fake.Commit();
+    if (told.empty()) {
+      ADD_FAILURE() << "nothing was submitted";
+      return {};
+    }
+    return told.back();
+  }
+  // What must hold at every moment, whatever is under way.
+  void ExpectShakesReconcile() const {
+    uint64_t pending = 0;
+    envelope::Tally claimed, pending_wins;
+    for (const std::unique_ptr<Desk>& desk : desks) {
+      pending += desk->sessions.pending_shakes();
+      pending_wins.count += desk->sessions.pending_wins().count;
+      pending_wins.sum += desk->sessions.pending_wins().sum;
+      claimed.count += desk->claimer.claimed().count;
+      claimed.sum += desk->claimer.claimed().sum;
+    }
+    EXPECT_EQ(Count(Counter::kReceived),
+              Count(Counter::kReplied) + Count(Counter::kRefused) + Count(Counter::kDropped) + pending);
+    EXPECT_EQ(Count(Counter::kReplied),
+              Count(Counter::kWon) + Count(Counter::kNothing) + Count(Counter::kCap) + Count(Counter::kRepeated));
+    EXPECT_EQ(claimed.count, Count(Counter::kWon) + Count(Counter::kReturned) + pending_wins.count);
+    EXPECT_EQ(claimed.sum.value(), static_cast<int64_t>(Count(Counter::kWonFen) + Count(Counter::kReturnedFen)) +
+                                       pending_wins.sum.value());
+  }
+
   // Hands what waits for gift desks to them until nothing of the kind is left; what is for connections stays in
   // `posted`.
   void DeliverToDesks() {
@@ -246,6 +303,9 @@ class TestOffices {
   envelope::LuckyPool pool;
   RateLimit limit;
   std::deque<std::pair<uint32_t, Message>> posted;
+  FakeLedger fake;
+  Returned returned;
+  std::vector<ledger::Outcome> told;
   std::vector<std::unique_ptr<Desk>> desks;
 
  private:

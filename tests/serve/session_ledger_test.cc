@@ -1,0 +1,375 @@
+// Sessions whose money is durable before it is told of.
+#include <gtest/gtest.h>
+
+#include "tests/serve/desk_fixture.h"
+
+namespace hongbao::serve {
+namespace {
+
+using ledger::RecordKind;
+using ledger::Settled;
+using net::CloseReason;
+using wire::ShakeResult;
+using wire::Version;
+
+OfficeOptions WithLedger() { return {.workers = 2, .ledger_credits = 8}; }
+
+TEST(SessionLedgerTest, AWinIsAnsweredByItsOutcomeAndByNothingElse) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer peer = offices.Login(7);
+  offices.Publish(kFirstShakeId, 257);
+  peer.Feed(ShakeFrame(7, 5'000));
+  EXPECT_TRUE(peer.line.empty()) << "the commit is under way";
+  EXPECT_EQ(offices.Count(Counter::kWon), 0U);
+  EXPECT_EQ(offices.desks[0]->sessions.pending_shakes(), 1U);
+  EXPECT_EQ(offices.desks[0]->sessions.pending_wins().sum, envelope::Fen(257));
+  offices.ExpectShakesReconcile();
+
+  const ledger::Outcome outcome = offices.CommitAll();
+  EXPECT_EQ(outcome.settled, Settled::kNew);
+  EXPECT_EQ(outcome.reply_to, peer.address);
+  EXPECT_EQ(outcome.envelope_id, kFirstShakeId);
+  EXPECT_EQ(outcome.stamp, 5'000U);
+  EXPECT_EQ(offices.Count(Counter::kWonFen), 257U);
+  EXPECT_EQ(offices.desks[0]->sessions.pending_shakes(), 0U);
+  EXPECT_EQ(offices.directory.grants(7), 0U) << "what the ledger knows is not kept twice";
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, ALosingShakeIsAnsweredAtOnceAndTouchesNothing) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer peer = offices.Login(7);
+  for (uint64_t stamp = 1; stamp <= 100; ++stamp) {
+    peer.Feed(ShakeFrame(7, stamp));
+    const wire::ShakeResponse response = peer.TakeShake();
+    EXPECT_EQ(response.result, ShakeResult::kNothing);
+    EXPECT_EQ(response.stamp, stamp);
+  }
+  EXPECT_EQ(offices.fake.waiting(), 0U);
+  EXPECT_EQ(offices.directory.last_stamp(7), 0U);
+  offices.ExpectShakesReconcile();
+}
+
+// Also when there was something, and another worker has taken it.
+TEST(SessionLedgerTest, AnEmptyPoolIsForgottenUntilSomethingNewComes) {
+  for (const uint32_t cap : {0U, 3U}) {
+    TestOffices offices({.workers = 2, .wins_per_user = cap, .ledger_credits = 8});
+    TestOffices::Peer winner = offices.Login(8, Version::k2, 1);
+    TestOffices::Peer peer = offices.Login(7, Version::k2, 0);
+    offices.Publish(kFirstShakeId, 1);
+    winner.Feed(ShakeFrame(8, 10));
+    peer.Feed(ShakeFrame(7, 20));  // looks for itself
+    EXPECT_EQ(peer.TakeShake().result, ShakeResult::kNothing);
+    const uint64_t seen = offices.directory.last_stamp(7);
+    for (uint64_t stamp = 21; stamp < 30; ++stamp) {
+      peer.Feed(ShakeFrame(7, stamp));
+      EXPECT_EQ(peer.TakeShake().result, ShakeResult::kNothing);
+    }
+    EXPECT_EQ(offices.directory.last_stamp(7), seen) << "cap " << cap << ": a losing shake leaves no trace";
+    EXPECT_EQ(offices.directory.shake_wins(7), 0U);
+    EXPECT_EQ(offices.fake.waiting(), 1U) << "only the winner's";
+  }
+}
+
+TEST(SessionLedgerTest, ARepeatGetsTheFirstOutcomeBeforeAndAfterItsCommit) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer peer = offices.Login(7);
+  offices.Publish(kFirstShakeId, 100);
+  offices.Publish(kFirstShakeId + 1, 200);
+  peer.Feed(ShakeFrame(7, 5'000) + ShakeFrame(7, 5'000));
+  EXPECT_TRUE(peer.line.empty());
+  offices.fake.Commit();
+  ASSERT_EQ(offices.told.size(), 2U);
+  EXPECT_EQ(offices.told[0].settled, Settled::kNew);
+  EXPECT_EQ(offices.told[1].settled, Settled::kRepeat);
+  peer.Feed(ShakeFrame(7, 5'000));
+  offices.fake.Commit();
+  ASSERT_EQ(offices.told.size(), 3U);
+  for (const ledger::Outcome& outcome : offices.told) {
+    EXPECT_EQ(outcome.envelope_id, kFirstShakeId);
+    EXPECT_EQ(outcome.amount_fen, 100U);
+  }
+  EXPECT_EQ(offices.pool.left(), 1U) << "a repeat claims nothing";
+  EXPECT_EQ(offices.Count(Counter::kRepeated), 2U);
+  EXPECT_EQ(offices.Count(Counter::kWon), 1U);
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, ARepeatOnANewerSessionWhileTheFirstIsUnderWay) {
+  TestOffices offices(WithLedger());
+  offices.Publish(kFirstShakeId, 100);
+  TestOffices::Peer old_one = offices.Login(7, Version::k2, 0);
+  old_one.Feed(ShakeFrame(7, 5'000));
+  TestOffices::Peer new_one = offices.Login(7, Version::k2, 1, /*resume_after=*/5'000);
+  offices.Publish(kFirstShakeId + 1, 200);
+  new_one.Feed(ShakeFrame(7, 5'000));
+  EXPECT_EQ(offices.fake.Newest().kind, RecordKind::kFindWin);
+  EXPECT_EQ(offices.pool.left(), 1U);
+  offices.fake.CommitLane(0);
+  offices.fake.CommitLane(1);
+  ASSERT_EQ(offices.told.size(), 2U);
+  EXPECT_EQ(offices.told[1].settled, Settled::kRepeat);
+  EXPECT_EQ(offices.told[1].envelope_id, kFirstShakeId);
+  EXPECT_EQ(offices.told[1].reply_to, new_one.address);
+  offices.ExpectShakesReconcile();
+}
+
+// The lanes know no order among each other: what was looked for and not found must not be won any more.
+TEST(SessionLedgerTest, ARepeatThatOvertakesItsFirstTryMakesItTooLate) {
+  TestOffices offices({.workers = 2, .wins_per_user = 1, .ledger_credits = 8});
+  offices.Publish(kFirstShakeId, 100);
+  TestOffices::Peer old_one = offices.Login(7, Version::k2, 0);
+  old_one.Feed(ShakeFrame(7, 5'000));
+  TestOffices::Peer new_one = offices.Login(7, Version::k2, 1, 5'000);
+  new_one.Feed(ShakeFrame(7, 5'000));
+  offices.fake.CommitLane(1);
+  EXPECT_EQ(offices.told.back().settled, Settled::kNone);
+  offices.fake.CommitLane(0);
+  EXPECT_EQ(offices.told.back().settled, Settled::kNone);
+  EXPECT_EQ(offices.told.back().unused_id, kFirstShakeId);
+  const std::vector<envelope::LuckyEnvelope> returned = offices.returned.TakeAll();
+  ASSERT_EQ(returned.size(), 1U);
+  EXPECT_EQ(returned[0].id, kFirstShakeId);
+  EXPECT_EQ(returned[0].amount, envelope::Fen(100));
+  EXPECT_EQ(offices.Count(Counter::kReturnedFen), 100U);
+  EXPECT_EQ(offices.directory.shake_wins(7), 0U) << "the allowance came back";
+  offices.ExpectShakesReconcile();
+
+  offices.Publish(returned[0].id, returned[0].amount.value());
+  new_one.Feed(ShakeFrame(7, 6'000));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kNew) << "and this session has not taken the cap for good";
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, ASupersededSessionClaimsNothing) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer old_one = offices.Login(7, Version::k2, 0);
+  TestOffices::Peer new_one = offices.Login(7, Version::k2, 1);
+  offices.Publish(kFirstShakeId, 100);
+  old_one.Feed(ShakeFrame(7, 5'000));  // its close is on the way
+  EXPECT_EQ(old_one.TakeShake().result, ShakeResult::kOverload);
+  EXPECT_EQ(offices.pool.left(), 1U);
+  EXPECT_EQ(offices.fake.waiting(), 0U);
+  new_one.Feed(ShakeFrame(7, 5'000));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kNew);
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, AFullLaneIsOverloadBeforeAnythingIsTaken) {
+  TestOffices offices({.workers = 2, .wins_per_user = 9, .ledger_credits = 2});
+  TestOffices::Peer peer = offices.Login(7);
+  for (uint32_t i = 0; i < 5; ++i) {
+    offices.Publish(kFirstShakeId + i, 100);
+  }
+  peer.Feed(ShakeFrame(7, 1) + ShakeFrame(7, 2) + ShakeFrame(7, 3));
+  EXPECT_EQ(peer.TakeShake().result, ShakeResult::kOverload) << "the third";
+  EXPECT_EQ(offices.pool.left(), 3U);
+  EXPECT_EQ(offices.directory.shake_wins(7), 2U);
+  EXPECT_EQ(offices.directory.last_stamp(7), 2U);
+  EXPECT_EQ(offices.Count(Counter::kLedgerFull), 1U);
+  peer.Feed(ShakeFrame(7, 1));
+  EXPECT_TRUE(peer.line.empty()) << "a repeat waits: it may not be told that nothing has happened";
+  EXPECT_EQ(offices.desks[0]->ledger.parked(), 1U);
+  offices.ExpectShakesReconcile();
+  offices.fake.Commit();
+  EXPECT_EQ(offices.told.back().settled, Settled::kRepeat);
+  peer.Feed(ShakeFrame(7, 3));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kNew) << "and then it wins";
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, EndlessRepeatsEndTheConnectionInsteadOfFillingTheMemory) {
+  TestOffices offices({.ledger_credits = 4});
+  TestOffices::Peer peer = offices.Login(7);
+  offices.Publish(kFirstShakeId, 100);
+  peer.Feed(ShakeFrame(7, 5));
+  CloseReason close = CloseReason::kNone;
+  int sent = 0;
+  for (; close == CloseReason::kNone && sent < 100; ++sent) {
+    close = peer.Feed(ShakeFrame(7, 5)).close;
+  }
+  EXPECT_EQ(close, CloseReason::kUnsentBytes);
+  EXPECT_LE(offices.desks[0]->ledger.parked(), 4U);
+  EXPECT_TRUE(peer.line.empty()) << "no lie";
+  EXPECT_EQ(offices.Count(Counter::kDropped), 1U);
+  offices.fake.Commit();
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, TheCapHoldsWhileCommitsAreUnderWay) {
+  TestOffices offices({.workers = 2, .wins_per_user = 2, .ledger_credits = 8});
+  for (uint32_t i = 0; i < 8; ++i) {
+    offices.Publish(kFirstShakeId + i, 100);
+  }
+  TestOffices::Peer peer = offices.Login(7, Version::k2, 0);
+  peer.Feed(ShakeFrame(7, 1) + ShakeFrame(7, 2) + ShakeFrame(7, 3));
+  EXPECT_EQ(peer.TakeShake().result, ShakeResult::kCap);
+  TestOffices::Peer again = offices.Login(7, Version::k2, 1, 2);
+  again.Feed(ShakeFrame(7, 4));
+  EXPECT_EQ(again.TakeShake().result, ShakeResult::kCap);
+  EXPECT_EQ(offices.pool.left(), 6U);
+  EXPECT_EQ(offices.directory.last_stamp(7), 2U) << "who may win no more leaves no trace";
+  offices.fake.Commit();
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, VersionOneHasNoIdentity) {
+  TestOffices offices(WithLedger());
+  offices.Publish(kFirstShakeId, 100);
+  offices.Publish(kFirstShakeId + 1, 100);
+  TestOffices::Peer peer = offices.Login(7, Version::k1);
+  peer.Feed(ShakeFrame(7, 1'486'824'165) + ShakeFrame(7, 1'486'824'165));
+  EXPECT_FALSE(offices.fake.Newest().has_stamp);
+  offices.fake.Commit();
+  EXPECT_EQ(offices.Count(Counter::kWon), 2U) << "seconds repeat";
+  EXPECT_EQ(offices.directory.last_stamp(7), kHistoryStamp);
+}
+
+// ---- logins ----
+
+TEST(SessionLedgerTest, ALoginIsSentWhatTheClientDoesNotKnow) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer peer = offices.Login(7);
+  for (uint32_t i = 0; i < 3; ++i) {
+    offices.Publish(kFirstShakeId + i, 100);
+    peer.Feed(ShakeFrame(7, 1'000 + i));
+  }
+  offices.fake.Commit();
+  offices.told.clear();
+  peer.Close();
+
+  TestOffices::Peer again = offices.Connect(1);
+  again.Feed(LoginFrame(7, Version::k2, 1, 1, /*resume_after=*/1'000));
+  EXPECT_EQ(again.TakeLogin().last_stamp, 1'002U);
+  offices.fake.Commit();
+  ASSERT_EQ(offices.told.size(), 3U) << "two and the end";
+  EXPECT_TRUE(offices.told[0].resumed && offices.told[1].resumed);
+  EXPECT_EQ(offices.told[0].stamp + offices.told[1].stamp, 2'003U);
+  EXPECT_EQ(offices.told[0].reply_to, again.address);
+  EXPECT_EQ(offices.told[2].kind, RecordKind::kResume);
+  again.Close();
+
+  TestOffices::Peer knows_all = offices.Login(7, Version::k2, 0, 1'002);
+  EXPECT_EQ(offices.fake.waiting(), 0U) << "nothing is asked when there is nothing new";
+  knows_all.Close();
+  offices.Login(7, Version::k1, 0);
+  EXPECT_EQ(offices.fake.waiting(), 0U) << "version 1 has no way to ask";
+}
+
+TEST(SessionLedgerTest, LastStampCountsFromTheDecisionOn) {
+  TestOffices offices(WithLedger());
+  offices.Publish(kFirstShakeId, 100);
+  TestOffices::Peer peer = offices.Login(7, Version::k2, 0);
+  peer.Feed(ShakeFrame(7, 1'000));
+  TestOffices::Peer again = offices.Connect(1);
+  again.Feed(LoginFrame(7, Version::k2));
+  EXPECT_EQ(again.TakeLogin().last_stamp, 1'000U) << "its commit is under way";
+}
+
+TEST(SessionLedgerTest, AFullLedgerLetsNobodyInAndSaysSo) {
+  TestOffices offices({.ledger_credits = 1});
+  offices.Publish(kFirstShakeId, 100);
+  TestOffices::Peer peer = offices.Login(7);
+  peer.Feed(ShakeFrame(7, 1));
+  TestOffices::Peer late = offices.Connect();
+  EXPECT_EQ(late.Feed(LoginFrame(8, Version::k2)).close, CloseReason::kFull);
+  EXPECT_EQ(late.TakeLogin().result, wire::LoginResult::kFullOrDraining);
+  EXPECT_EQ(offices.Count(Counter::kLedgerFull), 1U);
+  EXPECT_EQ(peer.Feed(StatementFrame(7, 2)).close, CloseReason::kUnsentBytes) << "there is no answer that says later";
+  offices.fake.Commit();
+  EXPECT_EQ(offices.Login(8).session.user, 8U);
+}
+
+TEST(SessionLedgerTest, WhatAnEarlierLifeLeftIsAskedForFirst) {
+  TestOffices offices(WithLedger());
+  offices.directory.Restore(7, 9'000, 1);
+  offices.Publish(kFirstShakeId, 100);
+  TestOffices::Peer peer = offices.Login(7, Version::k2, 0, 9'000);
+  peer.Feed(ShakeFrame(7, 8'000));
+  EXPECT_EQ(offices.fake.Newest().kind, RecordKind::kFindWin);
+  peer.Feed(ShakeFrame(7, 9'001));
+  EXPECT_EQ(offices.fake.Newest().kind, RecordKind::kWin);
+  EXPECT_EQ(offices.directory.shake_wins(7), 1U);
+}
+
+// ---- the other frames ----
+
+TEST(SessionLedgerTest, AStatementIsTheLedgers) {
+  TestOffices offices(WithLedger());
+  offices.Publish(kFirstShakeId, 257);
+  TestOffices::Peer peer = offices.Login(7);
+  peer.Feed(ShakeFrame(7, 5) + StatementFrame(7, 6));
+  EXPECT_TRUE(peer.line.empty());
+  const ledger::Outcome statement = offices.CommitAll();
+  EXPECT_EQ(statement.kind, RecordKind::kStatement);
+  EXPECT_EQ(statement.grants, 1U) << "behind the win in the same lane";
+  EXPECT_EQ(statement.total_fen, 257U);
+  EXPECT_EQ(statement.stamp, 6U);
+}
+
+TEST(SessionLedgerTest, ASendIsAnsweredByItsOutcomeAndARepeatByTheFirst) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer peer = offices.Login(7);
+  peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50) + SendFrame(7, 300, {1, 2, 3}, 50));
+  EXPECT_TRUE(peer.line.empty());
+  offices.fake.Commit();
+  ASSERT_EQ(offices.told.size(), 2U);
+  EXPECT_EQ(offices.told[0].settled, Settled::kNew);
+  EXPECT_EQ(offices.told[1].settled, Settled::kRepeat);
+  EXPECT_EQ(offices.told[0].envelope_id, offices.told[1].envelope_id);
+  EXPECT_EQ(offices.Count(Counter::kGiftsSent), 1U);
+  EXPECT_EQ(offices.Count(Counter::kSendsRepeated), 1U);
+  EXPECT_EQ(offices.directory.last_stamp(7), 50U);
+  EXPECT_EQ(offices.directory.unopened(1), 1U);
+  offices.desks[0]->gifts.book().Audit();
+}
+
+TEST(SessionLedgerTest, ARepeatedSendIsNeverToldThatNothingHappened) {
+  TestOffices offices({.ledger_credits = 1});
+  TestOffices::Peer peer = offices.Login(7);
+  peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50));
+  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kUnsentBytes) << "it shall ask again later";
+  EXPECT_TRUE(peer.line.empty());
+  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 51)).close, CloseReason::kNone);
+  EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kOverload) << "a first try is";
+  offices.fake.Commit();
+  offices.desks[0]->sessions.Drain();
+  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kUnsentBytes) << "nor while draining";
+  EXPECT_EQ(offices.Count(Counter::kGiftsSent), 1U);
+}
+
+TEST(SessionLedgerTest, WhileDrainingNothingNewIsDecidedAndRepeatsAreAnswered) {
+  TestOffices offices(WithLedger());
+  offices.Publish(kFirstShakeId, 100);
+  offices.Publish(kFirstShakeId + 1, 100);
+  TestOffices::Peer peer = offices.Login(7);
+  peer.Feed(ShakeFrame(7, 1));
+  offices.fake.Commit();
+  offices.desks[0]->sessions.Drain();
+  peer.Feed(ShakeFrame(7, 2));
+  EXPECT_EQ(peer.TakeShake().result, ShakeResult::kOverload);
+  EXPECT_EQ(offices.pool.left(), 1U);
+  peer.Feed(SendFrame(7, 3, {1}, 3));
+  EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kOverload);
+  peer.Feed(ShakeFrame(7, 1));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kRepeat);
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, MoneyIsDecidedForAConnectionThatTakesNoMoreBytesButIsNotLost) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer peer = offices.Connect(0, /*cap=*/36);  // room for the login's answer only
+  peer.Feed(LoginFrame(7, Version::k2));
+  offices.Publish(kFirstShakeId, 100);
+  peer.Feed(ShakeFrame(7, 5));
+  offices.fake.Commit();
+  peer.Close();
+  offices.told.clear();
+  TestOffices::Peer again = offices.Login(7, Version::k2, 1);
+  offices.fake.Commit();
+  ASSERT_EQ(offices.told.size(), 2U);
+  EXPECT_EQ(offices.told[0].envelope_id, kFirstShakeId) << "re-sent at the next login";
+}
+
+}  // namespace
+}  // namespace hongbao::serve
