@@ -1,4 +1,5 @@
-"""tools/simulate with the real programs, small: a pass, two clients, an interruption, a death on either side."""
+"""tools/simulate with the real programs, small: a pass, two clients, an interruption, a death on either side, a server that comes
+back on its ledger."""
 
 import csv
 import json
@@ -80,17 +81,54 @@ class SimulateTest(unittest.TestCase):
         self.assertGreater(report["gifts"]["opened"], 0)
         self.assertGreater(report["memory"]["server_rss_bytes"], 0)
         self.assertIn(f"result     {report['verdict'].upper()}", out)
+        self.check_ledger(report, 0)
+        self.assertEqual((report["not_judged"], report["ledger"]["path"]), ([], os.path.join(self.folder, "ledger.sqlite")))
         with open(os.path.join(self.folder, "series.csv"), encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         sent = sum(int(row["sent"]) for row in rows if row["role"] == "client")
         self.assertEqual(sent, report["requests"]["sent"])
 
-    def test_two_clients_of_protocol_1(self):
-        code, _ = self.run_through("--users", "301", "--phases", "150:3s", "--clients", "2", "--protocol", "1")
+    def test_two_clients_of_protocol_1_without_a_ledger(self):
+        code, _ = self.run_through("--users", "301", "--phases", "150:3s", "--clients", "2", "--protocol", "1", "--ledger", "none")
         report = self.report()
         self.check_passed(code, report)
         self.check_reconciled(report)
         self.assertEqual(report["phases"][0]["sent"] + report["phases"][0]["missed"], 450)
+        self.assertIsNone(report["ledger"]["path"])
+        self.assertNotIn("ledger.sqlite", os.listdir(self.folder))
+
+    def check_ledger(self, report, restarts):
+        ledger = report["ledger"]
+        self.assertEqual([restart["how"] for restart in ledger["restarts"]], ["SIGKILL"] * restarts)
+        self.assertTrue(all(restart["grants"] > 0 and restart["recovery_ms"] > 0 for restart in ledger["restarts"]))
+        self.assertGreater(ledger["grants"], 0)
+        self.assertEqual(ledger["added"]["won_fen"] + ledger["added"]["opened_fen"], report["money_fen"]["received"])
+        self.assertTrue(any(identity["name"].startswith("ledger: ") for identity in report["identities"]))
+
+    def test_killed_server_comes_back(self):
+        """Once by the tool, once by hand; then a second run goes on with the same file."""
+        process = self.start("--users", "200", "--phases", "100:3s,200:8s", "--kill-server", "4s")
+        self.wait_until_said(r"^restart .*SIGKILL")
+        pid = int(re.findall(r"^restart .* pid (\d+)\)", self.said(), re.MULTILINE)[-1])
+        time.sleep(1.5)
+        os.kill(pid, signal.SIGKILL)
+        out, _ = process.communicate(timeout=240)
+        self.assertEqual(process.returncode, 0, out + self.said())
+        report = self.report()
+        self.check_reconciled(report)
+        self.check_ledger(report, 2)
+        self.assertEqual(report["phases"][1]["restarts"], 2)
+        self.assertTrue(report["not_judged"])
+        self.assertEqual(report["requests"]["lost"], 0)
+        before = report["ledger"]["grants"]
+        code, _ = self.run_through("--users", "200", "--phases", "100:2s")
+        self.assertEqual(code, 1)
+        self.assertIn("ledger of an earlier run", self.said())
+        code, _ = self.run_through("--users", "200", "--phases", "100:2s", "--ledger", os.path.join(self.folder, "ledger.sqlite"))
+        self.check_passed(code, self.report())
+        self.check_reconciled(self.report())
+        self.check_ledger(self.report(), 0)
+        self.assertLess(self.report()["ledger"]["grants"], before)
 
     def test_an_interruption_keeps_a_partial_report(self):
         process = self.start("--users", "100", "--phases", "50:120s")
@@ -104,9 +142,9 @@ class SimulateTest(unittest.TestCase):
         self.check_reconciled(report)
 
     def test_a_death_is_told_and_the_report_kept(self):
-        for victim in ("server", "client"):
+        for victim in ("server", "client"):  # without a ledger a server's money is gone with it
             with self.subTest(victim=victim):
-                process = self.start("--users", "100", "--phases", "50:120s")
+                process = self.start("--users", "100", "--phases", "50:120s", "--ledger", "none" if victim == "server" else self.folder + ".sqlite")
                 pid = int(self.wait_until_said(rf"^{victim} .*\(pid (\d+)\)").group(1))
                 self.wait_until_said(r"^phase ")
                 os.kill(pid, signal.SIGKILL)

@@ -9,7 +9,8 @@ import sys
 import tempfile
 import unittest
 
-from simulate_lib import network, options, preflight, processes, processors, reconcile, series, show, story, units
+from ledger_lib import totals
+from simulate_lib import main, network, options, preflight, processes, processors, reconcile, report, series, serving, show, story, units
 
 
 class UnitsTest(unittest.TestCase):
@@ -63,11 +64,29 @@ class OptionsTest(unittest.TestCase):
             (["--phases", "30k"], "'30k' is not a phase"), (["--phases", "0:5s"], "at least 1 request/s"), (["--phases", ""], "is not a phase"),
             (["--phases", "=1:5s"], "is not a phase"),
             (["--phases", "1k:1s", "--qps", "5"], "leave out"), (["--protocol", "3"], "protocol"), (["--nope"], "--nope"),
-            (["stray"], "stray"), (["--clients", "0"], "--clients"), (["--use", "5"], "--use"),
+            (["stray"], "stray"), (["--clients", "0"], "--clients"), (["--use", "5"], "--use"), (["--ledger", ""], "--ledger"),
+            (["--kill-server", "soon"], "--kill-server: 'soon' is not a duration"), (["--kill-server", "45s"], "after the last step's end"),
+            (["--kill-server", "5s", "--ledger", "none"], "needs a ledger"),
         ):
             with self.assertRaises(options.UsageError) as caught:
                 options.parse(arguments)
             self.assertIn(reason, str(caught.exception))
+
+    def test_ledger_and_kills(self):
+        self.assertEqual((options.parse([]).ledger, options.parse([]).kill_server), (None, []))
+        o = options.parse(["--kill-server", "20s", "--kill-server", "5s", "--ledger", "x"])
+        self.assertEqual((o.ledger, o.kill_server), ("x", [5, 20]))
+
+    def test_an_earlier_runs_ledger_is_not_taken_unasked(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "ledger.sqlite")
+            self.assertEqual(main._ledger(options.parse([]), folder), path)
+            self.assertIsNone(main._ledger(options.parse(["--ledger", "none"]), folder))
+            with open(path, "wb") as file:
+                file.write(b"x")
+            with self.assertRaises(OSError):
+                main._ledger(options.parse([]), folder)
+            self.assertEqual(main._ledger(options.parse(["--ledger", path]), folder), path)
 
     def test_users_are_shared_out_without_gap_or_overlap(self):
         for users, clients in ((10, 1), (10, 3), (1_000_000, 7), (5, 5)):
@@ -167,6 +186,13 @@ def server_report():
     }
 
 
+def ledger_totals():
+    """What the run of server_report() leaves in its file."""
+    return {"won": 290, "won_fen": 29_000, "opened": 295, "opened_fen": 4_900, "shake_issued": 300, "shake_issued_fen": 30_000,
+            "shake_left": 10, "shake_left_fen": 1_000, "gifts": 100, "gifts_fen": 5_000, "gift_shares": 300, "gift_shares_fen": 0,
+            "gift_left": 3, "gift_left_fen": 60, "refunded": 1, "refunded_fen": 40}
+
+
 def client_report(first=0, share=1):
     """A client's report; `share`: of how many clients."""
     return {
@@ -205,6 +231,53 @@ class ReconcileTest(unittest.TestCase):
             room, name = path.split(".")
             client[room][name] += 1
             self.assertTrue(self.failed(server_report(), [client]), path)
+
+    def test_the_ledger_is_a_witness_too(self):
+        ledger = ledger_totals()
+        broken = lambda **how: [i.name for i in reconcile.identities(server_report(), [client_report()], **how) if not i.holds]  # noqa: E731
+        self.assertEqual(broken(ledger=ledger), [])
+        for name in ("won", "won_fen", "opened", "opened_fen", "shake_issued_fen", "shake_left_fen", "gifts_fen", "gift_left_fen",
+                     "refunded_fen"):
+            self.assertTrue(broken(ledger=dict(ledger, **{name: ledger[name] + 1})), name)
+
+    def test_after_a_restart_the_ledger_is_the_judge(self):
+        server = server_report()  # of the last process: it knows little of what came before
+        server["shake"] = {"issued": 5, "issued_fen": 500, "won": 9, "won_fen": 900}
+        server["requests"] = {"received": 100, "replied": 100}
+        names = [i.name for i in reconcile.identities(server, [client_report()], ledger_totals(), 1) if not i.holds]
+        self.assertEqual(names, [])
+        lost = reconcile.identities(server, [client_report()], dict(ledger_totals(), won=291, won_fen=29_100), 1)
+        self.assertEqual(len([i for i in lost if not i.holds and "clients" in i.name]), 2)
+        self.assertEqual(len(reconcile.not_judged([client_report()], 1, 2)), 2)
+        self.assertEqual(len(reconcile.not_judged([client_report()], 1, 1)), 3)
+        v1 = reconcile.identities(server, [client_report()], dict(ledger_totals(), won=291), 1, protocol=1)
+        self.assertEqual([i.name for i in v1 if not i.holds], [])
+
+    def test_a_restarts_money_is_the_ledgers(self):
+        books = reconcile.from_ledger(ledger_totals())
+        self.assertEqual(reconcile.money(books, [client_report()]), reconcile.money(server_report(), [client_report()]))
+        self.assertEqual(reconcile.gifts(books, [client_report()])["refunded"], 2)
+
+    def test_repeated_requests_are_not_held_against_the_server(self):
+        client, server = client_report(), server_report()
+        client["requests"]["repeated"], server["requests"]["received"], server["requests"]["replied"] = 3, 903, 893
+        self.assertEqual(self.failed(server, [client]), [])
+        self.assertEqual([one["name"] for one in reconcile.not_judged([client], 0, 2)], ["requests: client sent = server received"])
+
+    def test_a_phase_with_a_restart_is_marked_and_its_rate_not_judged(self):
+        phases = [{"name": n, "start_unix_s": start, "duration_s": 10, "target_qps": 90, "sent": sent, "missed": 0}
+                  for n, start, sent in (("a", 100, 900), ("b", 110, 700))]
+        restart = serving.Restart(at_unix_s=112.5, how="SIGKILL", recovery_ms=40, grants=9, cpu_s=1.0)
+        connected = {"established": 12, "target": 12}
+        self.assertEqual(reconcile.judge([], connected, report.marked(phases, []), "", 0).exit_code, 1)
+        self.assertEqual(reconcile.judge([], connected, report.marked(phases, [restart]), "", 0).exit_code, 0)
+        self.assertEqual([phase.get("restarts", 0) for phase in phases], [0, 1])
+        self.assertEqual(report.trouble_of([restart]), "")
+        self.assertIn("SIGABRT", report.trouble_of([restart, dataclasses.replace(restart, how="SIGABRT")]))
+
+    def test_what_stood_in_the_ledger_before_is_not_this_runs(self):
+        self.assertEqual(totals.since({"won": 5, "won_fen": 50}, {"won": 7, "won_fen": 80}), {"won": 2, "won_fen": 30})
+        self.assertEqual(totals.since(None, {"won": 7}), {"won": 7})
 
     def test_what_a_program_says_of_itself_counts(self):
         client = client_report()

@@ -37,21 +37,6 @@ class Books:
         """The envelope as the wire names it: each share of a lot is one of its own."""
         return grant.envelope + grant.share if grant.kind == LOT else grant.envelope
 
-    def totals(self):
-        """Grants and fen by kind, money left and refunded: what programs' reports are held against."""
-        of = lambda kind: [grant.fen for grant in self.grants if grant.kind == kind]  # noqa: E731
-        left = lambda kind: sum(e.left for e in self.envelopes.values() if e.kind == kind)  # noqa: E731
-        issued = lambda kind: sum(e.total for e in self.envelopes.values() if e.kind == kind)  # noqa: E731
-        gifts = [e for e in self.envelopes.values() if e.kind == GIFT]
-        return {
-            "grants": len(self.grants), "won": len(of(LOT)), "won_fen": sum(of(LOT)), "opened": len(of(GIFT)), "opened_fen": sum(of(GIFT)),
-            "shake_issued": sum(e.shares for e in self.envelopes.values() if e.kind == LOT), "shake_issued_fen": issued(LOT),
-            "shake_left": sum(e.left_shares for e in self.envelopes.values() if e.kind == LOT), "shake_left_fen": left(LOT),
-            "gifts": len(gifts), "gift_shares": sum(e.shares for e in gifts), "gift_fen": issued(GIFT), "gift_left_fen": left(GIFT),
-            "gift_left_shares": sum(e.left_shares for e in gifts),
-            "refunded_fen": sum(fen for kind, _, _, _, fen in self.entries if kind == REFUND),
-        }
-
     def problems(self):
         """What does not add up, in words; empty when all does."""
         return [*self._doubled(), *self._unnumbered(), *self._uninvited(), *self._envelopes_off(), *self._accounts_off()]

@@ -72,6 +72,17 @@ def _folder(options):
     return folder
 
 
+def _ledger(options, folder):
+    """The ledger's file, or None. OSError when it is a name that is taken already and was not asked for."""
+    if options.ledger == "none":
+        return None
+    if options.ledger is not None:
+        return os.path.abspath(options.ledger)
+    path = os.path.abspath(os.path.join(folder, "ledger.sqlite"))
+    if os.path.exists(path) and os.path.getsize(path) > 0:
+        raise FileExistsError(17, "there is a ledger of an earlier run in it (to go on with that one: --ledger "
+                              f"{os.path.join(folder, 'ledger.sqlite')})", folder)
+    return path
 
 
 def _play(told):
@@ -93,9 +104,10 @@ def _finish(told, folder, trouble, interrupted):
     hurry = bool(trouble)
     told.ended_s = time.time()
     try:
-        for wrong in told.stop(hurry):
-            show.say(f"tools/simulate: error: {wrong}")
-            trouble = trouble or wrong
+        for wrong in [*told.stop(hurry), told.read_ledger()]:
+            if wrong:
+                show.say(f"tools/simulate: error: {wrong}")
+                trouble = trouble or wrong
     except (KeyboardInterrupt, Stopped):
         told.kill()
         interrupted = interrupted or 130
@@ -139,13 +151,14 @@ def main(arguments):
             return EXIT_COULD_NOT
     try:
         folder = _folder(options)
+        ledger = _ledger(options, folder)
     except OSError as error:
         show.say(f"tools/simulate: cannot write into {error.filename}: {error.strerror}; choose another folder with --out")
         return EXIT_COULD_NOT
     signal.signal(signal.SIGTERM, _stop)
     # A job started with & from a script inherits SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    told = story.Story(options, build, folder)
+    told = story.Story(options, build, folder, ledger)
     told.processors = measured
     try:
         trouble, interrupted = _play(told)

@@ -36,6 +36,8 @@ class Options:
     gift_users: int
     seed: int
     out: Optional[str]
+    ledger: Optional[str]  # a file, "none", or None: the default one in the run's folder
+    kill_server: List[int]  # seconds after the first phase's start
     apply: bool
     own_network: bool
     dry_run: bool
@@ -66,6 +68,7 @@ def _parser():
   tools/simulate --users 1M --qps 60k         the full story: 30k for 60 s, then 60k for 120 s, over a million connections
   tools/simulate --users 100k --phases 5k:30s,20k:1m,peak=40k:20s --out runs/first
   tools/simulate --users 1M --dry-run         only the preflight and the plan
+  tools/simulate --kill-server 20s            the server is killed in the middle, comes back on its ledger, and nothing is lost
 
 exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or requests do not reconcile,
 130 interrupted (143 by SIGTERM), with a partial report.""")
@@ -82,6 +85,10 @@ exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or
     add("--shake-rate", metavar="N", help="shake envelopes/s (default 200, at most a third of the slowest step's qps)")
     add("--gift-rate", metavar="N", help="gifts/s (default 200, within reason for the users)")
     add("--gift-users", metavar="N", help="users each gift is for (default 3)")
+    add("--ledger", metavar="FILE|none", help="where the server keeps the money (default: ledger.sqlite in the report's folder); a server\n"
+        "that is killed comes back on it. none: in memory only")
+    add("--kill-server", metavar="TIME", action="append", default=[],
+        help="kill the server (SIGKILL) so long after the first step's start; may be given several times")
     add("--seed", metavar="N", help="seed of the envelopes' amounts (default 1)")
     add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
     add("--own-network", action="store_true",
@@ -141,12 +148,28 @@ def _phases(values, users):
     ]
 
 
+def _kills(values, phases):
+    seconds = []
+    for text in values.kill_server:
+        try:
+            seconds.append(units.parse_seconds(text))
+        except ValueError as error:
+            raise UsageError(f"--kill-server: {error}") from None
+        if seconds[-1] >= sum(phase.seconds for phase in phases):
+            raise UsageError(f"--kill-server: {text} is after the last step's end")
+    if seconds and values.ledger == "none":
+        raise UsageError("--kill-server needs a ledger: without one the money is gone with the server")
+    return sorted(seconds)
+
+
 def parse(arguments, default_users=DEFAULT_USERS):
     """Options from the command line; UsageError for a wrong one; SystemExit(0) after --help and --version."""
     values = _parser().parse_args(arguments)
     users = _count(values, "users", default_users, 1, 2**31)
     phases = _phases(values, users)
     gift_users = _count(values, "gift_users", min(3, users), 1, min(users, 255))
+    if values.ledger == "":
+        raise UsageError("--ledger: give a file's name, or none")
     slowest = min(phase.qps for phase in phases)
     return Options(
         users=users,
@@ -160,6 +183,8 @@ def parse(arguments, default_users=DEFAULT_USERS):
         gift_users=gift_users,
         seed=_count(values, "seed", 1, 0, 2**63 - 1),
         out=values.out,
+        ledger=values.ledger,
+        kill_server=_kills(values, phases),
         apply=values.apply,
         own_network=values.own_network,
         dry_run=values.dry_run,

@@ -42,15 +42,17 @@ def parse_ready(text):
 
 
 class Process:
-    def __init__(self, name, arguments, folder, environment=None):
-        """Starts `arguments`; stderr and the rows go to files in `folder`. `environment`: beyond our own."""
+    def __init__(self, name, arguments, folder, environment=None, stem=None):
+        """Starts `arguments`; stderr and the rows go to files in `folder`, called `stem` (or as the process). `environment`: beyond
+        our own."""
+        stem = stem or name
         self.name = name
         self.listen = None
         self.admin = None
-        self.report_path = os.path.join(folder, f"{name}.json")
-        self.log_path = os.path.join(folder, f"{name}.log")
+        self.report_path = os.path.join(folder, f"{stem}.json")
+        self.log_path = os.path.join(folder, f"{stem}.log")
         self.arguments = [*arguments, "--report", self.report_path]
-        with open(self.log_path, "wb") as log, open(os.path.join(folder, f"{name}.rows.txt"), "wb") as rows:
+        with open(self.log_path, "wb") as log, open(os.path.join(folder, f"{stem}.rows.txt"), "wb") as rows:
             # A session of its own: Ctrl-C goes to this program alone, which ends the others in order.
             self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=rows, stderr=log,
                                             start_new_session=True, preexec_fn=_die_with_parent,

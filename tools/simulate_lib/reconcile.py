@@ -34,16 +34,19 @@ def total(documents, path):
     return sum(get(document, path) for document in documents)
 
 
-def server_identities(server):
-    """What must hold within the server's own report."""
+def server_identities(server, restarted=False):
+    """What must hold within the server's own report. `restarted`: it speaks of its last process only, which did not begin with
+    nothing; then its own identities, which know what it found, are the judges of its money."""
     s = lambda path: get(server, path)  # noqa: E731
-    return [
+    money = [] if restarted else [
         Identity("shake money: issued = won + left", s("shake.issued_fen"), s("shake.won_fen") + s("shake.left_fen"), "server, fen"),
         Identity("shake envelopes: issued = won + left", s("shake.issued"), s("shake.won") + s("shake.left"), "server"),
         Identity("gift money: sent = opened + left + refunded", s("gifts.sent_fen"),
                  s("gifts.opened_fen") + s("gifts.left_fen") + s("gifts.refunded_fen"), "server, fen"),
         Identity("gift shares: sent = opened + left + refunded", s("gifts.shares"),
                  s("gifts.opened") + s("gifts.left_shares") + s("gifts.refunded_shares"), "server"),
+    ]
+    return money + [
         Identity("server requests: received = replied + refused + dropped", s("requests.received"),
                  s("requests.replied") + s("requests.refused") + s("requests.dropped"), "server"),
         Identity("connections: accepted = closed + live", s("connections.accepted"), s("connections.closed") + s("connections.live"), "server"),
@@ -71,9 +74,40 @@ def cross_identities(server, clients):
         Identity("gift opens: client = server", c("gifts.opened"), s("gifts.opened"), "shares"),
         Identity("gift money: client opened = server opened", c("gifts.opened_fen"), s("gifts.opened_fen"), "fen"),
     ]
-    if c("requests.lost") == 0 and c("requests.outstanding") == 0:
+    if c("requests.lost") == 0 and c("requests.outstanding") == 0 and c("requests.repeated") == 0:
         identities.append(Identity("requests: client sent = server received", c("requests.sent"), s("requests.received"), "requests"))
     return identities
+
+
+def ledger_identities(ledger, clients):
+    """What must hold between the ledger's file (what this run has added to it) and what the clients say they got."""
+    c = lambda path: total(clients, path)  # noqa: E731
+    l = ledger.get
+    return [
+        Identity("ledger: shake grants = clients' wins", l("won"), c("won.count"), "envelopes"),
+        Identity("ledger: shake grants' money = clients' won", l("won_fen"), c("won.fen"), "fen"),
+        Identity("ledger: opened shares = clients' opens", l("opened"), c("gifts.opened"), "shares"),
+        Identity("ledger: opened shares' money = clients' opened", l("opened_fen"), c("gifts.opened_fen"), "fen"),
+        Identity("ledger: shake money = granted + left", l("shake_issued_fen"), l("won_fen") + l("shake_left_fen"), "ledger, fen"),
+        Identity("ledger: gift money = granted + left + refunded", l("gifts_fen"),
+                 l("opened_fen") + l("gift_left_fen") + l("refunded_fen"), "ledger, fen"),
+    ]
+
+
+def not_judged(clients, restarts, protocol):
+    """[{name, why}]: what could not be held against each other in this run."""
+    found = []
+    if restarts:
+        found.append({"name": "server's counts = clients' counts", "why": f"the counts of {restarts} killed processes died with them; the ledger is "
+                      "the judge"})
+        found.append({"name": "requests: client sent = server received", "why": "the server was killed"})
+        if protocol == 1:
+            found.append({"name": "ledger = clients", "why": "protocol 1 has no identity of requests: what was under way at a kill is lost to the "
+                          "client"})
+    elif total(clients, "requests.repeated"):
+        found.append({"name": "requests: client sent = server received",
+                      "why": f"{total(clients, 'requests.repeated'):,} requests were sent again after a lost connection"})
+    return found
 
 
 def own_identities(name, report):
@@ -84,20 +118,36 @@ def own_identities(name, report):
     return [Identity(f"{name}: {key}", int(bool(holds)), 1, "its own report") for key, holds in judged.items() if isinstance(holds, bool)]
 
 
-def identities(server, clients):
-    """All that can be judged from the reports there are (None: that program left none)."""
+def identities(server, clients, ledger=None, restarts=0, protocol=2):
+    """All that can be judged from the reports there are (None: that program left none). `ledger`: what the run has added to the
+    file, or None; `restarts`: how many processes of the server were killed."""
     present = [client for client in clients if client is not None]
     found = []
     if server is not None:
-        found += server_identities(server) + own_identities("server", server)
+        found += server_identities(server, restarts > 0) + own_identities("server", server)
     if present:
         found += client_identities(present)
     for index, client in enumerate(clients):
         if client is not None:
             found += own_identities(f"client {index}" if len(clients) > 1 else "client", client)
     if server is not None and len(present) == len(clients):
-        found += cross_identities(server, present)
+        if restarts == 0:
+            found += cross_identities(server, present)
+        if ledger is not None and (restarts == 0 or protocol == 2):
+            found += ledger_identities(ledger, present)
     return found
+
+
+def from_ledger(ledger):
+    """The ledger's sums in the words of a server's report."""
+    l = ledger.get
+    return {
+        "shake": {"issued": l("shake_issued"), "issued_fen": l("shake_issued_fen"), "won": l("won"), "won_fen": l("won_fen"),
+                  "left": l("shake_left"), "left_fen": l("shake_left_fen")},
+        "gifts": {"sent": l("gifts"), "sent_fen": l("gifts_fen"), "shares": l("gift_shares"), "opened": l("opened"), "opened_fen": l("opened_fen"),
+                  "left_shares": l("gift_left"), "left_fen": l("gift_left_fen"), "refunded_fen": l("refunded_fen"),
+                  "refunded_shares": l("gift_shares") - l("opened") - l("gift_left")},
+    }
 
 
 def money(server, clients):
@@ -168,7 +218,8 @@ def merge_phase(start_s, phase, clients, server, series):
         "worst_second_qps": own[0].get("worst_second_qps", min(sent)) if len(own) == 1 else min(sent),
         "best_second_qps": own[0].get("best_second_qps", max(sent)) if len(own) == 1 else max(sent),
         "seconds_within_1_percent": sum(abs(count - phase.qps) <= RATE_TOLERANCE * phase.qps for count in sent),
-        "latency_us": {"schedule": _worst(own, "schedule"), "service": _worst(own, "service")},
+        "latency_us": {kind: _worst(own, kind) for kind in ("schedule", "service", "winners", "others")
+                       if kind in ("schedule", "service") or _worst(own, kind)},
         "wins_per_second": {"min": min(wins), "max": max(wins)} if wins else
                            (own[0].get("wins_per_second", {"min": 0, "max": 0}) if own else {"min": 0, "max": 0}),
     }
@@ -213,6 +264,8 @@ def judge(found, connected, phases, trouble, interrupted):
     if connected["established"] != connected["target"]:
         reasons.append(f"{connected['established']:,} of {connected['target']:,} connections established")
     for phase in phases:
+        if phase.get("restarts"):
+            continue  # nobody can send to a server that is not there
         due = phase["target_qps"] * phase["duration_s"]
         if abs(phase["sent"] - due) > RATE_TOLERANCE * due:
             reasons.append(f"phase {phase['name']}: sent {phase['sent']:,} of {due:,} requests ({phase['missed']:,} missed)")

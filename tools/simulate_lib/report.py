@@ -50,6 +50,34 @@ def cpu(story, phases):
     return {**{key: last[key] for key in ("server_cores", "client_cores", "server_us_per_request")}, "phases": per_phase}
 
 
+def restarts_of(story):
+    return story.server.restarts if story.server else []
+
+
+def ledger(story):
+    return {
+        "path": story.ledger,
+        "grants": story.ledger_now["won"] + story.ledger_now["opened"] if story.ledger_now else None,
+        "added": story.ledger_now,
+        "restarts": [{"at_unix_s": round(one.at_unix_s, 3), "how": one.how, "recovery_ms": one.recovery_ms, "grants": one.grants}
+                     for one in restarts_of(story)],
+    }
+
+
+def marked(phases, restarts):
+    """The phases, with the number of restarts in those that had any: their rate is not judged."""
+    for phase in phases:
+        count = sum(phase["start_unix_s"] <= one.at_unix_s < phase["start_unix_s"] + phase["duration_s"] for one in restarts)
+        if count:
+            phase["restarts"] = count
+    return phases
+
+
+def trouble_of(restarts):
+    """A server that ends by itself (SIGSEGV, SIGABRT) is mended like one that was killed, but not forgiven."""
+    return next((f"server was killed by {one.how}" for one in restarts if one.how != "SIGKILL"), "")
+
+
 def build(story, trouble="", interrupted=0):
     """(report.json's document, exit code)."""
     o = story.options
@@ -61,8 +89,14 @@ def build(story, trouble="", interrupted=0):
             trouble = f"no report from {', '.join(missing)}"
     present = [client for client in clients if client is not None]
     series = reconcile.merged_series(present)
-    phases = [reconcile.merge_phase(start, phase, present, server, series) for phase, start in played(story)]
-    found = reconcile.identities(server, clients)
+    restarts = restarts_of(story)
+    phases = marked([reconcile.merge_phase(start, phase, present, server, series) for phase, start in played(story)], restarts)
+    found = reconcile.identities(server, clients, story.ledger_now, len(restarts), o.protocol)
+    not_judged = reconcile.not_judged(present, len(restarts), o.protocol)
+    not_judged += [{"name": f"phase {phase['name']}: requests sent", "why": "the server was killed and came back"} for phase in phases
+                   if phase.get("restarts")]
+    trouble = trouble or trouble_of(restarts)
+    books = reconcile.from_ledger(story.ledger_now) if restarts and story.ledger_now else server
     connected = reconcile.connections(present) if present else {"target": o.users, "established": 0, "failed": {}, "seconds": 0.0}
     verdict = reconcile.judge(found, connected, phases, trouble, interrupted)
     document = {
@@ -78,18 +112,20 @@ def build(story, trouble="", interrupted=0):
                  "processors": story.processors},
         "config": {
             "users": o.users, "clients": o.clients, "protocol": o.protocol, "workers": o.workers, "seed": o.seed,
-            "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,
+            "kill_server_s": o.kill_server, "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,
             "phases": [{"name": phase.name, "qps": phase.qps, "seconds": phase.seconds} for phase in o.phases],
         },
         "connections": connected,
         "phases": phases,
-        "requests": {key: reconcile.total(present, f"requests.{key}") for key in ("sent", "answered", "refused", "lost", "missed", "late")},
-        "shake": {key: reconcile.get(server, f"shake.{key}") for key in ("issued", "won", "left")},
-        "money_fen": reconcile.money(server, present),
-        "gifts": reconcile.gifts(server, present),
+        "requests": {key: reconcile.total(present, f"requests.{key}") for key in ("sent", "answered", "refused", "lost", "repeated", "missed", "late")},
+        "shake": {key: reconcile.get(books, f"shake.{key}") for key in ("issued", "won", "left")},
+        "money_fen": reconcile.money(books, present),
+        "gifts": reconcile.gifts(books, present),
+        "ledger": ledger(story),
         "memory": memory(story, o.users),
         "cpu": cpu(story, phases),
         "identities": [{"name": i.name, "holds": i.holds, "left": i.left, "right": i.right, "of": i.detail} for i in found],
+        "not_judged": not_judged,
     }
     return document, verdict.exit_code, server, present
 

@@ -43,13 +43,22 @@ def format_row(v):
             f"{v['answered']:>9,} {v['missed']:>6,} | {v['won']:>6,} {v['empty']:>8,} {v['overload']:>5,} {v['opened']:>6,} | "
             f"{units.ms(latency.get('p50')):>5} {units.ms(latency.get('p99')):>5} {units.ms(latency.get('p999')):>5} "
             f"{units.ms(latency.get('max')):>8} | {v['server_requests']:>9,} {v['server_cpu']:>4.0f}/{v['client_cpu']:<4.0f} | "
-            f"{units.yuan(v['given_fen'] - v['got_fen']):>11}")
+            f"{units.yuan(v['given_fen'] - v['got_fen']) if v.get('difference_known', True) else '-':>11}")
 
 
 def _latency(phase, kind):
     found = phase["latency_us"].get(kind) or {}
     return " ".join(f"{label} {units.ms(found.get(key))}" for label, key in
                     (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p99.9", "p999"), ("max", "max")))
+
+
+def _ledger(ledger):
+    if ledger["path"] is None:
+        return ["  ledger     none"]
+    grants = f"{ledger['grants']:,} grants added" if ledger["grants"] is not None else "not read"
+    out = [f"  ledger     {ledger['path']}: {grants}; server restarted {len(ledger['restarts'])} times"]
+    return out + [f"             {restart['how']}, served again after {restart['recovery_ms']} ms, {restart['grants']:,} grants in the file"
+                  for restart in ledger["restarts"]]
 
 
 def result(report, folder):
@@ -65,6 +74,8 @@ def result(report, folder):
                    f"{phase['best_second_qps']:,.0f} of {phase['target_qps']:,}; wins {phase['wins_per_second']['min']:,}-"
                    f"{phase['wins_per_second']['max']:,}/s")
         out.append(f"             from schedule {_latency(phase, 'schedule')} ms; from send {_latency(phase, 'service')} ms")
+        if phase["latency_us"].get("winners"):
+            out.append(f"             of those that won {_latency(phase, 'winners')} ms; of the others {_latency(phase, 'others')} ms")
     gifts, money, memory, cpu = report["gifts"], report["money_fen"], report["memory"], report["cpu"]
     shake = report["shake"]
     out.append(f"  envelopes  shake {shake['issued']:,} issued, {shake['won']:,} won, {shake['left']:,} left; gifts {gifts['sent']:,} sent, "
@@ -77,7 +88,9 @@ def result(report, folder):
     out.append(f"  cpu        server {cpu['server_cores']:.2f} cores ({cpu['server_us_per_request']:.1f} us/request), "
                f"clients {cpu['client_cores']:.2f} cores, in the last phase")
     held = sum(identity["holds"] for identity in report["identities"])
+    out += _ledger(report["ledger"])
     out.append(f"  reconciled {held} of {len(report['identities'])} identities hold")
+    out += [f"             not judged: {one['name']} ({one['why']})" for one in report["not_judged"]]
     out.append(f"  files      {folder}/report.json, series.csv")
     try:
         print("\n".join(out), flush=True)

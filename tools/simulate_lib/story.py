@@ -2,11 +2,14 @@
 
 import math
 import os
+import sqlite3
 import tempfile
 import time
 
+from ledger_lib import files, totals
+
 from . import options as options_module
-from . import processes, show, units
+from . import processes, serving, show, units
 from .reconcile import get
 
 LEAD_S = 3              # a phase is announced to every process this long before its first second
@@ -19,8 +22,12 @@ class CouldNotRun(Exception):
 
 
 class Story:
-    def __init__(self, options, build, folder):
+    def __init__(self, options, build, folder, ledger=None):
+        """`ledger`: the file the server keeps its money in, or None."""
         self.options = options
+        self.ledger = ledger
+        self.ledger_before = None  # the sums that stood in it
+        self.ledger_now = None     # what this run has added, read after the server's end
         self.build = build
         self.folder = folder
         self.server = None
@@ -31,6 +38,7 @@ class Story:
         self.started_s = time.time()
         self.processors = None  # processors.measure, before the run
         self.ended_s = None  # when the load ended, in whatever way
+        self._kills = list(options.kill_server)
         self._joined = Joined()
         self._money = {"given": 0, "got": 0}
         self._rows = show.Rows()
@@ -49,6 +57,8 @@ class Story:
         left = processes.settle_sockets(few=200, timeout_s=min(60, 1 + self.options.users // 10_000))
         if left > 1000:
             show.line("note", f"{left:,} TCP sockets are in use on this machine by something else")
+        if self.ledger and os.path.exists(self.ledger):
+            self.ledger_before = totals.read(self.ledger, self.folder)
         self.measure_bases()
         self.memory["kernel_before"] = processes.kernel_memory()
 
@@ -56,7 +66,8 @@ class Story:
         """The memory of each program with next to no users: what it grows by beyond that, tables made at its start included, is
         counted as its connections'."""
         with tempfile.TemporaryDirectory() as folder:
-            server = processes.Process("server", self._server_arguments(users=1, connections=1), folder)
+            ledger = os.path.join(folder, "ledger.sqlite") if self.ledger else None
+            server = processes.Process("server", self._server_arguments(users=1, connections=1, ledger=ledger), folder)
             client = None
             try:
                 server.wait_ready()
@@ -73,9 +84,10 @@ class Story:
                         process.wait(5)
                         process.kill()
 
-    def _server_arguments(self, users, connections):
-        arguments = [os.path.join(self.build, "server", "hongbao-server"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+    def _server_arguments(self, users, connections, ledger, port=0):
+        arguments = [os.path.join(self.build, "server", "hongbao-server"), "--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0",
                      "--users-max", str(users), "--connections-max", str(connections),
+                     "--ledger", f"sqlite:{ledger}" if ledger else "none",
                      "--idle-timeout", "0"]  # few requests over many users: a user may be silent for long
         return arguments + ["--workers", str(self.options.workers)]
 
@@ -87,11 +99,13 @@ class Story:
     def start_server(self):
         users = self.options.users
         slack = max(users // 50, 100)  # a reconnecting user may hold two connections for a moment
-        self.server = processes.Process("server", self._server_arguments(users, users + slack), self.folder)
+        port = files.free_port() if self.ledger else 0  # with a ledger it may have to come back to the same one
+        self.server = serving.Server(self._server_arguments(users, users + slack, self.ledger, port), self.folder, self.ledger)
         self.server.wait_ready()
         if not self.server.listen:
             raise CouldNotRun("the server's ready line names no address to connect to")
         show.line("server", f"{self.server.listen}, admin http://{self.server.admin}/v1/status (pid {self.server.pid})")
+        show.line("ledger", self.ledger or "none: money lives as long as the server")
 
     def start_clients(self):
         o = self.options
@@ -154,7 +168,7 @@ class Story:
             waiting = sum(get(c, "requests.outstanding") for c in client)
             opened = sum(get(c, "gifts.opened") for c in client)
             left = get(server, "gifts.left_shares")
-            if waiting == 0 and left == 0 and opened == get(server, "gifts.opened"):
+            if waiting == 0 and left == 0 and opened == get(server, "gifts.opened") and not self.server.restarts:
                 return
             now = (waiting, opened, left)
             still = still + 1 if now == before else 0
@@ -177,6 +191,16 @@ class Story:
                 elif alive and process.process.returncode not in (0, 143, 130, 4):
                     wrong.append(f"{process.name} {process.how_ended()}: {process.last_words()}")
         return wrong
+
+    def read_ledger(self):
+        """After the server's end: what this run has added to the file. Returns what went wrong."""
+        if self.ledger is None or self.server is None or not os.path.exists(self.ledger):
+            return ""
+        try:
+            self.ledger_now = totals.since(self.ledger_before, totals.read(self.ledger, self.folder))
+            return ""
+        except (files.InUse, OSError, sqlite3.Error) as error:
+            return f"the ledger {self.ledger} could not be read: {error}"
 
     def kill(self):
         for process in [*self.clients, self.server]:
@@ -229,10 +253,22 @@ class Story:
             now = time.time()
             due = math.floor(now - SAMPLE_OFFSET_S) + 1 + SAMPLE_OFFSET_S
             if due > until + SAMPLE_OFFSET_S:
-                time.sleep(max(until - now, 0))
+                self.pause(until)
                 return
-            time.sleep(due - now)
+            self.pause(due)
             self.sample()
+
+    def pause(self, until):
+        """Until then (unix time), but not for the server: it is killed when that is asked for, and started again when it has ended."""
+        while True:
+            strike = self.phase_starts[0] + self._kills[0] if self._kills and self.phase_starts else math.inf
+            if self.server.wait(max(min(until, strike) - time.time(), 0)):
+                self.server.check_alive()
+            if time.time() >= strike:
+                self._kills.pop(0)
+                self.server.strike()
+            elif time.time() >= until:
+                return
 
     def sample(self):
         """Takes the CPU times, and prints a row for each second that every process has finished."""
@@ -247,6 +283,8 @@ class Story:
             return
         for second, server, clients in self._joined.take([self.server.name, *(client.name for client in self.clients)]):
             values = row_values(second, server, clients, self._money)
+            # A killed server has taken along what it gave in its last moments: only the ledger knows the whole.
+            values["difference_known"] = not self.server.restarts
             if self.phase_starts and second >= self.phase_starts[0]:  # before it nothing happens
                 self._rows.row(values)
 
