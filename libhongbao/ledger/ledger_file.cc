@@ -213,7 +213,9 @@ absl::Status LedgerFile::OpenAndSettle() {
 }
 
 absl::Status LedgerFile::CheckContents() {
-  if (options_.quick_check) {
+  struct stat facts {};
+  const bool small = stat(options_.path.c_str(), &facts) == 0 && facts.st_size <= kQuickCheckBytesMax;
+  if (options_.quick_check && small) {
     const std::string found = db_.Text("PRAGMA quick_check(1)");
     if (db_.ok() && found != "ok") {
       return Explain(options_.path, absl::DataLossError(absl::StrCat("quick_check found: ", found)));

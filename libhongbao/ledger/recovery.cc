@@ -1,12 +1,14 @@
 #include "libhongbao/ledger/recovery.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "libhongbao/ledger/audit.h"
+#include "libhongbao/ledger/row_sum.h"
 #include "libhongbao/ledger/schema.h"
 #include "libhongbao/ledger/writer.h"
 
@@ -21,6 +23,14 @@ struct LotSum {
   int64_t won = 0, won_fen = 0;
   int64_t reached = 0;
   std::vector<bool> taken;  // of an open lot
+};
+
+struct GrantRow {
+  bool whole = false;  // it is what was written
+  bool has_stamp = false;
+  uint32_t user = 0;
+  int64_t id = 0, grant_no = 0, prev_id = 0, envelope_id = 0, share = 0, kind = 0, fen = 0;
+  uint64_t stamp = 0, max_stamp = 0;
 };
 
 class Reader {
@@ -83,42 +93,74 @@ class Reader {
     return db_.status();
   }
 
-  // The one pass: 10 million rows in some seconds.
+  // The one pass: 10 million rows in some seconds. The sum is computed here and not in SQL: it is most of the time.
   absl::Status ReadGrants() {
     Statement rows(db_, "SELECT grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen, at_ms,"
-                        " sum = row_sum(grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind,"
-                        " fen, at_ms) FROM grants ORDER BY grant_id");
-    LotSum* lot = nullptr;
-    int64_t lot_id = -1;
+                        " sum FROM grants ORDER BY grant_id");
     while (rows.Step()) {
-      const int64_t id = rows.Int(0);
-      if (rows.Int(11) == 0) {
-        return Altered("grants", id);  // before anything in it is used: a wrong user may be a very large one
+      const GrantRow row = ReadGrant(rows);
+      if (!row.whole) {
+        return Altered("grants", row.id);  // before anything in it is used: a wrong user may be a very large one
       }
-      const uint32_t user = static_cast<uint32_t>(rows.Int(1));
-      UserHead& head = found_.heads[user];
-      const bool has_stamp = !rows.IsNull(4);
-      const uint64_t stamp = static_cast<uint64_t>(rows.Int(4));
-      const uint64_t max_stamp = has_stamp ? std::max(head.max_stamp, stamp) : head.max_stamp;
-      if (id != int64_t{found_.last_grant_id} + 1 || rows.Int(2) != int64_t{head.grants} + 1 ||
-          rows.Int(3) != int64_t{head.last_id} || static_cast<uint64_t>(rows.Int(5)) != max_stamp) {
-        return Breach(absl::StrCat("grant ", id, " of user ", user, " does not follow the one before it"));
+      if (!Follow(row)) {
+        return Breach(absl::StrCat("grant ", row.id, " of user ", row.user, " does not follow the one before it"));
       }
-      found_.last_grant_id = static_cast<uint32_t>(id);
-      head = {.max_stamp = max_stamp, .last_id = found_.last_grant_id, .grants = head.grants + 1};
-      NoteUser(user, has_stamp ? stamp : kHistory, rows.Int(8) == 1);
-      if (rows.Int(8) == 1) {
-        if (rows.Int(6) != lot_id) {
-          lot_id = rows.Int(6);
-          const auto found = lots_.find(static_cast<uint32_t>(lot_id));
-          lot = found == lots_.end() ? nullptr : &found->second;
-        }
-        if (lot == nullptr || !Take(*lot, rows.Int(7), rows.Int(9))) {
-          return Breach(absl::StrCat("grant ", id, " is no free share of lot ", lot_id));
-        }
+      NoteUser(row.user, row.has_stamp ? row.stamp : kHistory, row.kind == 1);
+      if (row.kind == 1 && !Take(row)) {
+        return Breach(absl::StrCat("grant ", row.id, " is no free share of lot ", row.envelope_id));
       }
     }
     return db_.status();
+  }
+
+  static GrantRow ReadGrant(const Statement& rows) {
+    constexpr int kStamp = 4, kSum = 11;
+    std::array<int64_t, kSum + 1> value{};
+    GrantRow row;
+    RowSum sum;
+    for (int i = 0; i <= kSum; ++i) {
+      value[static_cast<size_t>(i)] = rows.Int(i);
+      if (i == kStamp && rows.IsNull(i)) {
+        sum.AddNull();
+      } else if (i < kSum) {
+        sum.AddNumber(value[static_cast<size_t>(i)]);
+      }
+    }
+    row.has_stamp = !rows.IsNull(kStamp);
+    row.whole = sum.value() == value[kSum];
+    row.id = value[0];
+    row.user = static_cast<uint32_t>(value[1]);
+    row.grant_no = value[2];
+    row.prev_id = value[3];
+    row.stamp = static_cast<uint64_t>(value[kStamp]);
+    row.max_stamp = static_cast<uint64_t>(value[5]);
+    row.envelope_id = value[6];
+    row.share = value[7];
+    row.kind = value[8];
+    row.fen = value[9];
+    return row;
+  }
+
+  // The grant is the next of all and the next of its user's chain.
+  bool Follow(const GrantRow& row) {
+    UserHead& head = found_.heads[row.user];
+    const uint64_t max_stamp = row.has_stamp ? std::max(head.max_stamp, row.stamp) : head.max_stamp;
+    if (row.id != int64_t{found_.last_grant_id} + 1 || row.grant_no != int64_t{head.grants} + 1 ||
+        row.prev_id != int64_t{head.last_id} || row.max_stamp != max_stamp) {
+      return false;
+    }
+    found_.last_grant_id = static_cast<uint32_t>(row.id);
+    head = {.max_stamp = max_stamp, .last_id = found_.last_grant_id, .grants = head.grants + 1};
+    return true;
+  }
+
+  bool Take(const GrantRow& row) {
+    if (row.envelope_id != lot_id_) {
+      lot_id_ = row.envelope_id;
+      const auto found = lots_.find(static_cast<uint32_t>(lot_id_));
+      lot_ = found == lots_.end() ? nullptr : &found->second;
+    }
+    return lot_ != nullptr && Take(*lot_, row.share, row.fen);
   }
 
   static bool Take(LotSum& lot, int64_t share, int64_t fen) {
@@ -262,6 +304,8 @@ class Reader {
   Sqlite& db_;
   Statement invited_, opened_;
   std::map<uint32_t, LotSum> lots_;
+  LotSum* lot_ = nullptr;  // of lot_id_: grants of one lot come one after the other
+  int64_t lot_id_ = -1;
   RecoveredFile found_;
   absl::Status breach_;
 };
