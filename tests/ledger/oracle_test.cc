@@ -114,7 +114,8 @@ class Comparison {
       case 0:
         return Ask(RecordKind::kFindWin, User(), Stamp());
       case 1:
-        return Ask(RecordKind::kFindOpen, User(), Stamp(), kGiftId + static_cast<uint32_t>(random_() % (next_gift_ - kGiftId + 2)));
+        return Ask(RecordKind::kFindOpen, User(), Stamp(),
+                   kGiftId + static_cast<uint32_t>(random_() % (next_gift_ - kGiftId + 2)));  // also of none
       case 2:
         return Ask(RecordKind::kStatement, User());
       case 3:

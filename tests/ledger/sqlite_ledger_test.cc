@@ -37,8 +37,9 @@ TEST_F(SqliteLedgerTest, AnswersInTheLanesOrderAndGivesBackWhatItWasGiven) {
     ledger->Submit(0, record);
   }
   ASSERT_TRUE(box_.WaitFor(1'000));
+  const auto all = box_.all();
   for (uint32_t i = 0; i < 1'000; ++i) {
-    const auto& [lane, outcome] = box_.all()[i];
+    const Outcome& outcome = all[i].second;
     ASSERT_EQ(outcome.reply_to, 7'000 + i);
     ASSERT_EQ(outcome.settled, i % 3 == 2 ? Settled::kNone : Settled::kNew);
   }
@@ -139,8 +140,9 @@ TEST_F(SqliteLedgerTest, ARepeatThatOvertakesItsFirstsCommitGetsItsOutcome) {
     ledger->Submit(0, Win(1, kLotId + 2 * i + 1, 5, 10 + i));
   }
   ASSERT_TRUE(box_.WaitFor(1'000));
+  const auto all = box_.all();
   for (uint32_t i = 0; i < 500; ++i) {
-    const Outcome& repeat = box_.all()[2 * i + 1].second;
+    const Outcome& repeat = all[2 * i + 1].second;
     ASSERT_EQ(repeat.settled, Settled::kRepeat);
     ASSERT_EQ(repeat.envelope_id, kLotId + 2 * i);
     ASSERT_EQ(repeat.unused_id, kLotId + 2 * i + 1);
@@ -161,7 +163,7 @@ TEST_F(SqliteLedgerTest, AResumeComesPageByPageAndEndsWithItsOwnOutcome) {
     ledger->Submit(0, ask);
     do {
       ASSERT_TRUE(box_.WaitFor(++delivered));
-      const Outcome& outcome = box_.all()[delivered - 1].second;
+      const Outcome outcome = box_.all()[delivered - 1].second;
       ASSERT_EQ(outcome.reply_to, 99u);
       if (outcome.resumed) {
         ASSERT_EQ(outcome.stamp, expected--) << "the newest first";

@@ -36,7 +36,7 @@ class WalCheckTest : public ::testing::Test {
   }
   std::string Flipped(size_t at) const {
     std::string log = log_;
-    log[at] = static_cast<char>(log[at] ^ 0x40);
+    log.at(at) = static_cast<char>(log.at(at) ^ 0x40);
     return log;
   }
   std::string WithoutMark() const { return log_.substr(0, 32 + frames_.back() * kFrame); }
