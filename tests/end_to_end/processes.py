@@ -41,7 +41,7 @@ def wait_until(condition, what, timeout_s=TIMEOUT_S):
 class Process:
     """One hongbao-server or hongbao-client."""
 
-    def __init__(self, binary, flags, folder, name, environment=None, open_files=None):
+    def __init__(self, binary, flags, folder, name, environment=None, open_files=None, file_bytes=None):
         self.report_path = os.path.join(folder, name + ".json")
         self.log_path = os.path.join(folder, name + ".log")
         self.rows_path = os.path.join(folder, name + ".rows")
@@ -50,6 +50,9 @@ class Process:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a test that is killed leaves nothing behind
             if open_files is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+            if file_bytes is not None:  # a disk that is full: writing beyond it fails
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
         with open(self.log_path, "wb") as log, open(self.rows_path, "wb") as rows:
             self.process = subprocess.Popen(

@@ -63,7 +63,7 @@ def decode(data, version):
 class Peer:
     """One connection. Notices that arrive while another answer is awaited are kept in `notices`."""
 
-    def __init__(self, port, version=2, user=None, host="127.0.0.1", receive_buffer=None):
+    def __init__(self, port, version=2, user=None, host="127.0.0.1", receive_buffer=None, resume_after=0):
         self.version, self.user, self.notices, self._received = version, user, [], b""
         self._stamp = 0
         self.socket = socket.socket()
@@ -73,7 +73,7 @@ class Peer:
         self.socket.connect((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if user is not None:
-            reply = self.login(user)
+            reply = self.login(user, resume_after)
             assert reply.result == 0, reply
 
     def __enter__(self):
@@ -147,10 +147,10 @@ class Peer:
         except Closed:
             return frames
 
-    def login(self, user):
+    def login(self, user, resume_after=0):
         self.user = user
         stamp = self.stamp()
-        self.write(login(self.version, user, stamp))
+        self.write(login(self.version, user, stamp, resume_after=resume_after))
         reply = self.expect(Login)
         assert (reply.stamp, reply.user) == (stamp, user), reply
         return reply
