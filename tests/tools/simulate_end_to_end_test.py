@@ -130,6 +130,16 @@ class SimulateTest(unittest.TestCase):
         self.check_ledger(self.report(), 0)
         self.assertLess(self.report()["ledger"]["grants"], before)
 
+    def test_what_is_no_ledger_is_left_alone(self):
+        path = self.folder + ".txt"
+        with open(path, "w", encoding="ascii") as file:
+            file.write("no ledger\n" * 1000)
+        code, _ = self.run_through("--users", "20", "--phases", "10:1s", "--ledger", path)
+        self.assertEqual(code, 1)
+        self.assertIn(f"the ledger {path} could not be read", self.said())
+        self.assertNotIn("Traceback", self.said())
+        self.assertEqual(os.path.getsize(path), 10_000)
+
     def test_an_interruption_keeps_a_partial_report(self):
         process = self.start("--users", "100", "--phases", "50:120s")
         self.wait_until_said(r"^phase ")

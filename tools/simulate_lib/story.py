@@ -57,10 +57,19 @@ class Story:
         left = processes.settle_sockets(few=200, timeout_s=min(60, 1 + self.options.users // 10_000))
         if left > 1000:
             show.line("note", f"{left:,} TCP sockets are in use on this machine by something else")
-        if self.ledger and os.path.exists(self.ledger):
-            self.ledger_before = totals.read(self.ledger, self.folder)
+        self.read_earlier_ledger()
         self.measure_bases()
         self.memory["kernel_before"] = processes.kernel_memory()
+
+    def read_earlier_ledger(self):
+        """A ledger that was named may hold an earlier run's money, which is not this one's."""
+        if self.ledger and os.path.exists(self.ledger):
+            try:
+                self.ledger_before = totals.read(self.ledger, self.folder)
+            except files.InUse as error:
+                raise CouldNotRun(f"{error}: a ledger belongs to one server") from None
+            except (OSError, sqlite3.Error) as error:
+                raise CouldNotRun(f"the ledger {self.ledger} could not be read: {error}") from None
 
     def measure_bases(self):
         """The memory of each program with next to no users: what it grows by beyond that, tables made at its start included, is
