@@ -1,6 +1,9 @@
 // PortTester: what a test may see and do of a Port's inside.
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "libhongbao/net/port.h"
 
 namespace hongbao::net {
@@ -14,6 +17,26 @@ class PortTester {
   static uint32_t ReplyBlocks(const Port& port) { return port.small_replies_.in_use() + port.large_replies_.in_use(); }
   static size_t Dials(const Port& port) { return port.dials_.size(); }
   static size_t Closing(const Port& port) { return port.closing_.size(); }
+  // What a set does at the end of a turn, without a ring: the bytes that were appended leave.
+  static std::vector<std::byte> TakeReplies(Port& port, Connection& connection) {
+    std::vector<std::byte> bytes;
+    if (connection.pending_block != kNoIndex) {
+      Port::ReplyBlock& block = port.Block(connection.pending_block);
+      bytes.assign(block.bytes(), block.bytes() + block.length);
+      port.GiveReplyBlock(connection.pending_block);
+    }
+    if (connection.dirty) {
+      connection.dirty = false;
+      std::erase(port.dirty_, connection.slot);
+    }
+    return bytes;
+  }
+  // The slot is free again, as when the kernel has let go. Only for ports without deadlines.
+  static void Free(Port& port, Connection& connection) {
+    TakeReplies(port, connection);
+    std::erase(port.closing_, connection.slot);
+    port.table_.Free(connection);
+  }
   // True when no slot is in use, no block is held and nothing waits to be done.
   static bool Quiet(Port& port) {
     for (uint32_t slot = 0; slot < port.slots(); ++slot) {

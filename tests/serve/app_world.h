@@ -1,0 +1,253 @@
+// Fixture: one life of a server without threads, sockets or rings: an App and a port for each worker, the mailboxes between
+// them, a minter, and a ledger of the test's. Nothing happens by itself: turns, messages, commits and reads are steps.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "libhongbao/serve/minter.h"
+#include "libhongbao/serve/server.h"
+#include "tests/net/port_tester.h"
+#include "tests/serve/desk_fixture.h"
+
+namespace hongbao::serve {
+
+struct WorldOptions {
+  uint32_t workers = 2;
+  uint32_t users_max = 100;
+  uint32_t wins_per_user = 0;
+  uint32_t gifts_max = 1'000;  // of each worker
+  int64_t gift_expiry_ms = 60'000;
+  uint32_t credits = 64;  // of each worker
+  size_t pool = 64;
+  uint32_t unsent_bytes_max = 4'096;
+};
+
+class AppWorld : public ledger::OutcomeSink {
+ public:
+  // A connection as its client names it.
+  struct Link {
+    uint32_t worker = 0;
+    uint32_t slot = 0;
+    uint32_t generation = 0;
+  };
+
+  // `ledger` with what it recovered still in it: as Server::Restore and StartWorkers do it.
+  AppWorld(const WorldOptions& options, ledger::Ledger* ledger, time::FakeClock& clock)
+      : clock_(clock),
+        shared_(*Directory::Create(options.users_max), options.pool, 0),
+        minter_(&clock, &shared_.pool, options.users_max, options.workers,
+                [this](uint32_t worker, const Message& gift) { return mailboxes_[worker]->Post(gift); }, ledger,
+                &shared_.returned) {
+    shared_.ledger = ledger;
+    ledger::Recovered recovered = ledger->TakeRecovered();
+    for (uint32_t user = 0; user < recovered.users.size() && user < options.users_max; ++user) {
+      shared_.directory.Restore(user, recovered.users[user].last_stamp, recovered.users[user].shake_wins);
+    }
+    for (const ledger::LiveGift& gift : recovered.gifts) {
+      GiftDesk::CountUnopened(gift, shared_.directory);
+    }
+    shared_.gifts = recovered.gifts;
+    minter_.Restore(recovered);
+    ledger->Start(options.workers, options.credits, this);
+    for (uint32_t worker = 0; worker < options.workers; ++worker) {
+      mailboxes_.push_back(std::make_unique<net::Mailbox<Message>>(1 << 12));
+    }
+    const AppOptions app_options{.connections_max = 1'000,
+                                 .wins_per_user = options.wins_per_user,
+                                 .gifts_max = options.gifts_max,
+                                 .gift_expiry_ms = options.gift_expiry_ms,
+                                 .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered.next_sent_gift_id),
+                                 .ledger_waiting_max = options.credits,
+                                 .delay = {.wait_max_us = 0}};
+    for (uint32_t worker = 0; worker < options.workers; ++worker) {
+      places_.push_back(std::make_unique<Place>(*this, worker, options, app_options));
+    }
+    Turn();
+  }
+
+  void Deliver(uint32_t lane, const ledger::Outcome& outcome) override {
+    const Message message = Message::Of(MessageKind::kOutcome, outcome);
+    if (outcomes_overtake) {
+      places_[lane]->app->OnMessage(message);
+    } else {
+      ASSERT_TRUE(mailboxes_[lane]->Post(message));
+    }
+  }
+
+  // ---- time and messages ----
+  void Turn() {
+    for (const auto& place : places_) {
+      place->app->OnTurn(clock_.MonotonicNs());
+    }
+    minter_.Step(clock_.WallNs());
+  }
+  // At most `messages` of those that wait for the worker.
+  bool TakeMessages(uint32_t worker, size_t messages) {
+    Message message;
+    size_t taken = 0;
+    while (taken < messages && mailboxes_[worker]->Pop(message)) {
+      places_[worker]->app->OnMessage(message);
+      ++taken;
+    }
+    return taken > 0;
+  }
+  // Until no worker has anything to say to another.
+  void TakeAllMessages() {
+    bool busy = true;
+    while (busy) {
+      busy = false;
+      for (uint32_t worker = 0; worker < places_.size(); ++worker) {
+        busy = TakeMessages(worker, 1'000) || busy;
+      }
+    }
+  }
+
+  // ---- connections ----
+  Link Connect(uint32_t worker) {
+    Place& place = *places_[worker];
+    uint32_t slot = 0;
+    while (net::PortTester::At(place.port, slot).state != net::ConnectionState::kFree) {
+      ++slot;
+    }
+    net::Connection& connection = net::PortTester::Open(place.port, slot);
+    place.app->OnOpen(place.port, connection);
+    return {worker, slot, connection.generation};
+  }
+  // Bytes from the client. False: the connection is not open any more.
+  bool Send(const Link& link, const std::vector<std::byte>& bytes) {
+    Place& place = *places_[link.worker];
+    net::Connection* connection = place.port.Find({link.slot, link.generation});
+    if (connection == nullptr) {
+      return false;
+    }
+    net::Replies replies = place.port.Out(*connection);
+    EXPECT_EQ(place.app->OnBytes(place.port, *connection, bytes, replies), bytes.size());
+    return true;
+  }
+  // What has been sent to the client so far; then, if the server wants it so, the end (`*closed`).
+  std::vector<std::byte> Read(const Link& link, bool* closed) {
+    Place& place = *places_[link.worker];
+    net::Connection& connection = net::PortTester::At(place.port, link.slot);
+    *closed = connection.generation != link.generation || connection.state == net::ConnectionState::kFree;
+    if (*closed) {
+      return {};
+    }
+    std::vector<std::byte> bytes;
+    if (connection.state != net::ConnectionState::kClosing) {
+      bytes = net::PortTester::TakeReplies(place.port, connection);
+    }
+    if (connection.state != net::ConnectionState::kOpen) {
+      *closed = true;
+      End(place, connection);
+    }
+    return bytes;
+  }
+  // The client has gone; what it has not read is lost.
+  void Disconnect(const Link& link) {
+    Place& place = *places_[link.worker];
+    net::Connection& connection = net::PortTester::At(place.port, link.slot);
+    if (connection.generation == link.generation && connection.state != net::ConnectionState::kFree) {
+      End(place, connection);
+    }
+  }
+  // As the ring does it for all that the server has ended while nobody read.
+  void EndClosed() {
+    for (const auto& place : places_) {
+      for (uint32_t slot = 0; slot < place->port.slots(); ++slot) {
+        net::Connection& connection = net::PortTester::At(place->port, slot);
+        if (connection.state == net::ConnectionState::kClosing || connection.state == net::ConnectionState::kFlushing) {
+          End(*place, connection);
+        }
+      }
+    }
+  }
+
+  // ---- what it adds up to ----
+  uint64_t Count(Counter counter) const {
+    uint64_t sum = 0;
+    for (const auto& place : places_) {
+      sum += place->office.cells.Get(counter);
+    }
+    return sum;
+  }
+  // The server's own identities, with what is under way.
+  void ExpectIdentities() {
+    ServerCounts counts;
+    ServerRest rest;
+    for (const auto& place : places_) {
+      counts.serve += place->office.cells.Snapshot();
+      place->app->book().Audit();
+      const envelope::GiftTotals& totals = place->app->book().totals();
+      rest.gifts.opened_shares += totals.opened_shares;
+      rest.gifts.left_shares += totals.left_shares;
+      rest.gifts.refunded_shares += totals.refunded_shares;
+      rest.gifts.opened += totals.opened;
+      rest.gifts.left += totals.left;
+      rest.gifts.refunded += totals.refunded;
+      rest.gifts.restored_shares += totals.restored_shares;
+      rest.gifts.restored += totals.restored;
+      rest.pending_shakes += place->app->desk().pending_shakes();
+      Add(rest.claimed, place->app->claimed());
+      Add(rest.pending_wins, place->app->desk().pending_wins());
+      Add(rest.pending_shares, place->app->gifts().pending_shares());
+      Add(rest.pending_opens, place->app->gifts().pending_opens());
+    }
+    rest.left = shared_.pool.LeftAtRest();
+    counts.issued = shared_.pool.issued();
+    counts.connections = shared_.connections.load();
+    counts.net[net::Counter::kAccepted] = counts.serve[Counter::kConnectionsOpened];
+    counts.closes[net::CloseReason::kPeer] = counts.serve[Counter::kConnectionsClosed];
+    for (uint32_t user = 0; user < shared_.directory.users_max(); ++user) {
+      rest.users_in_directory += shared_.directory.Find(user) != kOffline ? 1U : 0U;
+    }
+    for (const Identity& identity : Identities(counts, rest)) {
+      EXPECT_TRUE(identity.holds) << identity.name;
+    }
+  }
+
+  bool outcomes_overtake = false;  // what other workers have said, as when an inbox was full
+  Directory& directory() { return shared_.directory; }
+  envelope::LuckyPool& pool() { return shared_.pool; }
+  Minter& minter() { return minter_; }
+  App& app(uint32_t worker) { return *places_[worker]->app; }
+  uint64_t AddressOf(const Link& link) const {
+    return Pack({.worker = static_cast<uint8_t>(link.worker), .generation = link.generation, .slot = link.slot});
+  }
+
+ private:
+  struct Place {
+    Place(AppWorld& world, uint32_t worker, const WorldOptions& options, const AppOptions& app_options)
+        : port(0, {.slots = 64, .login_deadline_ms = 0, .frame_deadline_ms = 0, .idle_timeout_ms = 0,
+                   .unsent_bytes_max = options.unsent_bytes_max}),
+          context(worker, world.clock_, world.mailboxes_) {
+      context.AddPort(&port);
+      app = std::make_unique<App>(context, app_options, world.shared_, office);
+    }
+    net::Port port;
+    net::WorkerContext<Message> context;
+    Office office;
+    std::unique_ptr<App> app;
+  };
+
+  static void Add(envelope::Tally& tally, const envelope::Tally& more) {
+    tally.count += more.count;
+    tally.sum += more.sum;
+  }
+  static void End(Place& place, net::Connection& connection) {
+    connection.state = net::ConnectionState::kClosing;  // not found any more
+    place.app->OnClose(place.port, connection, net::CloseReason::kPeer);
+    net::PortTester::Free(place.port, connection);
+  }
+
+  time::FakeClock& clock_;
+  std::vector<std::unique_ptr<net::Mailbox<Message>>> mailboxes_;
+  Shared shared_;
+  Minter minter_;
+  std::vector<std::unique_ptr<Place>> places_;
+};
+
+}  // namespace hongbao::serve
