@@ -66,7 +66,7 @@ absl::Status PrintAudit(const std::string& flag) {
     return absl::InvalidArgumentError("--audit-only needs --ledger sqlite:PATH");
   }
   absl::StatusOr<std::unique_ptr<ledger::LedgerFile>> file =
-      ledger::LedgerFile::Open({.path = PathOf(flag), .read_only = true, .quick_check = false});
+      ledger::LedgerFile::Open({.path = PathOf(flag), .read_only = true, .check_small = false});
   if (!file.ok()) {
     return file.status();
   }

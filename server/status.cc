@@ -22,7 +22,8 @@ json Labelled(const count::Values<E>& values, const count::Label<E> (&labels)[N]
   return object;
 }
 
-json GiftsJson(const count::Values<Counter>& c) {
+json GiftsJson(const serve::ServerCounts& counts) {
+  const count::Values<Counter>& c = counts.serve;
   return {{"sent", c[Counter::kGiftsSent]},
           {"sent_fen", c[Counter::kGiftsSentFen]},
           {"shares", c[Counter::kGiftShares]},
@@ -30,8 +31,9 @@ json GiftsJson(const count::Values<Counter>& c) {
           {"opened_fen", c[Counter::kOpenedFen]},
           {"opened_again", c[Counter::kOpenedAgain]},
           {"empty", c[Counter::kOpensEmpty]},
-          {"left_shares", c[Counter::kGiftShares] - c[Counter::kOpened] - c[Counter::kRefundedShares]},
-          {"left_fen", c[Counter::kGiftsSentFen] - c[Counter::kOpenedFen] - c[Counter::kRefundedFen]},
+          {"left_shares", c[Counter::kGiftShares] + counts.restored.count - c[Counter::kOpened] - c[Counter::kRefundedShares]},
+          {"left_fen", c[Counter::kGiftsSentFen] + static_cast<uint64_t>(counts.restored.sum.value()) -
+                           c[Counter::kOpenedFen] - c[Counter::kRefundedFen]},
           {"refunded_shares", c[Counter::kRefundedShares]},
           {"refunded_fen", c[Counter::kRefundedFen]},
           {"notices", c[Counter::kNotices]},
@@ -111,7 +113,7 @@ json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, 
             {"forwarded", c[Counter::kForwarded]},
             {"full", c[Counter::kLedgerFull]}}},
           {"mint_waiting", counts.mint_waiting},
-          {"gifts", GiftsJson(c)},
+          {"gifts", GiftsJson(counts)},
           {"memory", {{"rss_bytes", process.rss_bytes}, {"rss_max_bytes", process.rss_max_bytes}}},
           {"cpu", {{"user_s", process.user_s}, {"system_s", process.system_s}}},
           {"rings", Labelled(counts.net, net::kCounterLabels)}};

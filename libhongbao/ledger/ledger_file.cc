@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "libhongbao/ledger/schema.h"
 #include "libhongbao/ledger/wal_check.h"
 
@@ -60,10 +61,14 @@ constexpr char kTablesSql[] =
     "SELECT group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || IFNULL(sql, ''), ';') FROM"
     " (SELECT * FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name)";
 
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
 // True if the folder has been synced: a new name in it survives a power loss.
 bool SyncFolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string folder = FolderOf(path);
   const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) {
     return false;
@@ -115,6 +120,10 @@ absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& 
 // Under another name first: whatever happens on the way, a file of the ledger's name is a whole ledger.
 absl::Status LedgerFile::Make() const {
   const std::string path = absl::StrCat(options_.path, ".new");
+  const std::string folder = FolderOf(options_.path);
+  if (access(folder.c_str(), F_OK) != 0) {
+    return absl::NotFoundError(absl::StrCat("ledger ", options_.path, ": there is no folder ", folder, "; make it first"));
+  }
   std::remove(path.c_str());
   std::remove((path + "-journal").c_str());
   {
@@ -214,11 +223,13 @@ absl::Status LedgerFile::OpenAndSettle() {
 
 absl::Status LedgerFile::CheckContents() {
   struct stat facts {};
-  const bool small = stat(options_.path.c_str(), &facts) == 0 && facts.st_size <= kQuickCheckBytesMax;
-  if (options_.quick_check && small) {
-    const std::string found = db_.Text("PRAGMA quick_check(1)");
+  const bool small = stat(options_.path.c_str(), &facts) == 0 && facts.st_size <= kSmallFileBytesMax;
+  if (options_.check_small && small) {
+    // Not quick_check: that does not compare the indexes, and the keys that forbid to pay twice are indexes.
+    const std::string found = db_.Text("PRAGMA integrity_check(1)");
     if (db_.ok() && found != "ok") {
-      return Explain(options_.path, absl::DataLossError(absl::StrCat("quick_check found: ", found)));
+      return Explain(options_.path, absl::DataLossError(absl::StrCat("integrity_check found: ",
+                                                                     absl::StrReplaceAll(found, {{"\n", "; "}}))));
     }
   }
   const std::string tables = db_.Text(kTablesSql);

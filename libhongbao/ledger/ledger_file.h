@@ -16,14 +16,14 @@
 
 namespace hongbao::ledger {
 
-// A quick_check reads all of the file, some 130 MB/s. A larger file is looked at by what Recover does (every grant, every chain,
-// every lot) and by tools/audit.
-inline constexpr int64_t kQuickCheckBytesMax = int64_t{256} << 20;
+// SQLite's integrity_check reads all of the file and every index, some 100 MB/s. A larger file is looked at by what Recover does
+// (every grant, every chain, every lot) and by tools/audit.
+inline constexpr int64_t kSmallFileBytesMax = int64_t{256} << 20;
 
 struct FileOptions {
   std::string path;
   bool read_only = false;    // for looking at a copy: no lock is kept, nothing is written
-  bool quick_check = true;   // SQLite's own consistency check, of files up to kQuickCheckBytesMax
+  bool check_small = true;   // SQLite's own integrity_check of files up to kSmallFileBytesMax
   const char* vfs = nullptr;       // tests put faults in between; null = the system's
   bool planted_no_sync = false;    // tests only: a build that forgets to sync, which the power-loss test must catch
 };

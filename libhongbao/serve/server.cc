@@ -25,6 +25,16 @@ net::ServiceOptions ToService(const ServerOptions& options) {
           .unsent_bytes_max = options.unsent_bytes_max};
 }
 
+// What nobody has opened of a restored gift.
+envelope::Tally LeftOf(const ledger::LiveGift& gift) {
+  envelope::Tally left{.count = gift.users.size(), .sum = envelope::Fen(gift.total_fen)};
+  for (const uint32_t opened_fen : gift.opened_fen) {
+    left.count -= opened_fen != 0 ? 1U : 0U;
+    left.sum -= envelope::Fen(opened_fen);
+  }
+  return left;
+}
+
 // Of one worker.
 uint32_t LaneRecords(const ServerOptions& options) { return std::max(1U, options.ledger_waiting_max / options.workers); }
 uint32_t GiftsMax(const ServerOptions& options) { return std::max(1U, options.gifts_max / options.workers); }
@@ -192,6 +202,9 @@ absl::Status Server::Restore() {
     users = std::max(users, *std::max_element(gift.users.begin(), gift.users.end()) + 1);
     ++gifts[OwnerOf(gift.id, options_.workers)];
   }
+  for (const ledger::OpenOrder& open : recovered_.orders) {
+    users = open.order.is_gift ? std::max(users, open.order.last_user + 1) : users;  // it has gifts to make for them
+  }
   if (users > options_.users_max) {
     return absl::InvalidArgumentError(absl::StrCat("the ledger knows users up to ", users - 1, ", and users_max is ",
                                                    options_.users_max, "; start with --users-max ", users, " or more"));
@@ -204,6 +217,7 @@ absl::Status Server::Restore() {
   }
   for (const ledger::LiveGift& gift : recovered_.gifts) {
     GiftDesk::CountUnopened(gift, shared_.directory);
+    Add(restored_, LeftOf(gift));
   }
   shared_.gifts = std::exchange(recovered_.gifts, {});
   minter_.Restore(recovered_);
@@ -240,6 +254,7 @@ ServerCounts Server::Look() const {
   counts.envelopes_left = shared_.pool.left();
   counts.connections = shared_.connections.load(std::memory_order_relaxed);
   counts.mint_waiting = minter_.waiting();
+  counts.restored = restored_;
   return counts;
 }
 

@@ -53,6 +53,7 @@ struct ServerCounts {
   uint64_t envelopes_left = 0;  // published and not won
   uint32_t connections = 0;     // live
   int64_t mint_waiting = 0;     // envelopes ordered and not issued
+  envelope::Tally restored;     // shares of gifts that an earlier life left unopened
 
   int64_t users_online() const { return static_cast<int64_t>(serve[Counter::kUsersCame] - serve[Counter::kUsersLeft]); }
 };
@@ -129,6 +130,7 @@ class Server {
   net::Service<App> service_;
   std::unique_ptr<ledger::Ledger> ledger_;
   ledger::Recovered recovered_;
+  envelope::Tally restored_;
   Courier courier_;
   Minter minter_;
   std::atomic<bool> workers_ended_{false};

@@ -383,13 +383,13 @@ def fingerprint(path):
 
 
 class BadFileTest(LedgerCase):
-    def refused(self, path, words, code=1, lines=1):
+    def refused(self, path, words, code=1):
         """One line, the exit code, the file as it was and nothing beside it (but perhaps a log of no bytes)."""
         before = fingerprint(path) if os.path.exists(path) else None
         beside = sorted(os.listdir(self.folder))
         got, out, err = processes.run(processes.SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ledger", "sqlite:" + path)
         self.assertEqual((got, out), (code, ""), err)
-        self.assertEqual(len(err.splitlines()), lines, err)
+        self.assertEqual(len(err.splitlines()), 1, err)
         self.assertIn(words, err)
         self.assertIn(path, err)
         self.assertEqual(fingerprint(path) if os.path.exists(path) else None, before)
@@ -422,7 +422,7 @@ class BadFileTest(LedgerCase):
             db.execute("CREATE TABLE grants(a)")
         self.refused(self.path, "not a ledger")
         self.refused(self.folder, "not a regular file")
-        self.refused(os.path.join(self.folder, "missing", "ledger.sqlite"), "ledger.sqlite")
+        self.refused(os.path.join(self.folder, "missing", "ledger.sqlite"), "there is no folder")
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as other:
             other.bind(os.path.join(self.folder, "socket"))
             before = sorted(os.listdir(self.folder))
@@ -440,17 +440,13 @@ class BadFileTest(LedgerCase):
             data = file.read()
         places = [at for at in range(len(data)) if data.startswith(stamp.to_bytes(8, "big"), at)]
         self.assertEqual(len(places), 3, "a stamp stands twice in its row and once in an index")
-        refused = 0
         for place in (*places, 5 * 4096):  # and the kind of a page
             self.patch(place, bytes([data[place] ^ 1]))
             with self.copied() as copy:
                 code, out, err = processes.run(processes.SERVER, "--audit-only", "--ledger", "sqlite:" + copy)
             self.assertEqual(code, 4, out + err)
-            if place != places[2]:  # the index against its table is for the audit of everything, not for a start
-                self.refused(self.path, "", code=4, lines=2 if place == 5 * 4096 else 1)  # SQLite says where, in a line of its own
-                refused += 1
+            self.refused(self.path, "", code=4)
             self.patch(place, data[place:place + 1])
-        self.assertEqual(refused, 3)
         self.up().stop()
 
     def test_read_only(self):

@@ -176,7 +176,7 @@ TEST_F(LedgerFileTest, RefusesAFolder) {
 }
 
 TEST_F(LedgerFileTest, RefusesAFolderThatIsNotThere) {
-  Refuses(absl::StatusCode::kPermissionDenied, "folder", {.path = folder_.File("nowhere") + "/money.ledger"});
+  Refuses(absl::StatusCode::kNotFound, "there is no folder", {.path = folder_.File("nowhere") + "/money.ledger"});
 }
 
 TEST_F(LedgerFileTest, LookingMakesNothing) {
