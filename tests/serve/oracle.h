@@ -58,7 +58,8 @@ class Oracle {
 
   // ---- gifts ----
   void Sent(uint32_t user, uint64_t stamp, uint32_t id, uint32_t total, const std::set<uint32_t>& users, int64_t alive_until_ms) {
-    EXPECT_EQ(sends_.emplace(Key(user, stamp), id).first->second, id) << "user " << user << " sent a second gift with the request " << stamp;
+    EXPECT_EQ(sends_.emplace(Key(user, stamp), id).first->second, id)
+        << "user " << user << " sent a second gift with the request " << stamp;
     EXPECT_EQ(senders_.emplace(id, Key(user, stamp)).first->second, Key(user, stamp)) << "two sends got the gift " << id;
     Learn(id, total, users, alive_until_ms);
     Told(user, stamp);

@@ -230,7 +230,7 @@ class Story {
   void SendAgain(Client& client, uint64_t stamp) {
     if (client.link.has_value() && world_->Send(*client.link, client.requests[stamp].frame)) {
       ++client.asked[stamp];
-      client.unanswered[stamp] = client.requests[stamp];  // also if it had an answer: this one may be another (a shake may win now)
+      client.unanswered[stamp] = client.requests[stamp];  // also if it had an answer: a shake that lost may win now
     }
   }
 

@@ -45,7 +45,7 @@ class StepLedger : public ledger::Ledger {
  public:
   // Opens and recovers the file as it was left. Not synced: nobody pulls the plug here.
   StepLedger(const std::string& path, int64_t now_ms) {
-    auto file = ledger::LedgerFile::Open({.path = path, .quick_check = false, .planted_no_sync = true});
+    auto file = ledger::LedgerFile::Open({.path = path, .check_small = false, .planted_no_sync = true});
     EXPECT_TRUE(file.ok()) << file.status();
     file_ = *std::move(file);
     ledger::KillPlan no_kill;
