@@ -29,7 +29,8 @@ FOLDERS = ["libhongbao", "tests/serve", "tests/ledger", "tests/envelope", "tests
 LIBRARY = ["envelope", "wire", "ring", "net", "ledger", "serve"]  # rooms that are compiled
 TESTS = ["tests/serve/oracle_test.cc", "tests/serve/session_test.cc", "tests/serve/session_ledger_test.cc",
          "tests/serve/gift_desk_test.cc", "tests/serve/gift_desk_ledger_test.cc", "tests/serve/app_ledger_test.cc",
-         "tests/serve/minter_test.cc", "tests/envelope/gift_book_test.cc", "tests/envelope/count_allocations.cc",
+         "tests/serve/minter_test.cc", "tests/serve/minter_ledger_test.cc", "tests/envelope/gift_book_test.cc",
+         "tests/envelope/count_allocations.cc",
          "tests/ledger/writer_test.cc", "tests/ledger/oracle_test.cc", "tests/ledger/faulty_vfs.cc"]
 MODULES = ["absl_status", "absl_statusor", "absl_strings", "absl_span", "absl_flat_hash_map", "absl_flat_hash_set",
            "absl_inlined_vector", "absl_time", "gtest", "gmock", "gtest_main", "sqlite3", "liburing"]

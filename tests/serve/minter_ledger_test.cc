@@ -1,0 +1,227 @@
+// Orders that are durable before they are issued, and that go on after a restart.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "libhongbao/serve/minter.h"
+#include "tests/serve/fake_ledger.h"
+
+namespace hongbao::serve {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kSecond = time::kNsPerSecond;
+constexpr int64_t kNow = 1'424'183'400;
+
+// One life of a minter.
+struct Life {
+  explicit Life(size_t capacity = 1 << 12, int64_t now_s = kNow)
+      : clock(now_s * kSecond + 300'000'000),
+        pool(capacity),
+        claimer(pool),
+        minter(&clock, &pool, 100, 2,
+               [this](uint32_t, const Message& gift) {
+                 gifts[gift.envelope_id] = gift;
+                 return true;
+               },
+               &ledger, &returned) {}
+
+  // Issued in the second that begins now and is stepped through to its end.
+  uint64_t RunSecond() {
+    const uint64_t before = pool.issued().count + gifts.size();
+    const int64_t end = (time::UnixSecond(clock.WallNs()) + 1) * kSecond;
+    while (clock.WallNs() < end) {
+      const int64_t next = minter.Step(clock.WallNs());
+      clock.Advance(std::min(next, end) - clock.WallNs());
+      envelope::LuckyEnvelope one;
+      while (claim && claimer.Claim(one)) {
+        EXPECT_TRUE(claimed.emplace(one.id, one.amount.value()).second) << "issued twice";
+      }
+    }
+    return pool.issued().count + gifts.size() - before;
+  }
+  void RunFor(int seconds) {
+    for (int i = 0; i < seconds; ++i) {
+      RunSecond();
+    }
+  }
+  void Restore(const ledger::Order& order, std::vector<bool> taken) {
+    ledger::Recovered recovered;
+    recovered.orders.push_back({.order = order, .taken = std::move(taken)});
+    (order.is_gift ? recovered.next_minted_gift_id : recovered.next_shake_id) =
+        order.first_id + static_cast<uint64_t>(order.count);
+    minter.Restore(recovered);
+  }
+
+  time::FakeClock clock;
+  FakeLedger ledger;
+  Returned returned;
+  envelope::LuckyPool pool;
+  envelope::LuckyClaimer claimer;
+  bool claim = true;
+  std::map<uint32_t, int64_t> claimed;
+  std::map<uint32_t, Message> gifts;
+  Minter minter;
+};
+
+MintOrder Shakes(int64_t rate, int64_t count) { return {.rate = rate, .count = count}; }
+MintOrder Gifts(int64_t rate, int64_t count) {
+  return {.kind = MintOrder::Kind::kGift, .rate = rate, .count = count, .users = 3, .first_user = 10, .last_user = 99};
+}
+
+TEST(MinterLedgerTest, AnOrderIsRecordedWholeBeforeAnythingOfItIsIssued) {
+  Life life;
+  ASSERT_TRUE(life.minter.Add(Shakes(100, 150)).ok());
+  ASSERT_TRUE(life.minter.Add(Gifts(100, 5)).ok());
+  ASSERT_EQ(life.ledger.orders.size(), 2U);
+  EXPECT_EQ(life.pool.issued().count, 0U);
+  const ledger::Order& order = life.ledger.orders[0];
+  EXPECT_FALSE(order.is_gift);
+  EXPECT_EQ(order.first_id, kFirstShakeId);
+  EXPECT_EQ(order.count, 150);
+  EXPECT_EQ(order.rate, 100);
+  EXPECT_EQ(order.at_s, kNow + 1);
+  EXPECT_EQ(order.created_ms, kNow * 1'000 + 300);
+  EXPECT_TRUE(life.ledger.orders[1].is_gift);
+  EXPECT_EQ(life.ledger.orders[1].users, 3U);
+  life.RunFor(5);
+  EXPECT_EQ(life.pool.issued().count, 150U);
+  EXPECT_EQ(life.pool.issued().sum, order.total) << "the budget was known before the first shake";
+}
+
+TEST(MinterLedgerTest, TwoOrdersOfNoSeedAreDrawnFromDifferentKeys) {
+  Life life;
+  ASSERT_TRUE(life.minter.Add(Shakes(100, 1)).ok());
+  ASSERT_TRUE(life.minter.Add(Shakes(100, 1)).ok());
+  EXPECT_NE(life.ledger.orders[0].key, life.ledger.orders[1].key);
+}
+
+TEST(MinterLedgerTest, AnOrderThatTheLedgerRefusesIssuesNothing) {
+  Life life;
+  life.ledger.order_status = absl::FailedPreconditionError("the ledger is closed");
+  const auto refused = life.minter.Add(Shakes(100, 10));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("closed"));
+  life.RunFor(3);
+  EXPECT_EQ(life.pool.issued().count, 0U);
+  EXPECT_EQ(life.minter.runs(), 0U);
+  life.ledger.order_status = absl::OkStatus();
+  EXPECT_EQ(life.minter.Add(Shakes(100, 10))->first_id, kFirstShakeId + 10) << "its ids are not used for another";
+}
+
+// Whatever was won in the first life, the second one issues the rest, and each place holds what it held.
+TEST(MinterLedgerTest, ARestartIssuesExactlyWhatIsMissing) {
+  constexpr int64_t kCount = 40;
+  Life first;
+  ASSERT_TRUE(first.minter.Add(Shakes(1'000, kCount)).ok());
+  first.RunFor(3);
+  ASSERT_EQ(first.claimed.size(), size_t{kCount});
+  envelope::Random random = envelope::Random::FromSeed(5);
+  for (int round = 0; round < 120; ++round) {
+    std::vector<bool> taken(round == 0 ? 0 : kCount);
+    for (size_t place = 0; place < taken.size(); ++place) {
+      taken[place] = round <= kCount ? place + 1 == static_cast<size_t>(round) : random.Below(3) != 0;
+    }
+    Life second(1 << 12, kNow + 1'000);
+    second.Restore(first.ledger.orders[0], taken);
+    second.RunFor(3);
+    std::map<uint32_t, int64_t> missing;
+    for (const auto& [id, fen] : first.claimed) {
+      if (taken.empty() || !taken[id - kFirstShakeId]) {
+        missing[id] = fen;
+      }
+    }
+    EXPECT_EQ(second.claimed, missing) << "round " << round;
+    EXPECT_EQ(second.minter.runs(), 0U);
+  }
+}
+
+TEST(MinterLedgerTest, ARestartGoesOnAtTheOrdersRateAndAPauseIsNoSpike) {
+  Life first;
+  ASSERT_TRUE(first.minter.Add(Shakes(100, 1'000)).ok());
+  first.RunFor(3);
+  std::vector<bool> taken(1'000);
+  for (const auto& [id, fen] : first.claimed) {
+    taken[id - kFirstShakeId] = true;
+  }
+  const uint64_t done = first.claimed.size();
+  ASSERT_EQ(done, 200U);
+  Life second(1 << 12, kNow + 500);
+  second.Restore(first.ledger.orders[0], taken);
+  uint64_t issued = second.RunSecond();
+  EXPECT_GE(issued, 200U) << "two seconds' worth at once";
+  EXPECT_LE(issued, 200U + 75U);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_NEAR(static_cast<double>(second.RunSecond()), 100.0, 1.0);
+  }
+  second.RunFor(5);
+  EXPECT_EQ(second.claimed.size() + done, 1'000U);
+}
+
+TEST(MinterLedgerTest, AnOrderForLaterStartsOnTimeAlsoAfterARestart) {
+  Life first;
+  MintOrder order = Shakes(100, 10);
+  order.at_s = kNow + 100;
+  ASSERT_TRUE(first.minter.Add(order).ok());
+  Life second(1 << 12, kNow + 50);
+  second.Restore(first.ledger.orders[0], {});
+  second.RunFor(49);
+  EXPECT_EQ(second.claimed.size(), 0U);
+  second.RunFor(3);
+  EXPECT_EQ(second.claimed.size(), 10U);
+}
+
+TEST(MinterLedgerTest, GiftsThatWereMadeAreNotMadeAgainAndTheOthersAreTheSame) {
+  Life first;
+  ASSERT_TRUE(first.minter.Add(Gifts(100, 30)).ok());
+  first.RunFor(3);
+  ASSERT_EQ(first.gifts.size(), 30U);
+  Life second(16, kNow + 500);
+  std::vector<bool> taken(20);  // nothing beyond place 19 was made
+  for (const size_t place : {0U, 3U, 4U, 11U, 19U}) {  // owners commit apart from each other: holes
+    taken[place] = true;
+  }
+  second.Restore(first.ledger.orders[0], taken);
+  second.RunFor(3);
+  EXPECT_EQ(second.gifts.size(), 25U);
+  for (const auto& [id, gift] : second.gifts) {
+    EXPECT_FALSE(id - kFirstMintedGiftId < taken.size() && taken[id - kFirstMintedGiftId]);
+    EXPECT_EQ(gift.amount_fen, first.gifts[id].amount_fen);
+    EXPECT_TRUE(std::equal(gift.users, gift.users + gift.user_count, first.gifts[id].users));
+  }
+}
+
+TEST(MinterLedgerTest, NewIdsBeginBehindTheOnesThatWereUsed) {
+  Life life;
+  ledger::Recovered recovered;
+  recovered.next_shake_id = kFirstShakeId + 500;
+  recovered.next_minted_gift_id = kFirstMintedGiftId + 70;
+  life.minter.Restore(recovered);
+  EXPECT_EQ(life.minter.Add(Shakes(1, 1))->first_id, kFirstShakeId + 500);
+  EXPECT_EQ(life.minter.Add(Gifts(1, 1))->first_id, kFirstMintedGiftId + 70);
+  Life fresh;
+  ledger::Recovered nothing;
+  fresh.minter.Restore(nothing);
+  EXPECT_EQ(fresh.minter.Add(Shakes(1, 1))->first_id, kFirstShakeId);
+}
+
+TEST(MinterLedgerTest, ReturnedEnvelopesGoOutAgainAsSoonAsThereIsRoom) {
+  Life life(/*capacity=*/2);
+  life.claim = false;
+  ASSERT_TRUE(life.minter.Add(Shakes(1'000, 5)).ok());
+  life.RunFor(2);
+  EXPECT_EQ(life.pool.left(), 2U);
+  life.returned.Give({.id = 0x700000, .amount = envelope::Fen(77)});
+  life.RunFor(1);
+  life.claim = true;
+  life.RunFor(1);
+  EXPECT_EQ(life.claimed.size(), 6U);
+  EXPECT_EQ(life.claimed[0x700000], 77);
+  EXPECT_EQ(life.minter.waiting(), 0);
+}
+
+}  // namespace
+}  // namespace hongbao::serve
