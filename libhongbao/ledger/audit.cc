@@ -28,6 +28,10 @@ constexpr Identity kIdentities[] = {
      " WHERE e.total_fen <> e.left_fen + IFNULL(g.fen, 0) + IFNULL(r.fen, 0)"
      " OR (e.state < 3 AND e.shares <> e.left_shares + IFNULL(g.n, 0)) OR e.shares < IFNULL(g.n, 0)"
      " OR (e.state = 3) <> (r.fen IS NOT NULL)"},
+    {"envelopes: open while something is left, expired only with a refund",
+     "SELECT id FROM envelopes e WHERE (state = 1) <> (left_shares > 0)"
+     " OR (state = 3 AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.ref_kind = 3 AND r.ref_id = e.id)) OR ?1 < 0",
+     nullptr},
     {"envelopes: each was funded once, by its whole amount",
      nullptr,
      "SELECT e.id FROM envelopes e LEFT JOIN entries f ON f.ref_kind = 1 AND f.ref_id = e.id"

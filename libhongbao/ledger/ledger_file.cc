@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -31,7 +32,8 @@ absl::Status Explain(const std::string& path, const absl::Status& status) {
       cure = "; a ledger belongs to one server: stop that one, or copy the file to look at it";
       break;
     case absl::StatusCode::kDataLoss:
-      cure = "; the file is damaged: keep it as it is, look at a copy with tools/audit, restore a backup";
+      cure = "; the file is damaged: keep it as it is, look at a copy with tools/audit, restore a backup (the old log, -wal, goes"
+             " with the old file)";
       break;
     case absl::StatusCode::kResourceExhausted:
       cure = "; make room on its file system";
@@ -53,13 +55,21 @@ pid_t OwnerOf(int descriptor) {
   lock.l_whence = SEEK_SET;
   lock.l_start = 0x40000000;  // sqlite.org/fileformat2.html: the lock-byte page
   lock.l_len = 512;
-  return fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+  if (fcntl(descriptor, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
+    return 0;
+  }
+  return lock.l_pid != 0 ? lock.l_pid : -1;  // 0: one that this container does not see
 }
 
 // Everything that the file's tables and indexes promise, as one text. What ANALYZE leaves is no promise.
 constexpr char kTablesSql[] =
     "SELECT group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || IFNULL(sql, ''), ';') FROM"
     " (SELECT * FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name)";
+
+std::string RealPath(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), &std::free);
+  return real == nullptr ? path : real.get();
+}
 
 std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -82,18 +92,24 @@ bool SyncFolderOf(const std::string& path) {
 
 std::string LedgerFile::SqliteVersion() { return sqlite3_libversion(); }
 
-absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& options) {
-  std::unique_ptr<LedgerFile> file(new LedgerFile(options));
+absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& wanted) {
+  FileOptions options = wanted;
   struct stat facts {};
   if (stat(options.path.c_str(), &facts) != 0) {
     if (errno != ENOENT || options.read_only) {
       return errno == ENOENT ? absl::NotFoundError(absl::StrCat("ledger ", options.path, ": there is no such file"))
                              : SystemError(options.path, "cannot look at it", errno);
     }
-    if (absl::Status status = file->Make(); !status.ok()) {
+    if (absl::Status status = Make(options); !status.ok()) {
       return status;
     }
-  } else if (!S_ISREG(facts.st_mode)) {
+    if (stat(options.path.c_str(), &facts) != 0) {
+      return SystemError(options.path, "cannot look at it", errno);
+    }
+  }
+  options.path = RealPath(options.path);  // as SQLite does: the log lies beside the file, not beside a link to it
+  std::unique_ptr<LedgerFile> file(new LedgerFile(options));
+  if (!S_ISREG(facts.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat("ledger ", options.path, ": not a regular file"));
   } else if (!options.read_only && (facts.st_mode & 0222) == 0) {
     // Root may write it all the same, but whoever took the right away meant something.
@@ -118,17 +134,24 @@ absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& 
 }
 
 // Under another name first: whatever happens on the way, a file of the ledger's name is a whole ledger.
-absl::Status LedgerFile::Make() const {
-  const std::string path = absl::StrCat(options_.path, ".new");
-  const std::string folder = FolderOf(options_.path);
+absl::Status LedgerFile::Make(const FileOptions& options) {
+  const std::string path = absl::StrCat(options.path, ".new.", getpid());  // two first starts at once make two
+  const std::string folder = FolderOf(options.path);
   if (access(folder.c_str(), F_OK) != 0) {
-    return absl::NotFoundError(absl::StrCat("ledger ", options_.path, ": there is no folder ", folder, "; make it first"));
+    return absl::NotFoundError(absl::StrCat("ledger ", options.path, ": there is no folder ", folder, "; make it first"));
+  }
+  for (const char* suffix : {"-wal", "-journal"}) {
+    if (access((options.path + suffix).c_str(), F_OK) == 0) {  // a new file would take over what an old one left
+      return absl::FailedPreconditionError(
+          absl::StrCat("ledger ", options.path, ": the file is not there, but its log ", options.path, suffix,
+                       " is; put the file back beside it, or move the log away"));
+    }
   }
   std::remove(path.c_str());
   std::remove((path + "-journal").c_str());
   {
     Sqlite db;
-    if (db.Create(path, options_.vfs).ok()) {
+    if (db.Create(path, options.vfs).ok()) {
       db.Run("PRAGMA journal_mode=DELETE");
       db.Run("PRAGMA synchronous=FULL");
       db.Run("BEGIN IMMEDIATE");
@@ -137,13 +160,17 @@ absl::Status LedgerFile::Make() const {
       db.Run("COMMIT");
     }
     if (!db.ok()) {
-      return Explain(options_.path, db.status());
+      std::remove(path.c_str());
+      return Explain(options.path, db.status());
     }
   }
-  if (std::rename(path.c_str(), options_.path.c_str()) != 0) {
-    return SystemError(options_.path, "cannot give the new file its name", errno);
+  // Never over a file that somebody else has made meanwhile, and perhaps serves from already.
+  if (renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, options.path.c_str(), RENAME_NOREPLACE) != 0) {
+    const int error = errno;
+    std::remove(path.c_str());
+    return error == EEXIST ? absl::OkStatus() : SystemError(options.path, "cannot give the new file its name", error);
   }
-  return SyncFolderOf(options_.path) ? absl::OkStatus() : SystemError(options_.path, "cannot sync its folder", errno);
+  return SyncFolderOf(options.path) ? absl::OkStatus() : SystemError(options.path, "cannot sync its folder", errno);
 }
 
 // From the first bytes alone, so that a file of someone else's is not even opened by SQLite.
@@ -154,11 +181,12 @@ absl::Status LedgerFile::CheckHeader() const {
     return SystemError(options_.path, "cannot read it", errno);
   }
   const ssize_t got = read(descriptor, header.data(), header.size());
-  const pid_t owner = options_.read_only ? 0 : OwnerOf(descriptor);
+  const pid_t owner = OwnerOf(descriptor);
   // Only this descriptor of ours exists so far: closing it drops no lock of SQLite's.
   close(descriptor);
   if (owner != 0) {
-    return Explain(options_.path, absl::UnavailableError(absl::StrCat("in use by process ", owner)));
+    return Explain(options_.path, absl::UnavailableError(owner < 0 ? std::string("in use by a process that is not seen from here")
+                                                               : absl::StrCat("in use by process ", owner)));
   }
   static constexpr char kMagic[] = "SQLite format 3";
   const auto number = [&](size_t offset) {  // big-endian, as all of SQLite's format

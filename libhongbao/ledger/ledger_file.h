@@ -53,7 +53,7 @@ class LedgerFile {
 
  private:
   explicit LedgerFile(const FileOptions& options) : options_(options) {}
-  absl::Status Make() const;
+  static absl::Status Make(const FileOptions& options);
   absl::Status CheckHeader() const;
   absl::Status OpenAndSettle();
   absl::Status CheckContents();

@@ -105,10 +105,14 @@ class Reader {
       if (!Follow(row)) {
         return Breach(absl::StrCat("grant ", row.id, " of user ", row.user, " does not follow the one before it"));
       }
-      NoteUser(row.user, row.has_stamp ? row.stamp : kHistory, row.kind == 1);
+      NoteUser(row.user, row.has_stamp ? row.stamp : 0, row.kind == 1);
       if (row.kind == 1 && !Take(row)) {
         return Breach(absl::StrCat("grant ", row.id, " is no free share of lot ", row.envelope_id));
       }
+    }
+    for (uint32_t user = 0; user < found_.state.users.size(); ++user) {
+      UserState& state = found_.state.users[user];
+      state.last_stamp = state.last_stamp == 0 && found_.heads.Get(user).grants > 0 ? kHistory : state.last_stamp;
     }
     return db_.status();
   }
@@ -144,13 +148,14 @@ class Reader {
   // The grant is the next of all and the next of its user's chain.
   bool Follow(const GrantRow& row) {
     UserHead& head = found_.heads[row.user];
-    const uint64_t max_stamp = row.has_stamp ? std::max(head.max_stamp, row.stamp) : head.max_stamp;
+    const uint64_t before = row.user < found_.state.users.size() ? found_.state.users[row.user].last_stamp : 0;
+    const uint64_t max_stamp = row.has_stamp ? std::max(before, row.stamp) : before;
     if (row.id != int64_t{found_.last_grant_id} + 1 || row.grant_no != int64_t{head.grants} + 1 ||
         row.prev_id != int64_t{head.last_id} || row.max_stamp != max_stamp) {
       return false;
     }
     found_.last_grant_id = static_cast<uint32_t>(row.id);
-    head = {.max_stamp = max_stamp, .last_id = found_.last_grant_id, .grants = head.grants + 1};
+    head = {.total_fen = head.total_fen + row.fen, .last_id = found_.last_grant_id, .grants = head.grants + 1};
     return true;
   }
 
@@ -341,6 +346,9 @@ absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan
   if (!found.ok()) {
     return found;
   }
+  // Now that everything in the log has been judged good: what a torn commit may have left behind it must not lie behind the
+  // commits to come, see CheckWal.
+  file.Checkpoint(true);
   {
     Writer writer(db, {}, found->last_grant_id);  // refunds touch no user's chain
     writer.Begin();
@@ -356,7 +364,6 @@ absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan
     }
   }
   found->state.epoch = static_cast<uint64_t>(db.Number("SELECT v FROM meta WHERE k = 'epoch'"));
-  file.Checkpoint(true);  // what a torn commit may have left in the log must not lie behind the commits to come, see CheckWal
   if (!db.ok()) {
     return db.status();
   }

@@ -18,9 +18,12 @@ absl::StatusOr<std::unique_ptr<SqliteLedger>> SqliteLedger::Open(const SqliteLed
   KillPlan kill_plan = options.kill_plan;
   absl::StatusOr<RecoveredFile> recovered = Recover(**file, now_ms, kill_plan);
   if (!recovered.ok()) {
-    return absl::Status(recovered.status().code(),
-                        absl::StrCat("ledger ", options.file.path, ": ", std::string(recovered.status().message()),
-                                     "; it was left as it is: look at a copy with tools/audit, restore a backup"));
+    const bool damaged = recovered.status().code() == absl::StatusCode::kDataLoss;
+    return absl::Status(
+        recovered.status().code(),
+        absl::StrCat("ledger ", options.file.path, ": ", std::string(recovered.status().message()),
+                     damaged ? "; it was left as it is: look at a copy with tools/audit, restore a backup"
+                             : "; nothing is lost: put right what is named and start again"));
   }
   return std::unique_ptr<SqliteLedger>(new SqliteLedger(options, *std::move(file), *std::move(recovered)));
 }
@@ -74,7 +77,9 @@ void SqliteLedger::Stop() {
 }
 
 void SqliteLedger::Submit(uint32_t lane, const Record& record) {
-  options_.kill_plan.Pass(KillPoint::kAfterClaim);
+  if (record.kind == RecordKind::kWin) {
+    options_.kill_plan.Pass(KillPoint::kAfterClaim);
+  }
   lanes_[lane]->Push(record);
   // Pairs with the fence in Wait: either we see that the thread sleeps, or it sees our record.
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -162,15 +167,15 @@ bool SqliteLedger::Settle() {
 }
 
 void SqliteLedger::Deliver() {
-  for (const auto& [lane, outcome] : settled_) {
-    sink_->Deliver(lane, outcome);
-  }
-  if (!orders_.empty()) {
+  if (!orders_.empty()) {  // first: they wait for the commit, not for the workers
     const std::lock_guard<std::mutex> lock(mutex_);
     for (WaitingOrder* waiting : orders_) {
       waiting->done = true;
     }
     order_done_.notify_all();
+  }
+  for (const auto& [lane, outcome] : settled_) {
+    sink_->Deliver(lane, outcome);
   }
 }
 

@@ -52,6 +52,7 @@ Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
   find_open_.Prepare(db, "SELECT fen FROM grants WHERE envelope_id = ? AND user_id = ? AND kind = 2");
   find_send_.Prepare(db, "SELECT id, total_fen FROM envelopes WHERE stamp = ? AND sender = ?");
   share_of_.Prepare(db, "SELECT share_idx FROM invites WHERE envelope_id = ? AND user_id = ?");
+  max_stamp_at_.Prepare(db, "SELECT max_stamp FROM grants WHERE grant_id = ?");
   grant_by_id_.Prepare(db, "SELECT user_id, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen FROM grants"
                            " WHERE grant_id = ?");
 }
@@ -210,7 +211,7 @@ bool Writer::AddGrant(const Grant& grant, std::optional<uint64_t> stamp) {
   UserHead& head = heads_[grant.user];
   const uint32_t id = last_grant_id_ + 1;
   Check(id != 0, "a ledger holds 2^32 - 1 grants");
-  const uint64_t max_stamp = stamp.has_value() ? std::max(head.max_stamp, *stamp) : head.max_stamp;
+  const uint64_t max_stamp = std::max(MaxStampAt(head.last_id), stamp.value_or(0));
   const std::optional<int64_t> column = stamp.has_value() ? std::optional(ToColumn(*stamp)) : std::nullopt;
   insert_grant_ << int64_t{id} << int64_t{grant.user} << int64_t{head.grants} + 1 << int64_t{head.last_id} << column
                 << ToColumn(max_stamp) << int64_t{grant.envelope} << grant.share << grant.kind << int64_t{grant.fen}
@@ -221,8 +222,18 @@ bool Writer::AddGrant(const Grant& grant, std::optional<uint64_t> stamp) {
   }
   AddEntry(static_cast<int64_t>(EntryKind::kGrant), id, EscrowAccount(grant.envelope), UserAccount(grant.user), grant.fen);
   last_grant_id_ = id;
-  head = {.max_stamp = max_stamp, .last_id = id, .grants = head.grants + 1};
+  head = {.total_fen = head.total_fen + int64_t{grant.fen}, .last_id = id, .grants = head.grants + 1};
   return true;
+}
+
+uint64_t Writer::MaxStampAt(uint32_t grant_id) {
+  if (grant_id == 0) {
+    return 0;
+  }
+  max_stamp_at_ << int64_t{grant_id};
+  const uint64_t max_stamp = max_stamp_at_.Step() ? FromColumn(max_stamp_at_.Int(0)) : 0;
+  max_stamp_at_.Reset();
+  return max_stamp;
 }
 
 // ---- envelopes ----
@@ -338,18 +349,10 @@ void Writer::Resume(const Record& record, std::vector<Outcome>& outcomes) {
   outcomes.push_back(end);
 }
 
-void Writer::State(const Record& record, Outcome& outcome) {
+void Writer::State(const Record& record, Outcome& outcome) const {
   const UserHead head = heads_.Get(record.user);
   outcome.grants = head.grants;
-  for (int64_t id = head.last_id; id != 0;) {
-    grant_by_id_ << id;
-    if (!grant_by_id_.Step() || grant_by_id_.Int(0) != int64_t{record.user}) {
-      return Impossible(record, "a user's chain of grants leads to the user's grants");
-    }
-    outcome.total_fen += static_cast<uint64_t>(grant_by_id_.Int(7));
-    id = grant_by_id_.Int(1);
-    grant_by_id_.Reset();
-  }
+  outcome.total_fen = static_cast<uint64_t>(head.total_fen);
 }
 
 void Writer::Impossible(const Record& record, const char* what) {

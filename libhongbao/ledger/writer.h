@@ -64,10 +64,12 @@ class Writer {
   void Gift(const Record& record, Outcome& outcome);
   void Refund(const Record& record);
   void Resume(const Record& record, std::vector<Outcome>& outcomes);
-  void State(const Record& record, Outcome& outcome);
+  void State(const Record& record, Outcome& outcome) const;
 
   // False: (stamp, user) is taken; nothing was recorded.
   bool AddGrant(const Grant& grant, std::optional<uint64_t> stamp);
+  // The highest stamp of the user's grants up to that one.
+  uint64_t MaxStampAt(uint32_t grant_id);
   void AddEntry(int64_t kind, int64_t id, int64_t debit, int64_t credit, int64_t fen);
   // A shake that FindWin has answered with "nothing" stays without a win, whoever still comes with one: two workers may have
   // the same request for a moment. The newest kDeniedMax are remembered, far more than fit into that moment.
@@ -84,7 +86,7 @@ class Writer {
   absl::flat_hash_set<std::pair<uint32_t, uint64_t>> denied_;
   std::deque<std::pair<uint32_t, uint64_t>> denied_by_age_;
   Statement insert_grant_, insert_entry_, insert_envelope_, insert_invite_, insert_order_;
-  Statement take_from_lot_, take_from_gift_, refund_, find_grant_, find_open_, find_send_, share_of_, grant_by_id_;
+  Statement take_from_lot_, take_from_gift_, refund_, find_grant_, find_open_, find_send_, share_of_, grant_by_id_, max_stamp_at_;
 };
 
 }  // namespace hongbao::ledger

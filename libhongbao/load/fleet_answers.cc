@@ -248,6 +248,9 @@ bool Fleet::OnNotice(User& user, wire::FrameBytes frame, net::Replies& out) {
     cells_.Add(Counter::kNoticesNotOpened);
     return true;
   }
+  if (user.statement == StatementState::kBaseAsked) {
+    user.statement = StatementState::kBaseLost;  // the base may or may not have this gift in it: another worker opens it
+  }
   if (!seen_.Insert(user_id, notice.envelope_id)) {
     cells_.Add(Counter::kNoticesRepeated);
     return true;

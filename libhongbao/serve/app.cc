@@ -171,7 +171,7 @@ void App::TakeOutcome(const ledger::Outcome& outcome) {
     office_.cells.Add(Counter::kResumed);
     return Tell(outcome);
   }
-  ledger_.Settle();
+  ledger_.Settle(outcome.kind);
   switch (outcome.kind) {
     case ledger::RecordKind::kWin:
       if (outcome.unused_id != 0) {
@@ -245,7 +245,7 @@ void App::ContinueResumes() {
     if (connection == nullptr) {
       continue;
     }
-    if (connection->pending_block != net::kNoIndex || ledger_.full()) {
+    if (connection->pending_block != net::kNoIndex || ledger_.swamped()) {
       resumes_.push_back(page);  // it reads slowly: more would only close it
       continue;
     }

@@ -141,7 +141,8 @@ envelope::GiftCreated GiftDesk::Create(uint32_t gift_id, uint32_t sender, uint32
   while (counted < users.size() && directory_->AddUnopened(users[counted])) {
     ++counted;
   }
-  envelope::GiftCreated created = envelope::GiftCreated::kBad;
+  // Somebody has as many unopened gifts as can be counted: that may change, the request is not wrong.
+  envelope::GiftCreated created = envelope::GiftCreated::kFull;
   if (counted == users.size()) {
     created = book_.Create(gift_id, sender, envelope::Fen(amount_fen), users, now_ms_, now_ms_ + options_.expiry_ms);
   }
@@ -272,7 +273,7 @@ void GiftDesk::Open(const Message& message) {
       return SubmitOpen(message, ledger::RecordKind::kOpen, opening.amount.ToWire());
     }
     // Drawn before, perhaps not durable yet; or expired, perhaps opened before: the ledger knows.
-    if (!ledger_->full()) {
+    if (!ledger_->swamped()) {
       return SubmitOpen(message, ledger::RecordKind::kFindOpen, 0);
     }
     cells_->Add(Counter::kLedgerFull);

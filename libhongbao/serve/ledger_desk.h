@@ -24,8 +24,9 @@ class LedgerDesk {
   bool durable() const { return ledger_ != nullptr; }
   // Whatever can still be refused has to be refused now.
   bool full() const { return in_flight_ >= credits_; }
-  // More waits for a credit than the ledger will settle soon: also what can't be told "no" is to come again later.
-  bool swamped() const { return parked_.size() >= credits_; }
+  // Questions (repeats, resumes, statements) have half of the credits, so that nobody can ask the winners out of the ledger.
+  // Beyond it whoever asks is to come again later: there is no answer that would be true now.
+  bool swamped() const { return questions_ >= (credits_ + 1) / 2 || parked_.size() >= credits_; }
   uint32_t in_flight() const { return in_flight_; }
   size_t parked() const { return parked_.size(); }
 
@@ -35,26 +36,37 @@ class LedgerDesk {
       parked_.push_back(record);
       return;
     }
-    ++in_flight_;
-    ledger_->Submit(lane_, record);
+    Pass(record);
   }
 
-  // The (last) outcome of a record has come.
-  void Settle() {
+  // The (last) outcome of a record of this kind has come.
+  void Settle(ledger::RecordKind kind) {
     Check(in_flight_ > 0, "an outcome answers a record");
     --in_flight_;
+    questions_ -= IsQuestion(kind) ? 1U : 0U;
     if (!parked_.empty()) {
-      ++in_flight_;
-      ledger_->Submit(lane_, parked_.front());
+      Pass(parked_.front());
       parked_.pop_front();
     }
   }
 
  private:
+  static bool IsQuestion(ledger::RecordKind kind) {
+    return kind == ledger::RecordKind::kFindWin || kind == ledger::RecordKind::kFindOpen ||
+           kind == ledger::RecordKind::kResume || kind == ledger::RecordKind::kStatement;
+  }
+
+  void Pass(const ledger::Record& record) {
+    ++in_flight_;
+    questions_ += IsQuestion(record.kind) ? 1U : 0U;
+    ledger_->Submit(lane_, record);
+  }
+
   ledger::Ledger* ledger_;
   uint32_t lane_;
   uint32_t credits_;
   uint32_t in_flight_ = 0;
+  uint32_t questions_ = 0;  // of them
   std::deque<ledger::Record> parked_;
 };
 

@@ -12,6 +12,7 @@
 namespace hongbao::serve {
 namespace {
 
+constexpr uint32_t kLedgerUsersMax = 1U << 28;
 constexpr uint32_t kWorkersMax = 256;  // an address has 8 bits for it
 
 net::ServiceOptions ToService(const ServerOptions& options) {
@@ -184,6 +185,10 @@ void Server::Courier::Deliver(uint32_t lane, const ledger::Outcome& outcome) {
 absl::Status Server::Restore() {
   if (ledger_ == nullptr) {
     return absl::OkStatus();
+  }
+  if (options_.users_max > kLedgerUsersMax) {
+    return Wrong("users_max", options_.users_max,
+                 absl::StrCat("at most ", kLedgerUsersMax, " with a ledger, whose memory per user is by id"));
   }
   recovered_ = ledger_->TakeRecovered();
   uint32_t users = 0;  // the highest that the ledger knows, + 1

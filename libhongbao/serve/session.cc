@@ -55,7 +55,8 @@ std::optional<wire::ShakeResponse> SessionDesk::ShakeForMoney(Session& session, 
   const bool has_identity = session.version == wire::Version::k2;
   services_.directory->RaiseStamp(session.user, has_identity ? stamp : kHistoryStamp);
   if (services_.directory->Find(session.user) != address) {
-    return response;
+    services_.cells->Add(Counter::kDropped);  // no answer here can be the right one any more: the newer session gives it
+    return std::nullopt;
   }
   envelope::LuckyEnvelope envelope;
   if (!ClaimUnderCap(session, envelope)) {
@@ -222,7 +223,7 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   } else if (request.first_user >= services_.directory->users_max()) {
     response.result = wire::LoginResult::kUserOutOfRange;
     counter = Counter::kLoginsOutOfRange;
-  } else if (draining_ || session.over_limit || (durable_ && services_.ledger->full())) {
+  } else if (draining_ || session.over_limit || (durable_ && (services_.ledger->full() || services_.ledger->swamped()))) {
     response.result = wire::LoginResult::kFullOrDraining;
     counter = Counter::kLoginsFull;
     close = draining_ ? CloseReason::kDrain : CloseReason::kFull;
@@ -339,7 +340,7 @@ CloseReason SessionDesk::State(const Session& session, uint64_t address, wire::F
   }
   services_.cells->Add(Counter::kFramesStatement);
   if (durable_) {
-    if (services_.ledger->full()) {
+    if (services_.ledger->swamped()) {
       services_.cells->Add(Counter::kLedgerFull);
       return CloseReason::kUnsentBytes;  // it asks for more than can be answered; there is no answer "later"
     }

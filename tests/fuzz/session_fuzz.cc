@@ -193,6 +193,9 @@ class Office {
           break;
         case MessageKind::kNotice:
         case MessageKind::kOpened:
+        case MessageKind::kRefuseOpen:
+        case MessageKind::kOutcome:
+        case MessageKind::kForward:
           break;  // for the connection; net/ and serve/app are not here
       }
     }

@@ -32,6 +32,8 @@ constexpr Edit kEdits[] = {
     {"UPDATE envelopes SET left_fen = left_fen + 1 WHERE id = 0x100001", "envelopes: total", false, true},
     {"UPDATE envelopes SET left_fen = left_fen + 1 WHERE id = 0x80000001", "envelopes: total", true, true},
     {"UPDATE envelopes SET left_shares = 2 WHERE id = 0x80000001", "envelopes: total", true, true},
+    {"PRAGMA ignore_check_constraints = ON; UPDATE envelopes SET state = 2 WHERE id = 0x80000001", "envelopes: open while", true,
+     true},
     {"UPDATE envelopes SET total_fen = 2, left_fen = 2 WHERE id = 0x80000003", "envelopes: each was funded", false, false},
     {"UPDATE envelopes SET sender = 6 WHERE id = 0x80000003", "envelopes: each was funded", false, false},
     {"UPDATE entries SET debit = (1 << 32 | 6) WHERE ref_kind = 2 AND ref_id = 0x80000003", "envelopes: each was funded", false,

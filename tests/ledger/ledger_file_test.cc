@@ -71,17 +71,36 @@ class LedgerFileTest : public ::testing::Test {
 TEST_F(LedgerFileTest, MakesALedgerThatIsThereAfterwards) {
   MakeLedger(false);
   EXPECT_TRUE(fs::exists(folder_.File()));
-  EXPECT_FALSE(fs::exists(folder_.File() + ".new"));
+  EXPECT_FALSE(fs::exists(folder_.File() + ".new." + std::to_string(getpid())));
   EXPECT_FALSE(fs::exists(folder_.File() + "-wal")) << "it was closed in order";
   OpenedLedger again(folder_.File());
   EXPECT_EQ(again.state.epoch, 2u);
 }
 
 TEST_F(LedgerFileTest, WhatAnInterruptedMakingLeftIsInNobodysWay) {
-  WriteAll(folder_.File() + ".new", "half");
-  WriteAll(folder_.File() + ".new-journal", "half");
+  const std::string making = folder_.File() + ".new." + std::to_string(getpid());  // an earlier process had our number
+  WriteAll(making, "half");
+  WriteAll(making + "-journal", "half");
   MakeLedger(false);
-  EXPECT_FALSE(fs::exists(folder_.File() + ".new-journal"));
+  EXPECT_FALSE(fs::exists(making));
+  EXPECT_FALSE(fs::exists(making + "-journal"));
+}
+
+TEST_F(LedgerFileTest, ANewFileDoesNotTakeOverAnOldOnesLog) {
+  MakeLedger(true);
+  fs::remove(folder_.File());
+  ASSERT_TRUE(fs::exists(folder_.File() + "-wal")) << "as a kill leaves it";
+  EXPECT_EQ(LedgerFile::Open({.path = folder_.File()}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(fs::exists(folder_.File()));
+}
+
+TEST_F(LedgerFileTest, TheLogOfALinkedFileIsLookedAt) {
+  MakeLedger(true);
+  const std::string link = folder_.File("link");
+  fs::create_symlink(folder_.File(), link);
+  const auto file = LedgerFile::Open({.path = link});
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->path(), fs::canonical(folder_.File()).string());
 }
 
 TEST_F(LedgerFileTest, EveryCommitIsSynced) {

@@ -13,9 +13,9 @@ TEST(UserHeads, AUserWhoNeverAppearedHasNothing) {
 
 TEST(UserHeads, KeepsWhatItWasTold) {
   UserHeads heads;
-  heads[5] = {.max_stamp = 7, .last_id = 8, .grants = 9};
+  heads[5] = {.total_fen = 7, .last_id = 8, .grants = 9};
   heads[100'000].last_id = 1;
-  EXPECT_EQ(heads.Get(5).max_stamp, 7u);
+  EXPECT_EQ(heads.Get(5).total_fen, 7);
   EXPECT_EQ(heads.Get(5).last_id, 8u);
   EXPECT_EQ(heads.Get(5).grants, 9u);
   EXPECT_EQ(heads.Get(6).last_id, 0u);

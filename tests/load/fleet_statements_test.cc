@@ -89,14 +89,25 @@ TEST_F(FleetStatements, ADifferenceInAmountOrNumberIsTold) {
 TEST_F(FleetStatements, AHistoryIsTheBase) {
   const auto bases = LogInWithHistory();
   ASSERT_EQ(bases.size(), 1u);
-  Share(0, 0x8000'0001, 43);  // before the base comes
   Answer(bases[0], 3, 1'000);
   EXPECT_EQ(Count(Counter::kStatementBases), 1u);
+  Share(0, 0x8000'0001, 43);
   Share(0, 0x8000'0002, 7);
   const auto asked = AskAll();
   ASSERT_EQ(asked.size(), 1u);
   Answer(asked[0], 5, 1'050);
   EXPECT_EQ(Count(Counter::kStatementsEqual), 1u);
+  ExpectIdentities();
+}
+
+TEST_F(FleetStatements, ABaseThatMayHaveAShareOfOursInItIsNone) {
+  const auto bases = LogInWithHistory();
+  ASSERT_EQ(bases.size(), 1u);
+  Share(0, 0x8000'0001, 43);  // opened by another worker of the server than the one that states: in either order
+  Answer(bases[0], 4, 1'043);
+  EXPECT_EQ(Count(Counter::kStatementBases), 0u);
+  AskAll();
+  EXPECT_EQ(Count(Counter::kStatementsSkipped), 1u);
   ExpectIdentities();
 }
 

@@ -222,7 +222,7 @@ class TestOffices : public ledger::OutcomeSink {
     if (outcome.resumed) {
       return;
     }
-    desk.ledger.Settle();
+    desk.ledger.Settle(outcome.kind);
     if (outcome.kind == ledger::RecordKind::kWin || outcome.kind == ledger::RecordKind::kFindWin) {
       desk.sessions.CountShake(outcome);
       if (outcome.unused_id != 0) {

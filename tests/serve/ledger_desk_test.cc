@@ -13,9 +13,11 @@ struct LedgerDeskTest : testing::Test, ledger::OutcomeSink {
   void Deliver(uint32_t lane, const ledger::Outcome& outcome) override {
     EXPECT_EQ(lane, 1U);
     users.push_back(outcome.user);
-    desk.Settle();
+    desk.Settle(outcome.kind);
   }
-  void Submit(uint32_t user) { desk.Submit({.kind = ledger::RecordKind::kStatement, .user = user}); }
+  void Submit(uint32_t user, ledger::RecordKind kind = ledger::RecordKind::kRefund) {
+    desk.Submit({.kind = kind, .user = user, .envelope_id = user});
+  }
 
   FakeLedger fake;
   LedgerDesk desk{&fake, 1, 3};
@@ -42,6 +44,18 @@ TEST_F(LedgerDeskTest, NeverMoreRecordsUnderWayThanCreditsAndAllInOrder) {
   EXPECT_EQ(users, (std::vector<uint32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
   EXPECT_EQ(desk.in_flight(), 0U);
   EXPECT_FALSE(desk.full());
+}
+
+TEST_F(LedgerDeskTest, QuestionsHaveHalfOfTheCredits) {
+  Submit(1, ledger::RecordKind::kStatement);
+  EXPECT_FALSE(desk.swamped());
+  Submit(2, ledger::RecordKind::kFindWin);
+  EXPECT_TRUE(desk.swamped()) << "half of three, rounded up";
+  EXPECT_FALSE(desk.full()) << "there is room for money";
+  Submit(3);
+  EXPECT_TRUE(desk.full());
+  fake.Commit();
+  EXPECT_FALSE(desk.swamped());
 }
 
 TEST(ReturnedTest, GivesBackEachOnce) {

@@ -35,6 +35,7 @@ def _refuse_if_open(path):
 
 def copy(path, folder):
     """Copies the file and its log into `folder`; the copy's path. InUse, OSError."""
+    path = os.path.realpath(path)  # the log lies beside the file, not beside a link to it
     _refuse_if_open(path)
     target = os.path.join(folder, "copy.sqlite")
     shutil.copyfile(path, target)
