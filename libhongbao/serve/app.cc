@@ -96,10 +96,11 @@ size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<con
 
 void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
   office_.cells.Add(Counter::kConnectionsClosed);
-  shared_.connections.fetch_sub(1, std::memory_order_relaxed);
   Session& session = sessions_[port.index()][connection.slot];
   desk_.OnClose(session, AddressOf(port, connection));
   session = Session{};
+  // Last, and release: who sees it gone (Server::Look) finds its end counted everywhere.
+  shared_.connections.fetch_sub(1, std::memory_order_release);
 }
 
 int64_t App::OnTurn(int64_t now_ns) {

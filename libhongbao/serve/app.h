@@ -46,7 +46,7 @@ struct Shared {
   ledger::Ledger* ledger = nullptr;  // null: nothing is durable
   // What an earlier life left to the gift desks; read while the workers start, then emptied.
   std::vector<ledger::LiveGift> gifts;
-  // Connections now. relaxed: only the number counts; written once per connection, not per message.
+  // Connections now. Written once per connection, not per message; the last word of a connection's end, see App::OnClose.
   alignas(64) std::atomic<uint32_t> connections{0};
 };
 

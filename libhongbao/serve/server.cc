@@ -248,6 +248,7 @@ absl::Status Server::StartWorkers() {
 
 ServerCounts Server::Look() const {
   ServerCounts counts;
+  counts.connections = shared_.connections.load(std::memory_order_acquire);  // first: see App::OnClose
   for (const std::unique_ptr<Office>& office : offices_) {
     counts.serve += office->cells.Snapshot();
   }
@@ -257,7 +258,6 @@ ServerCounts Server::Look() const {
   }
   counts.issued = shared_.pool.issued();
   counts.envelopes_left = shared_.pool.left();
-  counts.connections = shared_.connections.load(std::memory_order_relaxed);
   counts.mint_waiting = minter_.waiting();
   counts.restored = restored_;
   return counts;
