@@ -68,7 +68,7 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddText(app, "--ledger", &flags.ledger,
                  "where money is durable: sqlite:PATH (made if it is not there), or none: it lives as long as this process");
   admin::AddCount(app, "--ledger-waiting-max", &server.ledger_waiting_max,
-                  "grants that wait for the ledger at most; beyond it shakes are answered \"overloaded\"",
+                  "records under way to the ledger; beyond it shakes and sends are answered \"overloaded\"",
                   {.min = 256, .max = 1 << 22});
   admin::AddSwitch(app, "--audit-only", &flags.audit_only, "check every identity of the ledger, print them, and end");
   admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none",

@@ -50,7 +50,7 @@ absl::Status WriteInPlace(const std::string& path, absl::string_view contents) {
 
 // A new file beside `path`, open for writing; its name goes to `name`.
 int OpenTemporary(const std::string& path, std::string* name) {
-  *name = path + ".XXXXXX";
+  *name = path + "." + std::string(6, 'X');  // mkostemp(3) puts letters of its own in place of the last six
   const int file = mkostemp(name->data(), O_CLOEXEC);
   if (file >= 0) {
     // mkstemp makes it private; a report is as readable as any other file the user makes.

@@ -1,7 +1,8 @@
 // Kill points: named places at which a test may have the process killed, as kill -9 would.
 //
 // Owns a countdown, armed by the environment: HONGBAO_KILL_AT=after_commit:3 kills at the third passing. Unarmed (always, in
-// service) a passing is one test of a member. Never used to end a process in order. Thread tag: thread-compatible.
+// service) a passing is one test of a member. Never used to end a process in order; passings of several
+// threads at the same moment may count as one. Thread tag: thread-compatible.
 #pragma once
 
 #include <cstdint>

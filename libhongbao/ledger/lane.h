@@ -18,7 +18,7 @@ namespace hongbao::ledger {
 
 class Lane {
  public:
-  // `capacity` is rounded up to a power of two. Pages are touched as they are used.
+  // `capacity` is rounded up to a power of two, of some 280 bytes each, all of them touched here.
   explicit Lane(uint32_t capacity)
       : mask_(std::bit_ceil(uint64_t{capacity}) - 1), records_(new Record[mask_ + 1]) {}
 

@@ -69,6 +69,18 @@ struct Outcome {
   uint64_t cursor = 0;       // kResume: where the next page begins; 0 = that was all
 };
 
+// The outcome of a record that is settled as new, as it says.
+inline Outcome AsNew(const Record& record) {
+  return {.kind = record.kind,
+          .settled = Settled::kNew,
+          .has_stamp = record.has_stamp,
+          .user = record.user,
+          .envelope_id = record.envelope_id,
+          .amount_fen = record.amount_fen,
+          .stamp = record.stamp,
+          .reply_to = record.reply_to};
+}
+
 // What the minter was told to issue. A shake order is also the envelope (the "lot") whose shares the envelopes are.
 struct Order {
   bool is_gift = false;
@@ -91,7 +103,6 @@ struct Order {
 struct OpenOrder {
   Order order;
   std::vector<bool> taken;  // by place: whether the share has been won, the gift made. Empty = none
-  int64_t reached = 0;      // behind the last one taken
 };
 
 struct LiveGift {
@@ -104,8 +115,12 @@ struct LiveGift {
   std::vector<uint32_t> opened_fen;  // by user; 0 = not opened
 };
 
+// The last stamp of a user whose grants have no identity (protocol v1): nobody's, but above 0, so that a v2 login sees that there
+// is a history.
+inline constexpr uint64_t kHistoryStamp = 1;
+
 struct UserState {
-  uint64_t last_stamp = 0;  // highest of a grant or a send; 1 if the user has grants, but none with a stamp
+  uint64_t last_stamp = 0;  // highest of a grant or a send; kHistoryStamp if the user has grants, but none with a stamp
   uint16_t shake_wins = 0;
 };
 

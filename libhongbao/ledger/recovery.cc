@@ -15,13 +15,11 @@
 namespace hongbao::ledger {
 namespace {
 
-constexpr uint64_t kHistory = 1;  // a user's last stamp when no grant has one
 constexpr uint16_t kWinsMax = 0xffff;
 
 struct LotSum {
   int64_t total_fen = 0, shares = 0, left_fen = 0, left_shares = 0;
   int64_t won = 0, won_fen = 0;
-  int64_t reached = 0;
   std::vector<bool> taken;  // of an open lot
 };
 
@@ -42,16 +40,11 @@ class Reader {
         opened_(db, "SELECT share_idx, fen FROM grants WHERE envelope_id = ?") {}
 
   absl::StatusOr<RecoveredFile> Read(int64_t now_ms) {
-    for (const auto& read : {&Reader::ReadMeta, &Reader::ReadLots}) {
-      if (absl::Status status = (this->*read)(); !status.ok()) {
+    using Step = absl::Status (Reader::*)();  // the order matters: what is judged is used by the next
+    for (const Step step : {&Reader::ReadMeta, &Reader::ReadLots, &Reader::ReadGrants, &Reader::CheckLots}) {
+      if (absl::Status status = (this->*step)(); !status.ok()) {
         return status;
       }
-    }
-    if (absl::Status status = ReadGrants(); !status.ok()) {
-      return status;
-    }
-    if (absl::Status status = CheckLots(); !status.ok()) {
-      return status;
     }
     ReadSends();
     ReadOrders();
@@ -112,7 +105,7 @@ class Reader {
     }
     for (uint32_t user = 0; user < found_.state.users.size(); ++user) {
       UserState& state = found_.state.users[user];
-      state.last_stamp = state.last_stamp == 0 && found_.heads.Get(user).grants > 0 ? kHistory : state.last_stamp;
+      state.last_stamp = state.last_stamp == 0 && found_.heads.Get(user).grants > 0 ? kHistoryStamp : state.last_stamp;
     }
     return db_.status();
   }
@@ -178,7 +171,6 @@ class Reader {
       }
       lot.taken[static_cast<size_t>(share)] = true;
     }
-    lot.reached = std::max(lot.reached, share + 1);
     ++lot.won;
     lot.won_fen += fen;
     return true;
@@ -195,7 +187,7 @@ class Reader {
     }
   }
 
-  absl::Status CheckLots() const {
+  absl::Status CheckLots() {
     for (const auto& [id, lot] : lots_) {
       if (lot.total_fen != lot.left_fen + lot.won_fen || lot.shares != lot.left_shares + lot.won) {
         return Breach(absl::StrCat("lot ", id, ": total = left + granted (", lot.total_fen, " = ", lot.left_fen, " + ",
@@ -241,14 +233,12 @@ class Reader {
         // Owners commit apart from each other: there may be holes.
         made << int64_t{order.first_id} << int64_t{order.first_id} + order.count - 1;
         while (made.Step()) {
-          open.reached = made.Int(0) - order.first_id + 1;
           open.taken.resize(static_cast<size_t>(order.count));
-          open.taken[static_cast<size_t>(open.reached - 1)] = true;
+          open.taken[static_cast<size_t>(made.Int(0) - order.first_id)] = true;
         }
       } else {
         LotSum& lot = lots_[order.first_id];
         order.total = envelope::Fen(lot.total_fen);
-        open.reached = lot.reached;
         open.taken = std::move(lot.taken);
       }
       if (order.is_gift ? std::count(open.taken.begin(), open.taken.end(), true) < order.count

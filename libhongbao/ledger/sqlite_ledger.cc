@@ -36,11 +36,7 @@ SqliteLedger::SqliteLedger(const SqliteLedgerOptions& options, std::unique_ptr<L
                                 ", ", recovered_.last_grant_id, " grants, ", recovered_.state.orders.size(), " open orders, ",
                                 recovered_.state.gifts.size(), " live gifts, ", recovered_.refunded_gifts, " refunded now")),
       writer_(std::in_place, file_->db(), std::move(recovered_.heads), recovered_.last_grant_id) {
-  for (const OpenOrder& open : recovered_.state.orders) {
-    if (!open.order.is_gift) {
-      writer_->AddLot(open.order.first_id, open.order.count);
-    }
-  }
+  writer_->AddLots(recovered_.state.orders);
 }
 
 SqliteLedger::~SqliteLedger() { Stop(); }
@@ -107,7 +103,7 @@ absl::Status SqliteLedger::RecordOrder(const Order& order) {
 void SqliteLedger::Loop() {
   for (;;) {
     // Before the look: what was submitted before Stop is in the lanes then.
-    const bool stopping = stopping_.load(std::memory_order_acquire);
+    const bool stopping = stopping_.load(std::memory_order_acquire);  // pairs with Stop
     if (Gather()) {
       if (!Settle()) {
         return Fail();
@@ -186,21 +182,22 @@ bool SqliteLedger::AnythingWaits() {
     }
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  return !waiting_orders_.empty() || stopping_.load(std::memory_order_acquire);
+  return !waiting_orders_.empty() || stopping_.load(std::memory_order_acquire);  // pairs with Stop
 }
 
 void SqliteLedger::Wait() {
+  // Acquire: who raised it before this look had submitted before that, and is found by the look into the lanes.
   const uint32_t seen = wakes_.load(std::memory_order_acquire);
   asleep_.store(true, std::memory_order_seq_cst);  // before the last look into the lanes, see Submit
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!AnythingWaits()) {
-    wakes_.wait(seen, std::memory_order_acquire);
+    wakes_.wait(seen, std::memory_order_acquire);  // as above, for who raises it now
   }
   asleep_.store(false, std::memory_order_relaxed);  // late news cost a spare wake-up
 }
 
 void SqliteLedger::Wake() {
-  wakes_.fetch_add(1, std::memory_order_release);
+  wakes_.fetch_add(1, std::memory_order_release);  // after what it tells of
   wakes_.notify_one();
 }
 

@@ -58,7 +58,7 @@ class SqliteLedger : public Ledger {
   void Submit(uint32_t lane, const Record& record) override;
   absl::Status RecordOrder(const Order& order) override;
 
-  // For monitoring: batches committed and records in them so far. Any thread.
+  // For figures (relaxed: they order nothing): batches committed and records in them so far. Any thread.
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
   uint64_t records() const { return records_.load(std::memory_order_relaxed); }
 

@@ -57,7 +57,13 @@ Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
                            " WHERE grant_id = ?");
 }
 
-void Writer::AddLot(uint32_t first_id, int64_t shares) { lots_[first_id] = Lot{.shares = shares}; }
+void Writer::AddLots(const std::vector<OpenOrder>& orders) {
+  for (const OpenOrder& open : orders) {
+    if (!open.order.is_gift) {
+      lots_[open.order.first_id] = Lot{.shares = open.order.count};
+    }
+  }
+}
 
 void Writer::Begin() { db_.Run("BEGIN IMMEDIATE"); }
 
@@ -82,14 +88,7 @@ void Writer::Apply(const Record& record, std::vector<Outcome>& outcomes) {
   if (record.kind == RecordKind::kResume) {
     return Resume(record, outcomes);
   }
-  Outcome outcome{.kind = record.kind,
-                  .settled = Settled::kNew,
-                  .has_stamp = record.has_stamp,
-                  .user = record.user,
-                  .envelope_id = record.envelope_id,
-                  .amount_fen = record.amount_fen,
-                  .stamp = record.stamp,
-                  .reply_to = record.reply_to};
+  Outcome outcome = AsNew(record);
   switch (record.kind) {
     case RecordKind::kWin:
       Win(record, outcome);
@@ -292,7 +291,7 @@ void Writer::ApplyOrder(const Order& order) {
   insert_envelope_.Do();
   AddEntry(static_cast<int64_t>(EntryKind::kFund), order.first_id, kSystemAccount, EscrowAccount(order.first_id),
            order.total.value());
-  AddLot(order.first_id, order.count);
+  lots_[order.first_id] = Lot{.shares = order.count};
 }
 
 void Writer::AddEntry(int64_t kind, int64_t id, int64_t debit, int64_t credit, int64_t fen) {

@@ -29,8 +29,8 @@ class Writer {
   // Begins behind what is in the file; `heads` as Recovery found them.
   Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id);
 
-  // A shake order that is in the file already.
-  void AddLot(uint32_t first_id, int64_t shares);
+  // The shake orders among these are in the file already.
+  void AddLots(const std::vector<OpenOrder>& orders);
 
   void Begin();
   // Appends the record's outcome (kResume: several) to `outcomes`; they hold once Commit has returned true.

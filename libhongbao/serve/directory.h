@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "libhongbao/check.h"
+#include "libhongbao/ledger/ledger.h"
 
 namespace hongbao::serve {
 
@@ -31,9 +32,7 @@ struct Address {
 
 inline constexpr uint64_t kOffline = 0;
 
-// The last stamp of a user whose grants have no identity (protocol v1): nobody's, but above 0, so that a v2 login sees that there
-// is a history.
-inline constexpr uint64_t kHistoryStamp = 1;
+using ledger::kHistoryStamp;
 
 constexpr uint64_t Pack(const Address& address) {
   return uint64_t{address.worker} << 56 | uint64_t{address.port} << 48 | uint64_t{address.generation} << 24 |

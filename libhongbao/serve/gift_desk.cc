@@ -40,7 +40,8 @@ GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerD
       random_(random),
       book_({.gifts_max = options.gifts_max}),
       next_sent_id_(FirstSentId(options)) {
-  static_assert(kGiftUsersMax == envelope::kGiftUsersMax && kGiftUsersMax == wire::kUsersMax);
+  static_assert(kGiftUsersMax == envelope::kGiftUsersMax && kGiftUsersMax == wire::kUsersMax &&
+                kGiftUsersMax == ledger::kInvitedMax);
 }
 
 void GiftDesk::CountUnopened(const ledger::LiveGift& gift, Directory& directory) {

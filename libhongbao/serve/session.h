@@ -69,8 +69,8 @@ class SessionDesk {
   // whether the connection still takes bytes:
   //   std::byte* Append(size_t size);  // never null
   //   bool open() const;
-  // No shake is decided before there is room for its answer, so an envelope is never claimed for a connection that has
-  // failed (the prototype's defects 1 and 3).
+  // Without a ledger no shake is decided before there is room for its answer, so an envelope is never claimed for a connection
+  // that has failed (the prototype's defects 1 and 3). With one the ledger has it then, until the user comes back.
   template <class Out>
   Served OnBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out);
 

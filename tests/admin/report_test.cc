@@ -10,6 +10,7 @@
 #include <string>
 
 #include "nlohmann/json.hpp"
+#include "tests/test_folder.h"
 
 namespace hongbao::admin {
 namespace {
@@ -18,12 +19,6 @@ using ::testing::HasSubstr;
 
 class ReportTest : public testing::Test {
  protected:
-  ReportTest() {
-    std::string name = testing::TempDir() + "hongbao-report-XXXXXX";
-    folder_ = mkdtemp(name.data());
-  }
-  ~ReportTest() override { std::filesystem::remove_all(folder_); }
-
   static std::string Read(const std::string& path) {
     std::ostringstream text;
     text << std::ifstream(path).rdbuf();
@@ -33,7 +28,8 @@ class ReportTest : public testing::Test {
     return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
   }
 
-  std::string folder_;
+  const TestFolder place_;
+  const std::string folder_ = place_.path().string();
 };
 
 TEST_F(ReportTest, WritesAndReplacesWhole) {

@@ -15,6 +15,7 @@
 #include "libhongbao/ledger/ledger_file.h"
 #include "libhongbao/ledger/recovery.h"
 #include "libhongbao/ledger/writer.h"
+#include "tests/test_folder.h"
 
 namespace hongbao::ledger {
 
@@ -26,23 +27,6 @@ inline uint64_t Seeds(uint64_t usual) {
   const char* wanted = std::getenv("HONGBAO_SEEDS");
   return wanted == nullptr ? usual : std::strtoull(wanted, nullptr, 10);
 }
-
-// A folder that goes when the test does.
-class TestFolder {
- public:
-  TestFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hongbao-ledger-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) {
-      std::abort();
-    }
-    path_ = name;
-  }
-  ~TestFolder() { std::filesystem::remove_all(path_); }
-  std::string File(const std::string& name = "money.ledger") const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline Order ShakeOrder(uint32_t first_id, int64_t count, int64_t fen_each) {
   return {.first_id = first_id, .count = count, .rate = 100, .min_fen = fen_each, .max_fen = fen_each,
@@ -93,11 +77,7 @@ class OpenedLedger {
     state = std::move(recovered->state);
     refunded = recovered->refunded_gifts;
     writer_ = std::make_unique<Writer>(file_->db(), std::move(recovered->heads), recovered->last_grant_id);
-    for (const OpenOrder& open : state.orders) {
-      if (!open.order.is_gift) {
-        writer_->AddLot(open.order.first_id, open.order.count);
-      }
-    }
+    writer_->AddLots(state.orders);
     return absl::OkStatus();
   }
   // As a killed process would leave it.

@@ -17,9 +17,7 @@ class Oracle {
  public:
   // The one outcome of a record that is no kResume.
   Outcome Answer(const Record& record) {
-    Outcome outcome{.kind = record.kind, .settled = Settled::kNew, .has_stamp = record.has_stamp, .user = record.user,
-                    .envelope_id = record.envelope_id, .amount_fen = record.amount_fen, .stamp = record.stamp,
-                    .reply_to = record.reply_to};
+    Outcome outcome = AsNew(record);
     switch (record.kind) {
       case RecordKind::kWin:
         Win(record, outcome);

@@ -60,7 +60,6 @@ TEST_F(RecoveryTest, AShakeOrderComesBackWithWhatIsTaken) {
     const OpenOrder* open = OrderOf(kLotId);
     ASSERT_NE(open, nullptr);
     EXPECT_EQ(open->taken, (std::vector<bool>{true, false, true, false, true, false, false, false}));
-    EXPECT_EQ(open->reached, 5);
     EXPECT_EQ(open->order.count, 8);
     EXPECT_EQ(open->order.rate, order.rate);
     EXPECT_EQ(open->order.min_fen, 100);
@@ -88,12 +87,10 @@ TEST_F(RecoveryTest, AGiftOrderComesBackAsFarAsItWasMade) {
   ledger_.Reopen();
   const OpenOrder* open = OrderOf(order.first_id);
   ASSERT_NE(open, nullptr);
-  EXPECT_EQ(open->reached, 0);
   ledger_.Do({MakeGift(0x40000001, kNobody, 7, {4, 5}), MakeGift(0x40000003, kNobody, 7, {4, 5})});
   ledger_.Reopen();
   open = OrderOf(order.first_id);
   ASSERT_NE(open, nullptr);
-  EXPECT_EQ(open->reached, 3);
   EXPECT_EQ(open->taken, (std::vector<bool>{true, false, true, false, false})) << "owners commit apart: there may be holes";
   EXPECT_EQ(open->order.key, order.key);
   EXPECT_EQ(open->order.users, 4u);

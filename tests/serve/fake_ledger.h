@@ -117,14 +117,7 @@ class FakeLedger : public ledger::Ledger {
     if (record.kind == ledger::RecordKind::kResume) {
       return Resume(record, outcomes);
     }
-    ledger::Outcome outcome{.kind = record.kind,
-                            .settled = ledger::Settled::kNew,
-                            .has_stamp = record.has_stamp,
-                            .user = record.user,
-                            .envelope_id = record.envelope_id,
-                            .amount_fen = record.amount_fen,
-                            .stamp = record.stamp,
-                            .reply_to = record.reply_to};
+    ledger::Outcome outcome = ledger::AsNew(record);
     switch (record.kind) {
       case ledger::RecordKind::kWin:
       case ledger::RecordKind::kFindWin:

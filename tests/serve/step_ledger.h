@@ -19,27 +19,9 @@
 #include "libhongbao/ledger/ledger_file.h"
 #include "libhongbao/ledger/recovery.h"
 #include "libhongbao/ledger/writer.h"
+#include "tests/test_folder.h"
 
 namespace hongbao::serve {
-
-// A folder that goes when the test does.
-class TestFolder {
- public:
-  TestFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hongbao-serve-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) {
-      std::abort();
-    }
-    path_ = name;
-  }
-  ~TestFolder() { std::filesystem::remove_all(path_); }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  std::string File(const std::string& name = "money.ledger") const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 class StepLedger : public ledger::Ledger {
  public:
@@ -56,11 +38,7 @@ class StepLedger : public ledger::Ledger {
     }
     recovered_ = std::move(*recovered);
     writer_ = std::make_unique<ledger::Writer>(file_->db(), std::move(recovered_.heads), recovered_.last_grant_id);
-    for (const ledger::OpenOrder& open : recovered_.state.orders) {
-      if (!open.order.is_gift) {
-        writer_->AddLot(open.order.first_id, open.order.count);
-      }
-    }
+    writer_->AddLots(recovered_.state.orders);
   }
   // As a crash leaves it: what was not committed has never been.
   ~StepLedger() override {

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/test_folder.h"
+
 namespace hongbao::server {
 namespace {
 
@@ -14,18 +16,10 @@ using testing::HasSubstr;
 
 class MoneyTest : public testing::Test {
  protected:
-  MoneyTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hongbao-money-XXXXXX").string();
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  ~MoneyTest() override {
-    unsetenv("HONGBAO_KILL_AT");
-    std::filesystem::remove_all(folder_);
-  }
-  std::string Flag(const std::string& name) const { return "sqlite:" + (folder_ / name).string(); }
+  ~MoneyTest() override { unsetenv("HONGBAO_KILL_AT"); }
+  std::string Flag(const std::string& name) const { return "sqlite:" + folder_.File(name); }
 
-  std::filesystem::path folder_;
+  TestFolder folder_;
 };
 
 TEST_F(MoneyTest, TheFlagIsNoneOrAPath) {
@@ -58,7 +52,7 @@ TEST_F(MoneyTest, AFileIsMadeFoundAgainAndHeldByOne) {
 }
 
 TEST_F(MoneyTest, WhatIsNoLedgerIsNamedAndLeftAlone) {
-  const std::string path = (folder_ / "letter.txt").string();
+  const std::string path = folder_.File("letter.txt");
   std::ofstream(path) << "Dear reader, this is a letter and not a ledger; it is long enough to be a file's header, too. "
                          "Dear reader, this is a letter and not a ledger.";
   const auto size = std::filesystem::file_size(path);
@@ -79,7 +73,7 @@ TEST_F(MoneyTest, AKillPointThatIsNoneIsRefused) {
 TEST_F(MoneyTest, AnAuditNeedsAFileAndPrintsEveryIdentity) {
   EXPECT_EQ(PrintAudit("none").code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(PrintAudit(Flag("missing.ledger")).ok());
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "missing.ledger")) << "to look makes nothing";
+  EXPECT_FALSE(std::filesystem::exists(folder_.File("missing.ledger"))) << "to look makes nothing";
   ASSERT_TRUE(OpenLedger(Flag("money.ledger"), 1).ok());
   testing::internal::CaptureStdout();
   const absl::Status status = PrintAudit(Flag("money.ledger"));

@@ -110,7 +110,7 @@ class TidyTest(unittest.TestCase):
         self.expect_one("server/main.cc:1:", "stray")
 
     def test_reminder_inside_a_word_is_none(self):
-        self.put("tools/run.sh", "mktemp /tmp/hongbao-XX" + "XXXX\n")
+        self.put("tools/run.sh", "mktemp /tmp/hongbao-" + "X" * 6 + "\n")
         self.assertEqual(self.tidy(), [])
 
     def test_path_of_a_machine(self):
