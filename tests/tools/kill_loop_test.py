@@ -10,6 +10,7 @@ import unittest
 
 from kill_loop_lib import options, plan, proof
 from ledger_lib import books, files
+from simulate_lib import command_line
 
 TOOLS = os.environ["PYTHONPATH"]
 
@@ -20,7 +21,7 @@ class OptionsTest(unittest.TestCase):
         self.assertTrue(options.parse(["--folder", "x"]).keep)
         for arguments, reason in ((["--rounds", "0"], "--rounds: must be from 1"), (["--users", "x"], "is not a count"),
                                   (["--nope"], "--nope"), (["stray"], "stray")):
-            with self.assertRaises(options.UsageError) as caught:
+            with self.assertRaises(command_line.UsageError) as caught:
                 options.parse(arguments)
             self.assertIn(reason, str(caught.exception))
 

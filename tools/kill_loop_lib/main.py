@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 
-from simulate_lib import processes
+from simulate_lib import command_line, processes
 
 from . import loop as loop_module
 from . import options as options_module
@@ -13,25 +13,7 @@ from . import plan
 from .loop import say
 
 EXIT_COULD_NOT = 1
-EXIT_USAGE = 2
 EXIT_FAIL = 4
-EXIT_HELP_PRINTED = 9  # of --check-usage only, for the shell script before set-up
-
-
-def _usage(error):
-    say(f"tools/kill_loop: {error}")
-    say("Run 'tools/kill_loop --help' for the options.")
-    return EXIT_USAGE
-
-
-def _check_usage(arguments):
-    try:
-        options_module.parse(arguments)
-    except options_module.UsageError as error:
-        return _usage(error)
-    except SystemExit:
-        return EXIT_HELP_PRINTED
-    return 0
 
 
 def _folder(options):
@@ -59,20 +41,12 @@ def _run(loop):
 
 
 def main(arguments):
-    if arguments[:1] == ["--check-usage"]:
-        return _check_usage(arguments[1:])
-    try:
-        options = options_module.parse(arguments)
-    except options_module.UsageError as error:
-        return _usage(error)
-    except SystemExit:
-        return 0
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    build = os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(root, "build")
-    for program in ("server/hongbao-server", "client/hongbao-client"):
-        if not os.access(os.path.join(build, program), os.X_OK):
-            say(f"tools/kill_loop: {os.path.join(build, program)} is not there: run tools/kill_loop (it builds) or ninja -C {build}")
-            return EXIT_COULD_NOT
+    options, code = command_line.read("tools/kill_loop", options_module.parse, arguments)
+    if options is None:
+        return code
+    build = command_line.build_folder("tools/kill_loop", "server/hongbao-server", "client/hongbao-client")
+    if build is None:
+        return EXIT_COULD_NOT
     try:
         folder = _folder(options)
     except OSError as error:

@@ -1,17 +1,12 @@
 """The command line of tools/kill_loop."""
 
-import argparse
 import dataclasses
 import random
 from typing import Optional
 
-from simulate_lib import units
+from simulate_lib.command_line import Parser, count
 
 VERSION = "0.1.0"
-
-
-class UsageError(Exception):
-    """A wrong flag or value; the text says which and why."""
 
 
 @dataclasses.dataclass
@@ -25,14 +20,9 @@ class Options:
     keep: bool
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UsageError(message)
-
-
 def _parser():
-    parser = _Parser(
-        prog="tools/kill_loop", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        prog="tools/kill_loop",
         description="Kills the server (SIGKILL) again and again while its users win and open, starts it on the same ledger, and proves\n"
         "that every reply a client saw is in the ledger with the same fen, that every grant reached its client once, and\n"
         "that all sums close.",
@@ -53,29 +43,15 @@ On a failure the folder is kept, and the seed repeats the plan of the kills.""")
     return parser
 
 
-def _count(values, name, default, low, high):
-    text = getattr(values, name)
-    if text is None:
-        return default
-    flag = "--" + name.replace("_", "-")
-    try:
-        count = units.parse_count(text)
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}") from None
-    if not low <= count <= high:
-        raise UsageError(f"{flag}: must be from {low:,} to {high:,}, not {count:,}")
-    return count
-
-
 def parse(arguments):
     """Options from the command line; UsageError for a wrong one; SystemExit(0) after --help and --version."""
     values = _parser().parse_args(arguments)
     return Options(
-        rounds=_count(values, "rounds", 20, 1, 1_000_000),
-        seed=_count(values, "seed", random.SystemRandom().randrange(1, 10**9), 0, 2**63 - 1),
-        users=_count(values, "users", 500, 10, 100_000),
-        qps=_count(values, "qps", 3_000, 10, 1_000_000),
-        check_every=_count(values, "check_every", 10, 1, 1_000_000),
+        rounds=count(values, "rounds", 20, 1, 1_000_000),
+        seed=count(values, "seed", random.SystemRandom().randrange(1, 10**9), 0, 2**63 - 1),
+        users=count(values, "users", 500, 10, 100_000),
+        qps=count(values, "qps", 3_000, 10, 1_000_000),
+        check_every=count(values, "check_every", 10, 1, 1_000_000),
         folder=values.folder,
         keep=values.keep or values.folder is not None,
     )

@@ -5,12 +5,10 @@ import signal
 import time
 
 from . import options as options_module
-from . import network, preflight, processes, processors, report, series, show, story
+from . import command_line, network, preflight, processes, processors, report, series, show, story
 
 EXIT_COULD_NOT = 1
-EXIT_USAGE = 2
 SHARED_BELOW_PCT = 95
-EXIT_HELP_PRINTED = 9  # of --check-usage only, for the shell script before set-up
 
 
 class Stopped(BaseException):
@@ -19,23 +17,6 @@ class Stopped(BaseException):
 
 def _stop(signum, frame):
     raise Stopped()
-
-
-def check_usage(arguments):
-    """For the shell script: complains of a wrong command line before anything is built."""
-    try:
-        options_module.parse(arguments)
-    except options_module.UsageError as error:
-        return _usage(error)
-    except SystemExit:
-        return EXIT_HELP_PRINTED
-    return 0
-
-
-def _usage(error):
-    show.say(f"tools/simulate: {error}")
-    show.say("Run 'tools/simulate --help' for the options.")
-    return EXIT_USAGE
 
 
 def _default_users(facts):
@@ -119,15 +100,10 @@ def _finish(told, folder, trouble, interrupted):
 
 
 def main(arguments):
-    if arguments[:1] == ["--check-usage"]:
-        return check_usage(arguments[1:])
     facts = preflight.read_facts()
-    try:
-        options = options_module.parse(arguments, _default_users(facts))
-    except options_module.UsageError as error:
-        return _usage(error)
-    except SystemExit:
-        return 0
+    options, code = command_line.read("tools/simulate", lambda given: options_module.parse(given, _default_users(facts)), arguments)
+    if options is None:
+        return code
     _plan(options, facts)
     if not _preflight(options, facts):
         show.say("tools/simulate: this machine cannot hold the run; see the cures above")
@@ -144,11 +120,9 @@ def main(arguments):
     measured = processors.measure()
     show.line("processors", processors.describe(measured) + ("" if measured["share_pct"] >= SHARED_BELOW_PCT else
               ": other work shares them, and rate and latency will show it"))
-    build = os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build")
-    for program in ("server/hongbao-server", "client/hongbao-client"):
-        if not os.access(os.path.join(build, program), os.X_OK):
-            show.say(f"tools/simulate: {os.path.join(build, program)} is not there: run tools/simulate (it builds) or ninja -C {build}")
-            return EXIT_COULD_NOT
+    build = command_line.build_folder("tools/simulate", "server/hongbao-server", "client/hongbao-client")
+    if build is None:
+        return EXIT_COULD_NOT
     try:
         folder = _folder(options)
         ledger = _ledger(options, folder)

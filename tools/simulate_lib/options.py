@@ -1,19 +1,15 @@
 """The command line of tools/simulate, and the plan that follows from it."""
 
-import argparse
 import dataclasses
 import os
 from typing import List, Optional
 
 from . import units
+from .command_line import Parser, UsageError, count
 
 VERSION = "0.1.0"
 DEFAULT_USERS = 20_000
 LARGE_USERS = 100_000  # from here on a run is meant to last minutes, not seconds
-
-
-class UsageError(Exception):
-    """A wrong flag or value; the text says which and why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,16 +47,9 @@ class Options:
         return sum(phase.seconds for phase in self.phases)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UsageError(message)
-
-
 def _parser():
-    parser = _Parser(
+    parser = Parser(
         prog="tools/simulate",
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Runs the whole story on this machine: a server, its users, two steps of load, shaking and sending; reconciles\n"
         "every request and every fen, and keeps report.json and series.csv.",
         epilog="""examples:
@@ -98,20 +87,6 @@ exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or
     return parser
 
 
-def _count(values, name, default, low, high):
-    text = getattr(values, name)
-    if text is None:
-        return default
-    flag = "--" + name.replace("_", "-")
-    try:
-        count = units.parse_count(text)
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}") from None
-    if not low <= count <= high:
-        raise UsageError(f"{flag}: must be from {low:,} to {high:,}, not {count:,}")
-    return count
-
-
 def parse_phases(text):
     """'30k:60s,peak=60k:2m' -> phases; UsageError otherwise."""
     phases = []
@@ -135,7 +110,7 @@ def _phases(values, users):
         if values.qps is not None or values.duration is not None:
             raise UsageError("--phases already says the rates and times: leave out --qps and --duration")
         return parse_phases(values.phases)
-    qps = _count(values, "qps", max(users * 6 // 100, 10), 2, 100_000_000)
+    qps = count(values, "qps", max(users * 6 // 100, 10), 2, 100_000_000)
     seconds = 120 if users >= LARGE_USERS else 30
     if values.duration is not None:
         try:
@@ -165,23 +140,23 @@ def _kills(values, phases):
 def parse(arguments, default_users=DEFAULT_USERS):
     """Options from the command line; UsageError for a wrong one; SystemExit(0) after --help and --version."""
     values = _parser().parse_args(arguments)
-    users = _count(values, "users", default_users, 1, 2**31)
+    users = count(values, "users", default_users, 1, 2**31)
     phases = _phases(values, users)
-    gift_users = _count(values, "gift_users", min(3, users), 1, min(users, 255))
+    gift_users = count(values, "gift_users", min(3, users), 1, min(users, 255))
     if values.ledger == "":
         raise UsageError("--ledger: give a file's name, or none")
     slowest = min(phase.qps for phase in phases)
     return Options(
         users=users,
         phases=phases,
-        clients=_count(values, "clients", 1, 1, min(users, 200)),
+        clients=count(values, "clients", 1, 1, min(users, 200)),
         protocol=int(values.protocol),
-        workers=_count(values, "workers", max(len(os.sched_getaffinity(0)) // 2, 1), 1, 1024),
-        connect_rate=_count(values, "connect_rate", None, 1, 10_000_000),
-        shake_rate=_count(values, "shake_rate", min(200, slowest // 3), 0, 100_000_000),
-        gift_rate=_count(values, "gift_rate", min(200, max(users // 10, 1)), 0, 1_000_000),
+        workers=count(values, "workers", max(len(os.sched_getaffinity(0)) // 2, 1), 1, 1024),
+        connect_rate=count(values, "connect_rate", None, 1, 10_000_000),
+        shake_rate=count(values, "shake_rate", min(200, slowest // 3), 0, 100_000_000),
+        gift_rate=count(values, "gift_rate", min(200, max(users // 10, 1)), 0, 1_000_000),
         gift_users=gift_users,
-        seed=_count(values, "seed", 1, 0, 2**63 - 1),
+        seed=count(values, "seed", 1, 0, 2**63 - 1),
         out=values.out,
         ledger=values.ledger,
         kill_server=_kills(values, phases),
