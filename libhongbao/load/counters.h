@@ -15,7 +15,7 @@
 #include "libhongbao/count/cells.h"
 #include "libhongbao/count/histogram.h"
 #include "libhongbao/count/history.h"
-#include "libhongbao/load/handover.h"
+#include "libhongbao/handover.h"
 #include "libhongbao/load/money.h"
 #include "libhongbao/time/schedule.h"
 

@@ -1,11 +1,11 @@
-#include "libhongbao/load/handover.h"
+#include "libhongbao/handover.h"
 
 #include <cstdint>
 #include <thread>
 
 #include "gtest/gtest.h"
 
-namespace hongbao::load {
+namespace hongbao {
 namespace {
 
 struct Pair {
@@ -77,4 +77,4 @@ TEST(Handover, TwoThreadsLoseNothing) {
 }
 
 }  // namespace
-}  // namespace hongbao::load
+}  // namespace hongbao
