@@ -62,6 +62,10 @@ struct Connection {
   bool was_open : 1 = false;        // OnOpen was called, so OnClose has to be
   bool dialed : 1 = false;          // by our side: its slot in a table of direct descriptors was ours to choose
   bool let_go : 1 = false;          // closing, and the application has been told
+  bool bulk : 1 = false;            // carries pipelined traffic, see Port::MakeBulk
+  bool bulk_receiving : 1 = false;  // the receive that is armed is a bulk one
+  bool switching : 1 = false;       // became bulk: its receive into small buffers is being cancelled
+  bool held : 1 = false;            // bulk: its next receive waits until there is room for the answers
   uint8_t cancels_in_flight : 3 = 0;
   uint8_t connect_error = 0;        // errno of a failed connect; 0 = it took too long
   uint32_t wheel_next = kNoIndex;   // deadline wheel: doubly linked list of slots

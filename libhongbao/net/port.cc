@@ -52,8 +52,10 @@ Port::Port(uint32_t index, const PortOptions& options)
       partials_(sizeof(PartialBlock), options.slots),
       // Per connection at most one block that the kernel reads and one that fills.
       small_replies_(kSmallBlockBytes, 2 * options.slots),
-      large_replies_(LargeBlockBytes(options.unsent_bytes_max), 2 * options.slots) {
-  Check(options.slots > 0 && options.slots < kLarge, "a port needs slots");
+      large_replies_(LargeBlockBytes(options.unsent_bytes_max), 2 * options.slots),
+      bulk_replies_(LargeBlockBytes(options.bulk.unsent_bytes_max), 2 * options.bulk.connections) {
+  Check(options.slots > 0 && options.slots < kBulk, "a port needs slots");
+  Check(options.bulk.room_bytes <= options.bulk.unsent_bytes_max, "the answers to one bulk receive must have room");
 }
 
 Connection* Port::Find(ConnectionId id) {
@@ -163,6 +165,8 @@ void Port::AbandonDescriptors() {
 
 std::byte* Replies::Append(size_t size) { return port_->AppendBytes(*connection_, size); }
 
+size_t Replies::Room() const { return port_->Room(*connection_); }
+
 void Replies::Append(absl::Span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const size_t part = std::min<size_t>(bytes.size(), kFrameBytesMax);
@@ -171,13 +175,19 @@ void Replies::Append(absl::Span<const std::byte> bytes) {
   }
 }
 
-Port::ReplyBlock& Port::Block(uint32_t index) {
-  std::byte* data = (index & kLarge) != 0 ? large_replies_.Data(index & ~kLarge) : small_replies_.Data(index);
-  return *reinterpret_cast<ReplyBlock*>(data);
+BlockPool& Port::PoolOf(uint32_t index) {
+  return (index & kLarge) != 0 ? large_replies_ : (index & kBulk) != 0 ? bulk_replies_ : small_replies_;
 }
 
-uint32_t Port::TakeReplyBlock(bool large) {
-  const uint32_t index = large ? large_replies_.Take() | kLarge : small_replies_.Take();
+// Bytes of replies that a block holds.
+uint32_t Port::CapacityOf(uint32_t index) {
+  return (index & kLarge) != 0  ? options_.unsent_bytes_max
+         : (index & kBulk) != 0 ? options_.bulk.unsent_bytes_max
+                                : kSmallBlockBytes - static_cast<uint32_t>(sizeof(ReplyBlock));
+}
+
+uint32_t Port::TakeReplyBlock(uint32_t block_class) {
+  const uint32_t index = PoolOf(block_class).Take() | block_class;
   Block(index) = {.length = 0, .sent = 0};
   return index;
 }
@@ -186,53 +196,77 @@ void Port::GiveReplyBlock(uint32_t& index) {
   if (index == kNoIndex) {
     return;
   }
-  if ((index & kLarge) != 0) {
-    large_replies_.Give(index & ~kLarge);
-  } else {
-    small_replies_.Give(index);
-  }
+  PoolOf(index).Give(index & ~kClass);
   index = kNoIndex;
 }
 
-bool Port::UnsentWouldExceed(Connection& connection, size_t size) {
-  size_t unsent = size;
-  if (connection.pending_block != kNoIndex) {
-    unsent += Block(connection.pending_block).length;
+size_t Port::Room(const Connection& connection) {
+  if (connection.state != ConnectionState::kOpen) {
+    return 0;
+  }
+  size_t unsent = connection.pending_block == kNoIndex ? 0 : Block(connection.pending_block).length;
+  if (connection.bulk) {
+    return options_.bulk.unsent_bytes_max - unsent;
   }
   if (connection.sending_block != kNoIndex) {
     const ReplyBlock& sending = Block(connection.sending_block);
     unsent += sending.length - sending.sent;
   }
-  return unsent > options_.unsent_bytes_max;
+  return unsent < options_.unsent_bytes_max ? options_.unsent_bytes_max - unsent : 0;
 }
 
 std::byte* Port::AppendBytes(Connection& connection, size_t size) {
-  Check(size > 0 && size <= kFrameBytesMax, "Append takes one frame at a time");
-  if (connection.state != ConnectionState::kOpen) {
+  const size_t room = Room(connection);
+  Check(size > 0 && (size <= kFrameBytesMax || (connection.bulk && size <= room)),
+        "Append takes one frame at a time, or what a bulk connection has room for");
+  if (size > room) {
+    Close(connection, CloseReason::kUnsentBytes);  // if it still was open
     return scratch_;
   }
-  if (UnsentWouldExceed(connection, size)) {
-    Close(connection, CloseReason::kUnsentBytes);
-    return scratch_;
-  }
+  const uint32_t largest = connection.bulk ? kBulk : kLarge;
   if (connection.pending_block == kNoIndex) {
-    connection.pending_block = TakeReplyBlock(size > kSmallBlockBytes - sizeof(ReplyBlock));
+    connection.pending_block = TakeReplyBlock(size > CapacityOf(0) ? largest : 0);
     MarkDirty(connection);
   }
   ReplyBlock* block = &Block(connection.pending_block);
-  const bool is_small = (connection.pending_block & kLarge) == 0;
-  if (is_small && block->length + size > kSmallBlockBytes - sizeof(ReplyBlock)) {
-    const uint32_t large = TakeReplyBlock(/*large=*/true);
-    ReplyBlock& copy = Block(large);
+  if (block->length + size > CapacityOf(connection.pending_block)) {
+    const uint32_t larger = TakeReplyBlock(largest);
+    ReplyBlock& copy = Block(larger);
     copy.length = block->length;
     std::memcpy(copy.bytes(), block->bytes(), block->length);
     GiveReplyBlock(connection.pending_block);
-    connection.pending_block = large;
+    connection.pending_block = larger;
     block = &copy;
   }
   std::byte* bytes = block->bytes() + block->length;
   block->length += static_cast<uint32_t>(size);
   return bytes;
+}
+
+// ---- bulk ----
+
+bool Port::MakeBulk(Connection& connection) {
+  if (connection.state != ConnectionState::kOpen || bulk_live_ == options_.bulk.connections) {
+    return false;
+  }
+  Check(!connection.bulk, "a connection becomes bulk once");
+  connection.bulk = true;
+  ++bulk_live_;
+  switching_.push_back(connection.slot);
+  return true;
+}
+
+// Whether the answers to one more full buffer have room.
+bool Port::HasBulkRoom(const Connection& connection) {
+  return connection.state != ConnectionState::kOpen || Room(connection) >= options_.bulk.room_bytes;
+}
+
+// None of its blocks is in use any more.
+void Port::EndBulk(Connection& connection) {
+  if (connection.bulk) {
+    connection.bulk = false;
+    --bulk_live_;
+  }
 }
 
 void Port::MarkDirty(Connection& connection) {

@@ -19,6 +19,15 @@
 
 namespace hongbao::net {
 
+// Connections that carry pipelined traffic: received in large pieces, and a piece only when the answers to it have room, so
+// that a peer that sends faster than it reads is made to wait instead of being closed.
+struct BulkOptions {
+  uint32_t connections = 0;           // of one port at most; 0 = there are none
+  uint32_t receive_bytes = 65'536;    // of one receive buffer
+  uint32_t room_bytes = 0;            // that the answers to one full buffer may take
+  uint32_t unsent_bytes_max = 262'144;  // waiting behind the send in flight, of one connection
+};
+
 struct PortOptions {
   uint32_t slots = 0;                   // room in the table: the highest descriptor number + 1
   bool direct_descriptors = true;       // connect side: whether slots are ours to choose
@@ -26,6 +35,7 @@ struct PortOptions {
   uint32_t frame_deadline_ms = 5'000;   // for a partial frame, and for the last bytes of a closing connection
   uint32_t idle_timeout_ms = 240'000;   // 0 = none
   uint32_t unsent_bytes_max = 4'096;
+  BulkOptions bulk;
 };
 
 // A complete frame is at most this long, so what is left over of one is shorter.
@@ -52,6 +62,9 @@ class Port {
   void Close(Connection& connection, CloseReason reason);
   // Ends it once all that was appended so far has left (bounded by the frame deadline). Receives nothing more.
   void CloseAfterFlush(Connection& connection, CloseReason reason);
+
+  // From now on the connection is a bulk one (BulkOptions). False: the port has no room for one more.
+  bool MakeBulk(Connection& connection);
 
   // The first message came in time: no login deadline any more.
   void ClearDeadline(Connection& connection);
@@ -85,13 +98,20 @@ class Port {
     int descriptor;
     sockaddr_in destination;
   };
-  static constexpr uint32_t kLarge = 1u << 31;  // in a block index: of the large pool
+  // In a block index: of which pool.
+  static constexpr uint32_t kLarge = 1u << 31;
+  static constexpr uint32_t kBulk = 1u << 30;
+  static constexpr uint32_t kClass = kLarge | kBulk;
 
   void StartClose(Connection& connection, CloseReason reason);
   std::byte* AppendBytes(Connection& connection, size_t size);
-  bool UnsentWouldExceed(Connection& connection, size_t size);
-  ReplyBlock& Block(uint32_t index);
-  uint32_t TakeReplyBlock(bool large);
+  size_t Room(const Connection& connection);
+  bool HasBulkRoom(const Connection& connection);
+  void EndBulk(Connection& connection);
+  BlockPool& PoolOf(uint32_t index);
+  ReplyBlock& Block(uint32_t index) { return *reinterpret_cast<ReplyBlock*>(PoolOf(index).Data(index & ~kClass)); }
+  uint32_t CapacityOf(uint32_t index);
+  uint32_t TakeReplyBlock(uint32_t block_class);
   void GiveReplyBlock(uint32_t& index);
   PartialBlock& Partial(Connection& connection);
   void GivePartialBlock(Connection& connection);
@@ -109,16 +129,19 @@ class Port {
   uint32_t live_ = 0;
   uint32_t now_tick_ = 0;
   bool draining_ = false;
+  uint32_t bulk_live_ = 0;
   SlotTable table_;
   DeadlineWheel wheel_;
   BlockPool partials_;
   BlockPool small_replies_;
   BlockPool large_replies_;
+  BlockPool bulk_replies_;
   // At most one entry per slot each, so they are sized once.
   std::vector<uint32_t> dirty_;
   std::vector<uint32_t> starved_;
   std::vector<uint32_t> closing_;
   std::vector<Dial> dials_;
+  std::vector<uint32_t> switching_;  // became bulk in this turn
   alignas(8) std::byte scratch_[kFrameBytesMax];  // where bytes for a connection over its cap go
 };
 

@@ -19,9 +19,12 @@ class Replies {
  public:
   Replies(Port& port, Connection& connection) : port_(&port), connection_(&connection) {}
 
-  // `size` bytes (1..256) to be filled in before anything else is appended. Never null: a connection over its cap gets a
-  // scratch area, so that encoders need no error path.
+  // `size` bytes (1..256; of a bulk connection also any number up to Room()) in one piece, to be filled in before anything
+  // else is appended. Never null: a connection over its cap gets a scratch area, so that encoders need no error path.
   std::byte* Append(size_t size);
+
+  // How many bytes may be appended now; 0 to a connection that is closing.
+  size_t Room() const;
 
   // Any length up to the cap.
   void Append(absl::Span<const std::byte> bytes);

@@ -80,7 +80,13 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
                       .login_deadline_ms = options.login_deadline_ms,
                       .frame_deadline_ms = options.frame_deadline_ms,
                       .idle_timeout_ms = options.idle_timeout_ms,
-                      .unsent_bytes_max = std::max(options.unsent_bytes_max, 2 * kFrameBytesMax)};
+                      .unsent_bytes_max = std::max(options.unsent_bytes_max, 2 * kFrameBytesMax),
+                      .bulk = options.bulk};
+  if (options.bulk.connections > 0) {
+    // Each is lent out for a part of a turn: few of them, used again while they are in the cache.
+    plan.worker.ring.bulk_buffers = std::bit_ceil(std::clamp(2 * options.bulk.connections, 4u, 16u));
+    plan.worker.ring.bulk_buffer_bytes = options.bulk.receive_bytes;
+  }
   plan.worker.ring.slots = static_cast<uint32_t>(slots);
   // Many sets on a worker see few completions each: their rings stay small, as all of them go through the cache.
   const auto chosen = [](uint32_t asked, uint32_t otherwise) { return asked != 0 ? asked : otherwise; };

@@ -23,6 +23,7 @@ struct ServiceOptions {
   uint32_t frame_deadline_ms = 5'000;
   uint32_t idle_timeout_ms = 240'000;
   uint32_t unsent_bytes_max = 4'096;
+  BulkOptions bulk;               // of each set: nobody knows which of them the kernel gives a connection to
   uint32_t inbox_messages = 4'096;  // a power of two, at least 2
   int first_processor = -1;         // worker i is pinned to processor first + i; -1 = not pinned
   // For tests, and for those who have measured; 0 = chosen from the above.

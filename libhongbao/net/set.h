@@ -51,7 +51,7 @@ class Set {
   static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
 
   bool HasHousekeeping() const {
-    return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty();
+    return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty() || !port_.switching_.empty();
   }
   void Handle(const ring::Completion& completion);
   void HandleAccept(const ring::Completion& completion);
@@ -63,6 +63,7 @@ class Set {
   void Opened(Connection& connection);
   void ArmReceive(Connection& connection);
   void RearmStarved();
+  void SwitchToBulk();
   void Deliver(Connection& connection, absl::Span<const std::byte> bytes);
   size_t DeliverToPartial(Connection& connection, absl::Span<const std::byte> bytes, Replies& replies);
   void StartSend(Connection& connection);

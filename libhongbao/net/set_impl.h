@@ -43,6 +43,7 @@ void Set<RingT, App>::Flush() {
   }
   port_.dirty_.clear();
   FinishCloses();
+  SwitchToBulk();
   ring_.PublishBuffers();
   RearmStarved();
 }
@@ -62,6 +63,7 @@ void Set<RingT, App>::Handle(const ring::Completion& completion) {
     if (completion.tag.generation == connection.generation && connection.state != ConnectionState::kFree) {
       switch (completion.tag.operation) {
         case ring::Operation::kReceive:
+        case ring::Operation::kReceiveBulk:
           HandleReceive(connection, completion);
           break;
         case ring::Operation::kSend:
@@ -85,7 +87,7 @@ void Set<RingT, App>::Handle(const ring::Completion& completion) {
     }
   }
   if (completion.has_buffer) {
-    ring_.RecycleBuffer(completion.buffer);  // always, or stale completions would drain the ring of buffers
+    ring_.RecycleBuffer(completion);  // always, or stale completions would drain the ring of buffers
   }
 }
 
@@ -181,8 +183,36 @@ void Set<RingT, App>::Opened(Connection& connection) {
 
 template <class RingT, class App>
 void Set<RingT, App>::ArmReceive(Connection& connection) {
+  if (!connection.bulk) {
+    connection.receive_armed = true;
+    ring_.Receive(connection.slot, connection.generation);
+    return;
+  }
+  connection.held = !port_.HasBulkRoom(connection);
+  if (connection.held) {
+    port_.FrameCompleted(connection);  // the rest of a frame is late because of us; idle_timeout_ms bounds it
+    return;
+  }
+  if (connection.partial_block != kNoIndex) {
+    port_.FrameStarted(connection);
+  }
   connection.receive_armed = true;
-  ring_.Receive(connection.slot, connection.generation);
+  connection.bulk_receiving = true;
+  ring_.ReceiveBulk(connection.slot, connection.generation);
+}
+
+// The receive into small buffers ends; then bulk ones are armed.
+template <class RingT, class App>
+void Set<RingT, App>::SwitchToBulk() {
+  for (const uint32_t slot : port_.switching_) {
+    Connection& connection = port_.table_[slot];
+    if (connection.receive_armed && !connection.bulk_receiving && !connection.let_go) {
+      connection.switching = true;
+      ++connection.cancels_in_flight;
+      ring_.Cancel({ring::Operation::kReceive, connection.generation, slot});
+    }
+  }
+  port_.switching_.clear();
 }
 
 template <class RingT, class App>
@@ -204,6 +234,8 @@ template <class RingT, class App>
 void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completion& completion) {
   if (!completion.more) {
     connection.receive_armed = false;
+    connection.bulk_receiving = false;
+    connection.switching = false;
   }
   if (connection.state == ConnectionState::kClosing) {
     ReleaseIfQuiet(connection);
@@ -222,15 +254,17 @@ void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completi
     // The peer sends no more, but may still read (a half-close): what it is owed leaves first.
     port_.CloseAfterFlush(connection, CloseReason::kPeer);
     return;
-  } else if (completion.result != -EINTR && completion.result != -EAGAIN) {
+  } else if (completion.result != -EINTR && completion.result != -EAGAIN &&
+             !(completion.result == -ECANCELED && connection.bulk)) {  // ours: SwitchToBulk
     port_.Close(connection, CloseReason::kReset);
     return;
   }
   if (connection.receive_armed || connection.state == ConnectionState::kClosing) {
     return;
   }
-  // The multishot ended on a connection that lives on: no buffer, a CQ overflow, or an interruption.
-  if (completion.result >= 0) {
+  // The multishot ended on a connection that lives on: no buffer, a CQ overflow, or an interruption. A bulk receive is for
+  // once, and the next is armed behind the answers to this one.
+  if (completion.result >= 0 && !connection.bulk) {
     counters_.events.Add(Counter::kRearms);
   }
   connection.starved = true;
@@ -303,6 +337,9 @@ void Set<RingT, App>::StartSend(Connection& connection) {
   connection.sending_block = connection.pending_block;
   connection.pending_block = kNoIndex;
   ContinueSend(connection);
+  if (connection.held) {
+    ArmReceive(connection);  // there is room again
+  }
 }
 
 template <class RingT, class App>
@@ -370,9 +407,10 @@ void Set<RingT, App>::LetGo(Connection& connection) {
   port_.wheel_.Remove(connection);
   port_.GivePartialBlock(connection);
   port_.GiveReplyBlock(connection.pending_block);
-  if (connection.receive_armed) {
+  if (connection.receive_armed && !connection.switching) {
+    const ring::Operation receive = connection.bulk_receiving ? ring::Operation::kReceiveBulk : ring::Operation::kReceive;
     ++connection.cancels_in_flight;
-    ring_.Cancel({ring::Operation::kReceive, connection.generation, connection.slot});
+    ring_.Cancel({receive, connection.generation, connection.slot});
   }
   if (connection.send_in_flight) {
     ++connection.cancels_in_flight;
@@ -394,6 +432,7 @@ void Set<RingT, App>::ReleaseIfQuiet(Connection& connection) {
     return;
   }
   port_.GiveReplyBlock(connection.sending_block);  // the kernel reads it no more
+  port_.EndBulk(connection);
   connection.close_in_flight = true;
   ring_.Close(connection.slot, connection.generation);
 }

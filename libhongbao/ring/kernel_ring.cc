@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "absl/status/status.h"
@@ -13,7 +12,8 @@
 namespace hongbao::ring {
 namespace {
 
-constexpr int kBufferGroup = 1;
+constexpr int kSmallGroup = 1;
+constexpr int kBulkGroup = 2;
 
 }  // namespace
 
@@ -59,39 +59,18 @@ absl::Status KernelRing::Init() {
                        "; it may not be larger than the limit of open files (ulimit -n) nor 1,048,576"));
     }
   }
-  return InitBuffers();
-}
-
-absl::Status KernelRing::InitBuffers() {
-  int result = 0;
-  buffer_ring_ = io_uring_setup_buf_ring(&ring_, options_.buffers, kBufferGroup, 0, &result);
-  if (buffer_ring_ == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a ring of ", options_.buffers, " receive buffers was refused: ", strerror(-result),
-                     "; Linux 6.1 or newer and enough locked memory (ulimit -l) are needed"));
+  absl::Status status = small_.Init(ring_, kSmallGroup, options_.buffers, options_.buffer_bytes);
+  if (status.ok() && options_.bulk_buffers > 0) {
+    status = bulk_.Init(ring_, kBulkGroup, options_.bulk_buffers, options_.bulk_buffer_bytes);
   }
-  void* memory = mmap(nullptr, size_t{options_.buffers} * options_.buffer_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    return absl::ResourceExhaustedError(absl::StrCat("no memory for receive buffers: ", strerror(errno)));
-  }
-  buffer_memory_ = static_cast<std::byte*>(memory);
-  for (uint32_t id = 0; id < options_.buffers; ++id) {
-    RecycleBuffer(static_cast<uint16_t>(id));
-  }
-  PublishBuffers();
-  return absl::OkStatus();
+  return status;
 }
 
 KernelRing::~KernelRing() {
-  if (buffer_ring_ != nullptr) {
-    io_uring_free_buf_ring(&ring_, buffer_ring_, options_.buffers, kBufferGroup);
-  }
+  small_.Release(ring_);
+  bulk_.Release(ring_);
   if (initialised_) {
     io_uring_queue_exit(&ring_);
-  }
-  if (buffer_memory_ != nullptr) {
-    munmap(buffer_memory_, size_t{options_.buffers} * options_.buffer_bytes);
   }
 }
 
@@ -131,9 +110,20 @@ void KernelRing::Receive(uint32_t slot, uint32_t generation) {
   // buffer, or fail for want of one.
   sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
   sqe->flags |= IOSQE_BUFFER_SELECT;  // the kernel picks one of the provided buffers when bytes arrive
-  sqe->buf_group = kBufferGroup;
+  sqe->buf_group = kSmallGroup;
   SetFixed(sqe);
   sqe->user_data = Pack({Operation::kReceive, generation, slot});
+}
+
+void KernelRing::ReceiveBulk(uint32_t slot, uint32_t generation) {
+  io_uring_sqe* sqe = NextSqe();
+  // Not multishot: whoever asked for bulk asks again when there is room for what the bytes will cause. Not POLL_FIRST: on a
+  // pipelined connection there mostly is something, and a try that finds nothing gives its buffer back.
+  io_uring_prep_recv(sqe, static_cast<int>(slot), nullptr, 0, 0);
+  sqe->flags |= IOSQE_BUFFER_SELECT;  // an idle connection holds no buffer
+  sqe->buf_group = kBulkGroup;
+  SetFixed(sqe);
+  sqe->user_data = Pack({Operation::kReceiveBulk, generation, slot});
 }
 
 void KernelRing::Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length) {
@@ -221,20 +211,5 @@ void KernelRing::EnterAndWaitBatch(int64_t timeout_ns, uint32_t batch, uint32_t 
 }
 
 void KernelRing::NotifyWake(bool on) { io_uring_cq_eventfd_toggle(&ring_, on); }
-
-void KernelRing::RecycleBuffer(uint16_t buffer) {
-  io_uring_buf_ring_add(buffer_ring_, buffer_memory_ + size_t{buffer} * options_.buffer_bytes, options_.buffer_bytes,
-                        buffer, io_uring_buf_ring_mask(options_.buffers), static_cast<int>(recycled_));
-  ++recycled_;
-}
-
-uint32_t KernelRing::PublishBuffers() {
-  const uint32_t published = recycled_;
-  if (published > 0) {
-    io_uring_buf_ring_advance(buffer_ring_, static_cast<int>(published));
-    recycled_ = 0;
-  }
-  return published;
-}
 
 }  // namespace hongbao::ring

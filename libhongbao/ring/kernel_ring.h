@@ -1,6 +1,6 @@
 // KernelRing: one io_uring with its provided receive buffers and, where the kernel allows, its direct descriptors.
 //
-// Owns the ring, the buffer ring and the table of direct descriptors. Never knows what a connection means; a slot is the
+// Owns the ring, its receive buffers and the table of direct descriptors. Never knows what a connection means; a slot is the
 // number of a descriptor: an index in the table of direct descriptors, or a regular descriptor.
 // It is the kernel's side of the seam that net::Set is written against (push an operation, enter, reap completions);
 // tests put a scripted ring in its place. Operations only queue an SQE; Enter hands them to the kernel.
@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "libhongbao/ring/buffer_group.h"
 #include "libhongbao/ring/completion.h"
 #include "libhongbao/ring/kernel_features.h"
 #include "libhongbao/ring/tag.h"
@@ -29,6 +30,8 @@ struct RingOptions {
   uint32_t slots = 1024;         // size of the table of direct descriptors
   uint32_t buffers = 1024;       // provided receive buffers, a power of two
   uint32_t buffer_bytes = 256;   // 16 pipelined shakes
+  uint32_t bulk_buffers = 0;     // buffers for ReceiveBulk, a power of two; 0 = there is none
+  uint32_t bulk_buffer_bytes = 65'536;
   int wake_descriptor = -1;      // the worker's eventfd
   bool shared_wake = false;      // several rings sleep on it: NotifyWake; else this ring is waited in: WatchWake
 };
@@ -43,6 +46,7 @@ class KernelRing {
   // ---- operations; each queues one SQE, and its completion carries the tag named ----
   void Accept(int listener);                                              // multishot; {kAccept}, result = the new slot
   void Receive(uint32_t slot, uint32_t generation);                       // multishot; {kReceive, ...}
+  void ReceiveBulk(uint32_t slot, uint32_t generation);                   // once, into a bulk buffer; {kReceiveBulk, ...}
   void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length);  // bytes live until completion
   void Connect(uint32_t slot, uint32_t generation, const sockaddr_in& destination);
   void Cancel(Tag target);                                                // completes as {kCancel, target's rest}
@@ -75,12 +79,12 @@ class KernelRing {
   uint32_t Reap(uint32_t limit, Handle&& handle);
 
   absl::Span<const std::byte> Buffer(const Completion& completion) const {
-    return {buffer_memory_ + size_t{completion.buffer} * options_.buffer_bytes, static_cast<size_t>(completion.result)};
+    return GroupOf(completion).Bytes(completion.buffer, static_cast<size_t>(completion.result));
   }
-  // Gives a buffer back. The kernel sees it after PublishBuffers.
-  void RecycleBuffer(uint16_t buffer);
+  // Gives a completion's buffer back. The kernel sees it after PublishBuffers.
+  void RecycleBuffer(const Completion& completion) { GroupOf(completion).Recycle(completion.buffer); }
   // Once per turn, before entering: one store for all buffers recycled in it. Returns how many they were.
-  uint32_t PublishBuffers();
+  uint32_t PublishBuffers() { return small_.Publish() + bulk_.Publish(); }
 
   uint64_t enters() const { return enters_; }
   uint64_t overflows() const { return overflows_; }  // turns in which the CQ had overflowed
@@ -88,7 +92,12 @@ class KernelRing {
  private:
   KernelRing(const RingOptions& options, const Features& features) : options_(options), features_(features) {}
   absl::Status Init();
-  absl::Status InitBuffers();
+  BufferGroup& GroupOf(const Completion& completion) {
+    return completion.tag.operation == Operation::kReceiveBulk ? bulk_ : small_;
+  }
+  const BufferGroup& GroupOf(const Completion& completion) const {
+    return completion.tag.operation == Operation::kReceiveBulk ? bulk_ : small_;
+  }
   io_uring_sqe* NextSqe();
   void SetFixed(io_uring_sqe* sqe) const;
   void HandleEnterResult(int result);
@@ -97,9 +106,8 @@ class KernelRing {
   Features features_;
   io_uring ring_ = {};
   bool initialised_ = false;
-  io_uring_buf_ring* buffer_ring_ = nullptr;
-  std::byte* buffer_memory_ = nullptr;
-  uint32_t recycled_ = 0;
+  BufferGroup small_;
+  BufferGroup bulk_;
   std::vector<sockaddr_in> destinations_;  // the kernel reads an address when the SQE is submitted: one per possible SQE
   uint32_t next_destination_ = 0;
   uint64_t enters_ = 0;

@@ -17,6 +17,7 @@ enum class Operation : uint8_t {
   kNone,
   kAccept,   // slot and generation unused
   kReceive,
+  kReceiveBulk,  // its buffer is of the bulk group
   kSend,
   kConnect,
   kCancel,   // carries the slot and generation of the connection whose operation it cancels

@@ -14,7 +14,9 @@ class PortTester {
   static Connection& Open(Port& port, uint32_t slot) { return port.OpenSlot(slot, ConnectionState::kOpen); }
   static void Expire(Port& port, uint32_t tick) { port.Expire(tick); }
   static uint32_t PartialBlocks(const Port& port) { return port.partials_.in_use(); }
-  static uint32_t ReplyBlocks(const Port& port) { return port.small_replies_.in_use() + port.large_replies_.in_use(); }
+  static uint32_t ReplyBlocks(const Port& port) { 
+    return port.small_replies_.in_use() + port.large_replies_.in_use() + port.bulk_replies_.in_use();
+  }
   static size_t Dials(const Port& port) { return port.dials_.size(); }
   static size_t Closing(const Port& port) { return port.closing_.size(); }
   // What a set does at the end of a turn, without a ring: the bytes that were appended leave.
@@ -46,7 +48,7 @@ class PortTester {
     }
     return port.live() == 0 && port.slots_in_use() == 0 && PartialBlocks(port) == 0 &&
            ReplyBlocks(port) == 0 && port.dirty_.empty() && port.starved_.empty() && port.closing_.empty() &&
-           port.dials_.empty();
+           port.dials_.empty() && port.switching_.empty() && port.bulk_live_ == 0;
   }
 };
 

@@ -49,6 +49,7 @@ class ScriptedRing {
   // ---- what net::Set uses ----
   void Accept(int listener) { Queue({.tag = {ring::Operation::kAccept, 0, 0}, .listener = listener}); }
   void Receive(uint32_t slot, uint32_t generation) { Queue({.tag = {ring::Operation::kReceive, generation, slot}}); }
+  void ReceiveBulk(uint32_t slot, uint32_t generation) { Queue({.tag = {ring::Operation::kReceiveBulk, generation, slot}}); }
   void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length) {
     EXPECT_GT(length, 0u) << "an empty send";
     Queue({.tag = {ring::Operation::kSend, generation, slot},
@@ -100,7 +101,8 @@ class ScriptedRing {
   absl::Span<const std::byte> Buffer(const ring::Completion& completion) const {
     return {memory_[completion.buffer].data(), static_cast<size_t>(completion.result)};
   }
-  void RecycleBuffer(uint16_t buffer) {
+  void RecycleBuffer(const ring::Completion& completion) {
+    const uint16_t buffer = completion.buffer;
     EXPECT_TRUE(lent_[buffer]) << "buffer " << buffer << " was given back twice";
     lent_[buffer] = false;
     memory_[buffer].fill(std::byte{0xdb});  // whoever still reads it shall see
@@ -126,7 +128,9 @@ class ScriptedRing {
   }
   // A receive that brings bytes. False when no buffer is free: then it ended with ENOBUFS, as the kernel would.
   bool CompleteReceive(uint32_t slot, uint32_t generation, std::string_view bytes, bool more = true) {
-    const ring::Tag tag = {ring::Operation::kReceive, generation, slot};
+    return CompleteReceive({ring::Operation::kReceive, generation, slot}, bytes, more);
+  }
+  bool CompleteReceive(ring::Tag tag, std::string_view bytes, bool more) {
     if (free_buffers_.empty()) {
       Complete(tag, -ENOBUFS);
       return false;

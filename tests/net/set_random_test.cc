@@ -32,7 +32,7 @@ std::string StreamFrame(uint64_t peer, uint64_t number) {
   return frame;
 }
 
-// Echoes whole frames, and sometimes closes by itself.
+// Echoes whole frames, sometimes makes the connection a bulk one, and sometimes closes by itself.
 struct Echo {
   struct Record {
     uint32_t generation = 0;
@@ -56,6 +56,9 @@ struct Echo {
       port.ClearDeadline(connection);
     }
     const uint64_t chance = random() % 256;
+    if (chance >= 250 && !connection.bulk && port.MakeBulk(connection)) {
+      ++bulk;
+    }
     if (chance == 0) {
       port.CloseAfterFlush(connection, CloseReason::kRefused);
     } else if (chance == 1) {
@@ -70,6 +73,9 @@ struct Echo {
     EXPECT_TRUE(record.open) << "closed twice, or never opened";
     EXPECT_EQ(record.generation, connection.generation);
     EXPECT_NE(reason, CloseReason::kNone);
+    if (connection.bulk_receiving) {
+      EXPECT_NE(reason, CloseReason::kUnsentBytes) << "a bulk connection waits instead";
+    }
     record.open = false;
     ++closed;
     if (redial && random() % 2 == 0) {
@@ -92,6 +98,7 @@ struct Echo {
   uint64_t closed = 0;
   uint64_t dialed = 0;
   uint64_t failed = 0;
+  uint64_t bulk = 0;
   bool redial = false;
 };
 
@@ -156,6 +163,8 @@ class Kernel {
 
   uint64_t opened() const { return app_.opened; }
   uint64_t frames_echoed() const { return frames_echoed_; }
+  uint64_t bulk() const { return app_.bulk; }
+  uint64_t bulk_receives() const { return bulk_receives_; }
 
  private:
   struct Peer {
@@ -173,6 +182,8 @@ class Kernel {
     options.frame_deadline_ms = 1'000;
     options.idle_timeout_ms = 3'000;
     options.unsent_bytes_max = 600;
+    // What one buffer may bring, and the rest of a frame before it.
+    options.bulk = {.connections = slots / 4, .receive_bytes = 256, .room_bytes = 256 + kFrame, .unsent_bytes_max = 400};
     return options;
   }
 
@@ -211,6 +222,7 @@ class Kernel {
         CompleteAccept();
         break;
       case Operation::kReceive:
+      case Operation::kReceiveBulk:
         CompleteReceive(entry.tag);
         break;
       case Operation::kSend:
@@ -284,8 +296,10 @@ class Kernel {
       bytes += StreamFrame(peer.number, at / kFrame).substr(at % kFrame);
     }
     bytes.resize(length);
-    if (ring_.CompleteReceive(tag.slot, tag.generation, bytes, /*more=*/!Chance(20))) {
+    const bool bulk = tag.operation == Operation::kReceiveBulk;
+    if (ring_.CompleteReceive(tag, bytes, /*more=*/!bulk && !Chance(20))) {
       peer.bytes_sent += length;
+      bulk_receives_ += bulk ? 1 : 0;
     }
   }
 
@@ -334,6 +348,7 @@ class Kernel {
   uint32_t tick_ = 0;
   uint64_t peer_numbers_ = 0;
   uint64_t frames_echoed_ = 0;
+  uint64_t bulk_receives_ = 0;
   std::map<uint32_t, Peer> peers_;
   std::set<uint32_t> used_;
   ScriptedRing ring_;
@@ -350,6 +365,8 @@ TEST_P(SetRandom, AcceptSide) {
   kernel.Run(400);
   EXPECT_GT(kernel.opened(), 500u) << "the test tests little";
   EXPECT_GT(kernel.frames_echoed(), 5'000u);
+  EXPECT_GT(kernel.bulk(), 100u);
+  EXPECT_GT(kernel.bulk_receives(), 100u);
   kernel.Finish();
 }
 
@@ -358,6 +375,8 @@ TEST_P(SetRandom, ConnectSide) {
   kernel.Run(400);
   EXPECT_GT(kernel.opened(), 500u);
   EXPECT_GT(kernel.frames_echoed(), 5'000u);
+  EXPECT_GT(kernel.bulk(), 100u);
+  EXPECT_GT(kernel.bulk_receives(), 100u);
   kernel.Finish();
 }
 

@@ -128,7 +128,7 @@ class KernelRingTest : public testing::TestWithParam<bool> {
       if (completion.has_buffer) {
         const absl::Span<const std::byte> bytes = ring_->Buffer(completion);
         text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-        ring_->RecycleBuffer(completion.buffer);
+        ring_->RecycleBuffer(completion);
       }
     });
   }
@@ -334,11 +334,31 @@ TEST_P(KernelRingTest, WithoutBuffersAReceiveEndsAndIsArmedAgainAfterPublishing)
   EXPECT_EQ(receives[0].result, 4);
   EXPECT_EQ(receives[1].result, -ENOBUFS);
   EXPECT_FALSE(receives[1].has_buffer);
-  ring_->RecycleBuffer(receives[0].buffer);
+  ring_->RecycleBuffer(receives[0]);
   EXPECT_EQ(ring_->PublishBuffers(), 1u);
   ring_->Receive(slot, 1);
   UntilSeen(Operation::kReceive);
   EXPECT_EQ(text_, "efgh");
+}
+
+TEST_P(KernelRingTest, BulkReceivesOnceIntoALargeBuffer) {
+  Make({.bulk_buffers = 2, .bulk_buffer_bytes = 8'192});
+  const uint32_t slot = AcceptOne();
+  const std::string bytes(5'000, 'x');
+  ASSERT_EQ(write(client_, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  ring_->ReceiveBulk(slot, 1);
+  UntilSeen(Operation::kReceiveBulk);
+  EXPECT_EQ(text_, bytes);
+  EXPECT_FALSE(First(Operation::kReceiveBulk).more);
+  EXPECT_EQ(ring_->PublishBuffers(), 1u);
+  seen_.clear();
+  // With nothing to receive it waits, and holds no buffer; it ends when it is cancelled.
+  ring_->ReceiveBulk(slot, 1);
+  ring_->Enter();
+  ring_->Cancel({Operation::kReceiveBulk, 1, slot});
+  UntilSeen(Operation::kReceiveBulk);
+  EXPECT_EQ(First(Operation::kReceiveBulk).result, -ECANCELED);
+  EXPECT_FALSE(First(Operation::kReceiveBulk).has_buffer);
 }
 
 TEST_P(KernelRingTest, FullSubmissionQueueIsHandedOver) {
