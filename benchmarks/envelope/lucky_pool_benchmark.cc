@@ -64,6 +64,19 @@ void BM_LuckyPoolPublishAndClaim(benchmark::State& state) {
 }
 BENCHMARK(BM_LuckyPoolPublishAndClaim);
 
+// `state.range(0)` envelopes at once, published and claimed; the time of one.
+void BM_LuckyPoolPublishAndClaimMany(benchmark::State& state) {
+  LuckyPool pool(1024);
+  LuckyClaimer claimer(pool);
+  std::vector<LuckyEnvelope> envelopes(static_cast<size_t>(state.range(0)), LuckyEnvelope{1, Fen(1)});
+  for (auto _ : state) {
+    pool.Publish(envelopes);
+    benchmark::DoNotOptimize(claimer.ClaimMany(absl::MakeSpan(envelopes)));
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(BM_LuckyPoolPublishAndClaimMany)->Arg(1)->Arg(16)->Arg(64);
+
 void BM_LockedPoolPublishAndClaim(benchmark::State& state) {
   LockedPool pool;
   LuckyEnvelope envelope{1, Fen(1)};

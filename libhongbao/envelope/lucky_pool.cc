@@ -1,5 +1,6 @@
 #include "libhongbao/envelope/lucky_pool.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "libhongbao/check.h"
@@ -35,13 +36,14 @@ size_t LuckyPool::Publish(absl::Span<const LuckyEnvelope> envelopes) {
   return fitted;
 }
 
-bool LuckyClaimer::ClaimSlow(LuckyEnvelope& envelope) {
+size_t LuckyClaimer::ClaimSlow(absl::Span<LuckyEnvelope> envelopes) {
   LuckyPool& pool = *pool_;
   // Relaxed: a stale position makes the exchange below fail, nothing else.
   uint64_t position = pool.claimed_.load(std::memory_order_relaxed);
   // Acquire: every slot below `published` is seen as the minter wrote it.
   uint64_t published = pool.published_.load(std::memory_order_acquire);
-  for (;;) {
+  size_t taken = 0;
+  do {
     if (position >= published) {
       // Stale in the harmless direction only: claimed_ may have passed an older published_.
       published = pool.published_.load(std::memory_order_acquire);
@@ -49,23 +51,25 @@ bool LuckyClaimer::ClaimSlow(LuckyEnvelope& envelope) {
         // claimed_ never passes published_ and never goes back: with this many published there is nothing left for
         // ever.
         if (position == published) empty_at_ = published;
-        return false;
+        return 0;
       }
     }
-    // Relaxed on success: what the slot holds came with the acquire of published_; that nobody else reads or writes it
-    // follows from this exchange being the only one that takes `position`. Relaxed on failure: `position` is only a
-    // newer hint. Weak: a spurious failure costs one more turn.
-    if (pool.claimed_.compare_exchange_weak(position, position + 1, std::memory_order_relaxed,
-                                            std::memory_order_relaxed)) {
-      break;
-    }
+    taken = static_cast<size_t>(std::min<uint64_t>(envelopes.size(), published - position));
+    // Relaxed on success: what the slots hold came with the acquire of published_; that nobody else reads or writes
+    // them follows from this exchange being the only one that takes these positions. Relaxed on failure: `position` is
+    // only a newer hint. Weak: a spurious failure costs one more turn.
+  } while (!pool.claimed_.compare_exchange_weak(position, position + taken, std::memory_order_relaxed,
+                                                std::memory_order_relaxed));
+  Fen sum;
+  for (size_t i = 0; i < taken; ++i) {
+    LuckyPool::Slot& slot = pool.slots_[(position + i) & pool.mask_];
+    envelopes[i] = slot.envelope;
+    sum += slot.envelope.amount;
+    // Release: the reads above are over before the minter, which acquires this, writes position + i + capacity here.
+    slot.sequence.store(position + i + pool.capacity(), std::memory_order_release);
   }
-  LuckyPool::Slot& slot = pool.slots_[position & pool.mask_];
-  envelope = slot.envelope;
-  // Release: the read above is over before the minter, which acquires this, writes position + capacity here.
-  slot.sequence.store(position + pool.capacity(), std::memory_order_release);
-  claimed_.Add(1, envelope.amount);
-  return true;
+  claimed_.Add(taken, sum);
+  return taken;
 }
 
 uint64_t LuckyPool::left() const {

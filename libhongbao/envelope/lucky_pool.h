@@ -108,7 +108,16 @@ class LuckyClaimer {
     // slot. A shake that misses a publish of this very instant finds nothing, as if it had come a moment earlier.
     if (pool_->published_.load(std::memory_order_relaxed) == empty_at_) [[likely]]
       return false;
-    return ClaimSlow(envelope);
+    return ClaimSlow({&envelope, 1}) == 1;
+  }
+
+  // Takes the oldest envelopes, as many as there is room for, oldest first, in one move of the claim position: one
+  // exchange for all of them, however many, and no other claimer's envelope comes between. Returns how many; the rest
+  // of `envelopes` is untouched. Fewer than there was room for does not promise that the pool is empty now, 0 says as
+  // much as Claim's false.
+  size_t ClaimMany(absl::Span<LuckyEnvelope> envelopes) {
+    if (envelopes.empty() || !MayClaim()) return 0;
+    return ClaimSlow(envelopes);
   }
 
   // False: Claim would find nothing now. For a caller that must prepare for a win before it claims.
@@ -119,7 +128,7 @@ class LuckyClaimer {
   Tally claimed() const { return claimed_.Read(); }
 
  private:
-  bool ClaimSlow(LuckyEnvelope& envelope);
+  size_t ClaimSlow(absl::Span<LuckyEnvelope> envelopes);  // at least one
 
   LuckyPool* pool_;
   uint64_t empty_at_ = 0;  // with this many published the pool was empty

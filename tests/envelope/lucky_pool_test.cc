@@ -94,7 +94,48 @@ TEST(LuckyPool, PublishingNothingIsNothing) {
   EXPECT_FALSE(claimer.Claim(envelope));
 }
 
-// Random publishes and claims by three hands against a queue, every account checked at every step.
+TEST(LuckyPool, ClaimManyTakesTheOldestInOrderAndNoMoreThanThereAre) {
+  LuckyPool pool(8);
+  LuckyClaimer claimer(pool);
+  std::vector<LuckyEnvelope> taken(4, LuckyEnvelope{99, Fen(99)});
+  EXPECT_EQ(claimer.ClaimMany(absl::MakeSpan(taken)), 0u) << "nothing has ever been published";
+  ASSERT_EQ(pool.Publish(Envelopes(kFirstId, 6)), 6u);
+  EXPECT_EQ(claimer.ClaimMany({}), 0u) << "no room takes nothing";
+  EXPECT_EQ(pool.left(), 6u);
+  ASSERT_EQ(claimer.ClaimMany(absl::MakeSpan(taken)), 4u);
+  for (uint32_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(taken[i].id, kFirstId + i);
+    EXPECT_EQ(taken[i].amount, Fen(100 + i));
+  }
+  EXPECT_EQ(claimer.claimed(), (Tally{4, Fen(100 + 101 + 102 + 103)}));
+  ASSERT_EQ(claimer.ClaimMany(absl::MakeSpan(taken)), 2u) << "two were left";
+  EXPECT_EQ(taken[0].id, kFirstId + 4);
+  EXPECT_EQ(taken[1].id, kFirstId + 5);
+  EXPECT_EQ(taken[2].id, kFirstId + 2) << "what was not taken leaves its place alone";
+  EXPECT_EQ(claimer.ClaimMany(absl::MakeSpan(taken)), 0u);
+  EXPECT_FALSE(claimer.MayClaim()) << "a batch that found nothing remembers it, as a claim does";
+  EXPECT_EQ(claimer.claimed(), pool.issued());
+  ASSERT_EQ(pool.Publish(Envelopes(kFirstId + 6, 1)), 1u);
+  EXPECT_EQ(claimer.ClaimMany(absl::MakeSpan(taken)), 1u) << "and sees the next publish";
+  EXPECT_EQ(taken[0].id, kFirstId + 6);
+}
+
+TEST(LuckyPool, ClaimManyGivesBackTheRoomOfEachThatItTook) {
+  LuckyPool pool(4);
+  LuckyClaimer claimer(pool);
+  std::vector<LuckyEnvelope> taken(8);
+  for (uint32_t id = kFirstId; id < kFirstId + 40; id += 4) {  // round the ring, from every place of it
+    ASSERT_EQ(pool.Publish(Envelopes(id, 3)), 3u);
+    ASSERT_EQ(claimer.ClaimMany(absl::MakeSpan(taken).subspan(0, 2)), 2u);
+    ASSERT_EQ(pool.Publish(Envelopes(id + 3, 3)), 3u) << "two places were given back, one had never been taken";
+    ASSERT_EQ(pool.Publish(Envelopes(id + 6, 1)), 0u);
+    ASSERT_EQ(claimer.ClaimMany(absl::MakeSpan(taken)), 4u);
+    for (uint32_t i = 0; i < 4; ++i) ASSERT_EQ(taken[i].id, id + 2 + i);
+  }
+  EXPECT_EQ(claimer.claimed(), pool.issued());
+}
+
+// Random publishes and claims, one and many, by three hands against a queue, every account checked at every step.
 TEST(LuckyPool, IsABoundedQueueAndItsAccountsAddUpAtEveryStep) {
   for (size_t capacity : {1u, 2u, 4u, 64u}) {
     Random random = Random::FromSeed(capacity);
@@ -111,11 +152,14 @@ TEST(LuckyPool, IsABoundedQueueAndItsAccountsAddUpAtEveryStep) {
         expected.insert(expected.end(), batch.begin(), batch.begin() + static_cast<ptrdiff_t>(fitted));
         next_id += static_cast<uint32_t>(fitted);
       } else {
-        LuckyEnvelope envelope;
-        ASSERT_EQ(claimers[random.Below(3)]->Claim(envelope), !expected.empty());
-        if (!expected.empty()) {
-          ASSERT_EQ(envelope.id, expected.front().id);
-          ASSERT_EQ(envelope.amount, expected.front().amount);
+        const bool one = random.Below(2) == 0;
+        std::vector<LuckyEnvelope> taken(one ? 1 : random.Below(capacity + 2));
+        LuckyClaimer& claimer = *claimers[random.Below(3)];
+        const size_t got = one ? claimer.Claim(taken[0]) : claimer.ClaimMany(absl::MakeSpan(taken));
+        ASSERT_EQ(got, std::min(taken.size(), expected.size()));
+        for (size_t i = 0; i < got; ++i) {
+          ASSERT_EQ(taken[i].id, expected.front().id);
+          ASSERT_EQ(taken[i].amount, expected.front().amount);
           expected.pop_front();
         }
       }

@@ -1,10 +1,12 @@
-// The lucky pool under real threads: one minter and several claimers that never wait, on rings so small that slots are
-// reused all the time. Run it under ThreadSanitizer to check the memory orders, not just the outcome.
+// The lucky pool under real threads: one minter and several claimers that never wait, some one by one, some in batches,
+// on rings so small that slots are reused all the time. Run it under ThreadSanitizer to check the memory orders, not
+// just the outcome.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -14,7 +16,12 @@ namespace hongbao::envelope {
 namespace {
 
 constexpr uint32_t kEnvelopes = 100'000;
-constexpr uint32_t kClaimers = 4;
+
+struct Shape {
+  size_t capacity = 0;
+  std::vector<size_t> batches;  // one claimer each: 0 claims one by one, n up to n at once, and kMixed both by turns
+};
+constexpr size_t kMixed = SIZE_MAX;
 
 Fen AmountOf(uint32_t id) { return Fen(1 + id % 309); }
 
@@ -29,28 +36,42 @@ void Mint(LuckyPool& pool) {
   }
 }
 
-class LuckyPoolStress : public ::testing::TestWithParam<size_t> {};
+// One look of a claimer into the pool: appends what it took. False: nothing.
+bool Take(LuckyClaimer& claimer, size_t batch, std::vector<LuckyEnvelope>& claimed) {
+  const size_t turn = claimed.size() % 6;
+  const size_t at_most = batch == kMixed ? turn : batch;
+  if (at_most == 0) {
+    LuckyEnvelope envelope;
+    if (!claimer.Claim(envelope)) return false;
+    claimed.push_back(envelope);
+    return true;
+  }
+  LuckyEnvelope envelopes[64];
+  const size_t taken = claimer.ClaimMany(absl::MakeSpan(envelopes, at_most));
+  claimed.insert(claimed.end(), envelopes, envelopes + taken);
+  return taken != 0;
+}
+
+class LuckyPoolStress : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(LuckyPoolStress, EveryEnvelopeIsClaimedExactlyOnceInOrder) {
-  LuckyPool pool(GetParam());
+  const Shape& shape = GetParam();
+  const auto hands = static_cast<uint32_t>(shape.batches.size());
+  LuckyPool pool(shape.capacity);
   std::vector<std::unique_ptr<LuckyClaimer>> claimers;
-  std::vector<std::vector<LuckyEnvelope>> claimed(kClaimers);
-  for (uint32_t i = 0; i < kClaimers; ++i) claimers.push_back(std::make_unique<LuckyClaimer>(pool));
+  std::vector<std::vector<LuckyEnvelope>> claimed(hands);
+  for (uint32_t i = 0; i < hands; ++i) claimers.push_back(std::make_unique<LuckyClaimer>(pool));
   std::atomic<bool> minted{false};
-  std::atomic<uint32_t> claiming{kClaimers};
+  std::atomic<uint32_t> claiming{hands};
 
   std::vector<std::thread> threads;
-  for (uint32_t i = 0; i < kClaimers; ++i) {
+  for (uint32_t i = 0; i < hands; ++i) {
     threads.emplace_back([&, i] {
-      LuckyEnvelope envelope;
       for (;;) {
         // Acquire: with the minter seen as done, all it published is seen too, so one more empty answer is the end.
         const bool last = minted.load(std::memory_order_acquire);
         bool any = false;
-        while (claimers[i]->Claim(envelope)) {
-          claimed[i].push_back(envelope);
-          any = true;
-        }
+        while (Take(*claimers[i], shape.batches[i], claimed[i])) any = true;
         if (last && !any) break;
         std::this_thread::yield();
       }
@@ -79,7 +100,7 @@ TEST_P(LuckyPoolStress, EveryEnvelopeIsClaimedExactlyOnceInOrder) {
 
   std::vector<int> times(kEnvelopes);
   Tally total;
-  for (uint32_t i = 0; i < kClaimers; ++i) {
+  for (uint32_t i = 0; i < hands; ++i) {
     uint32_t next = 0;
     Fen sum;
     for (const LuckyEnvelope& envelope : claimed[i]) {
@@ -99,7 +120,21 @@ TEST_P(LuckyPoolStress, EveryEnvelopeIsClaimedExactlyOnceInOrder) {
   EXPECT_EQ(pool.LeftAtRest(), Tally());
 }
 
-INSTANTIATE_TEST_SUITE_P(Capacities, LuckyPoolStress, ::testing::Values(1, 2, 8, 1024));
+std::string NameOf(const ::testing::TestParamInfo<Shape>& info) {
+  std::string name = std::to_string(info.param.capacity);
+  for (const size_t batch : info.param.batches) {
+    name += batch == kMixed ? "_mixed" : batch == 0 ? "_one" : "_many" + std::to_string(batch);
+  }
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Capacities, LuckyPoolStress,
+                         ::testing::Values(Shape{1, {0, 0, 0, 0}}, Shape{2, {0, 0, 0, 0}}, Shape{8, {0, 0, 0, 0}},
+                                           Shape{1024, {0, 0, 0, 0}}, Shape{1, {0, 4, kMixed, kMixed}},
+                                           Shape{2, {0, 2, 4, kMixed}}, Shape{8, {0, 3, 64, kMixed}},
+                                           Shape{1024, {0, 7, 64, kMixed}}, Shape{8, {5, 5}}, Shape{64, {0, 16}},
+                                           Shape{1024, {64, 64}}),
+                         NameOf);
 
 }  // namespace
 }  // namespace hongbao::envelope
