@@ -15,6 +15,7 @@
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/signals.h"
+#include "libhongbao/admin/token_file.h"
 #include "libhongbao/serve/server.h"
 #include "server/money.h"
 #include "server/reporter.h"
@@ -42,6 +43,7 @@ struct Flags {
   bool quiet = false;
   bool audit_only = false;
   std::string ledger = "none";
+  std::string gateway_token_file;
   std::string report;
 };
 
@@ -71,6 +73,9 @@ void AddOptions(CLI::App& app, Flags& flags) {
                   "records under way to the ledger; beyond it shakes and sends are answered \"overloaded\"",
                   {.min = 256, .max = 1 << 22});
   admin::AddSwitch(app, "--audit-only", &flags.audit_only, "check every identity of the ledger, print them, and end");
+  admin::AddText(app, "--gateway-token-file", &flags.gateway_token_file,
+                 "let gateways in, connections that carry many users, that know the 32 hex digits in this file");
+  admin::AddCount(app, "--gateways-max", &server.gateways_max, "gateways at most, per thread", {.min = 1, .max = 1'024});
   admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none",
                        {.max = kDayMs});
   admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame that has begun",
@@ -90,6 +95,13 @@ absl::Status Settle(Flags& flags) {
   }
   if (absl::Status status = CheckLedgerFlag(flags.ledger); !status.ok()) {
     return status;
+  }
+  if (!flags.gateway_token_file.empty()) {
+    const absl::StatusOr<wire::Token> token = admin::ReadTokenFile(flags.gateway_token_file);
+    if (!token.ok()) {
+      return token.status();
+    }
+    flags.server.gateway_token = *token;
   }
   flags.server.listen_ipv4 = ntohl(address.s_addr);
   flags.server.listen_port = flags.listen.port;

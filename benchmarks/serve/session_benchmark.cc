@@ -21,6 +21,7 @@ class Line {
     return bytes_ + used_ - size;
   }
   bool open() const { return true; }
+  size_t Room() const { return sizeof(bytes_) - used_ % sizeof(bytes_); }
 
  private:
   size_t used_ = 0;

@@ -10,12 +10,15 @@
 namespace hongbao::serve {
 namespace {
 
+constexpr uint32_t kRemindersPerTurn = 1'024;  // users: fewer notices than a bulk connection has room for, if each has one
+
 // net::Replies, with the question that SessionDesk asks.
 class Line {
  public:
   Line(net::Replies& replies, const net::Connection& connection) : replies_(replies), connection_(connection) {}
   std::byte* Append(size_t size) { return replies_.Append(size); }
   bool open() const { return connection_.state == net::ConnectionState::kOpen; }
+  size_t Room() const { return replies_.Room(); }
 
  private:
   net::Replies& replies_;
@@ -47,6 +50,8 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              [this](uint32_t worker, const Message& message) { Post(worker, message); }),
       desk_({.workers = context.workers(),
              .wins_per_user = options.wins_per_user,
+             .gateways_max = options.gateways_max,
+             .gateway_token = options.gateway_token,
              .clock = &context.clock(),
              .directory = &shared.directory,
              .pool = &shared.pool,
@@ -90,6 +95,9 @@ size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<con
     port.CloseAfterFlush(connection, served.close);  // replies to good frames before a bad one are still owed
   } else if (session.logged_in && !was_logged_in) {
     port.ClearDeadline(connection);
+    if (session.gateway != Gateways::kNone) {
+      MakeGateway(port, connection);
+    }
   }
   return served.consumed;
 }
@@ -115,11 +123,15 @@ int64_t App::OnTurn(int64_t now_ns) {
   if (!resumes_.empty()) {
     ContinueResumes();
   }
+  if (!reminders_.empty()) {
+    ContinueReminders();
+  }
   if (gifts_.BeginTurn(now_ns, wall_ns_)) {
     return now_ns;
   }
   const int64_t second_ns = time::kNsPerSecond - wall_ns_ % time::kNsPerSecond;  // every second is filed, idle or not
-  return now_ns + (resumes_.empty() ? second_ns : std::min(second_ns, time::kNsPerMs));
+  const bool more = !resumes_.empty() || !reminders_.empty();
+  return now_ns + (more ? std::min(second_ns, time::kNsPerMs) : second_ns);
 }
 
 void App::OnMessage(const Message& message) {
@@ -221,7 +233,7 @@ void App::Tell(const ledger::Outcome& outcome) {
     return;
   }
   const Session& session = SessionOf(address);
-  if (session.user != outcome.user || (outcome.has_stamp && session.version != wire::Version::k2)) {
+  if (!desk_.Owns(session, outcome.user) || (outcome.has_stamp && session.version != wire::Version::k2)) {
     office_.cells.Add(Counter::kRepliesLost);  // the newer session speaks version 1, which has no way to say this
     return;
   }
@@ -256,6 +268,38 @@ void App::ContinueResumes() {
                     .stamp = page.stamp,
                     .reply_to = page.reply_to,
                     .cursor = page.cursor});
+  }
+}
+
+// ---- gateways ----
+
+void App::MakeGateway(net::Port& port, net::Connection& connection) {
+  if (!port.MakeBulk(connection)) {  // those that are ending still hold their blocks: it shall come again
+    port.CloseAfterFlush(connection, net::CloseReason::kFull);
+    return;
+  }
+  reminders_.push_back({.address = AddressOf(port, connection)});
+}
+
+// A direct session is told at its login. A gateway may have a million users, so they are looked at a part at a time, and no
+// further while what was found is not on its way.
+void App::ContinueReminders() {
+  std::vector<Reminder> waiting = std::exchange(reminders_, {});
+  for (Reminder& reminder : waiting) {
+    const Address address = Unpack(reminder.address);
+    const net::Connection* connection = Find(address);
+    if (connection == nullptr) {
+      continue;
+    }
+    if (connection->pending_block != net::kNoIndex) {
+      reminders_.push_back(reminder);
+      continue;
+    }
+    reminder.place =
+        desk_.AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersPerTurn);
+    if (reminder.place != 0) {
+      reminders_.push_back(reminder);
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -57,6 +58,8 @@ struct AppOptions {
   int64_t gift_expiry_ms = 0;
   uint64_t first_sent_gift_id = kFirstSentGiftId;
   uint32_t ledger_waiting_max = 0;  // of this worker's
+  uint32_t gateways_max = 0;        // of this worker's
+  std::optional<wire::Token> gateway_token;
   DelayOptions delay;
 };
 
@@ -103,6 +106,8 @@ class App {
   void Tell(const ledger::Outcome& outcome);
   void NextPage(const ledger::Outcome& page);
   void ContinueResumes();
+  void MakeGateway(net::Port& port, net::Connection& connection);
+  void ContinueReminders();
 
   net::WorkerContext<Message>& context_;
   AppOptions options_;
@@ -114,6 +119,12 @@ class App {
   Overload overload_;
   GiftDesk gifts_;
   SessionDesk desk_;
+  // A gateway that has logged in, and how far its users have been looked at for gifts to tell them of.
+  struct Reminder {
+    uint64_t address = 0;
+    uint32_t place = 0;
+  };
+  std::vector<Reminder> reminders_;
   std::vector<ledger::Outcome> resumes_;  // ends of pages whose connections have bytes to read first
   int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first
   int64_t wall_ns_ = 0;

@@ -95,6 +95,16 @@ class DelayControl {
     return admitted_ == kAll || Hash(user) < admitted_;
   }
 
+  // The same for `count` requests at once. False: not all are admitted, and none was counted; ask for each.
+  bool AdmitAll(uint32_t count) {
+    if (admitted_ != kAll) {
+      return false;
+    }
+    requests_ += count;
+    waited_ns_ += wait_ns_ * int64_t{count};
+    return true;
+  }
+
   uint32_t admitted() const { return admitted_; }
 
  private:
@@ -134,6 +144,9 @@ class Overload {
     }
     return !limited_ || lease_.Take(now_ns_);
   }
+
+  // True: `count` requests are admitted. False: nothing was decided, ask for each.
+  bool AdmitAll(uint32_t count) { return !limited_ && (!controlled_ || delay_.AdmitAll(count)); }
 
   const DelayControl& delay() const { return delay_; }
 

@@ -15,6 +15,20 @@ namespace {
 constexpr uint32_t kLedgerUsersMax = 1U << 28;
 constexpr uint32_t kWorkersMax = 256;  // an address has 8 bits for it
 
+// Of one set. Twice as many as are let in, because those that are ending hold their blocks a little longer.
+net::BulkOptions GatewaysOf(const ServerOptions& options) {
+  if (!options.gateway_token.has_value()) {
+    return {};
+  }
+  // A shake of 16 bytes is answered with 28; the rest of a frame may lie before the buffer.
+  const size_t shakes = (options.gateway_receive_bytes + wire::kFrameBytesMax) / wire::kShakeRequestBytes;
+  const auto room_bytes = static_cast<uint32_t>(shakes * wire::kShakeResponseBytes);
+  return {.connections = 2 * options.gateways_max,
+          .receive_bytes = options.gateway_receive_bytes,
+          .room_bytes = room_bytes,
+          .unsent_bytes_max = 2 * room_bytes};
+}
+
 net::ServiceOptions ToService(const ServerOptions& options) {
   return {.listen_ipv4 = options.listen_ipv4,
           .listen_port = options.listen_port,
@@ -23,7 +37,8 @@ net::ServiceOptions ToService(const ServerOptions& options) {
           .login_deadline_ms = options.login_deadline_ms,
           .frame_deadline_ms = options.frame_deadline_ms,
           .idle_timeout_ms = options.idle_timeout_ms,
-          .unsent_bytes_max = options.unsent_bytes_max};
+          .unsent_bytes_max = options.unsent_bytes_max,
+          .bulk = GatewaysOf(options)};
 }
 
 // What nobody has opened of a restored gift.
@@ -78,6 +93,12 @@ absl::Status Validate(const ServerOptions& options) {
   }
   if (options.ledger_waiting_max < kWorkersMax) {
     return Wrong("ledger_waiting_max", options.ledger_waiting_max, absl::StrCat("at least ", kWorkersMax));
+  }
+  if (options.gateways_max == 0 || options.gateways_max > 1'024) {
+    return Wrong("gateways_max", options.gateways_max, "1..1024");
+  }
+  if (options.gateway_receive_bytes < 1'024 || options.gateway_receive_bytes > 1 << 20) {
+    return Wrong("gateway_receive_bytes", options.gateway_receive_bytes, "1024..1048576");
   }
   if (!std::has_single_bit(options.pool_envelopes) || options.pool_envelopes > 1U << 24) {
     return Wrong("pool_envelopes", options.pool_envelopes, "a power of two, at most 16777216");
@@ -237,6 +258,8 @@ absl::Status Server::StartWorkers() {
                                .gift_expiry_ms = options_.gift_expiry_ms,
                                .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
                                .ledger_waiting_max = LaneRecords(options_),
+                               .gateways_max = options_.gateways_max,
+                               .gateway_token = options_.gateway_token,
                                .delay = options_.delay};
   absl::Status status = service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
     return std::make_unique<App>(context, app_options, shared_, *offices_[context.index()]);

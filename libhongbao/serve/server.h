@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct ServerOptions {
   uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
   uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two
   uint32_t ledger_waiting_max = 16'384;  // records that wait for the ledger, over all workers
+  std::optional<wire::Token> gateway_token;  // without it gateways are refused
+  uint32_t gateways_max = 64;                // of one worker
+  uint32_t gateway_receive_bytes = 65'536;   // of a gateway's requests, taken in at once at most
   DelayOptions delay;
 };
 

@@ -16,98 +16,113 @@ uint64_t IdentityOf(const Session& session, uint64_t stamp) {
 }  // namespace
 
 SessionDesk::SessionDesk(SessionServices services)
-    : services_(std::move(services)), durable_(services_.ledger->durable()) {
+    : services_(std::move(services)), durable_(services_.ledger->durable()), gateways_(services_.gateways_max) {
   Check(services_.wins_per_user <= Directory::kShakeWinsMax, "a limit of wins per user is at most what can be counted");
 }
 
 void SessionDesk::OnClose(const Session& session, uint64_t address) {
-  if (session.logged_in && services_.directory->Logout(session.user, address)) {
-    services_.cells->Add(Counter::kUsersLeft);
+  if (!session.logged_in) {
+    return;
+  }
+  const uint32_t users = session.gateway == Gateways::kNone ? 1 : gateways_.user_count(session.gateway);
+  uint64_t left = 0;
+  for (uint32_t place = 0; place < users; ++place) {
+    left += services_.directory->Logout(session.user + place, address) ? 1U : 0U;
+  }
+  services_.cells->Add(Counter::kUsersLeft, left);
+  if (session.gateway != Gateways::kNone) {
+    gateways_.Remove(session.gateway);
   }
 }
 
-// ---- shakes with a ledger ----
+// ---- the rules of a shake that may win ----
 
-std::optional<wire::ShakeResponse> SessionDesk::ShakeForMoney(Session& session, uint64_t address, uint64_t stamp) {
-  wire::ShakeResponse response{.stamp = stamp, .user_id = session.user, .result = wire::ShakeResult::kOverload};
+void SessionDesk::Weigh(Session& session, uint64_t address, Shake& shake) {
+  const uint32_t user = shake.user;
+  const uint64_t stamp = shake.response.stamp;
   LedgerDesk& ledger = *services_.ledger;
-  if (MayHaveOutcome(session, stamp)) {
+  shake.verdict = Verdict::kAnswer;
+  shake.response.result = wire::ShakeResult::kOverload;
+  if (durable_ && MayHaveOutcome(session, user, stamp)) {
     // "Overloaded" would be a lie, so it waits whatever the load is (see swamped() for the end of that).
     ++pending_shakes_;
-    ledger.Submit(RecordOf(session, address, ledger::RecordKind::kFindWin, stamp));
-    return std::nullopt;
+    ledger.Submit(RecordOf(session, address, ledger::RecordKind::kFindWin, user, stamp));
+    shake.verdict = Verdict::kLater;
+    return;
   }
-  if (draining_ || !services_.overload->Admit(session.user)) {
-    return response;
+  if ((durable_ && draining_) || !services_.overload->Admit(user)) {
+    return;
   }
   // Asked again: a win that was under way when this session began may have come to nothing.
-  session.at_cap = session.at_cap && AtCap(session.user);
+  session.at_cap = session.at_cap && AtCap(user);
   if (session.at_cap) {
-    response.result = wire::ShakeResult::kCap;
-    return response;
+    shake.response.result = wire::ShakeResult::kCap;
+    return;
   }
-  if (ledger.full()) {  // before anything is taken
-    services_.cells->Add(Counter::kLedgerFull);
-    return response;
+  if (durable_) {
+    if (ledger.full()) {  // before anything is taken
+      services_.cells->Add(Counter::kLedgerFull);
+      return;
+    }
+    // Either a newer login sees this stamp, and asks the ledger when the request is repeated there, or we see that login and
+    // stop here: never do both decide (the stamp, then the session: as Login does it the other way round).
+    services_.directory->RaiseStamp(user, IdentityOf(session, stamp));
+    if (session.gateway != Gateways::kNone) {
+      session.stamp_floor = std::max(session.stamp_floor, stamp);
+    }
+    if (services_.directory->Find(user) != address) {
+      services_.cells->Add(Counter::kDropped);  // no answer here can be the right one any more: the newer session gives it
+      shake.verdict = Verdict::kLater;
+      return;
+    }
   }
-  // Either a newer login sees this stamp, and asks the ledger when the request is repeated there, or we see that login and
-  // stop here: never do both decide (the stamp, then the session: as Login does it the other way round).
-  const bool has_identity = session.version == wire::Version::k2;
-  services_.directory->RaiseStamp(session.user, has_identity ? stamp : kHistoryStamp);
-  if (services_.directory->Find(session.user) != address) {
-    services_.cells->Add(Counter::kDropped);  // no answer here can be the right one any more: the newer session gives it
-    return std::nullopt;
+  // The win is taken from the user's allowance before the envelope is claimed: a claim can't be given back, an allowance can.
+  if (services_.wins_per_user != 0 && !services_.directory->TakeShakeWin(user, services_.wins_per_user)) {
+    session.at_cap = session.gateway == Gateways::kNone;
+    shake.response.result = wire::ShakeResult::kCap;
+    return;
   }
-  envelope::LuckyEnvelope envelope;
-  if (!ClaimUnderCap(session, envelope)) {
-    response.result = wire::ShakeResult::kCap;
-    return response;
+  shake.verdict = Verdict::kClaim;
+}
+
+void SessionDesk::Settle(Session& session, uint64_t address, Shake& shake, const envelope::LuckyEnvelope& envelope) {
+  shake.verdict = Verdict::kAnswer;
+  if (services_.wins_per_user != 0) {
+    if (envelope.id == 0) {
+      services_.directory->ReturnShakeWin(shake.user);
+    }
+    session.at_cap = session.gateway == Gateways::kNone && AtCap(shake.user);
   }
   if (envelope.id == 0) {
-    response.result = wire::ShakeResult::kNothing;
-    return response;
+    shake.response.result = wire::ShakeResult::kNothing;
+    return;
   }
-  ledger::Record record = RecordOf(session, address, ledger::RecordKind::kWin, stamp);
+  if (!durable_) {
+    shake.response = Won(session, shake.user, shake.response.stamp, envelope);
+    return;
+  }
+  ledger::Record record = RecordOf(session, address, ledger::RecordKind::kWin, shake.user, shake.response.stamp);
   record.envelope_id = envelope.id;
   record.amount_fen = envelope.amount.ToWire();
-  if (has_identity) {
-    session.stamp_floor = stamp;
+  if (session.version == wire::Version::k2) {
+    session.stamp_floor = std::max(session.stamp_floor, shake.response.stamp);
   }
   ++pending_shakes_;
   ++pending_wins_.count;
   pending_wins_.sum += envelope.amount;
-  ledger.Submit(record);
-  return std::nullopt;
-}
-
-// Without a look at what is left in the pool: the claimer has to find it empty by itself, or it would go on hoping.
-bool SessionDesk::ClaimUnderCap(Session& session, envelope::LuckyEnvelope& envelope) {
-  const uint32_t cap = services_.wins_per_user;
-  if (cap == 0) {
-    services_.claimer->Claim(envelope);
-    return true;
-  }
-  // As in DecideUnderCap: an allowance can be given back.
-  if (!services_.directory->TakeShakeWin(session.user, cap)) {
-    session.at_cap = true;
-    return false;
-  }
-  if (!services_.claimer->Claim(envelope)) {
-    services_.directory->ReturnShakeWin(session.user);
-  }
-  session.at_cap = AtCap(session.user);
-  return true;
+  services_.ledger->Submit(record);
+  shake.verdict = Verdict::kLater;
 }
 
 bool SessionDesk::AtCap(uint32_t user) const {
   return services_.wins_per_user != 0 && services_.directory->shake_wins(user) >= services_.wins_per_user;
 }
 
-ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind,
+ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint32_t user,
                                      uint64_t stamp) const {
   return {.kind = kind,
           .has_stamp = session.version == wire::Version::k2,
-          .user = session.user,
+          .user = user,
           .stamp = stamp,
           .reply_to = address,
           .at_ms = services_.clock->WallNs() / time::kNsPerMs};
@@ -119,7 +134,9 @@ void SessionDesk::CountAnswer(wire::ShakeResult result) {
     return;
   }
   services_.cells->Add(Counter::kReplied);
-  services_.cells->Add(result == wire::ShakeResult::kCap ? Counter::kCap : Counter::kNothing);
+  if (result != wire::ShakeResult::kWon) {  // what was won is counted where it was given
+    services_.cells->Add(result == wire::ShakeResult::kCap ? Counter::kCap : Counter::kNothing);
+  }
 }
 
 void SessionDesk::CountShake(const ledger::Outcome& outcome) {
@@ -145,47 +162,21 @@ void SessionDesk::CountShake(const ledger::Outcome& outcome) {
   }
 }
 
-// ---- shakes without ----
-
-wire::ShakeResponse SessionDesk::DecideUnderCap(Session& session, uint64_t stamp) {
-  wire::ShakeResponse response{.stamp = stamp, .user_id = session.user, .result = wire::ShakeResult::kCap};
-  count::Cells<Counter>& cells = *services_.cells;
-  if (session.at_cap) {
-    cells.Add(Counter::kCap);
-    return response;
-  }
-  // The user's record is touched only if there may be something to win. The win is taken from the user's allowance
-  // before the envelope is claimed: a claim can't be given back, an allowance can.
-  if (services_.pool->left() > 0) {
-    if (!services_.directory->TakeShakeWin(session.user, services_.wins_per_user)) {
-      session.at_cap = true;
-      cells.Add(Counter::kCap);
-      return response;
-    }
-    envelope::LuckyEnvelope envelope;
-    if (services_.claimer->Claim(envelope)) {
-      session.at_cap = services_.directory->shake_wins(session.user) >= services_.wins_per_user;
-      return Won(session, stamp, envelope);
-    }
-    services_.directory->ReturnShakeWin(session.user);
-  }
-  cells.Add(Counter::kNothing);
-  response.result = wire::ShakeResult::kNothing;
-  return response;
-}
-
-wire::ShakeResponse SessionDesk::Won(Session& session, uint64_t stamp, const envelope::LuckyEnvelope& envelope) {
+wire::ShakeResponse SessionDesk::Won(const Session& session, uint32_t user, uint64_t stamp,
+                                     const envelope::LuckyEnvelope& envelope) {
   const int64_t fen = envelope.amount.value();
   services_.cells->Add(Counter::kWon);
   services_.cells->Add(Counter::kWonFen, static_cast<uint64_t>(fen));
-  services_.directory->AddGrant(session.user, fen);
-  services_.directory->RaiseStamp(session.user, IdentityOf(session, stamp));
+  services_.directory->AddGrant(user, fen);
+  services_.directory->RaiseStamp(user, IdentityOf(session, stamp));
   return {.stamp = stamp,
-          .user_id = session.user,
+          .user_id = user,
           .result = wire::ShakeResult::kWon,
           .envelope_id = envelope.id,
           .amount_fen = envelope.amount.ToWire()};
 }
+
+// ---- everything else ----
 
 CloseReason SessionDesk::Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame,
                                 Reply& reply) {
@@ -215,33 +206,27 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   session.version = request.version;
 
   wire::LoginResponse response{.stamp = request.stamp, .first_user = request.first_user};
+  response.result = Judge(session, request);
   CloseReason close = CloseReason::kRefused;
   Counter counter = Counter::kLoginsOk;
-  if (request.user_count > 1) {
-    response.result = wire::LoginResult::kBadToken;  // a gateway, and this server has no gateway token
-    counter = Counter::kLoginsBadToken;
-  } else if (request.first_user >= services_.directory->users_max()) {
-    response.result = wire::LoginResult::kUserOutOfRange;
-    counter = Counter::kLoginsOutOfRange;
-  } else if (draining_ || session.over_limit || (durable_ && (services_.ledger->full() || services_.ledger->swamped()))) {
-    response.result = wire::LoginResult::kFullOrDraining;
-    counter = Counter::kLoginsFull;
-    close = draining_ ? CloseReason::kDrain : CloseReason::kFull;
-    if (!draining_ && !session.over_limit) {
-      services_.cells->Add(Counter::kLedgerFull);
-    }
-  } else {
-    session.user = request.first_user;
-    Accept(session, address);
-    response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());
-    response.last_stamp = services_.directory->last_stamp(session.user);  // after the session is the newest, see RaiseStamp
-    session.stamp_floor = response.last_stamp;
-    if (durable_ && session.version == wire::Version::k2 && request.resume_after < response.last_stamp) {
-      ledger::Record resume = RecordOf(session, address, ledger::RecordKind::kResume, request.resume_after);
-      services_.ledger->Submit(resume);  // its outcomes come after the answer to this login
-    }
-    close = CloseReason::kNone;
-    reply.logged_in = true;
+  switch (response.result) {
+    case wire::LoginResult::kBadToken:
+      counter = Counter::kLoginsBadToken;
+      break;
+    case wire::LoginResult::kUserOutOfRange:
+      counter = Counter::kLoginsOutOfRange;
+      break;
+    case wire::LoginResult::kFullOrDraining:
+      counter = Counter::kLoginsFull;
+      close = draining_ ? CloseReason::kDrain : CloseReason::kFull;
+      break;
+    case wire::LoginResult::kOk:
+      Accept(session, address, request);
+      response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());
+      response.last_stamp = session.gateway == Gateways::kNone ? session.stamp_floor : 0;
+      close = CloseReason::kNone;
+      reply.logged_in = true;
+      break;
   }
   services_.cells->Add(counter);
   wire::EncodeLoginResponse(reply.bytes.data(), session.version, response);
@@ -249,27 +234,68 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   return close;
 }
 
-void SessionDesk::Accept(Session& session, uint64_t address) {
-  session.logged_in = true;
-  session.at_cap = AtCap(session.user);
-  const uint64_t replaced = services_.directory->Login(session.user, address);
-  if (replaced == kOffline) {
-    services_.cells->Add(Counter::kUsersCame);
-    return;
+wire::LoginResult SessionDesk::Judge(const Session& session, const wire::LoginRequest& request) {
+  const bool gateway = request.user_count > 1;
+  // Without a token of its own the server has no gateways: there is no token that would be right.
+  if (gateway && !(services_.gateway_token.has_value() && SameToken(request.token, *services_.gateway_token))) {
+    return wire::LoginResult::kBadToken;
   }
-  services_.cells->Add(Counter::kSuperseded);
-  services_.post(Unpack(replaced).worker,
-                 Message{.kind = MessageKind::kSupersede, .user = session.user, .address = replaced});
+  if (uint64_t{request.first_user} + request.user_count > services_.directory->users_max()) {
+    return wire::LoginResult::kUserOutOfRange;
+  }
+  if (draining_ || session.over_limit || (gateway && gateways_.full())) {
+    return wire::LoginResult::kFullOrDraining;
+  }
+  if (durable_ && (services_.ledger->full() || services_.ledger->swamped())) {
+    services_.cells->Add(Counter::kLedgerFull);
+    return wire::LoginResult::kFullOrDraining;
+  }
+  return wire::LoginResult::kOk;
 }
 
-void SessionDesk::AskForNotices(const Session& session, uint64_t address) {
-  if (services_.directory->unopened(session.user) == 0) {
+void SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRequest& request) {
+  session.user = request.first_user;
+  session.logged_in = true;
+  uint64_t told = kOffline;  // one gateway may have held many of them
+  for (uint32_t user = request.first_user, left = request.user_count; left > 0; ++user, --left) {
+    const uint64_t replaced = services_.directory->Login(user, address);
+    if (replaced == kOffline) {
+      services_.cells->Add(Counter::kUsersCame);
+    } else if (replaced != told) {
+      told = replaced;
+      services_.cells->Add(Counter::kSuperseded);
+      services_.post(Unpack(replaced).worker, Message{.kind = MessageKind::kSupersede, .user = user, .address = replaced});
+    }
+    // After the session is the newest, see RaiseStamp.
+    session.stamp_floor = std::max(session.stamp_floor, services_.directory->last_stamp(user));
+  }
+  if (request.user_count > 1) {
+    session.gateway = gateways_.Add(request.user_count);
+    return;  // what was lost is asked for by repeating it
+  }
+  session.at_cap = AtCap(session.user);
+  if (durable_ && session.version == wire::Version::k2 && request.resume_after < session.stamp_floor) {
+    // Its outcomes come after the answer to this login.
+    services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kResume, session.user, request.resume_after));
+  }
+}
+
+void SessionDesk::AskForNotices(uint32_t user, uint64_t address) {
+  if (services_.directory->unopened(user) == 0) {
     return;
   }
-  const Message remind{.kind = MessageKind::kRemind, .user = session.user, .address = address};
+  const Message remind{.kind = MessageKind::kRemind, .user = user, .address = address};
   for (uint32_t worker = 0; worker < services_.workers; ++worker) {
     services_.post(worker, remind);
   }
+}
+
+uint32_t SessionDesk::AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t users) {
+  const uint32_t end = place + std::min(users, gateways_.user_count(session.gateway) - place);
+  for (; place < end; ++place) {
+    AskForNotices(session.user + place, address);
+  }
+  return place < gateways_.user_count(session.gateway) ? place : 0;
 }
 
 CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
@@ -278,7 +304,8 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
     return CloseReason::kMalformed;
   }
   const bool means_me = session.version == wire::Version::k1 && request.user_id == 0;
-  if (!means_me && request.user_id != session.user) {
+  const uint32_t user = means_me ? session.user : request.user_id;
+  if (!Owns(session, user)) {
     return CloseReason::kMalformed;
   }
   services_.cells->Add(Counter::kFramesOpen);
@@ -286,7 +313,7 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
     services_.post(OwnerOf(request.envelope_id, services_.workers),
                    Message{.kind = MessageKind::kOpen,
                            .has_identity = session.version == wire::Version::k2,
-                           .user = session.user,
+                           .user = user,
                            .address = address,
                            .stamp = request.stamp,
                            .envelope_id = request.envelope_id});
@@ -294,21 +321,21 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
   }
   services_.cells->Add(Counter::kOpensEmpty);
   wire::EncodeOpenResponse(reply.bytes.data(), session.version,
-                           {.stamp = request.stamp, .envelope_id = request.envelope_id, .user_id = session.user});
+                           {.stamp = request.stamp, .envelope_id = request.envelope_id, .user_id = user});
   reply.size = wire::OpenResponseBytes(session.version);
   return CloseReason::kNone;
 }
 
 CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::SendRequest request;
-  if (wire::DecodeSendRequest(frame, request) != wire::Decoded::kOk || request.sender != session.user) {
+  if (wire::DecodeSendRequest(frame, request) != wire::Decoded::kOk || !Owns(session, request.sender)) {
     return CloseReason::kMalformed;
   }
   services_.cells->Add(Counter::kFramesSend);
-  wire::SendResponse response{.stamp = request.stamp, .sender = session.user, .result = wire::SendResult::kOverload};
-  if (!draining_ && services_.overload->Admit(session.user)) {
+  wire::SendResponse response{.stamp = request.stamp, .sender = request.sender, .result = wire::SendResult::kOverload};
+  if (!draining_ && services_.overload->Admit(request.sender)) {
     response.result = services_.gifts->Send(
-        {.sender = session.user,
+        {.sender = request.sender,
          .amount_fen = request.amount_fen,
          .users = request.Users(),
          .stamp = request.stamp,
@@ -316,7 +343,7 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
         &response.envelope_id);
   }
   if (response.result == wire::SendResult::kOk) {
-    services_.directory->RaiseStamp(session.user, request.stamp);
+    services_.directory->RaiseStamp(request.sender, request.stamp);
     if (durable_) {
       session.stamp_floor = std::max(session.stamp_floor, request.stamp);
       return CloseReason::kNone;  // the answer comes with the outcome
@@ -324,7 +351,7 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
   } else {
     services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused
                                                                        : Counter::kSendsOverload);
-    if (durable_ && response.result == wire::SendResult::kOverload && MayHaveOutcome(session, request.stamp)) {
+    if (durable_ && response.result == wire::SendResult::kOverload && MayHaveOutcome(session, request.sender, request.stamp)) {
       return CloseReason::kUnsentBytes;  // the gift may have been made: it shall ask again later
     }
   }
@@ -335,7 +362,7 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
 
 CloseReason SessionDesk::State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::StatementRequest request;
-  if (wire::DecodeStatementRequest(frame, request) != wire::Decoded::kOk || request.user_id != session.user) {
+  if (wire::DecodeStatementRequest(frame, request) != wire::Decoded::kOk || !Owns(session, request.user_id)) {
     return CloseReason::kMalformed;
   }
   services_.cells->Add(Counter::kFramesStatement);
@@ -344,14 +371,14 @@ CloseReason SessionDesk::State(const Session& session, uint64_t address, wire::F
       services_.cells->Add(Counter::kLedgerFull);
       return CloseReason::kUnsentBytes;  // it asks for more than can be answered; there is no answer "later"
     }
-    services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kStatement, request.stamp));
+    services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kStatement, request.user_id, request.stamp));
     return CloseReason::kNone;
   }
   wire::EncodeStatement(reply.bytes.data(),
                         {.stamp = request.stamp,
-                         .user_id = session.user,
-                         .grants = services_.directory->grants(session.user),
-                         .total_fen = static_cast<uint64_t>(services_.directory->total_fen(session.user))});
+                         .user_id = request.user_id,
+                         .grants = services_.directory->grants(request.user_id),
+                         .total_fen = static_cast<uint64_t>(services_.directory->total_fen(request.user_id))});
   reply.size = wire::kStatementBytes;
   return CloseReason::kNone;
 }

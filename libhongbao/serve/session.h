@@ -1,4 +1,4 @@
-// Session: bytes in, replies out. What one connection may do, and what it gets.
+// Session: bytes in, replies out. What one connection may do, and what it gets; for one user, or as a gateway for many.
 //
 // SessionDesk owns no connection and no socket: it is handed a Session, the bytes that came and a place for replies,
 // and says how many bytes it has used and whether the connection is to be closed, and why. Everything it touches
@@ -18,6 +18,7 @@
 #include "libhongbao/net/connection.h"
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
+#include "libhongbao/serve/gateways.h"
 #include "libhongbao/serve/gift_desk.h"
 #include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/overload.h"
@@ -29,12 +30,15 @@ namespace hongbao::serve {
 
 // What is remembered of one connection. All zero bytes: nobody has logged in yet.
 struct Session {
-  uint32_t user = 0;
+  uint32_t user = 0;                                // of a gateway: its first
   wire::Version version = wire::Version::kUnknown;  // settled by the first frame
-  bool logged_in = false;
-  bool over_limit = false;  // one connection more than the server takes: its login gets "full"
-  bool at_cap = false;      // the user has won as often as allowed
-  uint64_t stamp_floor = 0;  // v2 with a ledger: a request of a stamp up to here may have an outcome already
+  bool logged_in : 1 = false;
+  bool over_limit : 1 = false;  // one connection more than the server takes: its login gets "full"
+  bool at_cap : 1 = false;      // the user has won as often as allowed; a gateway's users are looked up one by one
+  uint16_t gateway = Gateways::kNone;
+  // v2 with a ledger: a request of a stamp up to here may have an outcome already. Of a gateway: the highest of its users';
+  // where a user's own ends is looked up then.
+  uint64_t stamp_floor = 0;
 };
 static_assert(sizeof(Session) <= 16, "one per connection, a million of them");
 
@@ -47,6 +51,8 @@ struct Served {
 struct SessionServices {
   uint32_t workers = 1;
   uint32_t wins_per_user = 0;  // shake wins of one user at most, 0 = no limit
+  uint32_t gateways_max = 0;   // of this worker
+  std::optional<wire::Token> gateway_token;  // without it nobody is a gateway
   const time::Clock* clock = nullptr;
   Directory* directory = nullptr;
   const envelope::LuckyPool* pool = nullptr;
@@ -69,6 +75,7 @@ class SessionDesk {
   // whether the connection still takes bytes:
   //   std::byte* Append(size_t size);  // never null
   //   bool open() const;
+  //   size_t Room() const;  // gateways only: bytes that may be appended in one piece
   // Without a ledger no shake is decided before there is room for its answer, so an envelope is never claimed for a connection
   // that has failed (the prototype's defects 1 and 3). With one the ledger has it then, until the user comes back.
   template <class Out>
@@ -76,6 +83,16 @@ class SessionDesk {
 
   // The connection has ended.
   void OnClose(const Session& session, uint64_t address);
+
+  // Whether `user` is the session's, or one of its gateway's.
+  bool Owns(const Session& session, uint32_t user) const {
+    return session.gateway == Gateways::kNone ? user == session.user
+                                              : user - session.user < gateways_.user_count(session.gateway);
+  }
+
+  // After a gateway's login: asks for the gifts that `users` users from its `place`-th on have not opened, as AskForNotices
+  // does for one. Returns the place to go on from, 0 when all have been looked at.
+  uint32_t AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t users);
 
   // The ledger has settled a shake (kWin or kFindWin, not resumed): counts it. Whether anyone can be told is not asked.
   void CountShake(const ledger::Outcome& outcome);
@@ -92,38 +109,68 @@ class SessionDesk {
     bool logged_in = false;  // the login that this answers has been accepted
   };
 
-  // Decides one shake and writes its answer to `to` (kShakeResponseBytes).
-  void Shake(Session& session, const std::byte* frame, std::byte* to);
+  static constexpr uint32_t kBatch = 64;  // shakes of a gateway that are decided together
+
+  // What a shake is to be told, on the way through the rules: Weigh, then a claim if that is what it says, then Settle.
+  enum class Verdict : uint8_t {
+    kAnswer,  // `response` says it
+    kLater,   // nothing now: it comes with an outcome, or to a newer session
+    kClaim,   // it may have what the pool has; Settle must follow, whether there was something or not
+  };
+  struct Shake {
+    uint32_t user = 0;
+    Verdict verdict = Verdict::kAnswer;
+    wire::ShakeResponse response;
+  };
+
+  // ---- shakes: one (anybody's), or a gateway's in batches ----
+  template <class Out>
+  net::CloseReason ServeShake(Session& session, uint64_t address, const std::byte* frame, Out& out);
+  template <class Out>
+  net::CloseReason ServeMoney(Session& session, uint64_t address, uint32_t user, uint64_t stamp, Out& out);
+  template <class Out>
+  Served ServeOther(Session& session, uint64_t address, absl::Span<const std::byte> rest, Out& out);
+  template <class Out>
+  Served OnGatewayBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out);
+  template <class Out>
+  net::CloseReason DecideBatch(Session& session, uint64_t address, const std::byte* frames, uint32_t count, Out& out);
+  void AnswerLosers(const std::byte* frames, uint32_t count, std::byte* to);
+  // How many whole shakes of the gateway's users stand at the start of `in`, `most` at most; the lowest stamp among them.
+  uint32_t LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most, uint64_t* lowest) const;
+
   // Whether it may be a repeat of a request that has been decided. Then it is never told "overloaded" (nothing has happened).
-  static bool MayHaveOutcome(const Session& session, uint64_t stamp) {
-    return session.version == wire::Version::k2 && stamp <= session.stamp_floor;
+  bool MayHaveOutcome(const Session& session, uint32_t user, uint64_t stamp) const {
+    return session.version == wire::Version::k2 && stamp <= session.stamp_floor &&
+           (session.gateway == Gateways::kNone || stamp <= services_.directory->last_stamp(user));
   }
-  // With a ledger: whether this shake may need it. If not, there is nothing to win.
-  bool ConcernsLedger(const Session& session, const std::byte* frame) const {
-    return services_.claimer->MayClaim() || MayHaveOutcome(session, wire::StampOf(frame));
+  // False: there is nothing to win, and nothing was won.
+  bool ConcernsMoney(const Session& session, uint32_t user, uint64_t stamp) const {
+    return services_.claimer->MayClaim() || (durable_ && MayHaveOutcome(session, user, stamp));
   }
-  // Then: the answer, or nothing when it will come with an outcome.
-  std::optional<wire::ShakeResponse> ShakeForMoney(Session& session, uint64_t address, uint64_t stamp);
+  void AnswerLoser(const Session& session, uint32_t user, const std::byte* frame, std::byte* to);
+  void Weigh(Session& session, uint64_t address, Shake& shake);
+  // `envelope`: what the claim brought; id 0 = nothing.
+  void Settle(Session& session, uint64_t address, Shake& shake, const envelope::LuckyEnvelope& envelope);
   void CountAnswer(wire::ShakeResult result);
-  // False: the user may win no more. True with `envelope.id` 0: there was nothing.
-  bool ClaimUnderCap(Session& session, envelope::LuckyEnvelope& envelope);
   bool AtCap(uint32_t user) const;
-  ledger::Record RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint64_t stamp) const;
-  wire::ShakeResponse DecideUnderCap(Session& session, uint64_t stamp);
-  wire::ShakeResponse Won(Session& session, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
+  ledger::Record RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint32_t user,
+                          uint64_t stamp) const;
+  wire::ShakeResponse Won(const Session& session, uint32_t user, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
 
   net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame,
                           Reply& reply);
   net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
-  void Accept(Session& session, uint64_t address);
+  wire::LoginResult Judge(const Session& session, const wire::LoginRequest& request);
+  void Accept(Session& session, uint64_t address, const wire::LoginRequest& request);
   net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   // Asks all owners for the gifts that the user has not opened, if there are any.
-  void AskForNotices(const Session& session, uint64_t address);
+  void AskForNotices(uint32_t user, uint64_t address);
 
   SessionServices services_;
   const bool durable_;
+  Gateways gateways_;
   bool draining_ = false;
   uint64_t pending_shakes_ = 0;
   envelope::Tally pending_wins_;

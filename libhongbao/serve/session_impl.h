@@ -1,7 +1,9 @@
-// The bodies of SessionDesk's template and of what it calls for every losing shake. Included by session.h.
+// The bodies of SessionDesk's templates and of what they call for every losing shake. Included by session.h.
 //
 // Owns nothing. Thread tag: worker-local.
 #pragma once
+
+#include <algorithm>
 
 #include "libhongbao/serve/session.h"
 
@@ -9,86 +11,225 @@ namespace hongbao::serve {
 
 template <class Out>
 Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
-  size_t consumed = 0;
+  if (session.gateway != Gateways::kNone) {
+    return OnGatewayBytes(session, address, in, out);
+  }
+  Served served;
   while (out.open()) {
-    const absl::Span<const std::byte> rest = in.subspan(consumed);
+    const absl::Span<const std::byte> rest = in.subspan(served.consumed);
     if (session.logged_in && wire::StartsWithShake(rest)) [[likely]] {
-      if (wire::LoadU32(rest.data() + wire::kHeaderBytes) != session.user) [[unlikely]] {
-        return {consumed, net::CloseReason::kMalformed};
-      }
-      services_.cells->Add(Counter::kFramesShake);
-      services_.cells->Add(Counter::kReceived);
-      consumed += wire::kShakeRequestBytes;
-      std::optional<wire::ShakeResponse> answer;
-      const bool money = durable_ && ConcernsLedger(session, rest.data());
-      if (money) [[unlikely]] {
-        if (MayHaveOutcome(session, wire::StampOf(rest.data())) && services_.ledger->swamped()) {
-          services_.cells->Add(Counter::kDropped);
-          return {consumed, net::CloseReason::kUnsentBytes};  // "overloaded" would be a lie: it shall ask again later
-        }
-        answer = ShakeForMoney(session, address, wire::StampOf(rest.data()));
-        if (!answer.has_value()) {
-          continue;  // it comes with the outcome
-        }
-      }
-      std::byte* to = out.Append(wire::kShakeResponseBytes);
-      if (!out.open()) [[unlikely]] {
-        services_.cells->Add(Counter::kDropped);
-        break;
-      }
-      if (money) [[unlikely]] {
-        CountAnswer(answer->result);
-        wire::EncodeShakeResponse(to, *answer);
-      } else {
-        Shake(session, rest.data(), to);
+      served.close = ServeShake(session, address, rest.data(), out);
+      served.consumed += wire::kShakeRequestBytes;
+      if (served.close != net::CloseReason::kNone) [[unlikely]] {
+        return served;
       }
       continue;
     }
-    const wire::Peeked peeked = wire::Peek(rest, wire::Side::kServer, session.version);
-    if (peeked.framing == wire::Framing::kPartial) {
-      break;
-    }
-    if (peeked.framing == wire::Framing::kMalformed) {
-      return {consumed, net::CloseReason::kMalformed};
-    }
-    Reply reply;
-    const net::CloseReason close = Handle(session, address, peeked.type, rest.first(peeked.length), reply);
-    consumed += peeked.length;
-    if (reply.size > 0) {
-      std::memcpy(out.Append(reply.size), reply.bytes.data(), reply.size);
-    }
-    if (close != net::CloseReason::kNone) {
-      return {consumed, close};
-    }
-    if (reply.logged_in) {
-      AskForNotices(session, address);  // after the answer: nothing comes before it
+    const Served one = ServeOther(session, address, rest, out);
+    served.consumed += one.consumed;
+    served.close = one.close;
+    if (one.consumed == 0 || one.close != net::CloseReason::kNone) {
+      return served;
     }
   }
-  return {consumed, net::CloseReason::kNone};
+  return served;
 }
 
-inline void SessionDesk::Shake(Session& session, const std::byte* frame, std::byte* to) {
-  wire::ShakeResponse response{.stamp = wire::StampOf(frame), .user_id = session.user};
+// One shake of a direct session, or one that stands alone on a gateway.
+template <class Out>
+net::CloseReason SessionDesk::ServeShake(Session& session, uint64_t address, const std::byte* frame, Out& out) {
+  const uint32_t user = wire::LoadU32(frame + wire::kHeaderBytes);
+  if (!Owns(session, user)) [[unlikely]] {
+    return net::CloseReason::kMalformed;
+  }
+  services_.cells->Add(Counter::kFramesShake);
+  services_.cells->Add(Counter::kReceived);
+  const uint64_t stamp = wire::StampOf(frame);
+  if (ConcernsMoney(session, user, stamp)) [[unlikely]] {
+    return ServeMoney(session, address, user, stamp, out);
+  }
+  std::byte* to = out.Append(wire::kShakeResponseBytes);
+  if (!out.open()) [[unlikely]] {
+    services_.cells->Add(Counter::kDropped);
+    return net::CloseReason::kNone;
+  }
+  AnswerLoser(session, user, frame, to);
+  return net::CloseReason::kNone;
+}
+
+template <class Out>
+net::CloseReason SessionDesk::ServeMoney(Session& session, uint64_t address, uint32_t user, uint64_t stamp, Out& out) {
+  if (durable_ && MayHaveOutcome(session, user, stamp) && services_.ledger->swamped()) {
+    services_.cells->Add(Counter::kDropped);
+    return net::CloseReason::kUnsentBytes;  // "overloaded" would be a lie: it shall ask again later
+  }
+  std::byte* to = durable_ ? nullptr : out.Append(wire::kShakeResponseBytes);
+  if (!out.open()) [[unlikely]] {
+    services_.cells->Add(Counter::kDropped);
+    return net::CloseReason::kNone;
+  }
+  Shake shake{.user = user, .response = {.stamp = stamp, .user_id = user}};
+  Weigh(session, address, shake);
+  if (shake.verdict == Verdict::kClaim) {
+    envelope::LuckyEnvelope envelope;
+    services_.claimer->Claim(envelope);
+    Settle(session, address, shake, envelope);
+  }
+  if (shake.verdict == Verdict::kLater) {
+    return net::CloseReason::kNone;
+  }
+  to = durable_ ? out.Append(wire::kShakeResponseBytes) : to;
+  if (!out.open()) [[unlikely]] {
+    services_.cells->Add(Counter::kDropped);
+    return net::CloseReason::kNone;
+  }
+  CountAnswer(shake.response.result);
+  wire::EncodeShakeResponse(to, shake.response);
+  return net::CloseReason::kNone;
+}
+
+// Whatever is no shake of somebody who has logged in.
+template <class Out>
+Served SessionDesk::ServeOther(Session& session, uint64_t address, absl::Span<const std::byte> rest, Out& out) {
+  const wire::Peeked peeked = wire::Peek(rest, wire::Side::kServer, session.version);
+  if (peeked.framing == wire::Framing::kPartial) {
+    return {};
+  }
+  if (peeked.framing == wire::Framing::kMalformed) {
+    return {0, net::CloseReason::kMalformed};
+  }
+  Reply reply;
+  const net::CloseReason close = Handle(session, address, peeked.type, rest.first(peeked.length), reply);
+  if (reply.size > 0) {
+    std::memcpy(out.Append(reply.size), reply.bytes.data(), reply.size);
+  }
+  if (reply.logged_in && session.gateway == Gateways::kNone) {
+    AskForNotices(session.user, address);  // after the answer: nothing comes before it
+  }
+  return {peeked.length, close};
+}
+
+inline void SessionDesk::AnswerLoser(const Session& session, uint32_t user, const std::byte* frame, std::byte* to) {
   count::Cells<Counter>& cells = *services_.cells;
-  envelope::LuckyEnvelope envelope;
-  if (!services_.overload->Admit(session.user)) [[unlikely]] {
-    response.result = wire::ShakeResult::kOverload;  // before anything else: it must cost nothing and change nothing
+  if (!services_.overload->Admit(user)) [[unlikely]] {
     cells.Add(Counter::kRefused);
-    wire::EncodeShakeResponse(to, response);
+    wire::EncodeLosingResponse(to, frame, wire::ShakeResult::kOverload);
     return;
   }
-  if (durable_) {  // nothing to win, or ShakeForMoney would have been asked
-    response.result = session.at_cap ? wire::ShakeResult::kCap : wire::ShakeResult::kNothing;
-    cells.Add(session.at_cap ? Counter::kCap : Counter::kNothing);
-  } else if (services_.wins_per_user != 0) {
-    response = DecideUnderCap(session, response.stamp);
-  } else if (services_.claimer->Claim(envelope)) {
-    response = Won(session, response.stamp, envelope);
-  } else {
-    cells.Add(Counter::kNothing);
-  }
+  const bool at_cap = session.gateway == Gateways::kNone ? session.at_cap : AtCap(user);
+  cells.Add(at_cap ? Counter::kCap : Counter::kNothing);
   cells.Add(Counter::kReplied);
-  wire::EncodeShakeResponse(to, response);
+  wire::EncodeLosingResponse(to, frame, at_cap ? wire::ShakeResult::kCap : wire::ShakeResult::kNothing);
+}
+
+// ---- gateways ----
+
+inline uint32_t SessionDesk::LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most,
+                                           uint64_t* lowest) const {
+  const uint32_t first = session.user;
+  const uint32_t users = gateways_.user_count(session.gateway);
+  const uint32_t frames = static_cast<uint32_t>(std::min<size_t>(most, in.size() / wire::kShakeRequestBytes));
+  *lowest = std::numeric_limits<uint64_t>::max();
+  uint32_t count = 0;
+  for (const std::byte* frame = in.data(); count < frames; ++count, frame += wire::kShakeRequestBytes) {
+    if (wire::LoadU32(frame) != wire::Head(wire::FrameType::kShakeRequest, wire::kShakeRequestBytes) ||
+        wire::LoadU32(frame + wire::kHeaderBytes) - first >= users) {
+      break;
+    }
+    *lowest = std::min(*lowest, wire::StampOf(frame));
+  }
+  return count;
+}
+
+template <class Out>
+Served SessionDesk::OnGatewayBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
+  Served served;
+  while (out.open()) {
+    const absl::Span<const std::byte> rest = in.subspan(served.consumed);
+    uint64_t lowest = 0;
+    const size_t room = out.Room() / wire::kShakeResponseBytes;
+    const uint32_t count = LeadingShakes(session, rest, static_cast<uint32_t>(std::min<size_t>(room, kBatch)), &lowest);
+    if (count == 0) {  // another frame, the part of one, somebody else's user, or no room: told apart one by one
+      const bool shake = wire::StartsWithShake(rest);
+      const Served one = shake ? Served{wire::kShakeRequestBytes, ServeShake(session, address, rest.data(), out)}
+                               : ServeOther(session, address, rest, out);
+      served.consumed += one.consumed;
+      served.close = one.close;
+      if (one.consumed == 0 || one.close != net::CloseReason::kNone) {
+        return served;
+      }
+      continue;
+    }
+    served.consumed += count * wire::kShakeRequestBytes;
+    const bool money = services_.claimer->MayClaim() || (durable_ && lowest <= session.stamp_floor);
+    if (!money && services_.wins_per_user == 0 && services_.overload->AdmitAll(count)) [[likely]] {
+      AnswerLosers(rest.data(), count, out.Append(count * wire::kShakeResponseBytes));
+    } else {
+      served.close = DecideBatch(session, address, rest.data(), count, out);
+      if (served.close != net::CloseReason::kNone) {
+        return served;
+      }
+    }
+  }
+  return served;
+}
+
+inline void SessionDesk::AnswerLosers(const std::byte* frames, uint32_t count, std::byte* to) {
+  for (uint32_t i = 0; i < count; ++i) {
+    wire::EncodeLosingResponse(to + i * wire::kShakeResponseBytes, frames + i * wire::kShakeRequestBytes,
+                               wire::ShakeResult::kNothing);
+  }
+  services_.cells->Add(Counter::kFramesShake, count);
+  services_.cells->Add(Counter::kReceived, count);
+  services_.cells->Add(Counter::kNothing, count);
+  services_.cells->Add(Counter::kReplied, count);
+}
+
+// The same rules as for one shake, with one claim for all. There is room for all answers.
+template <class Out>
+net::CloseReason SessionDesk::DecideBatch(Session& session, uint64_t address, const std::byte* frames, uint32_t count,
+                                          Out& out) {
+  if (services_.wins_per_user != 0) {
+    // One by one: an allowance taken for a claim that then finds nothing must be back before the same user's next shake.
+    net::CloseReason close = net::CloseReason::kNone;
+    for (uint32_t i = 0; i < count && close == net::CloseReason::kNone; ++i) {
+      close = ServeShake(session, address, frames + i * wire::kShakeRequestBytes, out);
+    }
+    return close;
+  }
+  services_.cells->Add(Counter::kFramesShake, count);
+  services_.cells->Add(Counter::kReceived, count);
+  std::array<Shake, kBatch> shakes;
+  uint32_t claims = 0;
+  uint32_t weighed = 0;
+  net::CloseReason close = net::CloseReason::kNone;
+  for (; weighed < count; ++weighed) {
+    const std::byte* frame = frames + weighed * wire::kShakeRequestBytes;
+    Shake& shake = shakes[weighed];
+    shake.user = wire::LoadU32(frame + wire::kHeaderBytes);
+    shake.response = {.stamp = wire::StampOf(frame), .user_id = shake.user};
+    if (durable_ && services_.ledger->swamped() && MayHaveOutcome(session, shake.user, shake.response.stamp)) {
+      services_.cells->Add(Counter::kDropped, count - weighed);
+      close = net::CloseReason::kUnsentBytes;  // see ServeMoney
+      break;
+    }
+    Weigh(session, address, shake);
+    claims += shake.verdict == Verdict::kClaim ? 1U : 0U;
+  }
+  std::array<envelope::LuckyEnvelope, kBatch> envelopes;
+  services_.claimer->ClaimMany({envelopes.data(), claims});  // where there was none its id stays 0
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < weighed; ++i) {
+    Shake& shake = shakes[i];
+    if (shake.verdict == Verdict::kClaim) {
+      Settle(session, address, shake, envelopes[next++]);
+    }
+    if (shake.verdict == Verdict::kAnswer) {
+      CountAnswer(shake.response.result);
+      wire::EncodeShakeResponse(out.Append(wire::kShakeResponseBytes), shake.response);
+    }
+  }
+  return close;
 }
 
 }  // namespace hongbao::serve

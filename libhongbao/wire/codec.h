@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "absl/types/span.h"
 #include "libhongbao/wire/bytes.h"
@@ -51,6 +52,14 @@ inline void EncodeShakeResponse(std::byte* out, const ShakeResponse& message) {
   StoreU32(out + 16, static_cast<uint32_t>(message.result));
   StoreU32(out + 20, message.envelope_id);
   StoreU32(out + 24, message.amount_fen);
+}
+
+// The answer to the shake `frame` that brings nothing: stamp and user are taken over as they lie.
+inline void EncodeLosingResponse(std::byte* out, const std::byte* frame, ShakeResult result) {
+  std::memcpy(out, frame, kShakeRequestBytes);
+  StoreU32(out, Head(FrameType::kShakeResponse, kShakeResponseBytes));
+  StoreU32(out + 16, static_cast<uint32_t>(result));
+  StoreU64(out + 20, 0);
 }
 
 inline Decoded DecodeShakeResponse(FrameBytes frame, ShakeResponse& message) {

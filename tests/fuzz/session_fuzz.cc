@@ -44,6 +44,7 @@ class Line {
     return bytes_.data() + used_ - size;
   }
   bool open() const { return open_; }
+  size_t Room() const { return open_ ? bytes_.size() - used_ : 0; }
   // Every byte written belongs to a whole frame that a client of this version may receive.
   void CheckFrames(wire::Version version) const {
     absl::Span<const std::byte> rest(bytes_.data(), used_);

@@ -14,7 +14,7 @@ class PortTester {
   static Connection& Open(Port& port, uint32_t slot) { return port.OpenSlot(slot, ConnectionState::kOpen); }
   static void Expire(Port& port, uint32_t tick) { port.Expire(tick); }
   static uint32_t PartialBlocks(const Port& port) { return port.partials_.in_use(); }
-  static uint32_t ReplyBlocks(const Port& port) { 
+  static uint32_t ReplyBlocks(const Port& port) {
     return port.small_replies_.in_use() + port.large_replies_.in_use() + port.bulk_replies_.in_use();
   }
   static size_t Dials(const Port& port) { return port.dials_.size(); }

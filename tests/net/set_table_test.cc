@@ -145,7 +145,8 @@ TEST_P(SetTable, LeaksNothing) {
 
 std::string Name(const testing::TestParamInfo<Case>& info) {
   const auto [operation, result, more, life] = info.param;
-  constexpr const char* kOperations[] = {"None", "Accept", "Receive", "ReceiveBulk", "Send", "Connect", "Cancel", "Close", "Wake"};
+  constexpr const char* kOperations[] = {"None",    "Accept", "Receive", "ReceiveBulk", "Send",
+                                         "Connect", "Cancel", "Close",   "Wake"};
   constexpr const char* kLives[] = {"Open", "Flushing", "Closing", "Stale"};
   return std::string(kOperations[static_cast<int>(operation)]) + (result < 0 ? "Minus" : "") +
          std::to_string(std::abs(result)) + (more ? "More" : "") + kLives[static_cast<int>(life)];

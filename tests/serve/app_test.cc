@@ -15,11 +15,17 @@ using net::ConnectionState;
 using net::PortTester;
 using wire::Version;
 
+const wire::Token kToken{std::byte{1}};
+
 class AppTest : public testing::Test {
  protected:
   using Mailbox = net::Mailbox<Message>;
 
-  AppTest() : shared_(*Directory::Create(100), 16, /*max_qps=*/0), port_(0, {.slots = 32, .unsent_bytes_max = 1'024}) {
+  static constexpr uint32_t kBulkBytes = 40'000;
+
+  AppTest()
+      : shared_(*Directory::Create(5'000), 16, /*max_qps=*/0),
+        port_(0, {.slots = 32, .unsent_bytes_max = 1'024, .bulk = {.connections = 1, .unsent_bytes_max = kBulkBytes}}) {
     for (int worker = 0; worker < 2; ++worker) {
       mailboxes_.push_back(std::make_unique<Mailbox>(64));
     }
@@ -27,7 +33,12 @@ class AppTest : public testing::Test {
     context_->AddPort(&port_);
     app_ = std::make_unique<App>(
         *context_,
-        AppOptions{.connections_max = 3, .gifts_max = 100, .gift_expiry_ms = 1'000, .delay = {.requests_min = 1}},
+        AppOptions{.connections_max = 3,
+                   .gifts_max = 100,
+                   .gift_expiry_ms = 1'000,
+                   .gateways_max = 2,
+                   .gateway_token = kToken,
+                   .delay = {.requests_min = 1}},
         shared_, office_);
     Turn();
   }
@@ -73,10 +84,55 @@ TEST_F(AppTest, TheLoginDeadlineEndsWithTheLoginNotWithTheConnection) {
   EXPECT_EQ(connection.deadline_tick, 0U);
   EXPECT_EQ(shared_.directory.Find(7), AddressOf(connection));
   net::Connection& refused = Open(6);
-  Feed(refused, LoginFrame(100));
+  Feed(refused, LoginFrame(5'000));
   EXPECT_NE(refused.deadline_tick, 0U);
   EXPECT_EQ(refused.state, ConnectionState::kFlushing) << "its answer leaves first";
   EXPECT_EQ(refused.close_reason, CloseReason::kRefused);
+}
+
+TEST_F(AppTest, AGatewayHasTheRoomOfABulkConnectionAndIsRefusedWithout) {
+  net::Connection& gateway = Open(5);
+  Feed(gateway, LoginFrame(0, Version::k2, 1, 2'000, 0, kToken));
+  EXPECT_EQ(gateway.deadline_tick, 0U);
+  EXPECT_EQ(port_.Out(gateway).Room(), kBulkBytes - wire::LoginResponseBytes(Version::k2));
+  net::Connection& second = Open(6);
+  Feed(second, LoginFrame(2'000, Version::k2, 1, 2'000, 0, kToken));
+  EXPECT_EQ(second.close_reason, CloseReason::kFull);
+  app_->OnClose(port_, second, CloseReason::kFull);
+  EXPECT_EQ(shared_.directory.Find(2'500), kOffline);
+  EXPECT_EQ(shared_.directory.Find(1'999), AddressOf(gateway));
+}
+
+TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachTurnWhileItReads) {
+  for (const uint32_t user : {5U, 1'500U, 2'900U}) {
+    ASSERT_TRUE(shared_.directory.AddUnopened(user));
+  }
+  net::Connection& gateway = Open(5);
+  Feed(gateway, LoginFrame(0, Version::k2, 1, 3'000, 0, kToken));
+  const auto reminded = [this] {
+    context_->FlushOutboxes();
+    uint32_t count = 0;
+    for (Message message; mailboxes_[1]->Pop(message);) {
+      EXPECT_EQ(message.kind, MessageKind::kRemind);
+      ++count;
+    }
+    return count;
+  };
+  Turn();
+  EXPECT_EQ(reminded(), 0U) << "the login's answer is not on its way";
+  PortTester::TakeReplies(port_, gateway);
+  Turn();
+  EXPECT_EQ(reminded(), 1U);
+  Turn();
+  EXPECT_EQ(reminded(), 1U);
+  port_.Out(gateway).Append(16);
+  Turn();
+  EXPECT_EQ(reminded(), 0U);
+  PortTester::TakeReplies(port_, gateway);
+  Turn();
+  EXPECT_EQ(reminded(), 1U);
+  Turn();
+  EXPECT_EQ(reminded(), 0U);
 }
 
 TEST_F(AppTest, MalformedBytesEndTheConnectionAfterTheRepliesThatAreOwed) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,7 @@ class TestLine {
     return bytes_.data() + bytes_.size() - size;
   }
   bool open() const { return open_; }
+  size_t Room() const { return open_ ? cap_ - bytes_.size() : 0; }
   void Close() { open_ = false; }
 
   // The next reply; empty when there is none.
@@ -61,13 +63,15 @@ inline std::vector<std::byte> operator+(std::vector<std::byte> a, const std::vec
 }
 
 inline std::vector<std::byte> LoginFrame(uint32_t user, wire::Version version = wire::Version::k1, uint64_t stamp = 1,
-                                         uint32_t user_count = 1, uint64_t resume_after = 0) {
+                                         uint32_t user_count = 1, uint64_t resume_after = 0,
+                                         const wire::Token& token = {}) {
   std::vector<std::byte> frame(wire::LoginRequestBytes(version));
   wire::EncodeLoginRequest(frame.data(), {.stamp = stamp,
                                           .version = version,
                                           .first_user = user,
                                           .user_count = user_count,
-                                          .resume_after = resume_after});
+                                          .resume_after = resume_after,
+                                          .token = token});
   return frame;
 }
 inline std::vector<std::byte> ShakeFrame(uint32_t user, uint64_t stamp = 1) {
@@ -104,6 +108,8 @@ struct OfficeOptions {
   int64_t gift_expiry_ms = 60'000;
   size_t pool = 16;
   uint32_t ledger_credits = 0;  // 0 = no ledger
+  std::optional<wire::Token> gateway_token = std::nullopt;
+  uint32_t gateways_max = 4;
 };
 
 class TestOffices : public ledger::OutcomeSink {
@@ -129,6 +135,8 @@ class TestOffices : public ledger::OutcomeSink {
                 &offices.directory, &ledger, &cells, offices.Poster(), envelope::Random::FromSeed(worker + 1)),
           sessions({.workers = options.workers,
                     .wins_per_user = options.wins_per_user,
+                    .gateways_max = options.gateways_max,
+                    .gateway_token = options.gateway_token,
                     .clock = &offices.clock,
                     .directory = &offices.directory,
                     .pool = &offices.pool,

@@ -1,0 +1,195 @@
+"""Gateways: one connection that carries many users, against the real server. Requests pipelined back to back, answers in any
+order, matched by (user, stamp); let in with the token only."""
+
+import collections
+import os
+import unittest
+
+import processes
+import wire
+
+TOKEN = bytes.fromhex("00112233445566778899aabbccddeeff")
+USERS = 1_000
+
+
+class Gateway(wire.Peer):
+    """A Peer that has logged in for `count` users from `first` on."""
+
+    def __init__(self, port, first, count, token=TOKEN):
+        super().__init__(port)
+        self.first, self.count = first, count
+        stamp = self.stamp()
+        self.write(wire.login(2, first, stamp, count=count, token=token))
+        self.reply = self.expect(wire.Login)
+        assert (self.reply.stamp, self.reply.user) == (stamp, first), self.reply
+
+    def shakes(self, number):
+        """Shakes of its users in turn, and {(user, stamp)}."""
+        keys = [(self.first + i % self.count, self.stamp()) for i in range(number)]
+        return b"".join(wire.frame(wire.SHAKE, stamp, user) for user, stamp in keys), keys
+
+    def answers(self, number):
+        return [self.expect(wire.Shake) for _ in range(number)]
+
+
+class GatewayTest(processes.EndToEndTest):
+    def token_file(self, digits=TOKEN.hex()):
+        path = os.path.join(self.folder, "token")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(digits + "\n")
+        return path
+
+    def gateway_server(self, *flags):
+        return self.server("--gateway-token-file", self.token_file(), *flags)
+
+    def test_it_is_let_in_with_the_token_only(self):
+        server = self.gateway_server("--gateways-max", "1", "--workers", "1")
+        wrong = Gateway(server.port, 0, 10, token=bytes(16))
+        self.assertEqual(wrong.reply.result, 2)
+        self.assertEqual(wrong.wait_closed(), [])
+        self.assertEqual(Gateway(server.port, 9_995, 10).reply.result, 1)
+        first = Gateway(server.port, 0, 10)
+        self.assertEqual((first.reply.result, first.reply.last_stamp), (0, 0))
+        self.assertEqual(Gateway(server.port, 20, 10).reply.result, 3, "there is room for one")
+        first.close()
+        server.wait_status(lambda page: page["connections"]["live"] == 0, "it has gone")
+        self.assertEqual(Gateway(server.port, 20, 10).reply.result, 0)
+        server.stop()
+        without = self.server()
+        self.assertEqual(Gateway(without.port, 0, 10).reply.result, 2)
+        without.stop()
+
+    def test_a_bad_token_file_is_told(self):
+        for digits in ("", "12", "zz" * 16, "00" * 16):
+            code, _, errors = processes.run(processes.SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+                                            "--gateway-token-file", self.token_file(digits))
+            self.assertNotEqual(code, 0)
+            self.assertIn("token", errors)
+
+    def story(self, *flags, number=20_000, envelopes=300):
+        """Pipelines `number` shakes while envelopes come, in large pieces cut anywhere; everything is answered once."""
+        server = self.gateway_server("--workers", "1", *flags)
+        gateway = Gateway(server.port, 100, USERS)
+        server.shakes(rate=100 * envelopes, count=envelopes)
+        won = {}
+        for part in range(10):
+            data, keys = gateway.shakes(number // 10)
+            cut = 7 + 1_000 * part  # within a frame
+            gateway.write(data[:cut])
+            gateway.write(data[cut:])
+            answers = gateway.answers(len(keys))
+            self.assertEqual(collections.Counter((a.user, a.stamp) for a in answers), collections.Counter(keys))
+            won.update({(a.user, a.stamp): a for a in answers if a.result == wire.WON})
+        while len(won) < envelopes:
+            data, keys = gateway.shakes(500)
+            gateway.write(data)
+            won.update({(a.user, a.stamp): a for a in gateway.answers(500) if a.result == wire.WON})
+        self.assertEqual(len({a.envelope for a in won.values()}), envelopes, "each envelope once")
+        return server, gateway, won
+
+    def check_statements(self, gateway, won):
+        owed = collections.Counter()
+        for (user, _), answer in won.items():
+            owed[user] += answer.fen
+        for user in range(100, 100 + USERS, 50):
+            stamp = gateway.stamp()
+            gateway.write(wire.frame(wire.STATEMENT, stamp, user))
+            statement = gateway.expect(wire.Statement)
+            self.assertEqual((statement.user, statement.fen), (user, owed[user]))
+
+    def test_every_shake_is_answered_once_and_the_money_reconciles(self):
+        server, gateway, won = self.story()
+        self.check_statements(gateway, won)
+        gateway.close()
+        server.wait_status(lambda page: page["connections"]["live"] == 0, "it has gone")
+        report = server.stop()
+        self.assertEqual(report["shake"]["won"], len(won))
+        self.assertEqual(report["shake"]["won_fen"], sum(a.fen for a in won.values()))
+
+    def test_with_a_ledger_a_repeat_on_a_new_connection_gets_the_first_outcome(self):
+        server, gateway, won = self.story("--ledger", "sqlite:" + os.path.join(self.folder, "books"))
+        self.check_statements(gateway, won)
+        gateway.reset()
+        again = Gateway(server.port, 100, USERS)
+        for (user, stamp), answer in list(won.items())[:50]:
+            again.write(wire.frame(wire.SHAKE, stamp, user))
+            self.assertEqual(again.expect(wire.Shake), answer)
+        again.close()
+        server.wait_status(lambda page: page["connections"]["live"] == 0, "it has gone")
+        report = server.stop()
+        self.assertEqual(report["shake"]["won_fen"], sum(a.fen for a in won.values()))
+
+    def test_who_sends_faster_than_it_reads_is_made_to_wait_not_closed(self):
+        server = self.gateway_server("--workers", "1")
+        gateway = Gateway(server.port, 0, USERS)
+        number = 500_000  # 14 MB of answers: more than the server holds for it and the sockets take
+        data, _ = gateway.shakes(number)
+        gateway.socket.setblocking(False)
+        sent = 0
+        while True:
+            try:
+                sent += gateway.socket.send(data[sent:sent + 1_000_000])
+            except BlockingIOError:
+                before = server.status()["requests"]["received"]
+                processes.time.sleep(0.5)
+                if server.status()["requests"]["received"] == before:
+                    break  # the server has stopped reading
+            if sent == len(data):
+                break
+        self.assertLess(sent, len(data), "the server took everything, whoever reads the answers")
+        page = server.status()
+        self.assertEqual(page["connections"]["live"], 1)
+        gateway.socket.settimeout(wire.TIMEOUT_S)
+        received, got = 0, 0
+        while received < number:
+            if sent < len(data):
+                gateway.socket.settimeout(0.01)
+                try:
+                    sent += gateway.socket.send(data[sent:sent + 100_000])
+                except (BlockingIOError, TimeoutError):
+                    pass
+                gateway.socket.settimeout(wire.TIMEOUT_S)
+            got += len(gateway.socket.recv(1 << 20))
+            received = got // 28
+        self.assertEqual(got, number * 28)
+        gateway.close()
+        server.wait_status(lambda page: page["connections"]["live"] == 0, "it has gone")
+        self.assertEqual(server.stop()["requests"]["replied"], number)
+
+    def test_gifts_of_its_users_come_to_it(self):
+        server = self.gateway_server()
+        server.gifts(rate=1000, count=20, first_user=100, last_user=100 + USERS - 1)
+        server.wait_status(lambda page: page["gifts"]["sent"] == 20, "they are made")
+        gateway = Gateway(server.port, 100, USERS)  # they were made for users who were offline
+        opened = 0
+        for _ in range(60):
+            notice = gateway.notice()
+            for user in notice.users:
+                gateway.write(wire.frame(wire.OPEN, gateway.stamp(), user, notice.envelope))
+                while True:
+                    got = gateway.read()
+                    if isinstance(got, wire.Opened):
+                        break
+                    gateway.notices.append(got)
+                self.assertEqual((got.user, got.envelope), (user, notice.envelope))
+                self.assertGreater(got.fen, 0)
+            opened += 1
+        self.assertEqual(opened, 60)
+        gateway.close()
+        server.wait_status(lambda page: page["connections"]["live"] == 0, "it has gone")
+        report = server.stop()
+        self.assertEqual(report["gifts"]["opened"], 60)
+        self.assertEqual(report["gifts"]["opened_fen"], report["gifts"]["sent_fen"])
+
+    def test_a_user_that_logs_in_directly_ends_the_gateway(self):
+        server = self.gateway_server()
+        gateway = Gateway(server.port, 0, 10)
+        with wire.Peer(server.port, user=5) as direct:
+            self.assertEqual(gateway.wait_closed(), [])
+            self.assertEqual(direct.shake().result, wire.NOTHING)
+        server.wait_status(lambda page: page["connections"]["live"] == 0, "all have gone")
+        server.stop()
+
+
+if __name__ == "__main__":
+    processes.main()

@@ -1,0 +1,348 @@
+// Gateways: who may be one, whom it carries, and that its shakes are decided exactly as they are on connections of their own.
+#include "libhongbao/serve/gateways.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "tests/serve/desk_fixture.h"
+
+namespace hongbao::serve {
+namespace {
+
+using net::CloseReason;
+using wire::ShakeResult;
+using wire::Version;
+using Bytes = std::vector<std::byte>;
+
+wire::Token Token(uint8_t fill) {
+  wire::Token token;
+  token.fill(std::byte{fill});
+  return token;
+}
+const wire::Token kRight = Token(0x5a);
+
+OfficeOptions WithToken() {
+  OfficeOptions options;
+  options.workers = 2;
+  options.gateway_token = kRight;
+  return options;
+}
+
+Bytes GatewayLogin(uint32_t first, uint32_t count, const wire::Token& token = kRight) {
+  return LoginFrame(first, Version::k2, /*stamp=*/1, count, /*resume_after=*/0, token);
+}
+
+TestOffices::Peer Gateway(TestOffices& offices, uint32_t first, uint32_t count, uint32_t worker = 0,
+                          size_t cap = 1 << 20) {
+  TestOffices::Peer peer = offices.Connect(worker, cap);
+  EXPECT_EQ(peer.Feed(GatewayLogin(first, count)).close, CloseReason::kNone);
+  const wire::LoginResponse response = peer.TakeLogin();
+  EXPECT_EQ(response.result, wire::LoginResult::kOk);
+  EXPECT_EQ(response.first_user, first);
+  EXPECT_EQ(response.last_stamp, 0U);
+  return peer;
+}
+
+TEST(GatewaysTest, NumbersAreGivenOutOnceAndComeBack) {
+  Gateways gateways(2);
+  const uint16_t one = gateways.Add(10);
+  const uint16_t other = gateways.Add(20);
+  EXPECT_NE(one, Gateways::kNone);
+  EXPECT_NE(other, Gateways::kNone);
+  EXPECT_NE(one, other);
+  EXPECT_TRUE(gateways.full());
+  EXPECT_EQ(gateways.user_count(one), 10U);
+  EXPECT_EQ(gateways.user_count(other), 20U);
+  gateways.Remove(one);
+  EXPECT_EQ(gateways.Add(30), one);
+  EXPECT_TRUE(Gateways(0).full());
+}
+
+TEST(GatewaysTest, OnlyWithTheTokenAndNobodyWithoutOneOfTheServers) {
+  wire::Token almost = kRight;
+  almost[15] = std::byte{0};
+  const struct {
+    std::optional<wire::Token> ours;
+    wire::Token theirs;
+    wire::LoginResult result;
+  } cases[] = {
+      {kRight, kRight, wire::LoginResult::kOk},
+      {kRight, almost, wire::LoginResult::kBadToken},
+      {kRight, wire::Token{}, wire::LoginResult::kBadToken},
+      {std::nullopt, kRight, wire::LoginResult::kBadToken},
+      {std::nullopt, wire::Token{}, wire::LoginResult::kBadToken},
+  };
+  for (const auto& c : cases) {
+    OfficeOptions options;
+    options.gateway_token = c.ours;
+    TestOffices offices(options);
+    TestOffices::Peer peer = offices.Connect();
+    const Served served = peer.Feed(GatewayLogin(10, 5, c.theirs) + ShakeFrame(12));
+    EXPECT_EQ(peer.TakeLogin().result, c.result);
+    const bool ok = c.result == wire::LoginResult::kOk;
+    EXPECT_EQ(served.close, ok ? CloseReason::kNone : CloseReason::kRefused);
+    EXPECT_EQ(peer.line.empty(), !ok);
+    EXPECT_EQ(offices.Count(Counter::kUsersCame), ok ? 5U : 0U);
+    EXPECT_EQ(offices.Count(Counter::kLoginsBadToken), ok ? 0U : 1U);
+  }
+}
+
+TEST(GatewaysTest, RangeRoomAndDrain) {
+  OfficeOptions options = WithToken();
+  options.users_max = 100;
+  options.gateways_max = 1;
+  TestOffices offices(options);
+  TestOffices::Peer beyond = offices.Connect();
+  beyond.Feed(GatewayLogin(90, 11));
+  EXPECT_EQ(beyond.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
+  TestOffices::Peer first = Gateway(offices, 90, 10);
+  TestOffices::Peer second = offices.Connect();
+  EXPECT_EQ(second.Feed(GatewayLogin(0, 10)).close, CloseReason::kFull);
+  EXPECT_EQ(second.TakeLogin().result, wire::LoginResult::kFullOrDraining);
+  first.Close();
+  EXPECT_EQ(offices.Count(Counter::kUsersLeft), 10U);
+  Gateway(offices, 0, 10);
+  offices.desks[1]->sessions.Drain();
+  TestOffices::Peer late = offices.Connect(1);
+  EXPECT_EQ(late.Feed(GatewayLogin(20, 10)).close, CloseReason::kDrain);
+}
+
+// Rule 2: one session per user, and the newest login has it.
+TEST(GatewaysTest, TheNewerLoginHasTheUserOnEitherSide) {
+  TestOffices offices(WithToken());
+  TestOffices::Peer direct = offices.Login(12, Version::k2, 1);
+  TestOffices::Peer gateway = Gateway(offices, 10, 5);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, direct.address);
+  EXPECT_EQ(offices.Count(Counter::kUsersCame), 5U);
+  direct.Close();
+  EXPECT_EQ(offices.Count(Counter::kUsersLeft), 0U) << "the user is the gateway's now";
+
+  TestOffices::Peer larger = Gateway(offices, 0, 20, 1);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, gateway.address);
+  EXPECT_TRUE(offices.posted.empty()) << "told once, not for each user";
+  gateway.Close();
+  EXPECT_EQ(offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft), 20U);
+
+  TestOffices::Peer back = offices.Login(12, Version::k2, 0);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, larger.address);
+  larger.Close();
+  EXPECT_EQ(offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft), 1U);
+  EXPECT_EQ(offices.directory.Find(12), back.address);
+}
+
+TEST(GatewaysTest, WhatIsNotOfItsUsersIsMalformedBehindTheAnswersBeforeIt) {
+  const auto frames_of = [](uint32_t user) {
+    return std::vector<Bytes>{ShakeFrame(user, 9), OpenFrame(user, 5, 9), SendFrame(user, 10, {1}, 9), StatementFrame(user, 9)};
+  };
+  for (size_t kind = 0; kind < 4; ++kind) {
+    for (const uint32_t user : {9U, 15U, 0U, 0xffff'ffffU}) {
+      TestOffices offices(WithToken());
+      TestOffices::Peer gateway = Gateway(offices, 10, 5);
+      const Served served = gateway.Feed(ShakeFrame(14, 1) + ShakeFrame(10, 2) + frames_of(user)[kind] + ShakeFrame(10, 3));
+      EXPECT_EQ(served.close, CloseReason::kMalformed) << kind << ' ' << user;
+      EXPECT_EQ(gateway.TakeShake().user_id, 14U);
+      EXPECT_EQ(gateway.TakeShake().stamp, 2U);
+      EXPECT_TRUE(gateway.line.empty());
+      offices.ExpectShakesReconcile();
+    }
+    TestOffices offices(WithToken());
+    TestOffices::Peer gateway = Gateway(offices, 10, 5);
+    EXPECT_EQ(gateway.Feed(frames_of(13)[kind]).close, CloseReason::kNone);
+    EXPECT_FALSE(gateway.line.empty());
+  }
+}
+
+TEST(GatewaysTest, NoShakeIsDecidedWithoutRoomForItsAnswer) {
+  TestOffices offices(WithToken());
+  TestOffices::Peer gateway = Gateway(offices, 0, 100, 0, /*cap=*/36 + 10 * wire::kShakeResponseBytes);
+  for (uint32_t i = 0; i < 16; ++i) {
+    offices.Publish(kFirstShakeId + i, 1);
+  }
+  Bytes shakes;
+  for (uint32_t user = 0; user < 16; ++user) {
+    shakes = shakes + ShakeFrame(user, user + 1);
+  }
+  gateway.Feed(shakes);
+  EXPECT_FALSE(gateway.line.open());
+  EXPECT_EQ(offices.Count(Counter::kWon), 10U);
+  EXPECT_EQ(offices.pool.left(), 6U);
+  EXPECT_EQ(offices.Count(Counter::kDropped), 1U);
+  offices.ExpectShakesReconcile();
+}
+
+// The same users, shakes and envelopes, once each user on a connection of its own and once all on a gateway whose stream is
+// cut anywhere.
+class Twins {
+ public:
+  static constexpr uint32_t kUsers = 40;
+
+  Twins(uint64_t seed, uint32_t wins_per_user, uint32_t ledger_credits) : random_(seed) {
+    OfficeOptions options = WithToken();
+    options.wins_per_user = wins_per_user;
+    options.ledger_credits = ledger_credits;
+    options.pool = 256;
+    direct_ = std::make_unique<TestOffices>(options);
+    pooled_ = std::make_unique<TestOffices>(options);
+    for (uint32_t user = 0; user < kUsers; ++user) {
+      peers_.push_back(direct_->Login(user));
+    }
+    gateway_ = std::make_unique<TestOffices::Peer>(Gateway(*pooled_, 0, kUsers, 0, 1 << 22));
+  }
+
+  void Run(int steps) {
+    for (int step = 0; step < steps; ++step) {
+      for (uint64_t i = random_() % 3 == 0 ? random_() % 20 : 0; i > 0; --i) {
+        const int64_t fen = 1 + static_cast<int64_t>(random_() % 100);
+        direct_->Publish(id_, fen);
+        pooled_->Publish(id_++, fen);
+      }
+      Bytes stream;
+      for (uint64_t i = random_() % 200; i > 0; --i) {
+        const uint32_t user = static_cast<uint32_t>(random_() % kUsers);
+        // Some repeat what was asked before.
+        const uint64_t stamp = !stamps_[user].empty() && random_() % 8 == 0 ? stamps_[user][random_() % stamps_[user].size()]
+                                                                           : ++stamp_;
+        stamps_[user].push_back(stamp);
+        peers_[user].Feed(ShakeFrame(user, stamp));
+        stream = stream + ShakeFrame(user, stamp);
+      }
+      FeedCut(stream);
+      if (random_() % 2 == 0) {
+        direct_->fake.Commit();
+        pooled_->fake.Commit();
+      }
+      direct_->ExpectShakesReconcile();
+      pooled_->ExpectShakesReconcile();
+    }
+    direct_->fake.Commit();
+    pooled_->fake.Commit();
+  }
+
+  // By (user, stamp): every answer and outcome, in the order in which they came for it.
+  using Answers = std::multimap<std::pair<uint32_t, uint64_t>, std::tuple<ShakeResult, uint32_t, uint32_t>>;
+  Answers Direct() { return AnswersOf(*direct_, peers_); }
+  Answers Pooled() {
+    std::vector<TestOffices::Peer> one{*gateway_};
+    return AnswersOf(*pooled_, one);
+  }
+  const TestOffices& direct() const { return *direct_; }
+  const TestOffices& pooled() const { return *pooled_; }
+
+ private:
+  void FeedCut(const Bytes& stream) {
+    for (auto at = stream.begin(); at != stream.end();) {
+      const auto length = std::min<std::ptrdiff_t>(1 + static_cast<std::ptrdiff_t>(random_() % 2'000), stream.end() - at);
+      rest_.insert(rest_.end(), at, at + length);
+      at += length;
+      const Served served = gateway_->Feed(rest_);
+      EXPECT_EQ(served.close, CloseReason::kNone);
+      rest_.erase(rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(served.consumed));
+    }
+    EXPECT_TRUE(rest_.empty());
+  }
+
+  static Answers AnswersOf(const TestOffices& offices, std::vector<TestOffices::Peer>& peers) {
+    Answers answers;
+    for (TestOffices::Peer& peer : peers) {
+      while (!peer.line.empty()) {
+        const wire::ShakeResponse answer = peer.TakeShake();
+        answers.insert({{answer.user_id, answer.stamp}, {answer.result, answer.envelope_id, answer.amount_fen}});
+      }
+    }
+    for (const ledger::Outcome& outcome : offices.told) {
+      const ShakeResult result = outcome.settled == ledger::Settled::kNone ? ShakeResult::kNothing : ShakeResult::kWon;
+      answers.insert({{outcome.user, outcome.stamp}, {result, outcome.envelope_id, outcome.amount_fen}});
+    }
+    return answers;
+  }
+
+  std::mt19937_64 random_;
+  std::unique_ptr<TestOffices> direct_, pooled_;
+  std::vector<TestOffices::Peer> peers_;
+  std::unique_ptr<TestOffices::Peer> gateway_;
+  std::map<uint32_t, std::vector<uint64_t>> stamps_;
+  Bytes rest_;
+  uint64_t stamp_ = 1'000;
+  uint32_t id_ = kFirstShakeId;
+};
+
+TEST(GatewaysTest, WithoutALedgerAnswersAsOnConnectionsOfTheirOwn) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    for (const uint32_t cap : {0U, 2U}) {
+      Twins twins(seed, cap, 0);
+      twins.Run(30);
+      EXPECT_EQ(twins.Direct(), twins.Pooled()) << "seed " << seed << ", cap " << cap;
+      EXPECT_GT(twins.pooled().Count(Counter::kWon), 20U) << "the test tests little";
+      EXPECT_EQ(twins.pooled().Count(Counter::kWon), twins.direct().Count(Counter::kWon));
+      EXPECT_EQ(twins.pooled().pool.left(), twins.direct().pool.left());
+    }
+  }
+}
+
+// What is won and by whom is the ledger's: each (user, stamp) has one outcome, however often it was asked for.
+TEST(GatewaysTest, WithALedgerEveryShakeHasOneOutcome) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    for (const uint32_t cap : {0U, 2U}) {
+      Twins twins(seed, cap, 100'000);
+      twins.Run(30);
+      std::map<std::pair<uint32_t, uint64_t>, uint32_t> won;
+      std::map<uint32_t, uint32_t> taken;
+      for (const auto& [key, answer] : twins.Pooled()) {
+        const auto& [result, envelope, fen] = answer;
+        if (result == ShakeResult::kWon) {
+          EXPECT_EQ(won.emplace(key, envelope).first->second, envelope) << "two envelopes for one request";
+          ++taken[envelope];
+        }
+      }
+      EXPECT_GT(won.size(), 20U);
+      EXPECT_EQ(won.size(), twins.pooled().Count(Counter::kWon)) << "seed " << seed << ", cap " << cap;
+      EXPECT_EQ(taken.size(), won.size()) << "one envelope for two requests";
+      const TestOffices& offices = twins.pooled();
+      EXPECT_EQ(offices.pool.issued().count,
+                offices.Count(Counter::kWon) + offices.Count(Counter::kReturned) + offices.pool.left());
+    }
+  }
+}
+
+TEST(GatewaysTest, ARepeatOnANewConnectionIsAskedOfTheLedgerAndOthersAreNot) {
+  OfficeOptions options = WithToken();
+  options.ledger_credits = 100;
+  TestOffices offices(options);
+  TestOffices::Peer first = Gateway(offices, 10, 5);
+  offices.Publish(kFirstShakeId, 257);
+  first.Feed(ShakeFrame(12, 5'000));
+  first.Close();
+  offices.fake.Commit();
+  TestOffices::Peer second = Gateway(offices, 10, 5, 1);
+  offices.Publish(kFirstShakeId + 1, 100);
+  second.Feed(ShakeFrame(12, 5'000));
+  EXPECT_EQ(offices.fake.Newest().kind, ledger::RecordKind::kFindWin);
+  EXPECT_EQ(offices.pool.left(), 1U);
+  second.Feed(ShakeFrame(13, 4'000));  // below the gateway's highest stamp, and above its own
+  EXPECT_EQ(offices.fake.Newest().kind, ledger::RecordKind::kWin);
+  offices.fake.Commit();
+  ASSERT_EQ(offices.told.size(), 3U);
+  EXPECT_EQ(offices.told[1].settled, ledger::Settled::kRepeat);
+  EXPECT_EQ(offices.told[1].envelope_id, kFirstShakeId);
+  EXPECT_EQ(offices.told[2].settled, ledger::Settled::kNew);
+  offices.ExpectShakesReconcile();
+}
+
+TEST(GatewaysTest, AsksForGiftsOfItsUsersAPartAtATime) {
+  TestOffices offices(WithToken());
+  for (const uint32_t user : {10U, 12U, 14U}) {
+    ASSERT_TRUE(offices.directory.AddUnopened(user));
+  }
+  TestOffices::Peer gateway = Gateway(offices, 10, 5);
+  EXPECT_TRUE(offices.posted.empty()) << "not all at once with the login";
+  SessionDesk& desk = gateway.desk->sessions;
+  EXPECT_EQ(desk.AskForSomeNotices(gateway.session, gateway.address, 0, 2), 2U);
+  EXPECT_EQ(offices.posted.size(), 2U) << "user 10's, to each worker";
+  EXPECT_EQ(desk.AskForSomeNotices(gateway.session, gateway.address, 2, 100), 0U);
+  EXPECT_EQ(offices.posted.size(), 6U);
+}
+
+}  // namespace
+}  // namespace hongbao::serve
