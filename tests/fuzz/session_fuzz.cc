@@ -70,7 +70,7 @@ struct Peer {
 
 class Office {
  public:
-  Office()
+  explicit Office(uint32_t wins_per_user)
       : directory_(*Directory::Create(kUsers)),
         pool_(kEnvelopes),
         limit_(0),
@@ -80,7 +80,9 @@ class Office {
         gifts_({.worker = 0, .workers = 1, .gifts_max = 8, .expiry_ms = 50}, &directory_, &ledger_, &cells_, Poster(),
                envelope::Random::FromSeed(1)),
         desk_({.workers = 1,
-               .wins_per_user = 3,
+               .wins_per_user = wins_per_user,
+               .gateways_max = 2,
+               .gateway_token = wire::Token{},
                .clock = &clock_,
                .directory = &directory_,
                .pool = &pool_,
@@ -128,11 +130,20 @@ class Office {
       const wire::Version version = action % 2 == 0 ? wire::Version::k1 : wire::Version::k2;
       wire::EncodeLoginRequest(
           frame.data(),
-          {.stamp = ++stamp_, .version = version, .first_user = script.Take() % (kUsers + 1), .user_count = 1});
+          {.stamp = ++stamp_,
+           .version = version,
+           .first_user = script.Take() % (kUsers + 1),
+           .user_count = version == wire::Version::k1 ? 1 : 1 + script.Take() % 3});
       size = wire::LoginRequestBytes(version);
     } else if (action % 16 < 6) {
       wire::EncodeShakeRequest(frame.data(), {.stamp = ++stamp_, .user_id = user});
       size = wire::kShakeRequestBytes;
+      if (peer.session.gateway != Gateways::kNone) {  // many, as gateways send them
+        for (uint32_t left = script.Take() % 100; left > 0; --left) {
+          peer.kept.insert(peer.kept.end(), frame.begin(), frame.begin() + wire::kShakeRequestBytes);
+          wire::EncodeShakeRequest(frame.data(), {.stamp = ++stamp_, .user_id = peer.session.user + left % 2});
+        }
+      }
     } else if (action % 16 < 9) {
       wire::EncodeOpenRequest(
           frame.data(), {.stamp = ++stamp_, .user_id = user, .envelope_id = kFirstSentGiftId + script.Take() % 4});
@@ -221,7 +232,11 @@ class Office {
           "money: what the users hold is what was won and opened");
     Check(online == Get(Counter::kUsersCame) - Get(Counter::kUsersLeft), "users: online = came - left");
     uint32_t logged_in = 0;
-    for (const Peer& peer : peers_) logged_in += peer.address != kOffline && peer.session.logged_in;
+    for (const Peer& peer : peers_) {
+      for (uint32_t user = 0; user < kUsers && peer.address != kOffline && peer.session.logged_in; ++user) {
+        logged_in += desk_.Owns(peer.session, user);
+      }
+    }
     Check(logged_in == online, "one session per user");
   }
 
@@ -247,7 +262,7 @@ class Office {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   hongbao::serve::Script script(data, size < 1024 ? size : 1024);
-  hongbao::serve::Office office;
+  hongbao::serve::Office office(script.Take() % 2 == 0 ? 0 : 3);
   while (!script.ended()) office.Step(script);
   return 0;
 }
