@@ -5,7 +5,7 @@ import signal
 import time
 
 from . import options as options_module
-from . import command_line, network, preflight, processes, processors, report, series, show, story
+from . import command_line, network, preflight, processes, processors, report, series, show, story, ten_billion
 
 EXIT_COULD_NOT = 1
 SHARED_BELOW_PCT = 95
@@ -100,6 +100,8 @@ def _finish(told, folder, trouble, interrupted):
 
 
 def main(arguments):
+    if "--ten-billion" in arguments:
+        return ten_billion.main(arguments)
     facts = preflight.read_facts()
     options, code = command_line.read("tools/simulate", lambda given: options_module.parse(given, _default_users(facts)), arguments)
     if options is None:

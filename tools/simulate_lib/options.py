@@ -57,6 +57,7 @@ def _parser():
   tools/simulate --users 1M --qps 60k         the full story: 30k for 60 s, then 60k for 120 s, over a million connections
   tools/simulate --users 100k --phases 5k:30s,20k:1m,peak=40k:20s --out runs/first
   tools/simulate --users 1M --dry-run         only the preflight and the plan
+  tools/simulate --ten-billion                ten billion shakes through gateways, to the end (--ten-billion --help says more)
   tools/simulate --kill-server 20s            the server is killed in the middle, comes back on its ledger, and nothing is lost
 
 exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or requests do not reconcile,
