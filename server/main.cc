@@ -56,6 +56,7 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddCount(app, "--users-max", &server.users_max, "users 0..N-1 may log in", {.min = 1});
   admin::AddCount(app, "--connections-max", &server.connections_max, "connections at most", {.min = 1, .max = 1 << 26});
   admin::AddCount(app, "-t,--workers", &server.workers, "threads, 0 = one per processor", {.max = 256});
+  admin::AddTuning(app, &server.tuning);
   admin::AddCount(app, "--max-qps", &server.max_qps, "shakes and sends per second, 0 = no limit",
                   {.max = 1'000'000'000});
   admin::AddDurationNs(app, "--queue-wait-max", &flags.queue_wait_ns,

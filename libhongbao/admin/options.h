@@ -45,6 +45,18 @@ CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value,
 // A switch: no value, true when given.
 CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help);
 
+// The flags for those who have measured; `Tuning` is net's, which this room does not know.
+template <class Tuning>
+void AddTuning(CLI::App& app, Tuning* tuning) {
+  AddCount(app, "--batch-wait-us", &tuning->batch_wait_us,
+           "under load a thread gathers requests for so long before it looks again, 0 = it looks at once", {.max = 10'000});
+  AddCount(app, "--sets-per-worker", &tuning->sets_per_worker, "rings of a thread at least, 0 = as many as the connections need",
+           {.max = 256});
+  AddCount(app, "--receive-buffers", &tuning->receive_buffers, "of a ring, a power of two, 0 = chosen", {.max = 32'768});
+  AddCount(app, "--pin", &tuning->first_processor, "pin thread i to processor N + i, -1 = wherever the kernel likes",
+           {.min = -1, .max = 4'095});
+}
+
 // Adds --version (prints "<program> <version>"), parses, and returns the exit code if the program should end now:
 // 0 after --help or --version (on stdout), 2 after a wrong command line (reason and a hint on stderr); nullopt: go on.
 absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, int argc, const char* const* argv);

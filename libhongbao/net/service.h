@@ -83,7 +83,7 @@ absl::Status Service<App>::Start(const ServiceOptions& options, Factory make_app
       descriptors.push_back(listeners_.descriptor(i * plan_.worker.sets + set));
     }
     WorkerOptions worker_options = plan_.worker;
-    worker_options.processor = options.first_processor < 0 ? -1 : options.first_processor + static_cast<int>(i);
+    worker_options.processor = options.tuning.first_processor < 0 ? -1 : static_cast<int>(options.tuning.first_processor + i);
     std::promise<absl::Status> promise;
     started.push_back(promise.get_future());
     threads_.emplace_back([worker = workers_.back().get(), worker_options, features = plan_.features, descriptors,

@@ -41,7 +41,7 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   if (options.inbox_messages < 2 || !std::has_single_bit(options.inbox_messages)) {
     return absl::InvalidArgumentError("inbox_messages must be a power of two, at least 2");
   }
-  if (options.receive_buffers != 0 && !std::has_single_bit(options.receive_buffers)) {
+  if (options.tuning.receive_buffers != 0 && !std::has_single_bit(options.tuning.receive_buffers)) {
     return absl::InvalidArgumentError("receive_buffers must be a power of two");
   }
   if (options.completion_entries != 0 && options.completion_entries < 16) {
@@ -56,7 +56,7 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
     const uint64_t table = std::min(open_files_limit, kTableMax);
     const uint64_t usable = std::max<uint64_t>(table * kFillPercent / 100, 1);
     const uint64_t per_worker = (wanted + plan.workers - 1) / plan.workers;
-    plan.worker.sets = std::max(static_cast<uint32_t>((per_worker + usable - 1) / usable), options.sets_per_worker);
+    plan.worker.sets = std::max(static_cast<uint32_t>((per_worker + usable - 1) / usable), options.tuning.sets_per_worker);
     plan.sets = plan.worker.sets * plan.workers;
     if (plan.sets * 2 + kOwnDescriptors > open_files_limit) {
       return absl::ResourceExhaustedError(
@@ -66,7 +66,7 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
     // A small service may see all its connections hashed to one set; 1 % more lets a full one say so before it closes.
     slots = std::min(table, wanted + wanted / 100 + kOwnDescriptors);
   } else {
-    plan.worker.sets = std::max(1u, options.sets_per_worker);
+    plan.worker.sets = std::max(1u, options.tuning.sets_per_worker);
     plan.sets = plan.worker.sets * plan.workers;
     if (wanted + kOwnDescriptors > open_files_limit) {
       return TooFewDescriptors(wanted, open_files_limit);
@@ -93,7 +93,8 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   const bool one = plan.worker.sets == 1;
   plan.worker.ring.completion_entries = chosen(options.completion_entries, one ? 16384 : 4096);
   plan.worker.ring.submission_entries = std::min(one ? 4096u : 512u, plan.worker.ring.completion_entries / 2);
-  plan.worker.ring.buffers = chosen(options.receive_buffers, one ? 4096 : 256);
+  plan.worker.ring.buffers = chosen(options.tuning.receive_buffers, one ? 4096 : 256);
+  plan.worker.batch_wait_us = options.tuning.batch_wait_us;
   // Well below the CQ: one multishot accept takes in a whole backlog.
   plan.backlog = std::max(plan.worker.ring.completion_entries / 4, 128u);
   plan.table_bytes = wanted * sizeof(Connection);

@@ -13,6 +13,14 @@
 
 namespace hongbao::net {
 
+// For those who have measured; every 0 and -1 leaves the choice to the plan. docs/PERFORMANCE.md has what was found.
+struct Tuning {
+  uint32_t batch_wait_us = 50;   // see WorkerOptions; 0 = a worker under load does not gather, it looks at once
+  uint32_t sets_per_worker = 0;  // at least as many as connections_max needs
+  uint32_t receive_buffers = 0;  // per set, a power of two
+  int64_t first_processor = -1;  // worker i is pinned to processor first + i; -1 = not pinned
+};
+
 struct ServiceOptions {
   bool listen = true;             // false: a service that only connects
   uint32_t listen_ipv4 = 0;       // host byte order; 0 = all addresses
@@ -25,11 +33,8 @@ struct ServiceOptions {
   uint32_t unsent_bytes_max = 4'096;
   BulkOptions bulk;               // of each set: nobody knows which of them the kernel gives a connection to
   uint32_t inbox_messages = 4'096;  // a power of two, at least 2
-  int first_processor = -1;         // worker i is pinned to processor first + i; -1 = not pinned
-  // For tests, and for those who have measured; 0 = chosen from the above.
-  uint32_t sets_per_worker = 0;     // at least as many as connections_max needs
-  uint32_t receive_buffers = 0;     // per set, a power of two
-  uint32_t completion_entries = 0;  // per set, at least 16
+  Tuning tuning;
+  uint32_t completion_entries = 0;  // per set, at least 16; for tests, 0 = chosen
 };
 
 struct ServicePlan {

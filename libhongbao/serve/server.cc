@@ -38,7 +38,8 @@ net::ServiceOptions ToService(const ServerOptions& options) {
           .frame_deadline_ms = options.frame_deadline_ms,
           .idle_timeout_ms = options.idle_timeout_ms,
           .unsent_bytes_max = options.unsent_bytes_max,
-          .bulk = GatewaysOf(options)};
+          .bulk = GatewaysOf(options),
+          .tuning = options.tuning};
 }
 
 // What nobody has opened of a restored gift.

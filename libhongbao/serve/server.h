@@ -42,6 +42,7 @@ struct ServerOptions {
   std::optional<wire::Token> gateway_token;  // without it gateways are refused
   uint32_t gateways_max = 64;                // of one worker
   uint32_t gateway_receive_bytes = 65'536;   // of a gateway's requests, taken in at once at most
+  net::Tuning tuning;
   DelayOptions delay;
 };
 

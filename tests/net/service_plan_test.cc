@@ -104,13 +104,13 @@ TEST(PlanSets, NonsenseIsRefusedInWords) {
   for (const uint32_t messages : {0u, 1u, 3u, 1'000u}) {
     EXPECT_THAT(Message(PlanSets({.inbox_messages = messages}, kDirect, 20'000, 2)), HasSubstr("inbox_messages"));
   }
-  EXPECT_THAT(Message(PlanSets({.receive_buffers = 3}, kDirect, 20'000, 2)), HasSubstr("receive_buffers"));
+  EXPECT_THAT(Message(PlanSets({.tuning = {.receive_buffers = 3}}, kDirect, 20'000, 2)), HasSubstr("receive_buffers"));
   EXPECT_THAT(Message(PlanSets({.completion_entries = 8}, kDirect, 20'000, 2)), HasSubstr("completion_entries"));
 }
 
 TEST(PlanSets, WhatIsAskedForIsTaken) {
   const absl::StatusOr<ServicePlan> plan = PlanSets(
-      {.workers = 3, .unsent_bytes_max = 1, .sets_per_worker = 4, .receive_buffers = 2, .completion_entries = 64},
+      {.workers = 3, .unsent_bytes_max = 1, .tuning = {.sets_per_worker = 4, .receive_buffers = 2}, .completion_entries = 64},
       kDirect, 20'000, 2);
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_EQ(plan->sets, 12u);

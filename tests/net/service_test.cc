@@ -114,7 +114,7 @@ class ServiceTest : public testing::TestWithParam<Layout> {
     options_.connections_max = 3'000;
     options_.login_deadline_ms = 60'000;  // the machine may be busy
     options_.workers = GetParam().workers;
-    options_.sets_per_worker = GetParam().sets;
+    options_.tuning.sets_per_worker = GetParam().sets;
   }
   ~ServiceTest() override { unsetenv("HONGBAO_RING_OFF"); }
 
@@ -167,7 +167,7 @@ TEST_P(ServiceTest, EchoesToAThousandConnections) {
 
 TEST_P(ServiceTest, TinyBufferRingStarvesNobodyAndDoesNotSpin) {
   for (const uint32_t buffers : {2u, 16u}) {
-    options_.receive_buffers = buffers;
+    options_.tuning.receive_buffers = buffers;
     Service<EchoApp> service(clock_);
     Start(service);
     std::vector<SocketClient> clients;
@@ -194,7 +194,7 @@ TEST_P(ServiceTest, TinyBufferRingStarvesNobodyAndDoesNotSpin) {
 
 TEST_P(ServiceTest, SmallCompletionQueueOverflowsAndLosesNothing) {
   options_.completion_entries = 16;
-  options_.receive_buffers = 1'024;
+  options_.tuning.receive_buffers = 1'024;
   Service<EchoApp> service(clock_);
   Start(service);
   std::vector<SocketClient> clients;
