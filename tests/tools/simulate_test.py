@@ -74,6 +74,9 @@ class OptionsTest(unittest.TestCase):
 
     def test_ledger_and_kills(self):
         self.assertEqual((options.parse([]).ledger, options.parse([]).kill_server), (None, []))
+        self.assertEqual(options.parse(["--server-flags=--pin 0 --batch-wait-us '1 0'"]).server_flags, ["--pin", "0", "--batch-wait-us", "1 0"])
+        with self.assertRaises(options.UsageError):
+            options.parse(["--client-flags='"])
         o = options.parse(["--kill-server", "20s", "--kill-server", "5s", "--ledger", "x"])
         self.assertEqual((o.ledger, o.kill_server), ("x", [5, 20]))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from typing import List, Optional
 
 from . import units
@@ -37,6 +38,8 @@ class Options:
     apply: bool
     own_network: bool
     dry_run: bool
+    server_flags: List[str] = dataclasses.field(default_factory=list)
+    client_flags: List[str] = dataclasses.field(default_factory=list)
 
     @property
     def qps_max(self):
@@ -79,6 +82,8 @@ exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or
         "that is killed comes back on it. none: in memory only")
     add("--kill-server", metavar="TIME", action="append", default=[],
         help="kill the server (SIGKILL) so long after the first step's start; may be given several times")
+    add("--server-flags", metavar="FLAGS", default="", help="further flags for hongbao-server, as one word: --server-flags='--pin 0'")
+    add("--client-flags", metavar="FLAGS", default="", help="further flags for each hongbao-client")
     add("--seed", metavar="N", help="seed of the envelopes' amounts (default 1)")
     add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
     add("--own-network", action="store_true",
@@ -138,6 +143,13 @@ def _kills(values, phases):
     return sorted(seconds)
 
 
+def _flags(values, name):
+    try:
+        return shlex.split(getattr(values, name))
+    except ValueError as error:
+        raise UsageError(f"--{name.replace('_', '-')}: {error}") from None
+
+
 def parse(arguments, default_users=DEFAULT_USERS):
     """Options from the command line; UsageError for a wrong one; SystemExit(0) after --help and --version."""
     values = _parser().parse_args(arguments)
@@ -164,6 +176,8 @@ def parse(arguments, default_users=DEFAULT_USERS):
         apply=values.apply,
         own_network=values.own_network,
         dry_run=values.dry_run,
+        server_flags=_flags(values, "server_flags"),
+        client_flags=_flags(values, "client_flags"),
     )
 
 

@@ -98,12 +98,12 @@ class Story:
                      "--users-max", str(users), "--connections-max", str(connections),
                      "--ledger", f"sqlite:{ledger}" if ledger else "none",
                      "--idle-timeout", "0"]  # few requests over many users: a user may be silent for long
-        return arguments + ["--workers", str(self.options.workers)]
+        return arguments + ["--workers", str(self.options.workers), *self.options.server_flags]
 
     def _client_arguments(self, server, first, last, total):
         arguments = [os.path.join(self.build, "client", "hongbao-client"), "--server", server, "--users", f"{first}-{last}/{total}",
                      "--qps", "0", "--duration", "24h", "--protocol", str(self.options.protocol), "--admin", "127.0.0.1:0"]
-        return arguments + ["--workers", str(self.options.workers)]
+        return arguments + ["--workers", str(self.options.workers), *self.options.client_flags]
 
     def start_server(self):
         users = self.options.users
