@@ -3,10 +3,10 @@
 // Owns a bounded ring of published envelopes and their exact accounts (issued = claimed + left, in number and in fen).
 // Never blocks, allocates or loses: a full ring tells the minter how many fitted; an empty one costs the shaker a
 // single relaxed load of a line that only the minter writes, because each claimer remembers the published count at
-// which it found the pool empty. Claims are first in, first out, each envelope exactly once. The slot's sequence number
-// (idea: D. Vyukov's bounded MPMC queue) keeps the minter from reusing a slot whose claimer has not read it yet.
-// Thread tag: LuckyPool thread-safe (Publish: one thread, the minter); LuckyClaimer worker-local, its totals readable
-// by all.
+// which it found the pool empty. Claims are first in, first out, each envelope exactly once. A claimer reads the slots
+// first and takes their positions afterwards: the take succeeds only if the minter cannot have written them meanwhile.
+// So claimers write one line that is shared, and the slots have no state of their own. Thread tag: LuckyPool
+// thread-safe (Publish: one thread, the minter); LuckyClaimer worker-local, its totals readable by all.
 #pragma once
 
 #include <atomic>
@@ -75,12 +75,16 @@ class LuckyPool {
  private:
   friend class LuckyClaimer;
 
+  // Atomic, because a claimer that is too late may read what the minter is writing anew; it never gets to keep that.
   struct Slot {
-    // The position this slot is free for: p while the minter may write position p into it, p + capacity once the
-    // claimer of position p has read it.
-    std::atomic<uint64_t> sequence{0};
-    LuckyEnvelope envelope;
+    std::atomic<uint32_t> id{0};
+    std::atomic<int64_t> fen{0};
   };
+  // Relaxed: `published_` and `claimed_` bring the order, see Publish and Take.
+  LuckyEnvelope Read(uint64_t position) const {
+    const Slot& slot = slots_[position & mask_];
+    return {.id = slot.id.load(std::memory_order_relaxed), .amount = Fen(slot.fen.load(std::memory_order_relaxed))};
+  }
 
   // Never written after the constructor; shares no line with what is.
   size_t mask_;
@@ -90,8 +94,10 @@ class LuckyPool {
   alignas(kCacheLineBytes) std::atomic<uint64_t> published_{0};
   // Positions claimed so far: moved by winners only.
   alignas(kCacheLineBytes) std::atomic<uint64_t> claimed_{0};
-  // The minter's own.
+  // The minter's own. `claimed_seen_`: what it last saw of claimed_; it looks again only when that leaves too little
+  // room.
   alignas(kCacheLineBytes) OneWriterTally issued_;
+  uint64_t claimed_seen_ = 0;
 };
 
 // One worker's hand in the pool.
@@ -104,11 +110,11 @@ class LuckyClaimer {
   // Takes the oldest envelope. False: nothing to take (`envelope` untouched). Lock-free: a retry means that another
   // worker has just won one.
   bool Claim(LuckyEnvelope& envelope) {
-    // Relaxed: the value only says "nothing new since I last found it empty"; ClaimSlow acquires before it reads a
+    // Relaxed: the value only says "nothing new since I last found it empty"; Look acquires before anybody reads a
     // slot. A shake that misses a publish of this very instant finds nothing, as if it had come a moment earlier.
     if (pool_->published_.load(std::memory_order_relaxed) == empty_at_) [[likely]]
       return false;
-    return ClaimSlow({&envelope, 1}) == 1;
+    return ClaimOne(envelope);
   }
 
   // Takes the oldest envelopes, as many as there is room for, oldest first, in one move of the claim position: one
@@ -117,7 +123,7 @@ class LuckyClaimer {
   // much as Claim's false.
   size_t ClaimMany(absl::Span<LuckyEnvelope> envelopes) {
     if (envelopes.empty() || !MayClaim()) return 0;
-    return ClaimSlow(envelopes);
+    return ClaimSpan(envelopes);
   }
 
   // False: Claim would find nothing now. For a caller that must prepare for a win before it claims.
@@ -128,7 +134,12 @@ class LuckyClaimer {
   Tally claimed() const { return claimed_.Read(); }
 
  private:
-  size_t ClaimSlow(absl::Span<LuckyEnvelope> envelopes);  // at least one
+  bool ClaimOne(LuckyEnvelope& envelope);
+  size_t ClaimSpan(absl::Span<LuckyEnvelope> envelopes);
+  // Whether there may be something at `position` or behind it; loads `published` anew if it has to.
+  bool Look(uint64_t position, uint64_t& published);
+  // Takes the positions from `position` on, as many as `taken`. False: somebody else did; `position` is newer then.
+  bool Take(uint64_t& position, size_t taken);
 
   LuckyPool* pool_;
   uint64_t empty_at_ = 0;  // with this many published the pool was empty

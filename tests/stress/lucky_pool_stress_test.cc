@@ -1,6 +1,7 @@
 // The lucky pool under real threads: one minter and several claimers that never wait, some one by one, some in batches,
-// on rings so small that slots are reused all the time. Run it under ThreadSanitizer to check the memory orders, not
-// just the outcome.
+// on rings so small that slots are reused all the time: an envelope that was read while the minter wrote over it would
+// show as one of two halves, taken twice or never. ThreadSanitizer sees the rest of it; the slots are atomic, so for
+// their order there is the reason beside LuckyClaimer::Take.
 #include <gtest/gtest.h>
 
 #include <atomic>
