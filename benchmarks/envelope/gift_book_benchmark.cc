@@ -1,7 +1,10 @@
-// A gift's whole life (create, three opens, expiry) in a book that is full of others, and the two calls that come most.
+// A gift's whole life (create, three opens, expiry) in a book that is full of others, its opens alone, and the two
+// calls that come most.
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <chrono>
+#include <vector>
 
 #include "libhongbao/envelope/gift_book.h"
 
@@ -34,6 +37,25 @@ void BM_GiftsWholeLife(benchmark::State& state) {
   for (auto _ : state) one();
 }
 BENCHMARK(BM_GiftsWholeLife)->Arg(1'000)->Arg(100'000);
+
+// Each share of each gift once; `state.range(0)`: shares of a gift. The book is made anew outside the time.
+void BM_Open(benchmark::State& state) {
+  constexpr uint32_t kGifts = 1'000;
+  std::vector<uint32_t> users(static_cast<size_t>(state.range(0)));
+  for (uint32_t i = 0; i < users.size(); ++i) users[i] = i;
+  Random random = Random::FromSeed(1);
+  for (auto _ : state) {
+    GiftBook book({.gifts_max = kGifts, .users_max = kUsers});
+    for (uint32_t id = 0; id < kGifts; ++id) book.Create(id, 1, Fen(10'000), users, 0, 1);
+    const auto begun = std::chrono::steady_clock::now();
+    for (uint32_t user : users) {
+      for (uint32_t id = 0; id < kGifts; ++id) benchmark::DoNotOptimize(book.Open(id, user, 0, random));
+    }
+    state.SetIterationTime(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  }
+  state.SetItemsProcessed(state.iterations() * kGifts * state.range(0));
+}
+BENCHMARK(BM_Open)->Arg(3)->Arg(50)->UseManualTime();
 
 void BM_OpenAgain(benchmark::State& state) {
   GiftBook book({.gifts_max = 1'000, .users_max = 10});

@@ -61,6 +61,20 @@ void BM_ShakesInLosingRepliesOut(benchmark::State& state) {
 }
 BENCHMARK(BM_ShakesInLosingRepliesOut)->ArgName("short_cut")->Arg(0)->Arg(1);
 
+// A stream of losing replies, written one behind the other as into a connection's block.
+void BM_EncodeShakeResponse(benchmark::State& state) {
+  std::vector<std::byte> replies(kShakes * kShakeResponseBytes);
+  for (auto _ : state) {
+    for (uint32_t i = 0; i < kShakes; ++i) {
+      EncodeShakeResponse(replies.data() + i * kShakeResponseBytes, {.stamp = i, .user_id = i});
+    }
+    benchmark::DoNotOptimize(replies.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * int64_t{kShakes});
+}
+BENCHMARK(BM_EncodeShakeResponse);
+
 void BM_EncodeGiftNotice(benchmark::State& state) {
   std::vector<uint32_t> users(static_cast<size_t>(state.range(0)));
   for (uint32_t i = 0; i < users.size(); ++i) users[i] = i;
