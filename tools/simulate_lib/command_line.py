@@ -1,5 +1,5 @@
 """What the command lines of the tools have in common: a parser's manners, numbers with units, the question that the shell script
-asks before set-up (--check-usage), and where the programs are. For tools/simulate, tools/kill_loop and tools/audit."""
+asks before set-up (--check-usage), and where the programs are. For tools/simulate, tools/kill_loop, tools/audit and tools/bench."""
 
 import argparse
 import os
