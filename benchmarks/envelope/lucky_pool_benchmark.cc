@@ -5,6 +5,8 @@
 // All times are of one envelope (or one look): in the rows that hand out many, see items_per_second.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <concepts>
@@ -26,7 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kCapacity = 1 << 15;  // as boost's fixed queue can just hold; the server's pool is of this order
 constexpr size_t kHandOverCapacity = 1 << 10;
-constexpr size_t kHandedOver = 1 << 17;
+constexpr size_t kHandedOver = 1 << 15;
+constexpr int kRounds = 9;
 constexpr size_t kPolls = 1 << 18;
 constexpr size_t kBatch = 64;
 constexpr size_t kClaimBatch = 16;
@@ -48,6 +51,19 @@ double SecondsOf(const std::function<void()>& work) {
   const Clock::time_point begun = Clock::now();
   work();
   return SecondsSince(begun);
+}
+
+// One iteration of a benchmark: several rounds, each of `items` operations, all taken to be as long as the median one.
+// `round` returns its seconds.
+template <class Round>
+void MeasureRounds(benchmark::State& state, size_t items, Round&& round) {
+  for (auto _ : state) {
+    std::array<double, kRounds> seconds;
+    for (double& one : seconds) one = round();
+    std::nth_element(seconds.begin(), seconds.begin() + kRounds / 2, seconds.end());
+    state.SetIterationTime(seconds[kRounds / 2] * kRounds);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(items) * kRounds);
 }
 
 // Two threads that begin a round at the same moment: the benchmark's own, and one more that lives as long as this.
@@ -126,8 +142,7 @@ void Poll(Pool& pool) {
 template <class Pool>
 void EmptyPoll(benchmark::State& state) {
   Pool pool(kCapacity);
-  for (auto _ : state) state.SetIterationTime(SecondsOf([&] { Poll(pool); }));
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kPolls));
+  MeasureRounds(state, kPolls, [&] { return SecondsOf([&] { Poll(pool); }); });
 }
 
 // Time of a look as each of the two sees it.
@@ -135,8 +150,7 @@ template <class Pool>
 void EmptyPollByTwo(benchmark::State& state) {
   Pool pool(kCapacity);
   Pair pair([&] { Poll(pool); });
-  for (auto _ : state) state.SetIterationTime(pair.Round([&] { Poll(pool); }));
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kPolls));
+  MeasureRounds(state, kPolls, [&] { return pair.Round([&] { Poll(pool); }); });
 }
 
 // Into an empty pool until it is full; it is emptied outside the time.
@@ -146,13 +160,13 @@ void Publish(benchmark::State& state, size_t batch) {
   typename Pool::Publisher publisher(pool);
   typename Pool::Hand hand(pool);
   const std::vector<LuckyEnvelope> envelopes = Envelopes(batch);
-  for (auto _ : state) {
-    state.SetIterationTime(SecondsOf([&] {
+  MeasureRounds(state, kCapacity, [&] {
+    const double seconds = SecondsOf([&] {
       for (size_t i = 0; i < kCapacity; i += batch) benchmark::DoNotOptimize(publisher.Publish(envelopes));
-    }));
+    });
     Check(ClaimAll(hand) == kCapacity, "a pool takes as many as it has room for");
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kCapacity));
+    return seconds;
+  });
 }
 
 template <class Pool>
@@ -170,12 +184,12 @@ void Drain(benchmark::State& state, size_t (*take_all)(typename Pool::Hand&)) {
   typename Pool::Hand hand(pool);
   const std::vector<LuckyEnvelope> envelopes = Envelopes(kBatch);
   size_t claimed = 0;
-  for (auto _ : state) {
+  MeasureRounds(state, kCapacity, [&] {
     Fill<Pool>(publisher, envelopes);
-    state.SetIterationTime(SecondsOf([&] { claimed = take_all(hand); }));
+    const double seconds = SecondsOf([&] { claimed = take_all(hand); });
     Check(claimed == kCapacity, "every envelope is claimed once");
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kCapacity));
+    return seconds;
+  });
 }
 
 // The same by two threads at once.
@@ -189,12 +203,12 @@ void DrainByTwo(benchmark::State& state, size_t (*take_all)(typename Pool::Hand&
   size_t by_first = 0;
   size_t by_second = 0;
   Pair pair([&] { by_second = take_all(*second); });
-  for (auto _ : state) {
+  MeasureRounds(state, kCapacity, [&] {
     Fill<Pool>(publisher, envelopes);
-    state.SetIterationTime(pair.Round([&] { by_first = take_all(*first); }));
+    const double seconds = pair.Round([&] { by_first = take_all(*first); });
     Check(by_first + by_second == kCapacity, "every envelope is claimed once");
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kCapacity));
+    return seconds;
+  });
 }
 
 // One thread publishes in batches, another claims one by one.
@@ -208,15 +222,13 @@ void HandOver(benchmark::State& state) {
     LuckyEnvelope envelope;
     for (size_t claimed = 0; claimed < kHandedOver;) claimed += size_t{hand.Claim(envelope)};
   });
-  for (auto _ : state) {
-    state.SetIterationTime(pair.Round([&] {
+  MeasureRounds(state, kHandedOver, [&] {
+    return pair.Round([&] {
       for (size_t published = 0; published < kHandedOver;) {  // what did not fit is offered again
-        const size_t offset = published % kBatch;
-        published += publisher.Publish(absl::MakeConstSpan(envelopes).subspan(offset));
+        published += publisher.Publish(absl::MakeConstSpan(envelopes).subspan(published % kBatch));
       }
-    }));
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kHandedOver));
+    });
+  });
 }
 
 template <class Pool>
