@@ -38,6 +38,11 @@ def wait_until(condition, what, timeout_s=TIMEOUT_S):
         time.sleep(0.02)
 
 
+def die_with_parent():
+    """Between fork and exec: a test that is killed leaves nothing behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Process:
     """One hongbao-server or hongbao-client."""
 
@@ -47,7 +52,7 @@ class Process:
         self.rows_path = os.path.join(folder, name + ".rows")
 
         def prepare():
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a test that is killed leaves nothing behind
+            die_with_parent()
             if open_files is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
             if file_bytes is not None:  # a disk that is full: writing beyond it fails
