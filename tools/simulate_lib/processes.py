@@ -25,7 +25,7 @@ class AdminError(Exception):
     """An admin command was refused or not answered."""
 
 
-def _die_with_parent():
+def die_with_parent():
     # If this program is killed outright, its children must not run on for ever.
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -55,7 +55,7 @@ class Process:
         with open(self.log_path, "wb") as log, open(os.path.join(folder, f"{stem}.rows.txt"), "wb") as rows:
             # A session of its own: Ctrl-C goes to this program alone, which ends the others in order.
             self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=rows, stderr=log,
-                                            start_new_session=True, preexec_fn=_die_with_parent,
+                                            start_new_session=True, preexec_fn=die_with_parent,
                                             env={**os.environ, **(environment or {})})
         self.pid = self.process.pid
 
