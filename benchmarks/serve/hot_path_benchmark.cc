@@ -25,6 +25,7 @@ class InstantRing {
   // ---- what net::Set uses ----
   void Accept(int) {}
   void Receive(uint32_t, uint32_t) {}
+  void ReceiveBulk(uint32_t, uint32_t) {}
   void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length) {
     benchmark::DoNotOptimize(bytes);
     sends_.push_back({.tag = {ring::Operation::kSend, generation, slot}, .result = static_cast<int32_t>(length)});
@@ -48,7 +49,7 @@ class InstantRing {
   absl::Span<const std::byte> Buffer(const ring::Completion& completion) const {
     return {&buffers_[completion.buffer * kBufferBytes], static_cast<size_t>(completion.result)};
   }
-  void RecycleBuffer(uint16_t) {}
+  void RecycleBuffer(const ring::Completion&) {}
   // The last that a turn does: what it has sent is done when the ring is looked into next.
   uint32_t PublishBuffers() {
     completions_.swap(sends_);

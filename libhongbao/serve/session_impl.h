@@ -217,12 +217,13 @@ net::CloseReason SessionDesk::DecideBatch(Session& session, uint64_t address, co
     claims += shake.verdict == Verdict::kClaim ? 1U : 0U;
   }
   std::array<envelope::LuckyEnvelope, kBatch> envelopes;
-  services_.claimer->ClaimMany({envelopes.data(), claims});  // where there was none its id stays 0
-  uint32_t next = 0;
+  const size_t claimed = services_.claimer->ClaimMany({envelopes.data(), claims});
+  size_t next = 0;
   for (uint32_t i = 0; i < weighed; ++i) {
     Shake& shake = shakes[i];
     if (shake.verdict == Verdict::kClaim) {
-      Settle(session, address, shake, envelopes[next++]);
+      Settle(session, address, shake, next < claimed ? envelopes[next] : envelope::LuckyEnvelope{});
+      ++next;
     }
     if (shake.verdict == Verdict::kAnswer) {
       CountAnswer(shake.response.result);

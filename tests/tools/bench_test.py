@@ -233,15 +233,6 @@ class CompareTest(Folder):
 
 
 class DispatchTest(unittest.TestCase):
-    def test_a_subcommand_that_is_not_there_is_left_out(self):
-        with mock.patch.object(main, "SUBCOMMANDS", ("run", "compare", "absent")):
-            self.assertEqual(set(main.modules()), {"run", "compare"})
-
-    def test_one_that_cannot_be_loaded_is_not(self):
-        broken = mock.Mock(side_effect=ModuleNotFoundError("no module", name="something_else"))
-        with mock.patch("importlib.import_module", broken), self.assertRaises(ModuleNotFoundError):
-            main.modules()
-
     def test_the_build_may_be_named_before_and_behind(self):
         seen = []
 
@@ -249,11 +240,11 @@ class DispatchTest(unittest.TestCase):
             subparsers.add_parser("other").add_argument("--x")
 
         other = types.SimpleNamespace(add_parser=add_parser, run=lambda options: seen.append((options.build, options.x)) or 7)
-        with mock.patch.object(main, "modules", lambda: {"other": other, "run": run}):
+        with mock.patch.object(main, "SUBCOMMANDS", {"other": other, "run": run}):
             self.assertEqual(call("--build", "somewhere", "other", "--x", "1")[0], 7)
-            parsed = main.parser(main.modules()).parse_args(["--build", "first", "run"])
+            parsed = main.parser().parse_args(["--build", "first", "run"])
             self.assertEqual(parsed.build, "first")
-            self.assertEqual(main.parser(main.modules()).parse_args(["run", "--build", "second"]).build, "second")
+            self.assertEqual(main.parser().parse_args(["run", "--build", "second"]).build, "second")
         self.assertEqual(seen, [("somewhere", "1")])
 
     def test_usage(self):

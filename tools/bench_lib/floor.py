@@ -8,7 +8,6 @@ segment, so the saturated figure is of pipelined requests; client and server sha
 of the server's.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -30,8 +29,7 @@ _MANY = 20_000
 
 
 def add_parser(subparsers):
-    parser = subparsers.add_parser("floor", help="hongbao-server beside a bare io_uring echo and an epoll server", allow_abbrev=False,
-                                   description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = subparsers.add_parser("floor", help="hongbao-server beside a bare io_uring echo and an epoll server", description=__doc__)
     parser.add_argument("--connections", default="1k,10k,100k", help="a list (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of all servers, the order rotated (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=10, help="of each phase (default: %(default)s)")
@@ -119,7 +117,7 @@ def run(options):
         _say(f"tools/bench floor: {error}\nRun 'tools/bench floor --help' for the options.")
         return command_line.EXIT_USAGE
     programs = {floor_servers.program(name) for name in wanted["servers"]} | {"client/hongbao-client"}
-    build = command_line.build_folder("tools/bench", *sorted(programs))
+    build = command_line.build_folder("tools/bench", *sorted(programs), build=options.build)
     if build is None:
         return EXIT_COULD_NOT
     signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended

@@ -53,10 +53,14 @@ def read(tool, parse, arguments):
     return (None, 0) if checking else (options, None)
 
 
-def build_folder(tool, *programs):
-    """The build folder, with these programs in it; None after saying which is missing."""
+def default_build():
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    build = os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(root, "build")
+    return os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(root, "build")
+
+
+def build_folder(tool, *programs, build=None):
+    """The build folder (the default one, or `build`), with these programs in it; None after saying which is missing."""
+    build = build or default_build()
     for program in programs:
         path = os.path.join(build, program)
         if not os.access(path, os.X_OK):
