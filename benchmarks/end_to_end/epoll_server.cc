@@ -75,6 +75,7 @@ class Line {
     return bytes_.data() + length_ - size;
   }
   bool open() const { return true; }
+  size_t Room() const { return bytes_.size() - length_; }
   absl::Span<const std::byte> bytes() const { return {bytes_.data(), length_}; }
   void Clear() { length_ = 0; }
 
