@@ -2,6 +2,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <vector>
+
 #include "libhongbao/time/walker.h"
 
 namespace hongbao::time {
@@ -36,6 +38,26 @@ BENCHMARK(BM_WalkerNextDue)
     ->Args({1'000'000, 500'000, 60'000})
     ->Args({1'000'000, 500'000, 14'000'000})
     ->Args({1'000'000, 1'000, 60'000});
+
+// The same in batches of 1,024, per request.
+void BM_WalkerNextDueMany(benchmark::State& state) {
+  Schedule schedule;
+  (void)schedule.Add({.at_second = kT, .qps = static_cast<uint32_t>(state.range(2))});
+  Walker walker(schedule, Permutation(static_cast<uint64_t>(state.range(0))),
+                {0, static_cast<uint64_t>(state.range(1))}, kT * kNsPerSecond);
+  std::vector<DueUser> due(1'024);
+  uint32_t segment = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(walker.NextDueMany(kNever - 1, absl::MakeSpan(due), segment));
+    benchmark::DoNotOptimize(due.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(due.size()));
+}
+BENCHMARK(BM_WalkerNextDueMany)
+    ->Args({1'000'000, 1'000'000, 60'000})
+    ->Args({1'000'000, 500'000, 14'000'000})
+    ->Args({10'000'000, 1'250'000, 14'000'000});
 
 // A turn with nothing due: the price of looking.
 void BM_WalkerIdleTurn(benchmark::State& state) {

@@ -50,6 +50,7 @@ uint64_t Inverse(uint64_t a, uint64_t total) {
 
 Permutation::Permutation(uint64_t total, uint64_t offset) : total_(total) {
   Check(total >= 1 && total <= kTotalMax, "a permutation has 1..2^32 members");
+  modulo_ = Reciprocal(total);
   multiplier_ = ChooseMultiplier(total);
   inverse_ = Inverse(multiplier_, total);
   offset_ = offset % total;

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "libhongbao/time/reciprocal.h"
+
 namespace hongbao::time {
 
 class Permutation {
@@ -21,7 +23,7 @@ class Permutation {
   uint64_t multiplier() const { return multiplier_; }
 
   // User of position `i` < total. No overflow: with a, i, b < 2^32 the largest a*i+b is 2^64 - 2^32.
-  uint32_t UserAt(uint64_t i) const { return static_cast<uint32_t>((multiplier_ * i + offset_) % total_); }
+  uint32_t UserAt(uint64_t i) const { return static_cast<uint32_t>(modulo_.Remainder(multiplier_ * i + offset_)); }
   // Position of `user` < total: the inverse of UserAt.
   uint32_t PositionOf(uint64_t user) const {
     const uint64_t shifted = user >= offset_ ? user - offset_ : user + total_ - offset_;
@@ -30,6 +32,7 @@ class Permutation {
 
  private:
   uint64_t total_;
+  Reciprocal modulo_;  // of total_
   uint64_t multiplier_;
   uint64_t inverse_;  // of multiplier_ mod total_
   uint64_t offset_;

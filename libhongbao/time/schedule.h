@@ -35,6 +35,9 @@ struct Segment {
   int64_t at_second = 0;
   uint32_t qps = 0;
   bool burst = false;
+  // Of the whole fleet: after so many silence until the next segment. 0 = no limit. As a part of the schedule it holds
+  // for any partition of the users: the first `requests` numbers, whoever sends them.
+  uint64_t requests = 0;
   friend bool operator==(const Segment&, const Segment&) = default;
 };
 

@@ -62,6 +62,65 @@ void Walker::Advance() {
   }
 }
 
+size_t Walker::NextDueMany(int64_t now_ns, absl::Span<DueUser> due, uint32_t& segment) {
+  if (next_.due_ns > now_ns || next_.due_ns == kNever || due.empty()) {
+    return 0;
+  }
+  const Segment& in_force = plan_[plan_index_].segment;
+  segment = next_.segment;
+  if (per_second_.divisor() != in_force.qps) {
+    per_second_ = Reciprocal(in_force.qps);
+  }
+  // All numbers below it are due.
+  const uint64_t until = NumberAt(plan_index_, now_ns == kNever ? kNever : now_ns + 1);
+  size_t taken = 0;
+  while (taken < due.size()) {
+    const uint64_t number = round_start_ + Position(round_index_);
+    if (number >= until) {
+      break;
+    }
+    const uint64_t second = per_second_.Quotient(number);
+    const uint64_t end = std::min(until, (second + 1) * in_force.qps);
+    taken = positions_.empty() ? TakeOfSecond<true>(second, end, in_force.burst, due, taken)
+                               : TakeOfSecond<false>(second, end, in_force.burst, due, taken);
+  }
+  floor_ns_ = due[taken - 1].due_ns + 1;
+  if (!Take(plan_index_)) {
+    Seek(EndNs(plan_index_));
+  }
+  return taken;
+}
+
+template <bool kAll>
+size_t Walker::TakeOfSecond(uint64_t second, uint64_t end, bool burst, absl::Span<DueUser> due, size_t taken) {
+  // Locals: the stores to `due` may not make the compiler load members again.
+  const Reciprocal per_second = per_second_;
+  const Permutation permutation = permutation_;
+  const uint32_t* positions = positions_.data();
+  const int64_t second_ns = static_cast<int64_t>(second) * kNsPerSecond;
+  const uint64_t round_start = round_start_;
+  // DueNs: ceil((number - second * qps) * 1e9 / qps) behind the second, below 2^60; a burst is due at its start.
+  const uint64_t first = second * per_second.divisor();
+  const uint64_t factor = burst ? 0 : uint64_t{kNsPerSecond};
+  const uint64_t round_up = burst ? 0 : per_second.divisor() - 1;
+  uint64_t index = round_index_;
+  for (const uint64_t own = own_count_; taken < due.size() && index < own; ++index, ++taken) {
+    const uint64_t position = kAll ? index : positions[index];
+    const uint64_t number = round_start + position;
+    if (number >= end) {
+      break;
+    }
+    const uint64_t behind_ns = per_second.Quotient((number - first) * factor + round_up);
+    due[taken] = {second_ns + static_cast<int64_t>(behind_ns), permutation.UserAt(position)};
+  }
+  round_index_ = index;
+  if (index == own_count_) {
+    round_index_ = 0;
+    round_start_ += permutation.total();
+  }
+  return taken;
+}
+
 void Walker::Seek(int64_t wall_ns) {
   const size_t in_force = PlanIndexAt(wall_ns);
   for (size_t i = in_force == kBeforeAll ? 0 : in_force; own_count_ > 0 && i < plan_.size(); ++i) {
@@ -103,11 +162,9 @@ bool Walker::Take(size_t plan_index) {
 uint64_t Walker::SkipTo(int64_t wall_ns) {
   uint64_t skipped = 0;
   if (next_.due_ns < wall_ns) {
-    const Segment& segment = plan_[plan_index_].segment;
     const int64_t end_ns = std::min(wall_ns, EndNs(plan_index_));
     // From the next request, not from its due time: of a burst some may have been yielded.
-    skipped = Rank(FirstNumberAtOrAfter(end_ns, segment.qps, segment.burst)) - Rank(next_.number) +
-              CountBetween(end_ns, wall_ns);
+    skipped = Rank(NumberAt(plan_index_, end_ns)) - Rank(next_.number) + CountBetween(end_ns, wall_ns);
     floor_ns_ = std::max(floor_ns_, wall_ns);
     Seek(floor_ns_);
   } else if (next_.due_ns >= floor_ns_) {
@@ -123,8 +180,7 @@ uint64_t Walker::CountBetween(int64_t from_ns, int64_t to_ns) const {
     const int64_t begin_ns = std::max(from_ns, segment.at_second * kNsPerSecond);
     const int64_t end_ns = std::min(to_ns, EndNs(i));
     if (segment.qps > 0 && begin_ns < end_ns) {
-      count += Rank(FirstNumberAtOrAfter(end_ns, segment.qps, segment.burst)) -
-               Rank(FirstNumberAtOrAfter(begin_ns, segment.qps, segment.burst));
+      count += Rank(NumberAt(i, end_ns)) - Rank(NumberAt(i, begin_ns));
     }
   }
   return count;
@@ -153,9 +209,18 @@ int64_t Walker::EndNs(size_t plan_index) const {
 }
 
 uint64_t Walker::EndNumber(size_t plan_index) const {
-  return plan_index + 1 < plan_.size()
-             ? static_cast<uint64_t>(plan_[plan_index + 1].segment.at_second) * plan_[plan_index].segment.qps
-             : std::numeric_limits<uint64_t>::max();
+  constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+  const Segment& segment = plan_[plan_index].segment;
+  const uint64_t first = static_cast<uint64_t>(segment.at_second) * segment.qps;
+  const uint64_t next = plan_index + 1 < plan_.size()
+                            ? static_cast<uint64_t>(plan_[plan_index + 1].segment.at_second) * segment.qps
+                            : kNone;
+  return segment.requests != 0 && segment.requests < kNone - first ? std::min(next, first + segment.requests) : next;
+}
+
+uint64_t Walker::NumberAt(size_t plan_index, int64_t wall_ns) const {
+  const Segment& segment = plan_[plan_index].segment;
+  return std::min(FirstNumberAtOrAfter(wall_ns, segment.qps, segment.burst), EndNumber(plan_index));
 }
 
 }  // namespace hongbao::time

@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "libhongbao/time/permutation.h"
+#include "libhongbao/time/reciprocal.h"
 #include "libhongbao/time/schedule.h"
 
 namespace hongbao::time {
@@ -31,6 +33,12 @@ struct Due {
   int64_t due_ns = kNever;  // intended send time, unix ns; latency counts from here
   uint32_t user = 0;
   uint32_t segment = Schedule::kNone;  // index in the Schedule
+};
+
+// The same without what a whole batch has in common.
+struct DueUser {
+  int64_t due_ns = kNever;
+  uint32_t user = 0;
 };
 
 class Walker {
@@ -61,6 +69,10 @@ class Walker {
     return true;
   }
 
+  // Takes up to due.size() own requests that are due at or before `now_ns`, in their order, all of one segment, which it
+  // stores in `segment`; returns how many. A few ns each, where NextDue divides four times.
+  size_t NextDueMany(int64_t now_ns, absl::Span<DueUser> due, uint32_t& segment);
+
   // Gives up every own request due before `wall_ns` and returns how many there were, exactly. Segments begin at whole
   // seconds, so a caller that skips second by second (see next()) can attribute each part to its second and segment.
   uint64_t SkipTo(int64_t wall_ns);
@@ -82,6 +94,9 @@ class Walker {
   void Seek(int64_t wall_ns);
   // Makes `next_` the request at the present place in the round; false when it belongs to a later segment.
   bool Take(size_t plan_index);
+  // Appends to due[taken] those of one whole second and one round with numbers below `end`; returns the new `taken`.
+  template <bool kAll>
+  size_t TakeOfSecond(uint64_t second, uint64_t end, bool burst, absl::Span<DueUser> due, size_t taken);
   // Own positions below `position`.
   uint64_t Below(uint64_t position) const;
   // Own requests with a number below `number`, counted from 0.
@@ -90,7 +105,9 @@ class Walker {
   // Index in plan_ of the segment in force, kBeforeAll before the first.
   size_t PlanIndexAt(int64_t wall_ns) const;
   int64_t EndNs(size_t plan_index) const;       // where the next segment begins, or kNever
-  uint64_t EndNumber(size_t plan_index) const;  // the first number that is due then, or the largest
+  uint64_t EndNumber(size_t plan_index) const;  // the first number that is due then or over the limit, or the largest
+  // The first number of the segment that is due at or after `wall_ns`, EndNumber at most.
+  uint64_t NumberAt(size_t plan_index, int64_t wall_ns) const;
 
   static constexpr size_t kBeforeAll = static_cast<size_t>(-1);
 
@@ -106,7 +123,8 @@ class Walker {
   size_t plan_index_ = kBeforeAll;
   uint64_t round_start_ = 0;  // a multiple of total
   uint64_t round_index_ = 0;  // in 0..own_count_-1
-  uint64_t end_number_ = 0;   // first number that belongs to the next segment
+  uint64_t end_number_ = 0;   // first number that does not belong to the segment any more
+  Reciprocal per_second_;     // of the segment's rate, as of the last batch
   Due next_;
 };
 

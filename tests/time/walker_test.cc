@@ -26,6 +26,31 @@ std::vector<Request> Take(Walker& walker, int64_t until_ns) {
   return requests;
 }
 
+// The same in batches of random sizes, one by one in between; without numbers, which a batch does not tell.
+std::vector<Request> TakeBatches(Walker& walker, int64_t until_ns, std::mt19937_64& random) {
+  std::vector<Request> requests;
+  std::vector<DueUser> batch(1 + random() % 700);
+  while (true) {
+    uint32_t segment = Schedule::kNone;
+    const size_t wanted = 1 + random() % batch.size();
+    const size_t taken = walker.NextDueMany(until_ns - 1, {batch.data(), wanted}, segment);
+    for (size_t i = 0; i < taken; ++i) {
+      requests.emplace_back(batch[i].due_ns, 0, batch[i].user, segment);
+    }
+    Due due;
+    if (random() % 4 == 0 && walker.NextDue(until_ns - 1, due)) {
+      requests.emplace_back(due.due_ns, 0, due.user, due.segment);
+    } else if (taken == 0) {
+      return requests;
+    }
+  }
+}
+
+std::vector<Request> WithoutNumbers(std::vector<Request> requests) {
+  for (Request& request : requests) std::get<1>(request) = 0;
+  return requests;
+}
+
 void Add(Schedule& schedule, const Segment& segment) { ASSERT_TRUE(schedule.Add(segment).ok()); }
 
 // The schedule written out number by number: what every walker must agree with.
@@ -38,6 +63,8 @@ std::vector<Request> ByDefinition(const Schedule& schedule, const Permutation& p
     for (uint64_t i = 0; i < segment.qps; ++i) {
       const uint64_t number = static_cast<uint64_t>(second) * segment.qps + i;
       const int64_t due_ns = DueNs(number, segment.qps, segment.burst);
+      const uint64_t first = static_cast<uint64_t>(segment.at_second) * segment.qps;
+      if (segment.requests != 0 && number >= first + segment.requests) break;
       if (due_ns >= from_ns && due_ns < until_ns) {
         requests.emplace_back(due_ns, number, permutation.UserAt(number % permutation.total()), index);
       }
@@ -57,7 +84,7 @@ TEST(WalkerTest, AnyPartitionOfTheUsersYieldsTheSameUnion) {
     for (int i = 0; i < 4; ++i) {
       // Often above one per user and second, now and then silence.
       Add(schedule, {.at_second = at, .qps = static_cast<uint32_t>(random() % 4 == 0 ? 0 : random() % 2'500),
-                     .burst = random() % 4 == 0});
+                     .burst = random() % 4 == 0, .requests = random() % 3 == 0 ? 1 + random() % 4'000 : 0});
       at += static_cast<int64_t>(1 + random() % 3);
     }
     const int64_t from_ns = kTNs + static_cast<int64_t>(random() % 2'000'000'000);
@@ -73,6 +100,10 @@ TEST(WalkerTest, AnyPartitionOfTheUsersYieldsTheSameUnion) {
       const std::vector<Request> part = Take(walker, until_ns);
       ASSERT_TRUE(std::is_sorted(part.begin(), part.end()));
       ASSERT_EQ(walker.CountBetween(from_ns, until_ns), part.size());
+      Walker twin(schedule, permutation, {*cut, *std::next(cut)}, from_ns);
+      ASSERT_EQ(TakeBatches(twin, until_ns, random), WithoutNumbers(part));
+      ASSERT_EQ(twin.next_due_ns(), walker.next_due_ns());
+      ASSERT_EQ(twin.next().number, walker.next().number);
       for (const Request& request : part) {
         ASSERT_GE(std::get<2>(request), *cut);
         ASSERT_LT(std::get<2>(request), *std::next(cut));
@@ -248,7 +279,7 @@ TEST(WalkerTest, SkippingCountsTheMissedExactly) {
     Schedule schedule;
     for (int64_t second = 0; second < 6; second += 2) {
       Add(schedule, {.at_second = kT + second, .qps = static_cast<uint32_t>(random() % 1'500),
-                     .burst = random() % 2 == 0});
+                     .burst = random() % 2 == 0, .requests = random() % 3 == 0 ? 1 + random() % 3'000 : 0});
     }
     const uint64_t cut = random() % (total + 1);
     Walker walker(schedule, permutation, {cut, total}, kTNs);
@@ -260,6 +291,9 @@ TEST(WalkerTest, SkippingCountsTheMissedExactly) {
       for (uint64_t budget = random() % 200; budget > 0 && walker.NextDue(now_ns, due); --budget) {
         ++taken;
       }
+      DueUser batch[100];
+      uint32_t segment = 0;
+      taken += walker.NextDueMany(now_ns, {batch, random() % 100}, segment);
       if (random() % 3 == 0) {
         skipped += walker.SkipTo(now_ns);
         ASSERT_GE(walker.next_due_ns(), now_ns);
@@ -303,6 +337,67 @@ TEST(WalkerTest, ChangesLearnedInTimeAreAsGoodAsKnownFromTheStart) {
     Walker reference(known, permutation, {10, 200}, kTNs);
     ASSERT_EQ(walked, Take(reference, kTNs + 20 * kNsPerSecond)) << "round " << round;
   }
+}
+
+// The rates of a gateway's life, and numbers of our century, at any batch size.
+TEST(WalkerTest, BatchesAreTheScheduleAtMillionsASecond) {
+  std::mt19937_64 random(7);
+  for (const uint32_t qps : {1u, 7u, 60'000u, 999'983u, 14'000'000u, 30'000'000u, 100'000'007u, kQpsMax}) {
+    for (const uint64_t total : {uint64_t{1}, uint64_t{1'000}, uint64_t{1'000'003}}) {
+      const Permutation permutation(total, random());
+      Schedule schedule;
+      Add(schedule, {.at_second = kT, .qps = qps});
+      Add(schedule, {.at_second = kT + 3, .qps = qps / 2 + 1});
+      const UserRange own = Slice({0, total}, total > 1 ? 1 : 0, total > 1 ? 3 : 1);
+      const int64_t from_ns = kTNs + 3 * kNsPerSecond - static_cast<int64_t>(3 * total * kNsPerSecond / qps % kNsPerSecond);
+      Walker one(schedule, permutation, own, from_ns), many(schedule, permutation, own, from_ns);
+      std::vector<DueUser> batch(997);
+      for (int i = 0; i < 20; ++i) {
+        uint32_t segment = 0;
+        const size_t taken = many.NextDueMany(kNever - 1, {batch.data(), 1 + random() % batch.size()}, segment);
+        ASSERT_GT(taken, 0u);
+        for (size_t j = 0; j < taken; ++j) {
+          Due due;
+          ASSERT_TRUE(one.NextDue(kNever - 1, due));
+          ASSERT_EQ(due.due_ns, batch[j].due_ns);
+          ASSERT_EQ(due.user, batch[j].user);
+          ASSERT_EQ(due.segment, segment);
+          ASSERT_EQ(due.due_ns, DueNs(due.number, schedule.segment(segment).qps));
+        }
+      }
+      ASSERT_EQ(one.next().number, many.next().number);
+    }
+  }
+}
+
+TEST(WalkerTest, ABatchTakesNothingThatIsNotDue) {
+  Schedule schedule;
+  Add(schedule, {.at_second = kT, .qps = 1'000'000});
+  Walker walker(schedule, Permutation(100), {0, 100}, kTNs);
+  std::vector<DueUser> batch(10'000);
+  uint32_t segment = 0;
+  EXPECT_EQ(walker.NextDueMany(kTNs - 1, absl::MakeSpan(batch), segment), 0u);
+  EXPECT_EQ(walker.NextDueMany(kTNs, absl::MakeSpan(batch), segment), 1u);
+  EXPECT_EQ(walker.NextDueMany(kTNs + 999, absl::MakeSpan(batch), segment), 0u);
+  EXPECT_EQ(walker.NextDueMany(kTNs + 5'000, absl::MakeSpan(batch), segment), 5u);
+  EXPECT_EQ(walker.NextDueMany(kNever, {}, segment), 0u);
+}
+
+// --requests: the first so many numbers of the rate, wherever they lie and whoever has them; then silence.
+TEST(WalkerTest, ALimitedRateEndsWithItsLastRequestForAnyPartition) {
+  uint64_t sent = 0;
+  for (uint64_t part = 0; part < 4; ++part) {
+    Schedule schedule;
+    Add(schedule, {.at_second = kT, .qps = 999, .requests = 2'345});
+    Walker walker(schedule, Permutation(100), Slice({0, 100}, part, 4), kTNs);
+    sent += Take(walker, kTNs + 100 * kNsPerSecond).size();
+    EXPECT_EQ(walker.next_due_ns(), kNever);
+    EXPECT_EQ(walker.SkipTo(kTNs + 200 * kNsPerSecond), 0u);
+    Add(schedule, {.at_second = kT + 300, .qps = 1'000});  // and if there is more to come after all
+    walker.Refresh();
+    EXPECT_EQ(walker.next_due_ns() / kNsPerSecond - kT, 300);
+  }
+  EXPECT_EQ(sent, 2'345u);
 }
 
 TEST(WalkerTest, AChangeLearnedLateHoldsFromTheNextRequestOn) {
