@@ -156,6 +156,8 @@ struct WorkerTally {
   std::atomic<int64_t> all_online_ns{0};
   // Set once the worker has taken kStop: it sends nothing any more.
   std::atomic<bool> stopped{false};
+  // Set once the worker has nothing left to send of a limited number of requests (gateway mode).
+  std::atomic<bool> sent_all{false};
   // Set once the worker has compared or skipped every user's statement.
   std::atomic<bool> statements_done{false};
   Handover<MoneyRecord> money;                   // every booked reply that brought money, when there is a money log

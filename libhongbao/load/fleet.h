@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "libhongbao/load/addresses.h"
 #include "libhongbao/load/counters.h"
+#include "libhongbao/load/fleet_message.h"
 #include "libhongbao/load/in_flight.h"
 #include "libhongbao/load/login_watch.h"
 #include "libhongbao/load/reconnect.h"
@@ -48,11 +49,7 @@ struct FleetOptions {
 
 class Fleet {
  public:
-  enum class Message : uint32_t {
-    kWake,        // look at the schedule again
-    kStop,        // send nothing new; what has no answer yet is still waited for, in v2 over reconnects too
-    kStatements,  // after kStop, v2: ask for every online user's statement and compare
-  };
+  using Message = FleetMessage;
 
   // All references must outlive the fleet. `ports` has at least one.
   Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Span<net::Port* const> ports,

@@ -1,7 +1,7 @@
 // GatewayOvertaken: requests that are older than one that has been answered, by their stamps.
 //
-// Owns a table with open addressing, as large as twice what it may hold, so that a search is short. Never allocates after
-// construction; that it is never asked to hold more is its owner's promise (gateway_window.h).
+// Owns a table with open addressing, as large as twice what it may hold, so that a search is short. Never allocates
+// after construction; that it is never asked to hold more is its owner's promise (gateway_window.h).
 // Thread tag: worker-local.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace hongbao::load {
 struct GatewayRequest {
   uint64_t stamp = 0;  // never 0
   uint32_t user = 0;
-  uint32_t mark = 0;   // bit 31: its latency is a sample; below: how much the stamp is above the due time, in 1.024 us
+  uint32_t mark = 0;  // bit 31: its latency is a sample; below: how much the stamp is above the due time, in 1.024 us
 
   static constexpr uint32_t kSample = 1u << 31;
 
@@ -75,7 +75,8 @@ class GatewayOvertaken {
   void TakeAll(Each each) {
     size_t count = 0;
     for (uint64_t at = 0; count < size_; ++at) {
-      if (table_[at].request.stamp != 0) std::swap(table_[count++], table_[at]);  // what lies before `at` is gathered or free
+      if (table_[at].request.stamp != 0)
+        std::swap(table_[count++], table_[at]);  // what lies before `at` is gathered or free
     }
     std::sort(table_.data(), table_.data() + count,
               [](const GatewayAnswered& a, const GatewayAnswered& b) { return a.request.stamp < b.request.stamp; });

@@ -1,12 +1,12 @@
 // GatewayWindow: the requests of one gateway connection that have been sent and not yet answered.
 //
-//   ring:       head | sent on this connection ... | sent_end | to be sent on it (again) ... | tail     stamps ascending
-//   overtaken:  a table by stamp, of those that were older than a request that has been answered
+//   ring:  head | sent on this connection .. | sent_end | to be sent on it (again) .. | tail      (stamps ascending)
+//   table: by stamp, those that were older than a request that has been answered ("overtaken")
 //
-// A gateway's stamps are strictly increasing and most answers come in the order of the requests, so the expected answer is
-// the oldest request's: one compare. A win waits for its commit and is overtaken: its request moves to the table, at most
-// once. Both together never hold more than the capacity, and either has room for all of it: what is full is the window.
-// Owns the records. Never allocates after construction, never forgets a request, never finds one twice.
+// A gateway's stamps are strictly increasing and most answers come in the order of the requests, so the expected answer
+// is the oldest request's: one compare. A win waits for its commit and is overtaken: its request moves to the table, at
+// most once. Both together never hold more than the capacity, and either has room for all of it: what is full is the
+// window. Owns the records. Never allocates after construction, never forgets a request, never finds one twice.
 // Thread tag: worker-local.
 #pragma once
 
@@ -45,7 +45,8 @@ class GatewayWindow {
   // The oldest request that no later one's answer has overtaken; null when there is none.
   const GatewayRequest* oldest() const { return head_ == tail_ ? nullptr : &ring_[head_ & mask_]; }
 
-  // Appends `n` <= room() requests, the i-th being request_at(i), sent at `sent_ns`. Stamps above all before, nothing to repeat.
+  // Appends `n` <= room() requests, the i-th being request_at(i), sent at `sent_ns`. Stamps above all before, nothing
+  // to repeat.
   template <class RequestAt>
   void Append(size_t n, int64_t sent_ns, RequestAt request_at) {
     Check(n <= room() && sent_end_ == tail_, "a request without room in the window, or before those to be repeated");
@@ -63,8 +64,8 @@ class GatewayWindow {
     sent_end_ = tail_;
   }
 
-  // Takes the oldest requests for as long as answers(i, request) says that the i-th answer is theirs, `limit` at most; each
-  // sample is shown to on_sample(answered). Returns how many. The hot path: 99 % of all answers.
+  // Takes the oldest requests for as long as answers(i, request) says that the i-th answer is theirs, `limit` at most;
+  // each sample is shown to on_sample(answered). Returns how many. The hot path: 99 % of all answers.
   template <class Answers, class OnSample>
   size_t TakeInOrder(size_t limit, Answers answers, OnSample on_sample) {
     const uint64_t first = head_;
@@ -74,7 +75,8 @@ class GatewayWindow {
     for (; i < most; ++i) {
       const GatewayRequest& request = ring[(first + i) & mask_];
       if (!answers(i, request)) break;
-      if (request.sample()) [[unlikely]] on_sample(AnsweredAt(first + i));
+      if (request.sample()) [[unlikely]]
+        on_sample(AnsweredAt(first + i));
     }
     head_ = first + i;
     return i;
@@ -139,8 +141,10 @@ class GatewayWindow {
     uint64_t high = std::min(low + step, tail_);
     while (low < high) {
       const uint64_t middle = low + (high - low) / 2;
-      if (ring_[middle & mask_].stamp < stamp) low = middle + 1;
-      else high = middle;
+      if (ring_[middle & mask_].stamp < stamp)
+        low = middle + 1;
+      else
+        high = middle;
     }
     return low;
   }

@@ -107,7 +107,7 @@ TEST(GatewayWindow, AfterAReconnectTheUnansweredAreRepeatedInTheirOrder) {
   EXPECT_EQ(Repeated(window, 3), (Stamps{10, 12, 13}));
   EXPECT_EQ(window.to_repeat(), 4u);
   EXPECT_EQ(TakeRun(window, {10, 12, 13, 14}), 3u);  // 14 has not been sent again
-  EXPECT_TRUE(Take(window, 16, 106));            // the outcome of its first try: it is not sent again
+  EXPECT_TRUE(Take(window, 16, 106));                // the outcome of its first try: it is not sent again
   EXPECT_EQ(Repeated(window), (Stamps{14, 18, 19}));
   EXPECT_EQ(window.in_flight(), 3u);
   EXPECT_TRUE(Take(window, 19, 109));
@@ -213,7 +213,8 @@ class Oracle {
     answers.resize(std::min<size_t>(answers.size(), random_() % 40));
     // Those that have been overtaken are older, and not taken in order.
     size_t skipped = 0;
-    while (skipped < answers.size() && window_.oldest() != nullptr && answers[skipped].first < window_.oldest()->stamp) ++skipped;
+    while (skipped < answers.size() && window_.oldest() != nullptr && answers[skipped].first < window_.oldest()->stamp)
+      ++skipped;
     answers.erase(answers.begin(), answers.begin() + static_cast<std::ptrdiff_t>(skipped));
     const size_t taken = window_.TakeInOrder(
         answers.size(),
