@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <limits>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,9 @@ namespace {
 
 // A change must reach every worker before the second it is for.
 constexpr int64_t kPlanAheadNs = 2'000'000;
+
+// Of one gateway, waiting behind the send in flight: what a window of the usual size needs, and no more cache than that.
+constexpr uint32_t kGatewayUnsentBytesMax = 262'144;
 
 std::string ErrnoName(size_t error) {
   const char* name = strerrorname_np(static_cast<int>(error));
@@ -42,19 +46,44 @@ void SummariseSeconds(const std::vector<Client::Series::Row>& rows, PhaseReport&
   }
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& options, const time::Clock& clock) {
+absl::Status CheckOptions(const ClientOptions& options) {
   if (options.users.first > options.users.last || options.users.last >= options.users.total) {
     return absl::InvalidArgumentError("users: want first <= last < total");
   }
   if (options.connects_per_second == 0 || options.connecting_max_per_worker == 0) {
     return absl::InvalidArgumentError("nothing can connect at a rate of 0");
   }
+  if (options.gateways == 0 && (options.max_rate || options.requests_max > 0)) {
+    return absl::InvalidArgumentError("only gateways send at the highest rate, or a number of requests");
+  }
+  if (options.gateways > 0 && options.version != wire::Version::k2) {
+    return absl::InvalidArgumentError("gateways need protocol 2");
+  }
+  if (options.gateways > kGatewaysMax || uint64_t{options.gateways} * 2 > options.users.count()) {
+    return absl::InvalidArgumentError(absl::StrCat("gateways: ", kGatewaysMax, " at most, and two users for each, not ",
+                                                   options.gateways, " for ", options.users.count(), " users"));
+  }
+  if (options.window == 0 || options.window > GatewayWindow::kCapacityMax) {
+    return absl::InvalidArgumentError(absl::StrCat("window: want 1 to ", GatewayWindow::kCapacityMax, " requests"));
+  }
+  if (options.requests_max > kRequestsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("requests: ", kRequestsMax, " at most"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& options, const time::Clock& clock) {
+  if (const absl::Status status = CheckOptions(options); !status.ok()) {
+    return status;
+  }
+  // A gateway is one connection, whoever its users are.
+  const UserRange connections = {0, options.gateways - 1, options.gateways};
   absl::StatusOr<AddressPlan> addresses = AddressPlan::Make({.destinations = options.servers,
                                                              .sources = options.sources,
                                                              .local_ports = ReadLocalPortRange(),
-                                                             .users = options.users});
+                                                             .users = options.gateways > 0 ? connections : options.users});
   if (!addresses.ok()) {
     return addresses.status();
   }
@@ -62,32 +91,53 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& optio
   if (resolved.workers == 0) {
     resolved.workers = std::max(1u, std::thread::hardware_concurrency());
   }
-  resolved.workers = std::min(resolved.workers, resolved.users.count());
+  resolved.workers = std::min(resolved.workers, options.gateways > 0 ? options.gateways : resolved.users.count());
   std::unique_ptr<Client> client(new Client(resolved, *std::move(addresses), clock));
-  const net::ServiceOptions service_options = {.listen = false,
-                                               // A worker holds at most its slice, one more than the mean.
-                                               .connections_max = resolved.users.count() + resolved.workers,
-                                               .workers = resolved.workers,
-                                               .idle_timeout_ms = 0};  // an idle user is the normal case
-  Client* self = client.get();
-  const absl::Status status =
-      client->service_->Start(service_options, [self](net::WorkerContext<Fleet::Message>& context) {
-        const uint32_t worker = context.index();
-        return std::make_unique<Fleet>(self->FleetOptionsOf(worker), self->addresses_, context.ports(), context.clock(),
-                                       self->schedule_, self->skew_, *self->tallies_[worker]);
-      });
+  const absl::Status status = options.gateways > 0 ? client->StartGatewayFleets() : client->StartFleets();
   if (!status.ok()) {
     return status;
   }
   return client;
 }
 
+absl::Status Client::StartFleets() {
+  auto service = std::make_unique<FleetServiceOf<Fleet>>(clock_);
+  FleetServiceOf<Fleet>& starting = *service;
+  service_ = std::move(service);
+  return starting.Start({.listen = false,
+                         // A worker holds at most its slice, one more than the mean.
+                         .connections_max = options_.users.count() + options_.workers,
+                         .workers = options_.workers,
+                         .idle_timeout_ms = 0},  // an idle user is the normal case
+                        [this](net::WorkerContext<FleetMessage>& context) {
+                          const uint32_t worker = context.index();
+                          return std::make_unique<Fleet>(FleetOptionsOf(worker), addresses_, context.ports(),
+                                                         context.clock(), schedule_, skew_, *tallies_[worker]);
+                        });
+}
+
+absl::Status Client::StartGatewayFleets() {
+  auto service = std::make_unique<FleetServiceOf<GatewayFleet>>(clock_);
+  FleetServiceOf<GatewayFleet>& starting = *service;
+  service_ = std::move(service);
+  const uint32_t per_worker = (options_.gateways + options_.workers - 1) / options_.workers;
+  return starting.Start({.listen = false,
+                         .connections_max = options_.gateways + options_.workers,
+                         .workers = options_.workers,
+                         .idle_timeout_ms = 0,
+                         // Twice: a new connection may be there before the kernel has let go of the old one. No room for
+                         // answers is asked for: nothing that comes makes a gateway send more.
+                         .bulk = {.connections = 2 * per_worker, .unsent_bytes_max = kGatewayUnsentBytesMax}},
+                        [this](net::WorkerContext<FleetMessage>& context) {
+                          const uint32_t worker = context.index();
+                          return std::make_unique<GatewayFleet>(GatewayFleetOptionsOf(worker), addresses_,
+                                                                context.ports(), context.clock(), schedule_, skew_,
+                                                                *tallies_[worker]);
+                        });
+}
+
 Client::Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock)
-    : options_(options),
-      addresses_(std::move(addresses)),
-      clock_(clock),
-      started_ns_(clock.MonotonicNs()),
-      service_(std::make_unique<net::Service<Fleet>>(clock)) {
+    : options_(options), addresses_(std::move(addresses)), clock_(clock), started_ns_(clock.MonotonicNs()) {
   for (uint32_t i = 0; i < options_.workers; ++i) {
     tallies_.push_back(std::make_unique<WorkerTally>(options_.money_records_per_worker));
   }
@@ -109,6 +159,33 @@ FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
           .seed = (uint64_t{options_.users.first} << 8) + worker};
 }
 
+// Each worker has its share of the gateways, and the users that go with them.
+GatewayFleetOptions Client::GatewayFleetOptionsOf(uint32_t worker) const {
+  const time::UserRange gateways = time::Slice({0, options_.gateways}, worker, options_.workers);
+  const time::UserRange users = {options_.users.first, uint64_t{options_.users.last} + 1};
+  // Shares in proportion to the gateways, so that all gateways of the process are about equal.
+  const auto share = [&](time::UserRange whole) {
+    return time::UserRange{whole.first + whole.size() * gateways.first / options_.gateways,
+                           whole.first + whole.size() * gateways.end / options_.gateways};
+  };
+  const bool limited = options_.requests_max > 0;
+  const uint64_t quota = share({0, options_.requests_max}).size();
+  return {.own = share(users),
+          .total_users = options_.users.total,
+          .gateways = static_cast<uint32_t>(gateways.size()),
+          .first_gateway = static_cast<uint32_t>(gateways.first),
+          .token = options_.gateway_token,
+          .window = options_.window,
+          .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
+          .send_quantum_ns = options_.send_quantum_ns,
+          .max_rate = options_.max_rate,
+          .quota = limited ? quota : std::numeric_limits<uint64_t>::max(),
+          .limited = limited,
+          .statements = options_.statements,
+          .log_money = options_.money_records_per_worker > 0,
+          .seed = (uint64_t{options_.users.first} << 8) + worker};
+}
+
 absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string& name) {
   const int64_t now_ns = clock_.WallNs();
   if (at_second > time::kSecondMax || at_second * time::kNsPerSecond < now_ns + kPlanAheadNs) {
@@ -123,13 +200,16 @@ absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string&
     }
   }
   const absl::StatusOr<uint32_t> added =
-      schedule_.Add({.at_second = at_second, .qps = qps, .burst = options_.burst});
+      schedule_.Add({.at_second = at_second,
+                     .qps = qps,
+                     .burst = options_.burst,
+                     .requests = segment == 0 && !options_.max_rate ? options_.requests_max : 0});
   if (!added.ok()) {
     return added.status();
   }
-  names_.push_back(name.empty() ? absl::StrCat(qps, " qps") : name);
+  names_.push_back(!name.empty() ? name : TargetOf(qps) != qps ? "max" : absl::StrCat(qps, " qps"));
   for (uint32_t worker = 0; worker < workers(); ++worker) {
-    service_->Post(worker, Fleet::Message::kWake);  // a full inbox: it is awake
+    service_->Post(worker, FleetMessage::kWake);  // a full inbox: it is awake
   }
   return absl::OkStatus();
 }
@@ -138,7 +218,7 @@ ClientSnapshot Client::Snapshot() const {
   ClientSnapshot snapshot;
   snapshot.target = options_.users.count();
   snapshot.target_qps =
-      stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : schedule_.QpsAt(time::UnixSecond(clock_.WallNs()));
+      stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : QpsAt(time::UnixSecond(clock_.WallNs()));
   int64_t all_online_ns = 1;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
     // Acquire: pairs with the fleet's release; the logins counted before it are seen below.
@@ -203,7 +283,7 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
     PhaseReport phase = {.name = names_[segment],
                          .at_second = planned.at_second,
                          .end_ns = EndNsOf(segment),
-                         .target_qps = planned.qps};
+                         .target_qps = TargetOf(planned.qps)};
     const int64_t length_ns = phase.end_ns - phase.at_second * time::kNsPerSecond;
     if (planned.qps == 0 || length_ns <= 0) {
       continue;
@@ -226,12 +306,19 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
   return phases;
 }
 
-void Client::StopSending() {
-  stopped_ns_.store(clock_.WallNs(), std::memory_order_relaxed);  // a number for the reports: orders nothing
-  PostToAll(Fleet::Message::kStop);
+bool Client::SentAll() const {
+  // Acquire: pairs with the fleet's release; the sends counted before it are seen.
+  return std::all_of(tallies_.begin(), tallies_.end(), [](const std::unique_ptr<WorkerTally>& tally) {
+    return tally->sent_all.load(std::memory_order_acquire);
+  });
 }
 
-void Client::PostToAll(Fleet::Message message) {
+void Client::StopSending() {
+  stopped_ns_.store(clock_.WallNs(), std::memory_order_relaxed);  // a number for the reports: orders nothing
+  PostToAll(FleetMessage::kStop);
+}
+
+void Client::PostToAll(FleetMessage message) {
   for (uint32_t worker = 0; worker < workers(); ++worker) {
     while (!service_->Post(worker, message)) {
       std::this_thread::yield();  // its inbox is full of wake-ups that it is about to take
@@ -239,7 +326,7 @@ void Client::PostToAll(Fleet::Message message) {
   }
 }
 
-void Client::AskStatements() { PostToAll(Fleet::Message::kStatements); }
+void Client::AskStatements() { PostToAll(FleetMessage::kStatements); }
 
 bool Client::StatementsDone() const {
   // Acquire: pairs with the fleet's release; what it counted before is seen.
@@ -281,7 +368,9 @@ void Client::Close(uint32_t drain_ms) {
     return;
   }
   closed_ = true;
-  service_->Drain(drain_ms);
+  if (service_ != nullptr) {
+    service_->Drain(drain_ms);
+  }
   for (std::unique_ptr<WorkerTally>& tally : tallies_) {
     tally->history.Close(tally->cells);  // the workers have been joined: their cells are ours now
   }

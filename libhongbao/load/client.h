@@ -1,4 +1,4 @@
-// Client: the load generator of one process: a fleet per worker, one schedule, and what came of it.
+// Client: the load generator of one process: a fleet per worker, of users or of gateways, one schedule, and what came of it.
 //
 // Owns the workers, the schedule, the tallies and the address plan. Needs no coordinator: clients that know the same
 // total of users and the same rates agree on every request by the wall clock alone. Never parses flags, never prints.
@@ -19,8 +19,11 @@
 #include "libhongbao/load/addresses.h"
 #include "libhongbao/load/counters.h"
 #include "libhongbao/load/fleet.h"
+#include "libhongbao/load/fleet_message.h"
+#include "libhongbao/load/fleet_service.h"
+#include "libhongbao/load/gateway_fleet.h"
 #include "libhongbao/net/counters.h"
-#include "libhongbao/net/service.h"
+#include "libhongbao/net/service_plan.h"
 #include "libhongbao/time/clock.h"
 #include "libhongbao/time/clock_sync.h"
 #include "libhongbao/time/schedule.h"
@@ -41,7 +44,22 @@ struct ClientOptions {
   bool statements = true;              // v2: whether AskStatements has the bases it needs
   uint32_t money_records_per_worker = 0;  // of the way to the money log; 0 = none is kept
   bool burst = false;                  // all of a second's requests at its start
+  // Gateway mode, v2: so many connections carry all users, at least two each. 0 = a connection for each user. The next five
+  // are for it alone, and late_max_ns and connecting_max_per_worker mean nothing in it.
+  uint32_t gateways = 0;
+  wire::Token gateway_token{};
+  uint32_t window = 16'384;            // requests in flight per gateway
+  bool max_rate = false;               // whatever rate is set, but 0: as fast as the windows allow
+  uint64_t requests_max = 0;           // of the whole fleet, at max_rate of this client, from the first rate on; 0 = no limit
 };
+
+inline constexpr uint32_t kGatewaysMax = 4'096;
+inline constexpr uint64_t kRequestsMax = 1'000'000'000'000'000;
+
+// Of so many requests the latency of one is recorded.
+inline uint64_t LatencySampleEvery(const ClientOptions& options) {
+  return options.gateways > 0 ? GatewayWindow::kSampleEvery : 1;
+}
 
 // Sums over all workers at one moment (each number whole, not all of the same instant).
 struct ClientSnapshot {
@@ -51,7 +69,7 @@ struct ClientSnapshot {
   count::Values<net::Counter> net;
   time::Skew skew;
   uint32_t target = 0;         // users of this client
-  uint32_t target_qps = 0;     // of the whole fleet, now
+  uint32_t target_qps = 0;     // of the whole fleet, now; 0 at max_rate
   bool all_online = false;     // every user has had a session (or was refused for good)
   double connect_seconds = 0;  // until then, or so far
 };
@@ -61,7 +79,7 @@ struct PhaseReport {
   std::string name;
   int64_t at_second = 0;
   int64_t end_ns = 0;         // unix; where the next segment begins or the sending stopped; of a running phase: now
-  uint32_t target_qps = 0;    // of the whole fleet
+  uint32_t target_qps = 0;    // of the whole fleet; 0 at max_rate
   count::Values<PhaseCounter> counters;
   double duration_s = 0;
   double mean_qps = 0;        // sent per second
@@ -91,8 +109,10 @@ class Client {
   std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows) const;
   // A series over this client's workers; it must not outlive the client.
   Series MakeSeries() const;
-  uint32_t QpsAt(int64_t unix_second) const { return schedule_.QpsAt(unix_second); }
+  uint32_t QpsAt(int64_t unix_second) const { return TargetOf(schedule_.QpsAt(unix_second)); }
 
+  // With requests_max: all of them have been sent.
+  bool SentAll() const;
   // Sends no more; answers are still taken. Until Quiet() or the caller's patience ends.
   void StopSending();
   // After StopSending: nothing will be sent any more, and everything that was has its answer.
@@ -119,13 +139,18 @@ class Client {
 
   const AddressPlan& addresses() const { return addresses_; }
   const net::ServicePlan& plan() const { return service_->plan(); }
+  const ClientOptions& options() const { return options_; }
   uint32_t workers() const { return static_cast<uint32_t>(tallies_.size()); }
 
  private:
   Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock);
+  absl::Status StartFleets();
+  absl::Status StartGatewayFleets();
   FleetOptions FleetOptionsOf(uint32_t worker) const;
+  GatewayFleetOptions GatewayFleetOptionsOf(uint32_t worker) const;
+  uint32_t TargetOf(uint32_t qps) const { return options_.max_rate ? 0 : qps; }
   int64_t EndNsOf(uint32_t segment) const;
-  void PostToAll(Fleet::Message message);
+  void PostToAll(FleetMessage message);
 
   const ClientOptions options_;
   const AddressPlan addresses_;
@@ -140,7 +165,7 @@ class Client {
   std::atomic<int64_t> stopped_ns_{0};  // when StopSending was called, unix; 0 before
 
   bool closed_ = false;
-  std::unique_ptr<net::Service<Fleet>> service_;  // last: its threads use all of the above
+  std::unique_ptr<FleetService> service_;  // last: its threads use all of the above
 };
 
 }  // namespace hongbao::load
