@@ -124,6 +124,8 @@ json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot
           {"users", {{"first", users.first}, {"last", users.last}, {"total", users.total}}},
           {"connections", ConnectionsDocument(snapshot)},
           {"target_qps", snapshot.target_qps},
+          {"gateways", options.load.gateways},                              // 0: a connection for each user
+          {"latency_sample_every", load::LatencySampleEvery(options.load)},  // requests; of one of them it is known
           {"requests",
            {{"due", counters[Counter::kDue]},
             {"sent", counters[Counter::kSent]},
@@ -214,7 +216,9 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
   json document = StatusDocument(options, final, process);
   document["connections"]["live"] = live.counters[Counter::kOnline];
   document["requests"]["unanswered"] = ending.unanswered;
-  document["config"] = {{"qps", options.qps},
+  document["config"] = {{"qps", options.load.max_rate ? json("max") : json(options.qps)},
+                        {"requests", options.load.requests_max},
+                        {"window", options.load.gateways > 0 ? json(options.load.window) : json()},
                         {"duration_s", static_cast<double>(options.duration_ns) * 1e-9},
                         {"burst", options.load.burst},
                         {"workers", options.load.workers},
@@ -235,6 +239,12 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
                              {"full", final.counters[Counter::kMoneyLogFull]}};
   }
   document["identities"] = Identities(final, ending.money_log);
+  // Of a schedule whose users are shared out over several clients, nobody's part is a round number.
+  const bool whole = options.load.max_rate || options.load.users.count() == options.load.users.total;
+  if (options.load.requests_max > 0 && whole && !ending.interrupted && options.duration_ns == 0) {
+    document["identities"]["requests: sent as many as were asked for"] =
+        final.counters[Counter::kSent] == options.load.requests_max;
+  }
   document["verdict"] = AllHold(document["identities"]) ? "pass" : "fail";
   return document;
 }

@@ -42,11 +42,19 @@ int Fail(const absl::Status& status) {
 void SayBanner(const Options& options, const load::Client& client, const std::string& admin_address) {
   const load::UserRange& users = options.load.users;
   const uint64_t here = uint64_t{options.qps} * users.count() / users.total;
+  const std::string target = options.load.max_rate ? "as fast as it goes"
+                                                   : absl::StrCat("target ", WithCommas(options.qps), "/s in all, ",
+                                                                  WithCommas(static_cast<int64_t>(here)), "/s here");
   Say(absl::StrCat("hongbao-client ", admin::Version(), ": users ", WithCommas(users.first), "-", WithCommas(users.last),
-                   " of ", WithCommas(users.total), ", target ", WithCommas(options.qps), "/s in all, ",
-                   WithCommas(static_cast<int64_t>(here)), "/s here, protocol v", static_cast<int>(options.load.version),
+                   " of ", WithCommas(users.total), ", ", target, ", protocol v", static_cast<int>(options.load.version),
                    ", server ", options.server.ToString(), ", ", client.addresses().sources(), " source address",
                    client.addresses().sources() == 1 ? "" : "es"));
+  if (options.load.gateways > 0) {
+    const auto requests = static_cast<int64_t>(options.load.requests_max);
+    Say(absl::StrCat("          over ", options.load.gateways, " gateways, ", WithCommas(options.load.window),
+                     " requests in flight on each at most",
+                     requests == 0 ? "" : absl::StrCat(", ends after ", WithCommas(requests), " requests")));
+  }
   Say(absl::StrCat("          ", client.plan().ToString()));
   Say(absl::StrCat("ready: admin ", admin_address, " (pid ", getpid(), ")"));
 }
@@ -122,7 +130,10 @@ class Run {
     return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
   }
 
-  bool Over() const { return end_second_ != 0 && clock_.WallNs() >= end_second_ * time::kNsPerSecond; }
+  bool Over() const {
+    return (end_second_ != 0 && clock_.WallNs() >= end_second_ * time::kNsPerSecond) ||
+           (options_.load.requests_max > 0 && client_.SentAll());
+  }
 
   // The first rate from `at_second` on, and silence after the duration (whole seconds).
   bool Plan(int64_t at_second) {
@@ -149,6 +160,11 @@ class Run {
       return absl::UnavailableError(absl::StrCat("cannot reach the server at ", options_.server.ToString(), " (",
                                                  errors.empty() ? "no answer" : errors, " in ", kReachSeconds, " s)",
                                                  advice == nullptr ? "" : absl::StrCat(": ", advice)));
+    }
+    if (options_.load.gateways > 0 && snapshot.counters[Counter::kBarred] > 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the server does not take a gateway: give it the same --gateway-token-file, and --users-max of at least ",
+          options_.load.users.total));
     }
     if (snapshot.counters[Counter::kBarred] == snapshot.target) {
       return absl::FailedPreconditionError(absl::StrCat(
@@ -247,12 +263,15 @@ class Run {
                 number(requests["sent"]).c_str(), number(requests["answered"]).c_str(), number(requests["refused"]).c_str(),
                 number(requests["missed"]).c_str(), number(requests["late"]).c_str(), number(requests["lost"]).c_str(),
                 number(requests["unanswered"]).c_str());
+    if (const uint64_t every = load::LatencySampleEvery(options_.load); every > 1) {
+      std::printf("  latency    of one request in %d\n", static_cast<int>(every));
+    }
     for (const nlohmann::json& phase : report["phases"]) {
       const auto& latency = phase["latency_us"]["schedule"];
       std::printf("  %-10s %s/s of %s/s for %.0f s (worst second %s, best %s)  p50 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms\n",
                   phase["name"].get<std::string>().c_str(),
                   WithCommas(static_cast<int64_t>(phase["mean_qps"].get<double>() + 0.5)).c_str(),
-                  number(phase["target_qps"]).c_str(), phase["duration_s"].get<double>(),
+                  options_.load.max_rate ? "max" : number(phase["target_qps"]).c_str(), phase["duration_s"].get<double>(),
                   number(phase["worst_second_qps"]).c_str(), number(phase["best_second_qps"]).c_str(),
                   latency["p50"].get<double>() / 1e3, latency["p99"].get<double>() / 1e3,
                   latency["p999"].get<double>() / 1e3, latency["max"].get<double>() / 1e3);

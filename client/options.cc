@@ -4,8 +4,10 @@
 #include <algorithm>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "client/money_log.h"
 #include "libhongbao/admin/options.h"
+#include "libhongbao/admin/token_file.h"
 
 namespace hongbao::client {
 namespace {
@@ -22,6 +24,79 @@ absl::StatusOr<load::Endpoint> EndpointOf(const admin::HostPort& address) {
   return load::Endpoint{host == 0 ? 0x7f00'0001 : host, address.port};  // 0.0.0.0, where a server listens: this machine
 }
 
+// What only --gateways can have, as it was given.
+struct GatewayFlags {
+  std::string token_file;
+  int64_t requests = 0;
+  bool window = false;
+};
+
+// Why these flags do not go together; empty when they do.
+std::string WrongTogether(const load::ClientOptions& load, const GatewayFlags& gateway, uint32_t qps) {
+  if (load.gateways == 0) {
+    return !gateway.token_file.empty() ? "--gateway-token-file is for --gateways"
+           : load.max_rate             ? "--qps max needs --gateways: a connection for each user has no window to fill"
+           : gateway.requests > 0      ? "--requests needs --gateways: they send every one, late if need be"
+           : gateway.window            ? "--window needs --gateways"
+                                       : "";
+  }
+  if (load.version != wire::Version::k2) {
+    return "--gateways needs --protocol 2";
+  }
+  if (gateway.token_file.empty()) {
+    return "--gateways needs --gateway-token-file, the same as the server's";
+  }
+  if (uint64_t{load.gateways} * 2 > load.users.count()) {
+    return absl::StrCat("--gateways ", load.gateways, " for ", load.users.count(),
+                        " users: a gateway carries two users at least");
+  }
+  return gateway.requests > 0 && qps == 0 ? "--requests with --qps 0 would never end" : "";
+}
+
+void AddGatewayFlags(CLI::App& app, load::ClientOptions& load, GatewayFlags& gateway) {
+  admin::AddCount(
+      app, "--gateways", &load.gateways,
+      "carry all users over so many connections, at least two each, requests back to back (protocol 2); none is "
+      "dropped: what finds no room is sent late; latency is sampled, one request in 64; 0 = a connection for each "
+      "user",
+      {.max = load::kGatewaysMax});
+  admin::AddText(app, "--gateway-token-file", &gateway.token_file,
+                 "file with the 32 hex digits that the server lets gateways in for (openssl rand -hex 16 > FILE)");
+  admin::AddCount(
+      app, "--requests", &gateway.requests,
+      "with --gateways: so many requests of the whole fleet (with --qps max: of this client), then the answers, "
+      "the statements, and the end, e.g. 10G; 0 = no limit. A rate set later by HTTP has none",
+      {.max = static_cast<int64_t>(load::kRequestsMax)});
+  admin::AddCount(app, "--window", &load.window, "with --gateways: requests without an answer at most, per gateway",
+                  {.min = 1, .max = 1 << 20});
+}
+
+CLI::Option* AddQps(CLI::App& app, Options& options) {
+  CLI::Option* qps = admin::AddCountOr(app, "--qps", &options.qps, "max", &options.load.max_rate,
+                                       "requests a second of the whole fleet (0: none); max, with --gateways: no "
+                                       "schedule, as fast as the answers come",
+                                       {.max = time::kQpsMax});
+  return qps->default_str("TOTAL/20");
+}
+
+// Settles what the gateway flags mean; the reason when they are wrong.
+absl::Status TakeGatewayFlags(const GatewayFlags& gateway, Options& options) {
+  load::ClientOptions& load = options.load;
+  options.qps = load.max_rate ? time::kQpsMax : options.qps;
+  if (const std::string wrong = WrongTogether(load, gateway, options.qps); !wrong.empty()) {
+    return absl::InvalidArgumentError(wrong);
+  }
+  load.requests_max = static_cast<uint64_t>(gateway.requests);
+  if (load.gateways > 0) {
+    const absl::StatusOr<wire::Token> token = admin::ReadTokenFile(gateway.token_file);
+    if (!token.ok()) {
+      return token.status();
+    }
+    load.gateway_token = *token;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& options) {
@@ -31,12 +106,13 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::Ipv4Sources sources;
   uint32_t protocol = 2;
   load::ClientOptions& load = options.load;
+  GatewayFlags gateway;
   admin::AddHostPort(app, "--server", &options.server, "where hongbao-server listens");
   admin::AddUsers(app, "--users", &users, "this client's users, of how many in all");
-  CLI::Option* qps = admin::AddCount(app, "--qps", &options.qps, "requests a second of the whole fleet (0: none)",
-                                     {.max = time::kQpsMax});
-  qps->default_str("TOTAL/20");
-  admin::AddDurationNs(app, "--duration", &options.duration_ns, "how long to send; 0 = until SIGINT or SIGTERM");
+  CLI::Option* qps = AddQps(app, options);
+  admin::AddDurationNs(app, "--duration", &options.duration_ns,
+                       "how long to send; 0 = until SIGINT or SIGTERM, or until all --requests are sent");
+  AddGatewayFlags(app, load, gateway);
   admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2});
   admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
   admin::AddText(app, "--report", &options.report, "write a JSON report to this file at the end");
@@ -80,6 +156,10 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   }
   if (qps->count() == 0) {
     options.qps = std::max(1u, users.total / 20);  // each user every 20 s, as in 2017
+  }
+  gateway.window = app.count("--window") > 0;
+  if (const absl::Status status = TakeGatewayFlags(gateway, options); !status.ok()) {
+    return admin::UsageError(kProgram, std::string(status.message()));
   }
   return absl::nullopt;
 }

@@ -15,7 +15,7 @@ namespace hongbao::client {
 
 struct Options {
   load::ClientOptions load;
-  uint32_t qps = 0;          // of the whole fleet; the first rate
+  uint32_t qps = 0;          // of the whole fleet; the first rate. With load.max_rate: any but 0
   int64_t duration_ns = 0;   // from the first rate's second on; 0 = until a signal
   int64_t at_second = 0;     // unix second of the first rate; 0 = the next whole one after all have connected
   int64_t drain_ns = 10'000'000'000;  // patience for outstanding answers at the end, and again for the statements

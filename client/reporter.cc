@@ -9,9 +9,11 @@ namespace {
 
 using load::Counter;
 
-std::vector<admin::Column> Columns() {
-  return {{"second", 8},   {"users", 9},           {"target", 8},  {"sent", 8},   {"answered", 8}, {"missed", 6},
-          {"late", 6},     {"won", 5, true},       {"empty", 7},   {"over", 5},   {"opened", 6},   {"err", 4},
+// `wide`: for the millions a second of gateways.
+std::vector<admin::Column> Columns(bool wide) {
+  const int many = wide ? 10 : 8;
+  return {{"second", 8},   {"users", 9},           {"target", many}, {"sent", many}, {"answered", many}, {"missed", 6},
+          {"late", wide ? 10 : 6}, {"won", 5, true}, {"empty", wide ? 10 : 7}, {"over", 5}, {"opened", 6}, {"err", 4},
           {"p50", 6, true}, {"p99", 6},            {"p99.9", 6},   {"max ms", 6}, {"cpu%", 5, true}};
 }
 
@@ -20,7 +22,10 @@ std::string MillisecondsOf(double us) { return admin::Milliseconds(static_cast<i
 }  // namespace
 
 Reporter::Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent)
-    : client_(client), recent_(recent), series_(client.MakeSeries()), printer_(stdout, Columns(), quiet) {
+    : client_(client),
+      recent_(recent),
+      series_(client.MakeSeries()),
+      printer_(stdout, Columns(client.options().gateways > 0), quiet) {
   process_before_ = admin::ReadProcessStats();
   process_before_ns_ = time::RealClock().MonotonicNs();
 }
@@ -56,8 +61,9 @@ void Reporter::Print(const Second& second) {
   const uint64_t errors = delta[Counter::kMalformed] + delta[Counter::kUnexpected] + delta[Counter::kStampMismatch] +
                           delta[Counter::kLost] + delta[Counter::kConnectsFailed];
   printer_.Row({admin::ClockTime(second.row.unix_second), number(second.row.total[Counter::kOnline]),
-                number(delta[Counter::kScheduled]), number(delta[Counter::kSent]), number(delta[Counter::kAnswered]),
-                number(load::Missed(delta)), number(delta[Counter::kLate]), number(delta[Counter::kWon]),
+                client_.options().max_rate ? "max" : number(delta[Counter::kScheduled]),
+                number(delta[Counter::kSent]), number(delta[Counter::kAnswered]), number(load::Missed(delta)),
+                number(delta[Counter::kLate]), number(delta[Counter::kWon]),
                 number(delta[Counter::kNothing]), number(delta[Counter::kOverload]), number(delta[Counter::kOpened]),
                 number(errors), answers ? MillisecondsOf(second.latency.p50) : "-",
                 answers ? MillisecondsOf(second.latency.p99) : "-", answers ? MillisecondsOf(second.latency.p999) : "-",

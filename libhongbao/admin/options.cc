@@ -90,6 +90,26 @@ CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, c
   return BindNumber(app, flag, value, help, "N", limits, &ParseCount, &ShowCount);
 }
 
+CLI::Option* AddCountOr(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& word, bool* is_word,
+                        const std::string& help, Limits limits) {
+  limits.max = std::min(limits.max, int64_t{std::numeric_limits<uint32_t>::max()});
+  return Bind(app, flag, help, "N|" + word, ShowCount(*value), [=](const std::string& text) -> absl::Status {
+    *is_word = text == word;
+    if (*is_word) {
+      return absl::OkStatus();
+    }
+    const absl::StatusOr<int64_t> parsed = ParseCount(text);
+    if (!parsed.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(std::string(parsed.status().message()), ", or ", word));
+    }
+    const absl::Status status = CheckLimits(*parsed, limits, &ShowCount);
+    if (status.ok()) {
+      *value = static_cast<uint32_t>(*parsed);
+    }
+    return status;
+  });
+}
+
 CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help,
                            Limits limits_ns) {
   return BindNumber(app, flag, value_ns, help, "TIME", limits_ns, &ParseDurationNs, &ShowNs);

@@ -34,6 +34,9 @@ CLI::Option* AddCount(CLI::App& app, const std::string& flag, int64_t* value, co
                       Limits limits = {});
 CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& help,
                       Limits limits = {});
+// A count, or `word` instead of one: then `*is_word` is true and `*value` stays.
+CLI::Option* AddCountOr(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& word, bool* is_word,
+                        const std::string& help, Limits limits = {});
 CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help,
                            Limits limits_ns = {});
 CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* value_ms, const std::string& help,

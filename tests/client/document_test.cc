@@ -76,6 +76,34 @@ TEST(Identities, AMoneyLogIsCompleteOrTheRunFails) {
   }
 }
 
+// --requests is a promise; a run that was cut short, or has a part of the users of a schedule, has made none.
+TEST(ReportDocument, SaysWhetherAsManyRequestsWereSentAsWereAskedFor) {
+  constexpr char kName[] = "requests: sent as many as were asked for";
+  const auto report = [](const Options& options, bool interrupted) {
+    return ReportDocument(options, Sound(), Sound(), {}, {}, admin::ProcessStats{}, {.interrupted = interrupted});
+  };
+  Options options;
+  options.load.users = {0, 9, 10};
+  EXPECT_FALSE(report(options, false)["identities"].contains(kName));
+  EXPECT_EQ(report(options, false)["latency_sample_every"], 1);
+  options.load.gateways = 2;
+  options.load.requests_max = 100;  // as many as Sound() has sent
+  EXPECT_EQ(report(options, false)["identities"][kName], true);
+  EXPECT_EQ(report(options, false)["verdict"], "pass");
+  EXPECT_EQ(report(options, false)["gateways"], 2);
+  EXPECT_EQ(report(options, false)["latency_sample_every"], 64);
+  EXPECT_EQ(report(options, false)["config"]["requests"], 100);
+  options.load.requests_max = 101;
+  EXPECT_EQ(report(options, false)["identities"][kName], false);
+  EXPECT_EQ(report(options, false)["verdict"], "fail");
+  EXPECT_FALSE(report(options, true)["identities"].contains(kName));
+  options.load.users = {0, 4, 10};
+  EXPECT_FALSE(report(options, false)["identities"].contains(kName));
+  options.load.max_rate = true;
+  EXPECT_EQ(report(options, false)["identities"][kName], false);
+  EXPECT_EQ(report(options, false)["config"]["qps"], "max");
+}
+
 TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
   Options options;
   options.load.users = {0, 9, 10};

@@ -2,7 +2,11 @@
 
 #include <vector>
 
+#include <cstdio>
+
 #include "gtest/gtest.h"
+#include "libhongbao/time/schedule.h"
+#include "tests/test_folder.h"
 
 namespace hongbao::client {
 namespace {
@@ -68,6 +72,72 @@ TEST(ClientOptions, StatementsAreAskedUnlessToldNotToAndNeverInV1) {
   Options v1;
   ASSERT_FALSE(Parse({"--protocol", "1"}, v1).has_value());
   EXPECT_FALSE(v1.load.statements);
+}
+
+class GatewayOptions : public testing::Test {
+ protected:
+  GatewayOptions() { Write("000102030405060708090a0b0c0d0e0f\n"); }
+  void Write(const char* text) {
+    std::FILE* file = std::fopen(token_.c_str(), "wb");
+    std::fputs(text, file);
+    std::fclose(file);
+  }
+  // With two gateways and the token.
+  absl::optional<int> ParseMore(const std::vector<const char*>& more, Options& options) {
+    std::vector<const char*> arguments = {"--gateways", "2", "--gateway-token-file", token_.c_str()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Parse(arguments, options);
+  }
+
+  TestFolder folder_;
+  const std::string token_ = folder_.File("token");
+};
+
+TEST_F(GatewayOptions, GatewaysKnowTheirTokenAndTheirWindow) {
+  Options plain;
+  ASSERT_FALSE(ParseMore({}, plain).has_value());
+  EXPECT_EQ(plain.load.gateways, 2u);
+  EXPECT_EQ(plain.load.gateway_token[15], std::byte{15});
+  EXPECT_EQ(plain.load.requests_max, 0u);
+  EXPECT_FALSE(plain.load.max_rate);
+  EXPECT_TRUE(plain.load.statements);
+  EXPECT_EQ(plain.qps, 50u);
+  Options paced;
+  ASSERT_FALSE(ParseMore({"--qps", "14M", "--requests", "10G", "--window", "65536", "--users", "10M"}, paced).has_value());
+  EXPECT_EQ(paced.qps, 14'000'000u);
+  EXPECT_EQ(paced.load.requests_max, 10'000'000'000u);
+  EXPECT_EQ(paced.load.window, 65'536u);
+  Options fast;
+  ASSERT_FALSE(ParseMore({"--qps", "max", "--requests", "1M"}, fast).has_value());
+  EXPECT_TRUE(fast.load.max_rate);
+  EXPECT_EQ(fast.qps, time::kQpsMax);  // any but 0: the way it is planned
+}
+
+TEST_F(GatewayOptions, WhatDoesNotGoTogetherIsWrongUsage) {
+  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{{"--protocol", "1"},
+                                                                                     {"--users", "3"},
+                                                                                     {"--users", "0-2/100"},
+                                                                                     {"--qps", "fast"},
+                                                                                     {"--qps", "2G"},
+                                                                                     {"--requests", "-1"},
+                                                                                     {"--requests", "10G", "--qps", "0"},
+                                                                                     {"--window", "0"},
+                                                                                     {"--gateways", "5000"}}) {
+    Options options;
+    EXPECT_EQ(ParseMore(wrong, options), 2) << wrong[0] << ' ' << wrong[1];
+  }
+  for (const std::vector<const char*>& alone : std::vector<std::vector<const char*>>{{"--gateways", "2"},
+                                                                                     {"--qps", "max"},
+                                                                                     {"--requests", "10"},
+                                                                                     {"--window", "100"},
+                                                                                     {"--gateway-token-file", "x"}}) {
+    Options options;
+    EXPECT_EQ(Parse(alone, options), 2) << alone[0];
+  }
+  Options options;
+  Write("not a token");
+  EXPECT_EQ(ParseMore({}, options), 2);
+  EXPECT_EQ(Parse({"--gateways", "2", "--gateway-token-file", folder_.File("none").c_str()}, options), 2);
 }
 
 TEST(ClientOptions, HelpAndVersionAreNoErrors) {

@@ -70,6 +70,48 @@ TEST(Client, WrongOptionsAreRefusedInWords) {
   EXPECT_THAT(std::string(too_few.message()), testing::HasSubstr("--source"));
 }
 
+TEST(Client, WrongGatewayOptionsAreRefusedInWords) {
+  const time::RealClock clock;
+  const auto refused = [&clock](void (*change)(ClientOptions&)) {
+    ClientOptions options = Options(1);
+    options.gateways = 2;
+    change(options);
+    return Client::Start(options, clock).status().code() == absl::StatusCode::kInvalidArgument;
+  };
+  EXPECT_TRUE(refused([](ClientOptions& options) { options.gateways = 6; }));  // of 10 users
+  EXPECT_TRUE(refused([](ClientOptions& options) { options.version = wire::Version::k1; }));
+  EXPECT_TRUE(refused([](ClientOptions& options) { options.window = 0; }));
+  EXPECT_TRUE(refused([](ClientOptions& options) { options.window = GatewayWindow::kCapacityMax + 1; }));
+  EXPECT_TRUE(refused([](ClientOptions& options) { options.requests_max = kRequestsMax + 1; }));
+  EXPECT_TRUE(refused([](ClientOptions& options) { options.gateways = 0, options.max_rate = true; }));
+  EXPECT_TRUE(refused([](ClientOptions& options) { options.gateways = 0, options.requests_max = 1; }));
+}
+
+// A client of gateways that find nobody: all that was due waits, and is told as missed when it ends.
+TEST(Client, GatewaysWithoutAServerMissNothingSilently) {
+  const ClosedPort port;
+  const time::RealClock clock;
+  ClientOptions options = Options(port.number());
+  options.gateways = 4;
+  options.requests_max = 150;
+  auto client = Client::Start(options, clock);
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_EQ((*client)->workers(), 2u);
+  ASSERT_TRUE((*client)->SetRate(100, time::UnixSecond(clock.WallNs()) + 1, "load").ok());
+  ASSERT_TRUE(Eventually([&] { return (*client)->Snapshot().counters[Counter::kScheduled] == 150; }));
+  EXPECT_FALSE((*client)->SentAll());
+  (*client)->StopSending();
+  EXPECT_TRUE(Eventually([&] { return (*client)->Quiet(); }));
+  (*client)->AskStatements();
+  EXPECT_TRUE(Eventually([&] { return (*client)->StatementsDone(); }));
+  (*client)->Close(100);
+  const ClientSnapshot snapshot = (*client)->Snapshot();
+  EXPECT_EQ(snapshot.counters[Counter::kDue], 150u);
+  EXPECT_EQ(snapshot.counters[Counter::kMissedBacklog], 150u);
+  EXPECT_EQ(snapshot.counters[Counter::kStatementsSkipped], 10u);
+  EXPECT_EQ(snapshot.target, 10u);
+}
+
 TEST(Client, WithoutAServerTheErrnosSayWhy) {
   const ClosedPort port;
   const time::RealClock clock;
