@@ -95,7 +95,7 @@ class State:
         return self.document["parts"]
 
     def done(self, key="answered"):
-        return sum(part[key] for part in self.parts)
+        return sum(part.get(key, 0) for part in self.parts)  # one that runs has none yet
 
     def left(self):
         return self.document["asked"]["requests"] - self.done()
