@@ -154,6 +154,7 @@ class Gateway {
   bool has_bases = false;
   uint32_t failures = 0;       // in a row; the exponent of the back-off
   int64_t ready_ns = 0;        // kWaiting: when it may connect
+  int64_t next_send_ns = 0;     // kOnline: not before, so that what is due leaves in batches
   int64_t login_since_ns = 0;  // kLoggingIn
   uint64_t login_stamp = 0;    // of the login request under way
   uint32_t port = 0;           // which of the worker's ports holds the connection

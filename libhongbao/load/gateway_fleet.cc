@@ -127,7 +127,12 @@ bool GatewayFleet::RepeatUnanswered(Gateway& gateway, net::Replies& out) {
   return gateway.statements().to_repeat() == 0 && gateway.window().to_repeat() == 0;
 }
 
+// At most once in a quantum: a busy worker comes round every few microseconds, and a segment for each handful of requests
+// would cost both sides far more than the requests do. But the rest of a second that has ended leaves with it.
 void GatewayFleet::SendScheduled(Gateway& gateway, net::Replies& out, int64_t until_ns, int64_t wall_ns) {
+  if (now_ns_ < gateway.next_send_ns && until_ns == wall_ns) {
+    return;
+  }
   for (size_t left = kSendsPerTurnMax; left > 0;) {
     const size_t room = std::min({left, kBatch, gateway.RoomFor(out, gateway.window())});
     uint32_t segment = time::Schedule::kNone;
@@ -135,6 +140,7 @@ void GatewayFleet::SendScheduled(Gateway& gateway, net::Replies& out, int64_t un
     if (n == 0) {
       return;
     }
+    gateway.next_send_ns = now_ns_ + options_.send_quantum_ns;
     const absl::Span<const time::DueUser> due(due_.data(), n);
     gateway.SendDue(out, due, now_ns_);
     const auto in_time = std::partition_point(
@@ -142,6 +148,7 @@ void GatewayFleet::SendScheduled(Gateway& gateway, net::Replies& out, int64_t un
     CountSent(segment, n, static_cast<size_t>(in_time - due.begin()));
     left -= n;
   }
+  gateway.next_send_ns = now_ns_;  // this turn's share was used up: go on at once
 }
 
 void GatewayFleet::SendAtMaxRate(Gateway& gateway, net::Replies& out, int64_t wall_ns) {
@@ -243,8 +250,8 @@ int64_t GatewayFleet::NextSendNs(Gateway& gateway, int64_t now_ns) {
     return time::kNever;
   }
   const int64_t due_ns = gateway.walker().next_due_ns() - wall_offset_ns_;
-  // Due and not sent: this turn's share was used up, go on at once.
-  return due_ns <= now_ns ? now_ns : std::max(due_ns, now_ns + options_.send_quantum_ns);
+  return due_ns <= now_ns ? std::max(gateway.next_send_ns, now_ns)
+                          : std::max(due_ns, now_ns + options_.send_quantum_ns);
 }
 
 void GatewayFleet::OnMessage(const Message& message) {

@@ -147,6 +147,7 @@ class GatewayFleetTest : public GatewayFixture {
   void Start(uint32_t users, GatewayFleetOptions wish, uint32_t qps, uint64_t requests = 0,
              uint32_t unsent_bytes_max = 65'536) {
     wish.statements = false;
+    wish.send_quantum_ns = quantum_ns;
     Make(users, wish, unsent_bytes_max);
     LogInAll();
     ASSERT_EQ(Count(Counter::kOnline), users);
@@ -155,6 +156,7 @@ class GatewayFleetTest : public GatewayFixture {
     Turn();
   }
   uint32_t slot() { return slot_of[0]; }
+  int64_t quantum_ns = 0;  // most tests have many turns at one moment
   std::vector<std::pair<int64_t, uint32_t>> Scheduled(int64_t ns) {
     return ScheduleOf(schedule, static_cast<uint32_t>(options.own.size()), options.total_users, kRateSecond * kSecond,
                       kRateSecond * kSecond + ns);
@@ -190,6 +192,39 @@ TEST_F(GatewayFleetTest, ASecondHoldsWhatTheScheduleSays) {
   EXPECT_EQ(end[Counter::kScheduled], Scheduled(kSecond).size());
   EXPECT_NEAR(static_cast<double>(end[Counter::kSent]), 15'000, 1'000);
   ExpectIdentities();
+}
+
+// However often the worker comes round, as it does with each completion: a quantum's requests leave together.
+TEST_F(GatewayFleetTest, WhatIsDueLeavesOnceInAQuantum) {
+  quantum_ns = 50'000;
+  Start(50, {}, 2'000'000);
+  Run(kMs + 1'000);
+  size_t sends = 0, taken = TakeShakes().size();
+  for (int i = 0; i < 1'000; ++i) {
+    Run(1'000, 1'000);
+    sends += SlotsOf(Operation::kSend).empty() ? 0u : 1u;
+    EXPECT_LE(next_turn_ns - clock.MonotonicNs(), 51'000);
+    taken += TakeShakes().size();
+  }
+  EXPECT_GE(sends, 15u);
+  EXPECT_LE(sends, 20u);
+  Run(60'000);
+  EXPECT_EQ(taken + TakeShakes().size(), Scheduled(kMs + 61'001).size());
+  EXPECT_EQ(Count(Counter::kLate), 0u);
+}
+
+// But a second ends with all of its requests, wherever the quantum stands.
+TEST_F(GatewayFleetTest, TheLastOfASecondDoNotWaitForTheQuantum) {
+  quantum_ns = 5 * kMs;
+  Start(50, {}, 6'000);
+  Run(3 * kMs, 3 * kMs);  // the first leave 2 ms into the second, the next at 7, the last at 997
+  Run(996 * kMs);
+  EXPECT_LT(Count(Counter::kSent), Scheduled(998 * kMs).size());
+  Run(2'500'000, 2'500'000);
+  count::Values<Counter> end;
+  ASSERT_TRUE(tally.history.Read(kRateSecond, end));
+  EXPECT_EQ(end[Counter::kScheduled], Scheduled(kSecond).size());
+  EXPECT_EQ(end[Counter::kSent], Scheduled(kSecond).size());
 }
 
 TEST_F(GatewayFleetTest, AnswersInOrderAreCountedAndOneIn64IsMeasured) {
