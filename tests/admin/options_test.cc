@@ -20,6 +20,8 @@ struct Values {
   UserRange users;
   bool compat = false;
   std::string report;
+  uint32_t qps = 50;
+  bool max = false;
 };
 
 // Parses as a main would; what it printed goes to `out` and `err`.
@@ -40,6 +42,7 @@ Outcome Parse(std::vector<const char*> arguments) {
   AddUsers(app, "--users", &outcome.values.users, "users");
   AddSwitch(app, "--compat", &outcome.values.compat, "old paths");
   AddText(app, "--report", &outcome.values.report, "file");
+  AddCountOr(app, "--qps", &outcome.values.qps, "max", &outcome.values.max, "rate", {.max = 1'000});
   arguments.insert(arguments.begin(), "program");
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
@@ -69,6 +72,21 @@ TEST(OptionsTest, DefaultsStayWhenNothingIsGiven) {
   EXPECT_EQ(outcome.values.users_max, 1000);
   EXPECT_EQ(outcome.values.listen.ToString(), "0.0.0.0:1025");
   EXPECT_FALSE(outcome.values.compat);
+}
+
+TEST(OptionsTest, AWordMayStandForACount) {
+  const Outcome number = Parse({"--qps", "1k"});
+  EXPECT_EQ(number.values.qps, 1'000u);
+  EXPECT_FALSE(number.values.max);
+  const Outcome word = Parse({"--qps", "max"});
+  ASSERT_FALSE(word.code.has_value());
+  EXPECT_EQ(word.values.qps, 50u);
+  EXPECT_TRUE(word.values.max);
+  for (const char* wrong : {"maximal", "2k", "-1", ""}) {
+    const Outcome outcome = Parse({"--qps", wrong});
+    EXPECT_EQ(outcome.code, 2) << wrong;
+    EXPECT_NE(outcome.err.find("--qps"), std::string::npos) << outcome.err;
+  }
 }
 
 TEST(OptionsTest, HelpAndVersionExitZeroOnStdout) {
