@@ -117,6 +117,7 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
   admin::AddText(app, "--report", &options.report, "write a JSON report to this file at the end");
   admin::AddCount(app, "--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
+  admin::AddTuning(app, &load.tuning);
   admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
   admin::AddCount(app, "--connecting-max", &load.connecting_max_per_worker,
                   "connects and logins under way at most, per thread", {.min = 1});

@@ -555,11 +555,11 @@ class Worker {
     next_tick_ns_ = NowNs() + kTickNs;
     // Relaxed: nothing else is handed over with it.
     while (!stop.load(std::memory_order_relaxed)) {
-      const bool wait_submits = batching_ && rings_.size() == 1;  // one system call a turn
+      const bool gathers = batching_ && rings_.size() == 1;  // as hongbao does
       uint32_t completions = 0;
       for (const std::unique_ptr<Ring>& ring : rings_) {
         if (ring->HasWork()) {
-          completions += ring->Turn(wait_submits ? 1 : 3);
+          completions += ring->Turn(3);
         }
       }
       completions_this_tick_ += completions;
@@ -568,7 +568,7 @@ class Worker {
       if (now_ns >= next_tick_ns_) {
         Tick(now_ns);
       }
-      if (completions == 0 || wait_submits) {
+      if (completions == 0 || gathers) {
         Sleep(next_tick_ns_ - now_ns);
       }
     }

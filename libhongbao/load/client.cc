@@ -108,7 +108,8 @@ absl::Status Client::StartFleets() {
                          // A worker holds at most its slice, one more than the mean.
                          .connections_max = options_.users.count() + options_.workers,
                          .workers = options_.workers,
-                         .idle_timeout_ms = 0},  // an idle user is the normal case
+                         .idle_timeout_ms = 0,  // an idle user is the normal case
+                         .tuning = options_.tuning},
                         [this](net::WorkerContext<FleetMessage>& context) {
                           const uint32_t worker = context.index();
                           return std::make_unique<Fleet>(FleetOptionsOf(worker), addresses_, context.ports(),
@@ -127,7 +128,8 @@ absl::Status Client::StartGatewayFleets() {
                          .idle_timeout_ms = 0,
                          // Twice: a new connection may be there before the kernel has let go of the old one. No room for
                          // answers is asked for: nothing that comes makes a gateway send more.
-                         .bulk = {.connections = 2 * per_worker, .unsent_bytes_max = kGatewayUnsentBytesMax}},
+                         .bulk = {.connections = 2 * per_worker, .unsent_bytes_max = kGatewayUnsentBytesMax},
+                         .tuning = options_.tuning},
                         [this](net::WorkerContext<FleetMessage>& context) {
                           const uint32_t worker = context.index();
                           return std::make_unique<GatewayFleet>(GatewayFleetOptionsOf(worker), addresses_,

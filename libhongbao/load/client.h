@@ -43,6 +43,7 @@ struct ClientOptions {
   int64_t send_quantum_ns = 50'000;
   bool statements = true;              // v2: whether AskStatements has the bases it needs
   uint32_t money_records_per_worker = 0;  // of the way to the money log; 0 = none is kept
+  net::Tuning tuning;
   bool burst = false;                  // all of a second's requests at its start
   // Gateway mode, v2: so many connections carry all users, at least two each. 0 = a connection for each user. The next five
   // are for it alone, and late_max_ns and connecting_max_per_worker mean nothing in it.

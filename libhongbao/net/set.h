@@ -34,7 +34,7 @@ class Set {
   bool HasWork() const { return ring_.HasWork() || HasHousekeeping(); }
 
   // Enters the kernel, handles what completed, sends what was answered. Returns how many completions there were.
-  // `rounds`: one brings requests and queues their replies, the next would hand those over too; 1 leaves them to the wait.
+  // `rounds`: one brings requests and queues their replies, the next hands those over too.
   uint32_t Turn(int rounds);
   // Handles what the application did outside completions (OnTurn, OnMessage): sends, closes, connects.
   void Flush();

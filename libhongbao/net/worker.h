@@ -71,8 +71,9 @@ class Worker {
   };
 
   bool TakeMessages();
-  // One set under load: the wait itself hands over what is queued, and comes back with a batch. One system call a turn.
-  bool WaitSubmits() const { return batching_ && units_.size() == 1; }
+  // One set under load: waits after every turn, for a batch. The turn has handed over its sends and reaped them: left to the
+  // wait they would end it with nothing but themselves, and cost a wake-up for each batch of requests.
+  bool Gathers() const { return batching_ && units_.size() == 1; }
   uint32_t TurnSets();
   void TickIfDue(int64_t now_ns);
   void DrainStep(int64_t now_ns);
@@ -119,7 +120,7 @@ void Worker<App>::Run() {
     DrainStep(now_ns);
     counters_.events.Add(Counter::kTurns);
     napped_ = napped_ && !did;
-    if ((!did || WaitSubmits()) && stage_ != Stage::kDone) {
+    if ((!did || Gathers()) && stage_ != Stage::kDone) {
       asleep_at_ns = context_.clock().MonotonicNs();
       Sleep(asleep_at_ns, std::min(wake_at_ns, next_tick_ns_));
     }

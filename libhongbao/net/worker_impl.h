@@ -77,7 +77,7 @@ uint32_t Worker<App>::TurnSets() {
   uint32_t completions = 0;
   for (Unit& unit : units_) {
     if (unit.set->HasWork()) {
-      completions += unit.set->Turn(WaitSubmits() ? 1 : kRounds);
+      completions += unit.set->Turn(kRounds);
     }
   }
   return completions;
