@@ -51,10 +51,11 @@ constexpr uint32_t kLargeBytes = 4'096;
 constexpr uint32_t kPartialBytes = 64;  // a login has 44
 constexpr size_t kLoginBytes = wire::LoginRequestBytes(wire::Version::k2);
 constexpr size_t kLoginReplyBytes = wire::LoginResponseBytes(wire::Version::k2);
-// As Worker's: from 5,000 completions a second over 256 connections on, waits are batched.
+// As Worker's: over 256 connections, from 5,000 completions a second on, or 40,000 with one ring, waits are batched.
 constexpr int64_t kTickNs = 100'000'000;
-constexpr int64_t kBatchWaitNs = 50'000;
+constexpr int64_t kBatchWaitNs = 100'000;
 constexpr uint32_t kBatchCompletionsPerTick = 500;
+constexpr uint32_t kBatchCompletionsPerTickOfOne = 4'000;
 constexpr uint32_t kBatchConnections = 256;
 constexpr uint32_t kBatchMax = 128;
 
@@ -585,7 +586,8 @@ class Worker {
       ring->Tick();
       live += ring->live();
     }
-    batching_ = completions_this_tick_ >= kBatchCompletionsPerTick && live >= kBatchConnections;
+    const uint32_t enough = rings_.size() > 1 ? kBatchCompletionsPerTick : kBatchCompletionsPerTickOfOne;
+    batching_ = completions_this_tick_ >= enough && live >= kBatchConnections;
     completions_this_tick_ = 0;
     next_tick_ns_ = now_ns + kTickNs;
   }

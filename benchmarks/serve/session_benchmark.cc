@@ -21,11 +21,12 @@ class Line {
     return bytes_ + used_ - size;
   }
   bool open() const { return true; }
-  size_t Room() const { return sizeof(bytes_) - used_ % sizeof(bytes_); }
+  // As on a connection whose block has just left.
+  size_t Room() const { return sizeof(bytes_); }
 
  private:
   size_t used_ = 0;
-  std::byte bytes_[16'384];
+  std::byte bytes_[131'072];
 };
 
 // A ledger that nobody may need: what a losing shake costs beside one.
@@ -49,6 +50,8 @@ struct Desk {
         gifts({}, &directory, &ledger, &cells, [](uint32_t, const Message&) {}),
         sessions({.workers = 1,
                   .wins_per_user = wins_per_user,
+                  .gateways_max = 1,
+                  .gateway_token = wire::Token{},
                   .clock = &clock,
                   .directory = &directory,
                   .pool = &pool,
@@ -117,6 +120,34 @@ void PipelinedShakes(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(PipelinedShakes)->Arg(16)->Arg(256);
+
+// range(0) shakes of a gateway's users in one call, each of another of a million; range(1): one in so many wins, 0 = none.
+void GatewayShakes(benchmark::State& state) {
+  constexpr uint32_t kUsers = 1'000'000;
+  const auto desk = std::make_unique<Desk>(kUsers);
+  std::vector<std::byte> login(wire::LoginRequestBytes(wire::Version::k2));
+  wire::EncodeLoginRequest(login.data(), {.version = wire::Version::k2, .user_count = kUsers});
+  Session session;
+  desk->sessions.OnBytes(session, 1, login, desk->line);
+  Check(session.gateway != Gateways::kNone, "the gateway is let in");
+  const auto count = static_cast<uint32_t>(state.range(0));
+  std::vector<std::byte> frames(count * wire::kShakeRequestBytes);
+  std::vector<envelope::LuckyEnvelope> envelopes(state.range(1) == 0 ? 0 : count / static_cast<uint32_t>(state.range(1)));
+  for (uint32_t i = 0; i < count; ++i) {
+    wire::EncodeShakeRequest(&frames[i * wire::kShakeRequestBytes], {.stamp = i, .user_id = i * 7'919 % kUsers});
+  }
+  for (uint32_t i = 0; i < envelopes.size(); ++i) {
+    envelopes[i] = {.id = kFirstShakeId + i, .amount = envelope::Fen(257)};
+  }
+  for ([[maybe_unused]] auto step : state) {
+    if (!envelopes.empty()) {
+      benchmark::DoNotOptimize(desk->pool.Publish(envelopes));
+    }
+    benchmark::DoNotOptimize(desk->sessions.OnBytes(session, 1, frames, desk->line));
+  }
+  state.SetItemsProcessed(state.iterations() * count);
+}
+BENCHMARK(GatewayShakes)->Args({4'096, 0})->Args({4'096, 280});
 
 // Each shake wins; the publish of its envelope is part of the time.
 void WinningShake(benchmark::State& state) {

@@ -118,9 +118,9 @@ class LuckyClaimer {
   }
 
   // Takes the oldest envelopes, as many as there is room for, oldest first, in one move of the claim position: one
-  // exchange for all of them, however many, and no other claimer's envelope comes between. Returns how many; the rest
-  // of `envelopes` is untouched. Fewer than there was room for does not promise that the pool is empty now, 0 says as
-  // much as Claim's false.
+  // exchange for all of them, however many, and no other claimer's envelope comes between. Returns how many; what lies
+  // behind them in `envelopes` means nothing. Fewer than there was room for does not promise that the pool is empty now,
+  // 0 says as much as Claim's false.
   size_t ClaimMany(absl::Span<LuckyEnvelope> envelopes) {
     if (envelopes.empty() || !MayClaim()) return 0;
     return ClaimSpan(envelopes);

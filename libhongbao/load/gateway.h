@@ -24,7 +24,7 @@
 namespace hongbao::load {
 
 // Pipelined, and few enough that a slow server is asked slowly.
-inline constexpr uint32_t kGatewayStatementsMax = 512;
+inline constexpr uint32_t kGatewayStatementsMax = 128;
 // Above it a notice is not opened; they leave behind a reconnect's repeats, and are found by looking through them.
 inline constexpr size_t kGatewayOpensMax = 1'024;
 

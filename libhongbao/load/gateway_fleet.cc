@@ -51,12 +51,14 @@ int64_t GatewayFleet::OnTurn(int64_t now_ns) {
   now_ns_ = now_ns;
   const int64_t wall_ns = clock_.WallNs();
   wall_offset_ns_ = wall_ns - now_ns;
+  // Before the walkers look: what was planned by now they know.
+  const bool planned = schedule_.size() > 0;
   for (Gateway& gateway : gateways_) {
     gateway.walker().Refresh();
   }
   TurnSecond(wall_ns);
   Send(wall_ns, wall_ns);
-  TellSentAll();
+  TellSentAll(planned);
   ConnectSome(now_ns);
   AskStatements();
   return NextTurnNs(now_ns);
@@ -192,8 +194,8 @@ void GatewayFleet::MissUntil(Gateway& gateway, int64_t wall_ns, Counter why) {
   }
 }
 
-void GatewayFleet::TellSentAll() {
-  if (!options_.limited || schedule_.size() == 0 ||
+void GatewayFleet::TellSentAll(bool planned) {
+  if (!options_.limited || !planned ||
       tally_.sent_all.load(std::memory_order_relaxed)) {  // ours: as stored
     return;
   }

@@ -98,7 +98,7 @@ class GatewayFleet {
   void SendAtMaxRate(Gateway& gateway, net::Replies& out, int64_t wall_ns);
   void CountSent(uint32_t segment, size_t sent, size_t late);
   void MissUntil(Gateway& gateway, int64_t wall_ns, Counter why);
-  void TellSentAll();
+  void TellSentAll(bool planned);
   PhaseTally& PhaseOfSegment(uint32_t segment);
   PhaseTally& PhaseDueAt(int64_t due_ns);
   int64_t NextTurnNs(int64_t now_ns);

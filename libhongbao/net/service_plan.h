@@ -15,7 +15,7 @@ namespace hongbao::net {
 
 // For those who have measured; every 0 and -1 leaves the choice to the plan. docs/PERFORMANCE.md has what was found.
 struct Tuning {
-  uint32_t batch_wait_us = 50;   // see WorkerOptions; 0 = a worker under load does not gather, it looks at once
+  uint32_t batch_wait_us = 100;  // see WorkerOptions; 0 = a worker under load does not gather, it looks at once
   uint32_t sets_per_worker = 0;  // at least as many as connections_max needs
   uint32_t receive_buffers = 0;  // per set, a power of two
   int64_t first_processor = -1;  // worker i is pinned to processor first + i; -1 = not pinned

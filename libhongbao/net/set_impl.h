@@ -190,7 +190,7 @@ void Set<RingT, App>::ArmReceive(Connection& connection) {
   }
   connection.held = !port_.HasBulkRoom(connection);
   if (connection.held) {
-    port_.FrameCompleted(connection);  // the rest of a frame is late because of us; idle_timeout_ms bounds it
+    port_.FrameCompleted(connection);  // the rest of a frame is late because of us; idle_timeout_ms bounds it, if there is one
     return;
   }
   if (connection.partial_block != kNoIndex) {
@@ -360,6 +360,9 @@ void Set<RingT, App>::HandleSend(Connection& connection, int32_t result) {
   if (result > 0) {
     counters_.events.Add(Counter::kSentBytes, static_cast<uint64_t>(result));
     block.sent += static_cast<uint32_t>(result);
+    if (connection.held) {
+      connection.last_receive_tick = port_.now_tick_;  // it cannot send, but it reads
+    }
   } else if (result != -EAGAIN && result != -EINTR) {
     port_.Close(connection, CloseReason::kReset);
     return;

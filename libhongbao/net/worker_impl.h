@@ -99,7 +99,8 @@ void Worker<App>::TickIfDue(int64_t now_ns) {
     enters += unit.ring->enters();
     overflows += unit.ring->overflows();
   }
-  batching_ = batch_wait_us_ > 0 && completions_this_tick_ >= kBatchCompletionsPerTick && live >= kBatchConnections;
+  const uint32_t enough = units_.size() > 1 ? kBatchCompletionsPerTick : kBatchCompletionsPerTickOfOne;
+  batching_ = batch_wait_us_ > 0 && completions_this_tick_ >= enough && live >= kBatchConnections;
   completions_this_tick_ = 0;
   counters_.events.Set(Counter::kEnters, enters);
   counters_.events.Set(Counter::kOverflows, overflows);

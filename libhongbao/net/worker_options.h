@@ -16,7 +16,7 @@ struct WorkerOptions {
   ring::RingOptions ring;
   // Under load a worker that has run out of work waits this long before it looks again, without being woken: a wake-up
   // costs more than a request does. 0 = never. Bounded by what the application is due to do.
-  uint32_t batch_wait_us = 50;
+  uint32_t batch_wait_us = 100;
   int processor = -1;  // pinned to it; -1 = wherever the kernel likes
 };
 

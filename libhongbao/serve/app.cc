@@ -10,7 +10,10 @@
 namespace hongbao::serve {
 namespace {
 
-constexpr uint32_t kRemindersPerTurn = 1'024;  // users: fewer notices than a bulk connection has room for, if each has one
+// Notices that a gateway's login may cause, in so much time. They come as messages from all workers, so their number is bounded
+// by the time and not by what has been sent: even 15 ms of them at once, of the largest kind, have room.
+constexpr uint32_t kRemindersAtOnce = 64;
+constexpr int64_t kRemindersEveryNs = time::kNsPerMs;
 
 // net::Replies, with the question that SessionDesk asks.
 class Line {
@@ -123,7 +126,8 @@ int64_t App::OnTurn(int64_t now_ns) {
   if (!resumes_.empty()) {
     ContinueResumes();
   }
-  if (!reminders_.empty()) {
+  if (!reminders_.empty() && now_ns >= reminders_ns_) {
+    reminders_ns_ = now_ns + kRemindersEveryNs;
     ContinueReminders();
   }
   if (gifts_.BeginTurn(now_ns, wall_ns_)) {
@@ -296,7 +300,7 @@ void App::ContinueReminders() {
       continue;
     }
     reminder.place =
-        desk_.AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersPerTurn);
+        desk_.AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersAtOnce);
     if (reminder.place != 0) {
       reminders_.push_back(reminder);
     }

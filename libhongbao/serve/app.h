@@ -1,6 +1,6 @@
 // App: serve/ on one worker: what net/ calls, and what the workers tell each other.
 //
-// Owns the worker's session records (12 bytes per slot, touched when used), its session desk, gift desk, claimer and
+// Owns the worker's session records (16 bytes per slot, touched when used), its session desk, gift desk, claimer and
 // overload control. Never shares them: other workers reach it by Message, reporters read its Office.
 // Thread tag: worker-local.
 #pragma once
@@ -125,6 +125,7 @@ class App {
     uint32_t place = 0;
   };
   std::vector<Reminder> reminders_;
+  int64_t reminders_ns_ = 0;  // not before
   std::vector<ledger::Outcome> resumes_;  // ends of pages whose connections have bytes to read first
   int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first
   int64_t wall_ns_ = 0;

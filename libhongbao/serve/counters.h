@@ -29,7 +29,7 @@ enum class Counter : uint32_t {
   kLoginsOutOfRange,
   kLoginsBadToken,
   kLoginsFull,  // full or draining
-  kSuperseded,  // logins that replaced an older session
+  kSuperseded,  // sessions that a newer login replaced; a gateway's login may replace many
   kUsersCame,   // online now = came - left, over all workers together
   kUsersLeft,
   kConnectionsOpened,

@@ -22,11 +22,14 @@ net::BulkOptions GatewaysOf(const ServerOptions& options) {
   }
   // A shake of 16 bytes is answered with 28; the rest of a frame may lie before the buffer.
   const size_t shakes = (options.gateway_receive_bytes + wire::kFrameBytesMax) / wire::kShakeRequestBytes;
-  const auto room_bytes = static_cast<uint32_t>(shakes * wire::kShakeResponseBytes);
+  const auto answers_bytes = static_cast<uint32_t>(shakes * wire::kShakeResponseBytes);
+  // Behind them may come what the ledger has for it: as many outcomes as the worker has credits.
+  const uint32_t credits = options.ledger_waiting_max / std::max(1U, options.workers);
+  const uint32_t room_bytes = answers_bytes + credits * static_cast<uint32_t>(wire::kShakeResponseBytes);
   return {.connections = 2 * options.gateways_max,
           .receive_bytes = options.gateway_receive_bytes,
           .room_bytes = room_bytes,
-          .unsent_bytes_max = 2 * room_bytes};
+          .unsent_bytes_max = room_bytes + answers_bytes};
 }
 
 net::ServiceOptions ToService(const ServerOptions& options) {

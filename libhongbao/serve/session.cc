@@ -8,6 +8,8 @@ namespace {
 
 using net::CloseReason;
 
+constexpr uint32_t kUsersLookedAt = 4'096;  // at once, of a gateway that has logged in: some tens of us
+
 // v1 stamps are seconds and repeat: no identity to remember, but that there is a history.
 uint64_t IdentityOf(const Session& session, uint64_t stamp) {
   return session.version == wire::Version::k2 ? stamp : kHistoryStamp;
@@ -240,10 +242,20 @@ wire::LoginResult SessionDesk::Judge(const Session& session, const wire::LoginRe
   if (gateway && !(services_.gateway_token.has_value() && SameToken(request.token, *services_.gateway_token))) {
     return wire::LoginResult::kBadToken;
   }
-  if (uint64_t{request.first_user} + request.user_count > services_.directory->users_max()) {
+  if (request.user_count > Gateways::kUsersMax ||
+      uint64_t{request.first_user} + request.user_count > services_.directory->users_max()) {
     return wire::LoginResult::kUserOutOfRange;
   }
-  if (draining_ || session.over_limit || (gateway && gateways_.full())) {
+  if (draining_ || session.over_limit) {
+    return wire::LoginResult::kFullOrDraining;
+  }
+  if (gateway && gateways_.full()) {
+    // Perhaps by its own former connection, whose end nobody has told us of: then that makes room, and it comes again.
+    const uint64_t holder = services_.directory->Find(request.first_user);
+    if (holder != kOffline && holder == services_.directory->Find(request.first_user + request.user_count - 1)) {
+      services_.post(Unpack(holder).worker,
+                     Message{.kind = MessageKind::kSupersede, .user = request.first_user, .address = holder});
+    }
     return wire::LoginResult::kFullOrDraining;
   }
   if (durable_ && (services_.ledger->full() || services_.ledger->swamped())) {
@@ -290,12 +302,16 @@ void SessionDesk::AskForNotices(uint32_t user, uint64_t address) {
   }
 }
 
-uint32_t SessionDesk::AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t users) {
-  const uint32_t end = place + std::min(users, gateways_.user_count(session.gateway) - place);
-  for (; place < end; ++place) {
-    AskForNotices(session.user + place, address);
+uint32_t SessionDesk::AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t notices) {
+  const uint32_t users = gateways_.user_count(session.gateway);
+  const uint32_t looked_at_end = place + std::min(kUsersLookedAt, users - place);
+  uint32_t asked = 0;
+  for (; place < looked_at_end && asked < notices; ++place) {
+    const uint32_t user = session.user + place;
+    asked += std::min(services_.directory->unopened(user), static_cast<uint32_t>(GiftDesk::kRemindMaxOfAll));
+    AskForNotices(user, address);
   }
-  return place < gateways_.user_count(session.gateway) ? place : 0;
+  return place < users ? place : 0;
 }
 
 CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {

@@ -90,9 +90,10 @@ class SessionDesk {
                                               : user - session.user < gateways_.user_count(session.gateway);
   }
 
-  // After a gateway's login: asks for the gifts that `users` users from its `place`-th on have not opened, as AskForNotices
-  // does for one. Returns the place to go on from, 0 when all have been looked at.
-  uint32_t AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t users);
+  // After a gateway's login: asks for the gifts that its users from the `place`-th on have not opened, as AskForNotices does
+  // for one, until `notices` may come of it (of one user at least). Returns the place to go on from, 0 when all have been
+  // looked at.
+  uint32_t AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t notices);
 
   // The ledger has settled a shake (kWin or kFindWin, not resumed): counts it. Whether anyone can be told is not asked.
   void CountShake(const ledger::Outcome& outcome);
@@ -135,6 +136,8 @@ class SessionDesk {
   template <class Out>
   net::CloseReason DecideBatch(Session& session, uint64_t address, const std::byte* frames, uint32_t count, Out& out);
   void AnswerLosers(const std::byte* frames, uint32_t count, std::byte* to);
+  template <class Out>
+  uint32_t DecideSome(Session& session, uint64_t address, const std::byte* frames, uint32_t count, Out& out);
   // How many whole shakes of the gateway's users stand at the start of `in`, `most` at most; the lowest stamp among them.
   uint32_t LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most, uint64_t* lowest) const;
 

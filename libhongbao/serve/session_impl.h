@@ -162,13 +162,19 @@ Served SessionDesk::OnGatewayBytes(Session& session, uint64_t address, absl::Spa
     }
     served.consumed += count * wire::kShakeRequestBytes;
     const bool money = services_.claimer->MayClaim() || (durable_ && lowest <= session.stamp_floor);
-    if (!money && services_.wins_per_user == 0 && services_.overload->AdmitAll(count)) [[likely]] {
+    if (money && services_.wins_per_user == 0) [[unlikely]] {
+      served.close = DecideBatch(session, address, rest.data(), count, out);
+    } else if (services_.wins_per_user == 0 && services_.overload->AdmitAll(count)) [[likely]] {
       AnswerLosers(rest.data(), count, out.Append(count * wire::kShakeResponseBytes));
     } else {
-      served.close = DecideBatch(session, address, rest.data(), count, out);
-      if (served.close != net::CloseReason::kNone) {
-        return served;
+      // One by one: some are refused, or an allowance that was taken for a claim that found nothing must be back before the same
+      // user's next shake.
+      for (uint32_t i = 0; i < count && served.close == net::CloseReason::kNone; ++i) {
+        served.close = ServeShake(session, address, rest.data() + i * wire::kShakeRequestBytes, out);
       }
+    }
+    if (served.close != net::CloseReason::kNone) {
+      return served;
     }
   }
   return served;
@@ -185,32 +191,36 @@ inline void SessionDesk::AnswerLosers(const std::byte* frames, uint32_t count, s
   services_.cells->Add(Counter::kReplied, count);
 }
 
-// The same rules as for one shake, with one claim for all. There is room for all answers.
+// The same rules as for one shake, with one claim for as many as there can be. There is room for all answers.
 template <class Out>
 net::CloseReason SessionDesk::DecideBatch(Session& session, uint64_t address, const std::byte* frames, uint32_t count,
                                           Out& out) {
-  if (services_.wins_per_user != 0) {
-    // One by one: an allowance taken for a claim that then finds nothing must be back before the same user's next shake.
-    net::CloseReason close = net::CloseReason::kNone;
-    for (uint32_t i = 0; i < count && close == net::CloseReason::kNone; ++i) {
-      close = ServeShake(session, address, frames + i * wire::kShakeRequestBytes, out);
-    }
-    return close;
-  }
   services_.cells->Add(Counter::kFramesShake, count);
   services_.cells->Add(Counter::kReceived, count);
+  for (uint32_t done = 0; done < count;) {
+    const std::byte* rest = frames + done * wire::kShakeRequestBytes;
+    if (durable_ && services_.ledger->swamped() &&
+        MayHaveOutcome(session, wire::LoadU32(rest + wire::kHeaderBytes), wire::StampOf(rest))) {
+      services_.cells->Add(Counter::kDropped, count - done);
+      return net::CloseReason::kUnsentBytes;  // see ServeMoney
+    }
+    done += DecideSome(session, address, rest, count - done, out);
+  }
+  return net::CloseReason::kNone;
+}
+
+// Up to the first that may repeat one of those before it, whose win must be under way first; at least one. Returns how many.
+template <class Out>
+uint32_t SessionDesk::DecideSome(Session& session, uint64_t address, const std::byte* frames, uint32_t count, Out& out) {
   std::array<Shake, kBatch> shakes;
   uint32_t claims = 0;
   uint32_t weighed = 0;
-  net::CloseReason close = net::CloseReason::kNone;
   for (; weighed < count; ++weighed) {
     const std::byte* frame = frames + weighed * wire::kShakeRequestBytes;
     Shake& shake = shakes[weighed];
     shake.user = wire::LoadU32(frame + wire::kHeaderBytes);
     shake.response = {.stamp = wire::StampOf(frame), .user_id = shake.user};
-    if (durable_ && services_.ledger->swamped() && MayHaveOutcome(session, shake.user, shake.response.stamp)) {
-      services_.cells->Add(Counter::kDropped, count - weighed);
-      close = net::CloseReason::kUnsentBytes;  // see ServeMoney
+    if (weighed > 0 && durable_ && MayHaveOutcome(session, shake.user, shake.response.stamp)) {
       break;
     }
     Weigh(session, address, shake);
@@ -230,7 +240,7 @@ net::CloseReason SessionDesk::DecideBatch(Session& session, uint64_t address, co
       wire::EncodeShakeResponse(out.Append(wire::kShakeResponseBytes), shake.response);
     }
   }
-  return close;
+  return weighed;
 }
 
 }  // namespace hongbao::serve

@@ -122,7 +122,8 @@ TEST_F(GatewayOptions, WhatDoesNotGoTogetherIsWrongUsage) {
                                                                                      {"--requests", "-1"},
                                                                                      {"--requests", "10G", "--qps", "0"},
                                                                                      {"--window", "0"},
-                                                                                     {"--gateways", "5000"}}) {
+                                                                                     {"--gateways", "5000"},
+                                                                                     {"--users", "20M"}}) {
     Options options;
     EXPECT_EQ(ParseMore(wrong, options), 2) << wrong[0] << ' ' << wrong[1];
   }

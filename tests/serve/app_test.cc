@@ -103,9 +103,11 @@ TEST_F(AppTest, AGatewayHasTheRoomOfABulkConnectionAndIsRefusedWithout) {
   EXPECT_EQ(shared_.directory.Find(1'999), AddressOf(gateway));
 }
 
-TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachTurnWhileItReads) {
+TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachMillisecondWhileItReads) {
   for (const uint32_t user : {5U, 1'500U, 2'900U}) {
-    ASSERT_TRUE(shared_.directory.AddUnopened(user));
+    for (int gift = 0; gift < 100; ++gift) {
+      ASSERT_TRUE(shared_.directory.AddUnopened(user));
+    }
   }
   net::Connection& gateway = Open(5);
   Feed(gateway, LoginFrame(0, Version::k2, 1, 3'000, 0, kToken));
@@ -118,20 +120,22 @@ TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachTurnWhileItReads) {
     }
     return count;
   };
-  Turn();
+  Turn(time::kNsPerMs);
   EXPECT_EQ(reminded(), 0U) << "the login's answer is not on its way";
   PortTester::TakeReplies(port_, gateway);
+  Turn(time::kNsPerMs);
+  EXPECT_EQ(reminded(), 1U) << "a user with many";
   Turn();
-  EXPECT_EQ(reminded(), 1U);
-  Turn();
+  EXPECT_EQ(reminded(), 0U) << "in the same millisecond";
+  Turn(time::kNsPerMs);
   EXPECT_EQ(reminded(), 1U);
   port_.Out(gateway).Append(16);
-  Turn();
+  Turn(time::kNsPerMs);
   EXPECT_EQ(reminded(), 0U);
   PortTester::TakeReplies(port_, gateway);
-  Turn();
+  Turn(time::kNsPerMs);
   EXPECT_EQ(reminded(), 1U);
-  Turn();
+  Turn(time::kNsPerMs);
   EXPECT_EQ(reminded(), 0U);
 }
 

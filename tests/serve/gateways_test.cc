@@ -330,6 +330,67 @@ TEST(GatewaysTest, ARepeatOnANewConnectionIsAskedOfTheLedgerAndOthersAreNot) {
   offices.ExpectShakesReconcile();
 }
 
+// Both in one piece, so that they are decided together.
+TEST(GatewaysTest, ARepeatBesideItsFirstTryGetsTheSameEnvelope) {
+  OfficeOptions options = WithToken();
+  options.ledger_credits = 100;
+  TestOffices offices(options);
+  TestOffices::Peer gateway = Gateway(offices, 10, 5);
+  offices.Publish(kFirstShakeId, 257);
+  offices.Publish(kFirstShakeId + 1, 100);
+  gateway.Feed(ShakeFrame(11, 4'000) + ShakeFrame(12, 5'000) + ShakeFrame(12, 5'000) + ShakeFrame(13, 6'000));
+  offices.fake.Commit();
+  EXPECT_EQ(offices.Count(Counter::kWon), 2U);
+  EXPECT_EQ(offices.Count(Counter::kRepeated), 1U);
+  std::map<uint32_t, uint32_t> fen;
+  for (const ledger::Outcome& outcome : offices.told) {
+    EXPECT_NE(outcome.settled, ledger::Settled::kNone);
+    fen[outcome.user] += outcome.amount_fen;
+  }
+  EXPECT_EQ(fen, (std::map<uint32_t, uint32_t>{{11, 257}, {12, 200}})) << "12 is told twice of the same";
+  EXPECT_EQ(gateway.TakeShake().user_id, 13U);
+  offices.ExpectShakesReconcile();
+}
+
+TEST(GatewaysTest, RefusedOneByOneWhenNotAllAreAdmittedAndLosersTouchNothing) {
+  OfficeOptions options = WithToken();
+  options.ledger_credits = 100;
+  options.max_qps = 1;
+  TestOffices offices(options);
+  TestOffices::Peer gateway = Gateway(offices, 10, 5);
+  gateway.Feed(ShakeFrame(11, 4'000) + ShakeFrame(12, 5'000) + ShakeFrame(13, 6'000));
+  EXPECT_EQ(gateway.TakeShake().result, ShakeResult::kNothing);
+  EXPECT_EQ(gateway.TakeShake().result, ShakeResult::kOverload);
+  EXPECT_EQ(gateway.TakeShake().result, ShakeResult::kOverload);
+  EXPECT_EQ(offices.directory.last_stamp(11), 0U);
+  EXPECT_EQ(offices.directory.last_stamp(12), 0U);
+  offices.ExpectShakesReconcile();
+}
+
+TEST(GatewaysTest, AFullTableEndsTheFormerConnectionOfWhoComesBack) {
+  OfficeOptions options = WithToken();
+  options.gateways_max = 1;
+  TestOffices offices(options);
+  TestOffices::Peer dead = Gateway(offices, 10, 5);  // its host has lost power: nobody says so
+  TestOffices::Peer other = offices.Connect();
+  EXPECT_EQ(other.Feed(GatewayLogin(20, 5)).close, CloseReason::kFull);
+  EXPECT_TRUE(offices.posted.empty()) << "nobody's former self";
+  TestOffices::Peer back = offices.Connect();
+  EXPECT_EQ(back.Feed(GatewayLogin(10, 5)).close, CloseReason::kFull);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, dead.address);
+  dead.Close();
+  Gateway(offices, 10, 5);
+}
+
+TEST(GatewaysTest, NoMoreUsersThanALoginMayLookUp) {
+  OfficeOptions options = WithToken();
+  options.users_max = 2 * Gateways::kUsersMax;
+  TestOffices offices(options);
+  TestOffices::Peer gateway = offices.Connect();
+  gateway.Feed(GatewayLogin(0, Gateways::kUsersMax + 1));
+  EXPECT_EQ(gateway.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
+}
+
 TEST(GatewaysTest, AsksForGiftsOfItsUsersAPartAtATime) {
   TestOffices offices(WithToken());
   for (const uint32_t user : {10U, 12U, 14U}) {
@@ -338,9 +399,9 @@ TEST(GatewaysTest, AsksForGiftsOfItsUsersAPartAtATime) {
   TestOffices::Peer gateway = Gateway(offices, 10, 5);
   EXPECT_TRUE(offices.posted.empty()) << "not all at once with the login";
   SessionDesk& desk = gateway.desk->sessions;
-  EXPECT_EQ(desk.AskForSomeNotices(gateway.session, gateway.address, 0, 2), 2U);
-  EXPECT_EQ(offices.posted.size(), 2U) << "user 10's, to each worker";
-  EXPECT_EQ(desk.AskForSomeNotices(gateway.session, gateway.address, 2, 100), 0U);
+  EXPECT_EQ(desk.AskForSomeNotices(gateway.session, gateway.address, 0, 2), 3U);
+  EXPECT_EQ(offices.posted.size(), 4U) << "user 10's and 12's, to each worker";
+  EXPECT_EQ(desk.AskForSomeNotices(gateway.session, gateway.address, 3, 100), 0U);
   EXPECT_EQ(offices.posted.size(), 6U);
 }
 

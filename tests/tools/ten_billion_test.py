@@ -16,7 +16,7 @@ TOOL = os.path.join(os.environ["PYTHONPATH"], "simulate")
 
 def part(**changed):
     return {"asked": 100, "answered": 100, "sent": 100, "lost": 0, "received": 100, "dropped": 0, "refused": 0, "repeated": 0, "late": 0,
-            "won": 2, "won_fen": 30, "server_won": 2, "server_won_fen": 30, "left": 0, "left_fen": 0, "seconds": 1.0, "statements": {"different": 0},
+            "won": 0, "won_fen": 30, "server_won": 0, "server_won_fen": 30, "left": 0, "left_fen": 0, "seconds": 1.0, "statements": {"different": 0, "equal": 2},
             "latency_us": {}, "cpu_s": {"server": 1, "client": 1}, "memory": {}, "broken": [], **changed}
 
 
@@ -25,7 +25,7 @@ class PureTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             options = ten_billion.parse(["--out", folder, "--requests", "200k"])
             state = ten_billion.State(options)
-        state.document["asked"]["requests"] = 200
+        state.document["asked"].update(requests=200, users=2)
         state.parts.extend(parts)
         return state
 
@@ -38,19 +38,26 @@ class PureTest(unittest.TestCase):
                 ten_billion.parse(wrong)
 
     def broken(self, ledger, audit, *parts):
-        found, _ = ten_billion.identities(self.state(*parts), ledger, audit)
+        found = ten_billion.identities(self.state(*parts), ledger, audit)
         return [one.name for one in found if not one.holds]
 
     def test_each_difference_is_found(self):
-        ledger = {"won": 4, "won_fen": 60, "shake_issued_fen": 60, "shake_left_fen": 0}
-        self.assertEqual(self.broken(ledger, 0, part(), part()), [])
+        ledger = {"won": 1, "won_fen": 60, "shake_left": 0, "shake_issued_fen": 60, "shake_left_fen": 0}
+        first = part(won=1, server_won=1)
+        self.assertEqual(self.broken(ledger, 0, first, part()), [])
         for changed, word in (({"answered": 99}, "asked"), ({"sent": 101}, "sent"), ({"won": 1}, "wins"), ({"won_fen": 31}, "money"),
                               ({"server_won": 3}, "wins: client = server"), ({"received": 99}, "received"), ({"broken": ["x"]}, "own"),
-                              ({"statements": {"different": 1}}, "statements")):
-            names = self.broken(ledger, 0, part(), part(**changed))
+                              ({"refused": 1}, "refused"), ({"lost": 1}, "lost"), ({"statements": {"different": 1, "equal": 2}}, "differs"),
+                              ({"statements": {"different": 0, "equal": 0}}, "is equal")):
+            names = self.broken(ledger, 0, first, part(**changed))
             self.assertTrue(any(word in name for name in names), (changed, names))
-        self.assertEqual(len(self.broken({**ledger, "won": 3}, 0, part(), part())), 1)
-        self.assertEqual(self.broken(ledger, 4, part(), part()), ["the audit of the whole ledger"])
+        self.assertEqual(self.broken({**ledger, "won_fen": 59}, 0, first, part()), ["money: ledger = client", "money: ordered = won + left"])
+        self.assertEqual(self.broken(ledger, 4, first, part()), ["the audit of the whole ledger"])
+
+    def test_an_evening_without_envelopes_does_not_pass(self):
+        nothing = {"won": 0, "won_fen": 0, "shake_left": 0, "shake_issued_fen": 0, "shake_left_fen": 0}
+        self.assertEqual(self.broken(nothing, 0, part(won_fen=0, server_won_fen=0), part(won_fen=0, server_won_fen=0)),
+                         ["wins: asked for = won + left"])
 
     def test_what_was_begun_goes_on_as_it_was_asked_for(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 import statistics
 
-# Key in a measurement -> (label, decimals, what it is good for, if the label does not say it).
+# Key in a measurement, label, decimals.
 FIGURES = (
     ("us_per_request", "server CPU, us/request", 2),
     ("p50_us", "latency p50, us", 0),

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -59,9 +60,9 @@ def parse(arguments):
     values.window = count(values, "window", None, 64, 1 << 20)
     values.workers = count(values, "workers", 1, 1, 64)
     values.seed = count(values, "seed", 1, 0, 2**63 - 1)
-    values.out = values.out or "ten-billion"
     if values.out == "":
         raise UsageError("--out: give a folder's name")
+    values.out = values.out or "ten-billion"
     return values
 
 
@@ -76,11 +77,12 @@ class State:
 
     def __init__(self, options):
         self.path = os.path.join(options.out, STATE)
-        self.document = {"asked": {key: getattr(options, key) for key in self.KEPT}, "parts": []}
+        self.document = {"asked": {key: getattr(options, key) for key in self.KEPT}, "ordered": False, "parts": []}
         if os.path.exists(self.path):
             with open(self.path, encoding="utf-8") as file:
                 self.document = json.load(file)
             self._check(options)
+        self.done_before = self.done()
 
     def _check(self, options):
         for key in self.KEPT:
@@ -141,8 +143,9 @@ class Part:
         client += ["--no-statements"] if o.no_statements else []
         self.client = processes.Process("client", client, o.out, stem=f"client-{self.number}")
         self.client.wait_ready()
-        if self.number == 1:  # later parts find the order in the ledger, with what is left of it
-            self.server.post("/v1/envelopes/shake", rate=max(o.qps // GALA_RATIO, 1), count=max(o.requests // GALA_RATIO, 1), at=at, seed=o.seed)
+        if not self.state.document["ordered"]:  # later parts find the order in the ledger, with what is left of it
+            self.server.post("/v1/envelopes/shake", rate=max(o.qps // GALA_RATIO, 1), count=envelopes(o.requests), at=at, seed=o.seed)
+            self.state.document["ordered"] = True
         self.state.save()
         show.line("server", f"{self.server.listen}, admin http://{self.server.admin}/v1/status (pid {self.server.pid})")
         show.line("client", f"{o.gateways} gateways, {o.users:,} users, admin http://{self.client.admin}/v1/status (pid {self.client.pid})")
@@ -165,7 +168,7 @@ class Part:
         self.samples.append((now, answered, get(page, "won.count")))
         self.memory.append((answered, self.server.rss_bytes(), self.client.rss_bytes()))
         cpu = (now, self.server.cpu_s(), self.client.cpu_s())
-        if now < self._row_due_s or answered == 0:
+        if self._cpu is None or now < self._row_due_s or answered == 0:
             self._cpu = self._cpu or cpu
             return
         rows = self.client.series(int(now) - ROW_S - 1)
@@ -245,13 +248,19 @@ def flat(memory):
             "server_max": max(one[1] for one in later), "client_max": max(one[2] for one in later)}
 
 
-def identities(state, ledger, audit_code):
-    """What must hold at the end over all parts. `ledger`: the file's sums, or None; `audit_code`: of the audit, None if it was left out."""
-    parts, last = state.parts, state.parts[-1]
+def envelopes(requests):
+    return max(requests // GALA_RATIO, 1)
+
+
+def identities(state, ledger, audit_code, statements=True):
+    """What must hold at the end over all parts. `ledger`: the file's sums, or None; `audit_code`: of the audit, None if it was left out;
+    `statements`: whether every user was asked."""
+    parts = state.parts
     total = lambda key: sum(part[key] for part in parts)  # noqa: E731
     found = [
         Identity("shakes: asked = answered", state.document["asked"]["requests"], total("answered"), "client"),
-        Identity("shakes: sent = answered, none lost", total("sent"), total("answered") + total("lost"), "client"),
+        Identity("shakes: sent = answered", total("sent"), total("answered"), "client"),
+        Identity("shakes: refused or lost", total("refused") + total("lost"), 0, "shakes"),
         Identity("wins: client = server", total("won"), total("server_won"), "envelopes"),
         Identity("money: client = server", total("won_fen"), total("server_won_fen"), "fen"),
         Identity("each side's own identities", sum(len(part["broken"]) for part in parts), 0, "broken"),
@@ -259,15 +268,18 @@ def identities(state, ledger, audit_code):
     ]
     if not total("repeated"):
         found.append(Identity("shakes: client sent = server received", total("sent"), total("received"), "shakes"))
+    if statements:
+        found.append(Identity("statements: users whose account is equal", get(parts[-1], "statements.equal"), state.document["asked"]["users"], "users"))
     if ledger is not None:
         found += [
             Identity("wins: ledger = client", ledger["won"], total("won"), "envelopes"),
+            Identity("wins: asked for = won + left", envelopes(state.document["asked"]["requests"]), ledger["won"] + ledger["shake_left"], "envelopes"),
             Identity("money: ledger = client", ledger["won_fen"], total("won_fen"), "fen"),
             Identity("money: ordered = won + left", ledger["shake_issued_fen"], ledger["won_fen"] + ledger["shake_left_fen"], "ledger, fen"),
         ]
     if audit_code is not None:
         found.append(Identity("the audit of the whole ledger", audit_code, 0, "exit code"))
-    return found, last
+    return found
 
 
 def final_page(state, found, report):
@@ -317,7 +329,7 @@ def finish(options, state, part, build, interrupted, trouble):
         show.say(f"tools/simulate: error: the ledger could not be read: {error}")
         ledger = None
     code = None if options.no_audit else audit(build, part.ledger)[0]
-    found, _ = identities(state, ledger, code)
+    found = identities(state, ledger, code, not options.no_statements)
     holds = ledger is not None and all(identity.holds for identity in found)
     report = {"verdict": "pass" if holds else "fail", "asked": state.document["asked"], "parts": state.parts, "ledger": ledger,
               "identities": [{"name": one.name, "left": one.left, "right": one.right, "holds": one.holds} for one in found]}
@@ -331,11 +343,12 @@ def finish(options, state, part, build, interrupted, trouble):
 
 
 def resume_flags(options):
-    flags = [f"--out {options.out}"]
-    for name, default in (("requests", 10**10), ("qps", GALA_QPS), ("users", 10**6), ("seed", 1)):
-        if getattr(options, name) != default:
-            flags.append(f"--{name} {getattr(options, name)}")
-    return " ".join(flags)
+    defaults = parse([])
+    flags = ["--out", options.out]
+    for name, value in vars(options).items():
+        if name not in ("out", "ten_billion", "dry_run") and value != getattr(defaults, name):
+            flags += ["--" + name.replace("_", "-"), *([] if value is True else [str(value)])]
+    return shlex.join(flags)
 
 
 def check_machine(options, state):
@@ -356,23 +369,34 @@ class _Stopped(BaseException):
     pass
 
 
+def _signals(handler):
+    """`handler` for the signals that end a run; the exit code of the one that came is its own affair."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
 def _play(part):
-    """(interrupted, trouble)"""
+    """(interrupted, trouble). From the first signal on further ones are not listened to: what was answered must be written down."""
+    came = []
+
     def stopped(signum, frame):
+        _signals(signal.SIG_IGN)
+        came.append(signum)
         raise _Stopped()
-    signal.signal(signal.SIGTERM, stopped)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _signals(stopped)
     try:
         part.start()
         part.run()
         return 0, ""
-    except (KeyboardInterrupt, _Stopped) as why:
+    except _Stopped:
         show.line("stopping", "no new shakes, finishing answers")
         part.interrupt()
-        return 130 if isinstance(why, KeyboardInterrupt) else 143, ""
+        return 128 + came[0], ""
     except (processes.Died, processes.AdminError, OSError) as error:
         show.say(f"tools/simulate: error: {error}")
         return 0, str(error)
+    finally:
+        _signals(signal.SIG_IGN)
 
 
 def main(arguments):
@@ -386,7 +410,6 @@ def main(arguments):
     try:
         os.makedirs(options.out, exist_ok=True)
         state = State(options)
-        state.done_before = state.done()
         show.say(f"tools/simulate --ten-billion: {state.left():,} of {options.requests:,} shakes, {options.qps:,} a second, one win in {GALA_RATIO}, "
                  f"at the least {duration(state.left() / options.qps)}")
         check_machine(options, state)
@@ -395,6 +418,7 @@ def main(arguments):
         part = Part(options, state, build)
         interrupted, trouble = (0, "") if state.left() == 0 else _play(part)
         part.stop()
+        _signals(signal.SIG_DFL)  # all is written down
         if not interrupted and not trouble and state.left() != 0:
             trouble = f"the client ended with {state.left():,} shakes to go: see {part.client.log_path}"
             show.say(f"tools/simulate: error: {trouble}")
