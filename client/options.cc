@@ -24,8 +24,6 @@ absl::StatusOr<load::Endpoint> EndpointOf(const admin::HostPort& address) {
   return load::Endpoint{host == 0 ? 0x7f00'0001 : host, address.port};  // 0.0.0.0, where a server listens: this machine
 }
 
-constexpr uint32_t kGatewayUsersMax = 8'388'608;  // docs/PROTOCOL.md, rule 7
-
 // What only --gateways can have, as it was given.
 struct GatewayFlags {
   std::string token_file;
@@ -52,9 +50,9 @@ std::string WrongTogether(const load::ClientOptions& load, const GatewayFlags& g
     return absl::StrCat("--gateways ", load.gateways, " for ", load.users.count(),
                         " users: a gateway carries two users at least");
   }
-  if (load.users.count() / load.gateways >= kGatewayUsersMax) {
+  if (load.users.count() / load.gateways >= wire::kGatewayUsersMax) {
     return absl::StrCat("--gateways ", load.gateways, " for ", load.users.count(), " users: a gateway carries at most ",
-                        kGatewayUsersMax, " users");
+                        wire::kGatewayUsersMax, " users");
   }
   return gateway.requests > 0 && qps == 0 ? "--requests with --qps 0 would never end" : "";
 }

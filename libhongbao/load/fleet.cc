@@ -25,6 +25,7 @@ Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Sp
       skew_(skew),
       tally_(tally),
       cells_(tally.cells),
+      books_(schedule, tally, options.log_money),
       first_user_(static_cast<uint32_t>(options.own.first)),
       user_count_(static_cast<uint32_t>(options.own.size())),
       users_(user_count_, net::Pages::kHuge),
@@ -90,7 +91,7 @@ void Fleet::SendDue(int64_t until_ns, int64_t wall_ns) {
 }
 
 void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
-  PhaseTally& phase = PhaseOfSegment(due.segment);
+  PhaseTally& phase = books_.PhaseOfSegment(due.segment);
   cells_.Add(Counter::kDue);
   phase.cells.Add(PhaseCounter::kDue);
   User& user = users_[due.user - first_user_];
@@ -122,25 +123,6 @@ void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
     cells_.Add(Counter::kLate);
     phase.cells.Add(PhaseCounter::kLate);
   }
-}
-
-PhaseTally& Fleet::PhaseOfSegment(uint32_t segment) {
-  if (segment != phase_.segment) {
-    PhaseTally* tally = tally_.phases[segment].get();
-    Check(tally != nullptr, "a rate segment was planned without a tally");
-    phase_ = {tally, segment, schedule_.segment(segment).at_second * kNsPerSecond};
-  }
-  return *phase_.tally;
-}
-
-// Nearly always the current phase; after a rate change the last answers of the one before.
-PhaseTally& Fleet::PhaseDueAt(int64_t due_ns) {
-  if (due_ns >= phase_.from_ns) {
-    return *phase_.tally;
-  }
-  const uint32_t segment = schedule_.IndexAt(due_ns);
-  PhaseTally* tally = segment == time::Schedule::kNone ? nullptr : tally_.phases[segment].get();
-  return tally != nullptr ? *tally : *phase_.tally;  // null: that second's rate was replaced after the request went out
 }
 
 int64_t Fleet::NextTurnNs(int64_t now_ns) const {
@@ -216,8 +198,7 @@ bool Fleet::StartConnect(uint32_t index) {
     slot = ports_[user.port]->Connect(pair.source_ipv4, pair.destination.ipv4, pair.destination.port);
   }
   if (slot < 0) {
-    cells_.Add(Counter::kConnectsFailed);
-    tally_.connect_errors.Add(static_cast<Errno>(std::min<int32_t>(-slot, static_cast<int32_t>(Errno::kCount) - 1)));
+    books_.CountConnectFailed(-slot);
     BackOff(user);
     return !IsShortage(-slot);
   }
@@ -238,8 +219,7 @@ void Fleet::BackOff(User& user) {
 void Fleet::OnConnectFailed(net::Port& port, uint32_t slot, int error) {
   User& user = UserOf(port, slot);
   --connecting_;
-  cells_.Add(Counter::kConnectsFailed);
-  tally_.connect_errors.Add(static_cast<Errno>(std::clamp<int>(error, 0, static_cast<int>(Errno::kCount) - 1)));
+  books_.CountConnectFailed(error);
   BackOff(user);
 }
 
@@ -291,9 +271,7 @@ void Fleet::LoseShakes(User& user) {
   InFlightRequest request;
   while (in_flight_.TakeFirstShake(user.requests, request)) {
     --user.outstanding;
-    cells_.Subtract(Counter::kOutstanding);
-    cells_.Add(Counter::kLost);
-    PhaseDueAt(request.due_ns).cells.Add(PhaseCounter::kLost);
+    books_.CountLost(request.due_ns);
   }
 }
 
@@ -317,8 +295,7 @@ void Fleet::EndLateLogins(int64_t now_ns) {
 
 void Fleet::CountFirstOnline(int64_t now_ns) {
   if (settled_ == user_count_) {
-    // Release: who sees it also sees the counters of the logins before it.
-    tally_.all_online_ns.store(std::max<int64_t>(now_ns, 1), std::memory_order_release);
+    books_.AllOnline(now_ns);
   }
 }
 

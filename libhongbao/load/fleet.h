@@ -13,6 +13,7 @@
 
 #include "absl/types/span.h"
 #include "libhongbao/load/addresses.h"
+#include "libhongbao/load/bookkeeper.h"
 #include "libhongbao/load/counters.h"
 #include "libhongbao/load/fleet_message.h"
 #include "libhongbao/load/in_flight.h"
@@ -68,12 +69,6 @@ class Fleet {
   static constexpr int64_t kNoSecond = std::numeric_limits<int64_t>::min();
   static constexpr int kSendsPerTurnMax = 4'096;  // answers are read in between, even after a stall
 
-  struct CurrentPhase {
-    PhaseTally* tally = nullptr;
-    uint32_t segment = time::Schedule::kNone;
-    int64_t from_ns = std::numeric_limits<int64_t>::max();
-  };
-
   uint32_t IndexOf(const User& user) const { return static_cast<uint32_t>(&user - &users_[0]); }
   uint32_t UserIdOf(const User& user) const { return first_user_ + IndexOf(user); }
   User& UserOf(const net::Port& port, uint32_t slot) { return users_[slot_users_[port.index()][slot]]; }
@@ -81,8 +76,6 @@ class Fleet {
   void TurnSecond(int64_t wall_ns);
   void SendDue(int64_t until_ns, int64_t wall_ns);
   void SendShake(const time::Due& due, int64_t wall_ns);
-  PhaseTally& PhaseOfSegment(uint32_t segment);
-  PhaseTally& PhaseDueAt(int64_t due_ns);
 
   void ConnectSome(int64_t now_ns);
   bool StartConnect(uint32_t index);
@@ -138,6 +131,7 @@ class Fleet {
   time::SkewEstimator& skew_;
   WorkerTally& tally_;
   count::Cells<Counter>& cells_;
+  Bookkeeper books_;
 
   const uint32_t first_user_;
   const uint32_t user_count_;
@@ -146,7 +140,6 @@ class Fleet {
   InFlight in_flight_;
   SeenNotices seen_;
   time::Walker walker_;
-  CurrentPhase phase_;
 
   UserQueue ready_;
   ReconnectWheel wheel_;

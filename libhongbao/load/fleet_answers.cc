@@ -186,41 +186,21 @@ bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
 }
 
 void Fleet::BookShake(User& user, const InFlightRequest& request, const wire::ShakeResponse& answer) {
-  cells_.Subtract(Counter::kOutstanding);
-  cells_.Add(Counter::kAnswered);
-  PhaseTally& phase = PhaseDueAt(request.due_ns);
-  phase.cells.Add(PhaseCounter::kAnswered);
+  PhaseTally& phase = books_.PhaseDueAt(request.due_ns);
+  books_.CountAnswer(phase, answer);
   const int64_t latency_ns = now_ns_ + wall_offset_ns_ - request.due_ns;
   tally_.latency.Record(latency_ns);
   (answer.result == wire::ShakeResult::kWon ? phase.winners : phase.others).Record(latency_ns);
   phase.service.Record(now_ns_ - request.sent_ns);
-  switch (answer.result) {
-    case wire::ShakeResult::kWon:
-      cells_.Add(Counter::kWon);
-      cells_.Add(Counter::kWonFen, answer.amount_fen);
-      phase.cells.Add(PhaseCounter::kWon);
-      phase.cells.Add(PhaseCounter::kWonFen, answer.amount_fen);
-      BookMoney(user, {request.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
-      break;
-    case wire::ShakeResult::kNothing:
-      cells_.Add(Counter::kNothing);
-      break;
-    case wire::ShakeResult::kCap:
-      cells_.Add(Counter::kCap);
-      break;
-    case wire::ShakeResult::kOverload:
-      cells_.Add(Counter::kOverload);
-      phase.cells.Add(PhaseCounter::kOverload);
-      break;
+  if (answer.result == wire::ShakeResult::kWon) {
+    BookMoney(user, {request.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
   }
 }
 
 void Fleet::BookMoney(User& user, const MoneyRecord& money) {
   ++user.grants;
   user.fen += money.fen;
-  if (options_.log_money && !tally_.money.Push(money)) {
-    cells_.Add(Counter::kMoneyLogFull);
-  }
+  books_.LogMoney(money);
 }
 
 // ---- gifts ----
@@ -284,9 +264,7 @@ bool Fleet::OnOpenAnswer(User& user, wire::FrameBytes frame) {
     return true;
   }
   --user.outstanding;
-  cells_.Subtract(Counter::kOpensOutstanding);
-  cells_.Add(answer.amount_fen == 0 ? Counter::kOpenedEmpty : Counter::kOpened);
-  cells_.Add(Counter::kOpenedFen, answer.amount_fen);
+  books_.CountOpened(answer.amount_fen);
   if (answer.amount_fen != 0) {
     BookMoney(user, {request.stamp, UserIdOf(user), answer.envelope_id, answer.amount_fen, MoneyKind::kOpen});
   }

@@ -27,6 +27,7 @@ GatewayFleet::GatewayFleet(const GatewayFleetOptions& options, const AddressPlan
       skew_(skew),
       tally_(tally),
       cells_(tally.cells),
+      books_(schedule, tally, options.log_money),
       accounts_(options.own.size()),
       connect_limit_(options.connects_per_second),
       random_(options.seed * 0x9e37'79b9'7f4a'7c15 + 1) {
@@ -169,7 +170,7 @@ void GatewayFleet::SendAtMaxRate(Gateway& gateway, net::Replies& out, int64_t wa
 }
 
 void GatewayFleet::CountSent(uint32_t segment, size_t sent, size_t late) {
-  PhaseTally& phase = PhaseOfSegment(segment);
+  PhaseTally& phase = books_.PhaseOfSegment(segment);
   cells_.Add(Counter::kDue, sent);
   cells_.Add(Counter::kSent, sent);
   cells_.Add(Counter::kLate, late);
@@ -184,7 +185,7 @@ void GatewayFleet::MissUntil(Gateway& gateway, int64_t wall_ns, Counter why) {
   time::Walker& walker = gateway.walker();
   while (walker.next_due_ns() < wall_ns) {
     // Second by second, as a second belongs to one phase.
-    PhaseTally& phase = PhaseOfSegment(walker.next().segment);
+    PhaseTally& phase = books_.PhaseOfSegment(walker.next().segment);
     const int64_t second_end_ns = (time::UnixSecond(walker.next_due_ns()) + 1) * kNsPerSecond;
     const uint64_t missed = walker.SkipTo(std::min(wall_ns, second_end_ns));
     cells_.Add(Counter::kDue, missed);
@@ -206,28 +207,6 @@ void GatewayFleet::TellSentAll(bool planned) {
   if (all) {
     tally_.sent_all.store(true, std::memory_order_release);  // who sees it also sees all sends counted
   }
-}
-
-PhaseTally& GatewayFleet::PhaseOfSegment(uint32_t segment) {
-  if (segment == phase_.segment) {
-    return *phase_.tally;
-  }
-  PhaseTally* const tally = tally_.phases[segment].get();
-  Check(tally != nullptr, "a rate segment was planned without a tally");
-  const int64_t from_ns = schedule_.segment(segment).at_second * kNsPerSecond;
-  if (phase_.tally == nullptr || from_ns >= phase_.from_ns) {  // another gateway may still be in the one before
-    phase_ = {tally, segment, from_ns};
-  }
-  return *tally;
-}
-
-PhaseTally& GatewayFleet::PhaseDueAt(int64_t due_ns) {
-  if (due_ns >= phase_.from_ns) {
-    return *phase_.tally;
-  }
-  const uint32_t segment = schedule_.IndexAt(due_ns);
-  PhaseTally* const tally = segment == time::Schedule::kNone ? nullptr : tally_.phases[segment].get();
-  return tally != nullptr ? *tally : *phase_.tally;  // null: that second's rate was replaced after the request went out
 }
 
 int64_t GatewayFleet::NextTurnNs(int64_t now_ns) {
@@ -309,8 +288,7 @@ bool GatewayFleet::StartConnect(uint32_t index) {
     slot = ports_[gateway.port]->Connect(pair.source_ipv4, pair.destination.ipv4, pair.destination.port);
   }
   if (slot < 0) {
-    cells_.Add(Counter::kConnectsFailed);
-    tally_.connect_errors.Add(static_cast<Errno>(std::min<int32_t>(-slot, static_cast<int32_t>(Errno::kCount) - 1)));
+    books_.CountConnectFailed(-slot);
     BackOff(gateway);
     return -slot != EMFILE && -slot != ENFILE && -slot != ENOBUFS && -slot != ENOMEM;
   }
@@ -328,8 +306,7 @@ void GatewayFleet::BackOff(Gateway& gateway) {
 }
 
 void GatewayFleet::OnConnectFailed(net::Port& port, uint32_t slot, int error) {
-  cells_.Add(Counter::kConnectsFailed);
-  tally_.connect_errors.Add(static_cast<Errno>(std::clamp<int>(error, 0, static_cast<int>(Errno::kCount) - 1)));
+  books_.CountConnectFailed(error);
   BackOff(GatewayOf(port, slot));
 }
 
@@ -368,9 +345,7 @@ void GatewayFleet::LoseUnanswered(Gateway& gateway) {
   gateway.Rewind();
   GatewayRequest request;
   while (gateway.window().GiveUpOldest(request)) {
-    cells_.Subtract(Counter::kOutstanding);
-    cells_.Add(Counter::kLost);
-    PhaseDueAt(request.due_ns()).cells.Add(PhaseCounter::kLost);
+    books_.CountLost(request.due_ns());
   }
 }
 
@@ -389,8 +364,7 @@ void GatewayFleet::EndLateLogins(int64_t now_ns) {
 
 void GatewayFleet::CountFirstOnline(int64_t now_ns) {
   if (settled_ == gateways_.size()) {
-    // Release: who sees it also sees the counters of the logins before it.
-    tally_.all_online_ns.store(std::max<int64_t>(now_ns, 1), std::memory_order_release);
+    books_.AllOnline(now_ns);
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "absl/types/span.h"
 #include "libhongbao/load/addresses.h"
+#include "libhongbao/load/bookkeeper.h"
 #include "libhongbao/load/counters.h"
 #include "libhongbao/load/fleet_message.h"
 #include "libhongbao/load/gateway.h"
@@ -77,13 +78,6 @@ class GatewayFleet {
   };
   static_assert(sizeof(Account) == 16, "touched by those who got something only");
 
-  // The newest phase that a request was sent in.
-  struct CurrentPhase {
-    PhaseTally* tally = nullptr;
-    uint32_t segment = time::Schedule::kNone;
-    int64_t from_ns = std::numeric_limits<int64_t>::max();
-  };
-
   Gateway& GatewayOf(const net::Port& port, uint32_t slot) { return gateways_[slot_gateways_[port.index()][slot]]; }
   Account& AccountOf(uint32_t user) { return accounts_[user - options_.own.first]; }
   int64_t WallNs() const { return now_ns_ + wall_offset_ns_; }
@@ -99,8 +93,6 @@ class GatewayFleet {
   void CountSent(uint32_t segment, size_t sent, size_t late);
   void MissUntil(Gateway& gateway, int64_t wall_ns, Counter why);
   void TellSentAll(bool planned);
-  PhaseTally& PhaseOfSegment(uint32_t segment);
-  PhaseTally& PhaseDueAt(int64_t due_ns);
   int64_t NextTurnNs(int64_t now_ns);
   int64_t NextSendNs(Gateway& gateway, int64_t now_ns);
 
@@ -151,12 +143,12 @@ class GatewayFleet {
   time::SkewEstimator& skew_;
   WorkerTally& tally_;
   count::Cells<Counter>& cells_;
+  Bookkeeper books_;
 
   std::vector<Gateway> gateways_;
   std::vector<net::LazyArray<uint32_t>> slot_gateways_;  // by port, by slot: index into gateways_
   net::LazyArray<Account> accounts_;                     // by user, from own.first on
   SeenNotices seen_;
-  CurrentPhase phase_;
   std::array<time::DueUser, kBatch> due_;
 
   RateLimit connect_limit_;

@@ -57,10 +57,10 @@ size_t GatewayFleet::TakeNothings(Gateway& gateway, absl::Span<const std::byte> 
   GatewayWindow& window = gateway.window();
   const GatewayRequest* const oldest = window.oldest();
   // After a change of the rate the last ones of the phase before are looked at one by one.
-  if (gateway.state != GatewayState::kOnline || oldest == nullptr || oldest->due_ns() < phase_.from_ns) {
+  if (gateway.state != GatewayState::kOnline || oldest == nullptr || !books_.DueInNewest(oldest->due_ns())) {
     return 0;
   }
-  PhaseTally& phase = *phase_.tally;
+  PhaseTally& phase = books_.newest_phase();
   const std::byte* const answers = in.data();
   const size_t taken = window.TakeInOrder(
       in.size() / kShakeResponseBytes,
@@ -205,29 +205,11 @@ bool GatewayFleet::OnShakeAnswer(Gateway& gateway, wire::FrameBytes frame) {
 }
 
 void GatewayFleet::BookShake(const GatewayAnswered& answered, const wire::ShakeResponse& answer) {
-  PhaseTally& phase = PhaseDueAt(answered.request.due_ns());
-  cells_.Subtract(Counter::kOutstanding);
-  cells_.Add(Counter::kAnswered);
-  phase.cells.Add(PhaseCounter::kAnswered);
+  PhaseTally& phase = books_.PhaseDueAt(answered.request.due_ns());
+  books_.CountAnswer(phase, answer);
   RecordLatency(phase, answered, answer.result == wire::ShakeResult::kWon);
-  switch (answer.result) {
-    case wire::ShakeResult::kWon:
-      cells_.Add(Counter::kWon);
-      cells_.Add(Counter::kWonFen, answer.amount_fen);
-      phase.cells.Add(PhaseCounter::kWon);
-      phase.cells.Add(PhaseCounter::kWonFen, answer.amount_fen);
-      BookMoney({answer.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
-      break;
-    case wire::ShakeResult::kNothing:
-      cells_.Add(Counter::kNothing);
-      break;
-    case wire::ShakeResult::kCap:
-      cells_.Add(Counter::kCap);
-      break;
-    case wire::ShakeResult::kOverload:
-      cells_.Add(Counter::kOverload);
-      phase.cells.Add(PhaseCounter::kOverload);
-      break;
+  if (answer.result == wire::ShakeResult::kWon) {
+    BookMoney({answer.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
   }
 }
 
@@ -235,9 +217,7 @@ void GatewayFleet::BookMoney(const MoneyRecord& money) {
   Account& account = AccountOf(money.user);
   ++account.grants;
   account.fen += money.fen;
-  if (options_.log_money && !tally_.money.Push(money)) {
-    cells_.Add(Counter::kMoneyLogFull);
-  }
+  books_.LogMoney(money);
 }
 
 // ---- gifts ----
@@ -304,9 +284,7 @@ bool GatewayFleet::OnOpenAnswer(Gateway& gateway, wire::FrameBytes frame) {
   if (!gateway.TakeOpen(answer.stamp, answer.user_id, answer.envelope_id)) {
     return MayRepeat(gateway, answer.stamp);
   }
-  cells_.Subtract(Counter::kOpensOutstanding);
-  cells_.Add(answer.amount_fen == 0 ? Counter::kOpenedEmpty : Counter::kOpened);
-  cells_.Add(Counter::kOpenedFen, answer.amount_fen);
+  books_.CountOpened(answer.amount_fen);
   if (answer.amount_fen != 0) {
     BookMoney({answer.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kOpen});
   }

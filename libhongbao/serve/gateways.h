@@ -25,8 +25,6 @@ class Gateways {
  public:
   static constexpr uint16_t kNone = 0;  // the session is no gateway's
   static constexpr uint32_t kMost = 0xfffe;
-  // Of one gateway: its login looks each of them up, some 10 ns a user, and everybody else on the worker waits for that.
-  static constexpr uint32_t kUsersMax = 1U << 23;
 
   // Room for `gateways_max` (at most kMost).
   explicit Gateways(uint32_t gateways_max) {

@@ -40,6 +40,9 @@ constexpr size_t GiftNoticeBytes(Version version, size_t count) {
 }
 constexpr size_t SendRequestBytes(size_t count) { return 24 + 4 * count; }
 
+// Users of one gateway at most (docs/PROTOCOL.md, rule 7).
+inline constexpr uint32_t kGatewayUsersMax = 1U << 23;
+
 using Token = std::array<std::byte, 16>;
 
 struct LoginRequest {

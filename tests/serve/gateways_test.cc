@@ -384,10 +384,10 @@ TEST(GatewaysTest, AFullTableEndsTheFormerConnectionOfWhoComesBack) {
 
 TEST(GatewaysTest, NoMoreUsersThanALoginMayLookUp) {
   OfficeOptions options = WithToken();
-  options.users_max = 2 * Gateways::kUsersMax;
+  options.users_max = 2 * wire::kGatewayUsersMax;
   TestOffices offices(options);
   TestOffices::Peer gateway = offices.Connect();
-  gateway.Feed(GatewayLogin(0, Gateways::kUsersMax + 1));
+  gateway.Feed(GatewayLogin(0, wire::kGatewayUsersMax + 1));
   EXPECT_EQ(gateway.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
 }
 

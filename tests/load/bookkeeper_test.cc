@@ -1,0 +1,97 @@
+// Bookkeeper: every answer and loss is counted once, in the phase that it was due in.
+#include "libhongbao/load/bookkeeper.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+namespace hongbao::load {
+namespace {
+
+constexpr int64_t kStart = 1'424'183'400;
+constexpr int64_t kSecond = time::kNsPerSecond;
+
+class BookkeeperTest : public testing::Test {
+ protected:
+  BookkeeperTest() {
+    Plan(100, kStart);
+    Plan(200, kStart + 10);
+    tally.cells.Add(Counter::kOutstanding, 10);
+  }
+  void Plan(uint32_t qps, int64_t at_second) {
+    tally.phases[schedule.size()] = std::make_unique<PhaseTally>();
+    EXPECT_TRUE(schedule.Add({.at_second = at_second, .qps = qps}).ok());
+  }
+  uint64_t Count(Counter id) const { return tally.cells.Get(id); }
+
+  time::Schedule schedule;
+  WorkerTally tally{/*money_records=*/2};
+  Bookkeeper books{schedule, tally, /*log_money=*/true};
+};
+
+TEST_F(BookkeeperTest, ARequestBelongsToThePhaseItWasDueIn) {
+  PhaseTally& first = books.PhaseOfSegment(0);
+  EXPECT_EQ(&first, tally.phases[0].get());
+  EXPECT_EQ(&books.PhaseDueAt(kStart * kSecond), &first);
+  PhaseTally& second = books.PhaseOfSegment(1);
+  EXPECT_EQ(&second, tally.phases[1].get());
+  EXPECT_EQ(&books.PhaseOfSegment(0), &first) << "a gateway that is behind";
+  EXPECT_EQ(&books.newest_phase(), &second) << "and does not turn the clock back for the others";
+  EXPECT_FALSE(books.DueInNewest((kStart + 10) * kSecond - 1));
+  EXPECT_TRUE(books.DueInNewest((kStart + 10) * kSecond));
+  EXPECT_EQ(&books.PhaseDueAt((kStart + 10) * kSecond - 1), &first);
+  EXPECT_EQ(&books.PhaseDueAt((kStart + 10) * kSecond), &second);
+  EXPECT_EQ(&books.PhaseDueAt((kStart - 10) * kSecond), &second) << "of no phase at all: it is not lost";
+}
+
+TEST_F(BookkeeperTest, AnswersAreCountedByWhatTheySay) {
+  PhaseTally& phase = books.PhaseOfSegment(0);
+  books.CountAnswer(phase, {.result = wire::ShakeResult::kWon, .envelope_id = 5, .amount_fen = 257});
+  books.CountAnswer(phase, {.result = wire::ShakeResult::kNothing});
+  books.CountAnswer(phase, {.result = wire::ShakeResult::kCap});
+  books.CountAnswer(phase, {.result = wire::ShakeResult::kOverload});
+  books.CountLost(kStart * kSecond);
+  EXPECT_EQ(Count(Counter::kOutstanding), 5U);
+  EXPECT_EQ(Count(Counter::kAnswered), 4U);
+  EXPECT_EQ(Count(Counter::kLost), 1U);
+  for (const Counter id : {Counter::kWon, Counter::kNothing, Counter::kCap, Counter::kOverload}) {
+    EXPECT_EQ(Count(id), 1U);
+  }
+  EXPECT_EQ(Count(Counter::kWonFen), 257U);
+  EXPECT_EQ(phase.cells.Get(PhaseCounter::kAnswered), 4U);
+  EXPECT_EQ(phase.cells.Get(PhaseCounter::kWonFen), 257U);
+  EXPECT_EQ(phase.cells.Get(PhaseCounter::kOverload), 1U);
+  EXPECT_EQ(phase.cells.Get(PhaseCounter::kLost), 1U);
+}
+
+TEST_F(BookkeeperTest, OpensMoneyAndFailedConnects) {
+  tally.cells.Add(Counter::kOpensOutstanding, 2);
+  books.CountOpened(100);
+  books.CountOpened(0);
+  EXPECT_EQ(Count(Counter::kOpensOutstanding), 0U);
+  EXPECT_EQ(Count(Counter::kOpened), 1U);
+  EXPECT_EQ(Count(Counter::kOpenedEmpty), 1U);
+  EXPECT_EQ(Count(Counter::kOpenedFen), 100U);
+
+  const MoneyRecord money{1, 2, 3, 100, MoneyKind::kOpen};
+  uint64_t kept = 0;
+  for (int i = 0; i < 20; ++i) books.LogMoney(money);
+  for (MoneyRecord record; tally.money.Pop(record);) ++kept;
+  EXPECT_GE(kept, 2U);
+  EXPECT_EQ(kept + Count(Counter::kMoneyLogFull), 20U) << "what found no room is told";
+  Bookkeeper silent(schedule, tally, /*log_money=*/false);
+  silent.LogMoney(money);
+  MoneyRecord none;
+  EXPECT_FALSE(tally.money.Pop(none));
+
+  books.CountConnectFailed(ECONNREFUSED);
+  books.CountConnectFailed(100'000);
+  EXPECT_EQ(Count(Counter::kConnectsFailed), 2U);
+  EXPECT_EQ(tally.connect_errors.Get(static_cast<Errno>(ECONNREFUSED)), 1U);
+  EXPECT_EQ(tally.connect_errors.Get(static_cast<Errno>(159)), 1U);
+  books.AllOnline(0);
+  EXPECT_EQ(tally.all_online_ns.load(), 1) << "0 is for not yet";
+}
+
+}  // namespace
+}  // namespace hongbao::load
