@@ -13,6 +13,7 @@
 
 #include "libhongbao/load/fleet.h"
 #include "libhongbao/net/set.h"
+#include "tests/load/sent_frame.h"
 #include "tests/net/scripted_ring.h"
 
 namespace hongbao::load {
@@ -26,33 +27,7 @@ class FleetFixture : public testing::Test {
   static constexpr int64_t kStartSecond = 1'424'183'400;
   static constexpr uint32_t kSlots = 64;
 
-  // A frame that the fleet has sent.
-  struct Request {
-    uint32_t slot = 0;
-    wire::FrameType type{};
-    std::string bytes;
-    wire::FrameBytes frame() const { return {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}; }
-    wire::ShakeRequest Shake() const {
-      wire::ShakeRequest request;
-      EXPECT_EQ(wire::DecodeShakeRequest(frame(), request), wire::Decoded::kOk);
-      return request;
-    }
-    wire::LoginRequest Login() const {
-      wire::LoginRequest request;
-      EXPECT_EQ(wire::DecodeLoginRequest(frame(), request), wire::Decoded::kOk);
-      return request;
-    }
-    wire::OpenRequest Open() const {
-      wire::OpenRequest request;
-      EXPECT_EQ(wire::DecodeOpenRequest(frame(), request), wire::Decoded::kOk);
-      return request;
-    }
-    wire::StatementRequest Statement() const {
-      wire::StatementRequest request;
-      EXPECT_EQ(wire::DecodeStatementRequest(frame(), request), wire::Decoded::kOk);
-      return request;
-    }
-  };
+  using Request = SentFrame;
 
   void Make(uint32_t users, FleetOptions wish = {}) {
     options = wish;
@@ -100,17 +75,8 @@ class FleetFixture : public testing::Test {
   }
 
   // ---- the network and the server's ears ----
-  std::vector<uint32_t> SlotsOf(Operation operation) const {
-    std::vector<uint32_t> slots;
-    for (const auto& [user_data, entry] : ring.entries()) {
-      if (entry.tag.operation == operation) {
-        slots.push_back(entry.tag.slot);
-      }
-    }
-    return slots;
-  }
   void AcceptAll() {
-    for (const uint32_t slot : SlotsOf(Operation::kConnect)) {
+    for (const uint32_t slot : SlotsOf(ring, Operation::kConnect)) {
       ring.Complete(ring.Find(Operation::kConnect, slot)->tag, 0);
     }
     Turn();
@@ -119,7 +85,7 @@ class FleetFixture : public testing::Test {
   std::vector<Request> TakeRequests() {
     std::vector<Request> requests;
     for (int round = 0; round < 4; ++round) {
-      for (const uint32_t slot : SlotsOf(Operation::kSend)) {
+      for (const uint32_t slot : SlotsOf(ring, Operation::kSend)) {
         const auto* entry = ring.Find(Operation::kSend, slot);
         ring.Complete(entry->tag, static_cast<int32_t>(entry->copy.size()));
       }
@@ -142,10 +108,7 @@ class FleetFixture : public testing::Test {
     return requests;
   }
   std::vector<Request> Take(wire::FrameType type) {
-    std::vector<Request> requests = TakeRequests();
-    requests.erase(std::remove_if(requests.begin(), requests.end(), [type](const Request& r) { return r.type != type; }),
-                   requests.end());
-    return requests;
+    return Of(type, TakeRequests());
   }
 
   // ---- the server's mouth ----
@@ -154,12 +117,6 @@ class FleetFixture : public testing::Test {
     ASSERT_NE(entry, nullptr);
     ASSERT_TRUE(ring.CompleteReceive(slot, entry->tag.generation, bytes));
     set->Turn(3);
-  }
-  template <typename Encode>
-  static std::string Bytes(size_t size, Encode encode) {
-    std::string bytes(size, '\0');
-    encode(reinterpret_cast<std::byte*>(bytes.data()));
-    return bytes;
   }
   std::string LoginAnswer(const wire::LoginRequest& request, wire::LoginResult result = wire::LoginResult::kOk,
                           uint64_t last_stamp = 0) const {
@@ -248,18 +205,7 @@ class FleetFixture : public testing::Test {
 
   uint64_t Count(Counter id) const { return tally.cells.Get(id); }
   void ExpectIdentities() const {
-    const count::Values<Counter> n = tally.cells.Snapshot();
-    EXPECT_EQ(n[Counter::kDue], n[Counter::kSent] + Missed(n));
-    EXPECT_EQ(n[Counter::kSent], n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]);
-    EXPECT_EQ(n[Counter::kAnswered], n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kOverload]);
-    EXPECT_EQ(n[Counter::kOpensSent], n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]);
-    EXPECT_EQ(n[Counter::kNotices], n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
-                                        n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]);
-    if (tally.statements_done.load()) {
-      EXPECT_EQ(uint64_t{options.total_users}, n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] +
-                                                   n[Counter::kStatementsSkipped]);
-    }
-    EXPECT_EQ(n[Counter::kConnects], n[Counter::kClosed] + port->live());
+    ExpectAccountsClose(tally, *port, options.total_users);
   }
 
   time::FakeClock clock{kStartSecond * kSecond, 77 * kSecond + 123};

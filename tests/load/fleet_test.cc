@@ -28,26 +28,26 @@ TEST_F(FleetFixture, EveryUserConnectsAndLogsInAsItself) {
 TEST_F(FleetFixture, NoMoreThanSoManyConnectsAtATime) {
   Make(20, {.connecting_max = 3});
   Run(100 * kMs);
-  EXPECT_EQ(SlotsOf(Operation::kConnect).size(), 3u);
+  EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 3u);
   AcceptAll();
   Run(100 * kMs);
-  EXPECT_EQ(SlotsOf(Operation::kConnect).size(), 0u);  // their logins are still on the way
+  EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 0u);  // their logins are still on the way
   for (const Request& request : Take(FrameType::kLoginRequest)) Deliver(request.slot, LoginAnswer(request.Login()));
   Run(100 * kMs);
-  EXPECT_EQ(SlotsOf(Operation::kConnect).size(), 3u);
+  EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 3u);
 }
 
 TEST_F(FleetFixture, FailedConnectsAreCountedByErrnoAndTriedAgainLater) {
   Make(2);
   Run(kMs);
-  for (const uint32_t slot : SlotsOf(Operation::kConnect)) {
+  for (const uint32_t slot : SlotsOf(ring, Operation::kConnect)) {
     ring.Complete(ring.Find(Operation::kConnect, slot)->tag, -ECONNREFUSED);
   }
   Turn();
   ring.Settle([this] { set->Flush(), set->Turn(3); });
   EXPECT_EQ(tally.connect_errors.Get(static_cast<Errno>(ECONNREFUSED)), 2u);
   Run(40 * kMs);
-  EXPECT_EQ(SlotsOf(Operation::kConnect).size(), 0u);  // half of the first back-off at least
+  EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 0u);  // half of the first back-off at least
   LogInAll();
   EXPECT_EQ(Count(Counter::kOnline), 2u);
 }
@@ -126,7 +126,7 @@ TEST_F(FleetFixture, Defect16_ReconnectsLeakNothing) {
     AcceptAll();
     for (const Request& request : Take(FrameType::kLoginRequest)) Deliver(request.slot, LoginAnswer(request.Login()));
     Run(30 * kMs, 10 * kMs);
-    const auto slots = SlotsOf(Operation::kReceive);
+    const auto slots = SlotsOf(ring, Operation::kReceive);
     if (!slots.empty()) Hang(slots[0]);  // with requests unanswered
     ring.sent.clear();
   }
@@ -504,7 +504,7 @@ TEST_F(FleetAnswers, WhatHasNoAnswerAtTheEndIsLostOnlineOrNot) {
   EXPECT_EQ(Count(Counter::kOutstanding), 0u);
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kLost), 8u);
   Run(5 * kSecond, 10 * kMs);
-  EXPECT_TRUE(SlotsOf(Operation::kConnect).empty());
+  EXPECT_TRUE(SlotsOf(ring, Operation::kConnect).empty());
   ExpectIdentities();
 }
 
@@ -518,7 +518,7 @@ TEST_F(FleetAnswers, WhileStoppingOnlyThoseWhoWaitForAnAnswerComeBack) {
   for (uint32_t user = 0; user < 3; ++user) Hang(slot_of[user]);
   ring.sent.clear();
   Run(kSecond, 10 * kMs);
-  EXPECT_EQ(SlotsOf(Operation::kConnect).size(), 1u);
+  EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 1u);
   const auto login = AwaitLogin(1);
   ASSERT_TRUE(login.has_value());
   Deliver(login->slot, LoginAnswer(login->Login()));
@@ -538,7 +538,7 @@ TEST_F(FleetAnswers, InV1NobodyComesBackWhileStopping) {
   fleet->OnMessage(Fleet::Message::kStop);
   Hang(slot_of[0]);
   Run(5 * kSecond, 10 * kMs);
-  EXPECT_TRUE(SlotsOf(Operation::kConnect).empty());
+  EXPECT_TRUE(SlotsOf(ring, Operation::kConnect).empty());
 }
 
 // The server dies and comes back, again and again: each request is answered once, whichever connection brings it.

@@ -14,6 +14,7 @@
 
 #include "libhongbao/load/gateway_fleet.h"
 #include "libhongbao/net/set.h"
+#include "tests/load/sent_frame.h"
 #include "tests/net/scripted_ring.h"
 
 namespace hongbao::load {
@@ -27,27 +28,7 @@ class GatewayFixture : public testing::Test {
   static constexpr int64_t kStartSecond = 1'424'183'400;
   static constexpr uint32_t kNothing = 15;
 
-  struct Frame {
-    uint32_t slot = 0;
-    wire::FrameType type{};
-    std::string bytes;
-    wire::FrameBytes frame() const { return {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}; }
-    uint64_t stamp() const { return wire::StampOf(frame().data()); }
-    uint32_t user() const { return wire::LoadU32(frame().data() + 12); }  // of a shake, an open or a statement request
-    wire::LoginRequest Login() const {
-      wire::LoginRequest request;
-      EXPECT_EQ(wire::DecodeLoginRequest(frame(), request), wire::Decoded::kOk);
-      return request;
-    }
-    wire::OpenRequest Open() const {
-      wire::OpenRequest request;
-      EXPECT_EQ(wire::DecodeOpenRequest(frame(), request), wire::Decoded::kOk);
-      return request;
-    }
-    friend bool operator==(const Frame& a, const Frame& b) {
-      return a.bytes == b.bytes;
-    }  // whatever connection it was on
-  };
+  using Frame = SentFrame;
   using Frames = std::vector<Frame>;
 
   // `users` of this fleet, of twice as many in all.
@@ -104,17 +85,8 @@ class GatewayFixture : public testing::Test {
   }
 
   // ---- the network and the server's ears ----
-  std::vector<uint32_t> SlotsOf(Operation operation) const {
-    std::vector<uint32_t> slots;
-    for (const auto& [user_data, entry] : ring.entries()) {
-      if (entry.tag.operation == operation) {
-        slots.push_back(entry.tag.slot);
-      }
-    }
-    return slots;
-  }
   void AcceptAll() {
-    for (const uint32_t slot : SlotsOf(Operation::kConnect)) {
+    for (const uint32_t slot : SlotsOf(ring, Operation::kConnect)) {
       ring.Complete(ring.Find(Operation::kConnect, slot)->tag, 0);
       ring.sent[slot].clear();  // the start of a frame that a former connection has left
     }
@@ -122,7 +94,7 @@ class GatewayFixture : public testing::Test {
   }
   // The kernel takes what is being sent, once, `bytes_max` of each at most.
   void TakeSends(size_t bytes_max = 1'000'000) {
-    for (const uint32_t slot : SlotsOf(Operation::kSend)) {
+    for (const uint32_t slot : SlotsOf(ring, Operation::kSend)) {
       const auto* entry = ring.Find(Operation::kSend, slot);
       ring.Complete(entry->tag, static_cast<int32_t>(std::min(entry->copy.size(), bytes_max)));
     }
@@ -153,10 +125,7 @@ class GatewayFixture : public testing::Test {
     return frames;
   }
   Frames Take(wire::FrameType type) {
-    Frames frames = TakeAll();
-    frames.erase(std::remove_if(frames.begin(), frames.end(), [type](const Frame& one) { return one.type != type; }),
-                 frames.end());
-    return frames;
+    return Of(type, TakeAll());
   }
   Frames TakeShakes() { return Take(wire::FrameType::kShakeRequest); }
 
@@ -182,12 +151,6 @@ class GatewayFixture : public testing::Test {
   }
   void Settle() {
     ring.Settle([this] { Flush(); });
-  }
-  template <typename Encode>
-  static std::string Bytes(size_t size, Encode encode) {
-    std::string bytes(size, '\0');
-    encode(reinterpret_cast<std::byte*>(bytes.data()));
-    return bytes;
   }
   std::string LoginAnswer(const wire::LoginRequest& request, wire::LoginResult result = wire::LoginResult::kOk) const {
     return Bytes(wire::LoginResponseBytes(wire::Version::k2), [&](std::byte* out) {
@@ -279,19 +242,8 @@ class GatewayFixture : public testing::Test {
 
   uint64_t Count(Counter id) const { return tally.cells.Get(id); }
   void ExpectIdentities() const {
+    ExpectAccountsClose(tally, *port, options.own.size());
     const count::Values<Counter> n = tally.cells.Snapshot();
-    EXPECT_EQ(n[Counter::kDue], n[Counter::kSent] + Missed(n));
-    EXPECT_EQ(n[Counter::kSent], n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]);
-    EXPECT_EQ(n[Counter::kAnswered],
-              n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kOverload]);
-    EXPECT_EQ(n[Counter::kOpensSent], n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]);
-    EXPECT_EQ(n[Counter::kNotices], n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
-                                        n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]);
-    if (tally.statements_done.load()) {
-      EXPECT_EQ(options.own.size(),
-                n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] + n[Counter::kStatementsSkipped]);
-    }
-    EXPECT_EQ(n[Counter::kConnects], n[Counter::kClosed] + port->live());
     uint64_t due = 0, answered = 0, won = 0;
     for (const std::unique_ptr<PhaseTally>& phase : tally.phases) {
       if (phase != nullptr) {

@@ -81,14 +81,14 @@ TEST_F(GatewayFixture, AWrongTokenIsNotTriedAgainAndAFullServerIs) {
 TEST_F(GatewayFixture, FailedConnectsAreCountedByErrnoAndTriedAgainLater) {
   Make(4, {.gateways = 2});
   Run(kMs);
-  for (const uint32_t slot : SlotsOf(Operation::kConnect)) {
+  for (const uint32_t slot : SlotsOf(ring, Operation::kConnect)) {
     ring.Complete(ring.Find(Operation::kConnect, slot)->tag, -ECONNREFUSED);
   }
   Turn();
   Settle();
   EXPECT_EQ(tally.connect_errors.Get(static_cast<Errno>(ECONNREFUSED)), 2u);
   Run(40 * kMs);
-  EXPECT_EQ(SlotsOf(Operation::kConnect).size(), 0u);  // half of the first back-off at least
+  EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 0u);  // half of the first back-off at least
   LogInAll();
   EXPECT_EQ(Count(Counter::kOnline), 4u);
 }
@@ -202,7 +202,7 @@ TEST_F(GatewayFleetTest, WhatIsDueLeavesOnceInAQuantum) {
   size_t sends = 0, taken = TakeShakes().size();
   for (int i = 0; i < 1'000; ++i) {
     Run(1'000, 1'000);
-    sends += SlotsOf(Operation::kSend).empty() ? 0u : 1u;
+    sends += SlotsOf(ring, Operation::kSend).empty() ? 0u : 1u;
     EXPECT_LE(next_turn_ns - clock.MonotonicNs(), 51'000);
     taken += TakeShakes().size();
   }
@@ -479,7 +479,7 @@ TEST_F(GatewayFleetTest, TheEndLosesWhatHasNoAnswer) {
   EXPECT_EQ(Count(Counter::kOutstanding), 0u);
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kLost), shakes.size() - 1);
   Run(5 * kSecond, 100 * kMs);
-  EXPECT_TRUE(SlotsOf(Operation::kConnect).empty());
+  EXPECT_TRUE(SlotsOf(ring, Operation::kConnect).empty());
   ExpectIdentities();
 }
 
