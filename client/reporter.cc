@@ -10,7 +10,7 @@ namespace {
 using load::Counter;
 
 // `wide`: for the millions a second of gateways.
-std::vector<admin::Column> Columns(bool wide) {
+std::vector<admin::RowColumn> Columns(bool wide) {
   const int many = wide ? 10 : 8;
   return {{"second", 8},   {"users", 9},           {"target", many}, {"sent", many}, {"answered", many}, {"missed", 6},
           {"late", wide ? 10 : 6}, {"won", 5, true}, {"empty", wide ? 10 : 7}, {"over", 5}, {"opened", 6}, {"err", 4},

@@ -29,7 +29,7 @@ std::string FormatTime(int64_t unix_s, const char* format, bool utc) {
 
 }  // namespace
 
-RowPrinter::RowPrinter(std::FILE* out, std::vector<Column> columns, bool quiet)
+RowPrinter::RowPrinter(std::FILE* out, std::vector<RowColumn> columns, bool quiet)
     : out_(out), columns_(std::move(columns)), quiet_(quiet), terminal_(isatty(fileno(out)) == 1) {}
 
 void RowPrinter::Row(const std::vector<std::string>& cells) {
@@ -39,7 +39,7 @@ void RowPrinter::Row(const std::vector<std::string>& cells) {
   }
   if (rows_since_header_ < 0 || (terminal_ && rows_since_header_ >= kRowsPerHeader)) {
     std::vector<std::string> names;
-    for (const Column& column : columns_) {
+    for (const RowColumn& column : columns_) {
       names.push_back(column.name);
     }
     Print(names);

@@ -12,7 +12,7 @@
 
 namespace hongbao::admin {
 
-struct Column {
+struct RowColumn {
   std::string name;
   int width = 8;            // at least the name's; a wider cell pushes its row, never loses a digit
   bool bar_before = false;  // " |" before it, to group columns
@@ -21,7 +21,7 @@ struct Column {
 class RowPrinter {
  public:
   // `quiet`: prints nothing. `out` is not owned.
-  RowPrinter(std::FILE* out, std::vector<Column> columns, bool quiet = false);
+  RowPrinter(std::FILE* out, std::vector<RowColumn> columns, bool quiet = false);
 
   // One cell for each column.
   void Row(const std::vector<std::string>& cells);
@@ -32,7 +32,7 @@ class RowPrinter {
   void Print(const std::vector<std::string>& cells);
 
   std::FILE* out_;
-  std::vector<Column> columns_;
+  std::vector<RowColumn> columns_;
   bool quiet_;
   bool terminal_;
   int rows_since_header_ = -1;
