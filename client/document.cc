@@ -22,6 +22,17 @@ json LatencyDocument(const count::LatencyUs& latency) {
           {"p99", latency.p99},     {"p999", latency.p999}, {"p9999", latency.p9999}, {"max", latency.max}};
 }
 
+// The buckets in use as [largest ns, how many], so that a reader can add up several clients'; exact as the histogram is.
+json HistogramDocument(const count::HistogramSnapshot& histogram) {
+  json buckets = json::array();
+  for (size_t bucket = 0; bucket < count::kBuckets; ++bucket) {
+    if (histogram.CountAt(bucket) > 0) {
+      buckets.push_back({count::BucketHighNs(bucket), histogram.CountAt(bucket)});
+    }
+  }
+  return buckets;
+}
+
 json ClockDocument(const time::Skew& skew) {
   const time::KernelClock kernel = time::ReadKernelClock();
   const char* warning = time::ClockWarning(kernel, skew, kSkewToleranceNs);
@@ -225,6 +236,10 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
                         {"connect_rate", options.load.connects_per_second},
                         {"late_max_ms", static_cast<double>(options.load.late_max_ns) * 1e-6}};
   document["interrupted"] = ending.interrupted;
+  document["latency_us"] = {{"schedule", LatencyDocument(ending.schedule.Summary())},
+                            {"service", LatencyDocument(ending.service.Summary())}};
+  document["histogram_ns"] = {{"schedule", HistogramDocument(ending.schedule)},
+                              {"service", HistogramDocument(ending.service)}};
   document["phases"] = json::array();
   for (const load::PhaseReport& phase : phases) {
     document["phases"].push_back(PhaseDocument(phase));

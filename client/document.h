@@ -38,6 +38,7 @@ struct Ending {
   bool interrupted = false;
   uint64_t unanswered = 0;  // requests and opens without an answer when patience ended
   absl::optional<MoneyLogEnd> money_log;
+  count::HistogramSnapshot schedule, service;  // latencies of the whole run
 };
 
 // One row of the series, for the report and for GET /v1/series.

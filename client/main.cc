@@ -13,6 +13,7 @@
 #include "client/money_log.h"
 #include "client/options.h"
 #include "client/reporter.h"
+#include "client/summary.h"
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/report.h"
@@ -221,18 +222,34 @@ class Run {
       money_.Close();
       ending.money_log = money_.end();
     }
+    ending.schedule = client_.Latency();
+    ending.service = client_.Service();
     const std::vector<load::PhaseReport> phases = client_.Phases(reporter_.rows());
     const nlohmann::json report =
         ReportDocument(options_, live, client_.Snapshot(), phases, reporter_.seconds(), process, ending);
-    PrintSummary(report);
+    std::fputs(SummaryOf(options_, report).c_str(), stdout);
+    std::fflush(stdout);
     SayDifferences();
+    if (const absl::Status status = WriteFiles(report, ending); !status.ok()) {
+      return Fail(status);
+    }
+    return interrupted ? signals_.exit_code() : report["verdict"] == "pass" ? 0 : 4;
+  }
+
+  absl::Status WriteFiles(const nlohmann::json& report, const Ending& ending) {
     if (!options_.report.empty()) {
-      if (const absl::Status status = admin::WriteReport(options_.report, report); !status.ok()) {
-        return Fail(status);
+      if (absl::Status status = admin::WriteReport(options_.report, report); !status.ok()) {
+        return status;
       }
       Say(absl::StrCat("report     ", options_.report));
     }
-    return interrupted ? signals_.exit_code() : report["verdict"] == "pass" ? 0 : 4;
+    if (!options_.hgrm.empty()) {
+      if (absl::Status status = admin::WriteFileAtomically(options_.hgrm, ending.schedule.Hgrm()); !status.ok()) {
+        return status;
+      }
+      Say(absl::StrCat("hgrm       ", options_.hgrm));
+    }
+    return absl::OkStatus();
   }
 
   // Until it holds or patience ends; false once a signal says to leave.
@@ -254,50 +271,6 @@ class Run {
     }
   }
 
-  void PrintSummary(const nlohmann::json& report) const {
-    const auto& requests = report["requests"];
-    const auto number = [](const nlohmann::json& value) { return WithCommas(value.get<int64_t>()); };
-    std::printf("result     %s%s\n", report["verdict"] == "pass" ? "PASS" : "FAIL",
-                report["interrupted"].get<bool>() ? " (interrupted)" : "");
-    std::printf("  requests   %s sent, %s answered (%s refused), %s missed, %s late, %s lost, %s unanswered\n",
-                number(requests["sent"]).c_str(), number(requests["answered"]).c_str(), number(requests["refused"]).c_str(),
-                number(requests["missed"]).c_str(), number(requests["late"]).c_str(), number(requests["lost"]).c_str(),
-                number(requests["unanswered"]).c_str());
-    if (const uint64_t every = load::LatencySampleEvery(options_.load); every > 1) {
-      std::printf("  latency    of one request in %d\n", static_cast<int>(every));
-    }
-    for (const nlohmann::json& phase : report["phases"]) {
-      const auto& latency = phase["latency_us"]["schedule"];
-      std::printf("  %-10s %s/s of %s/s for %.0f s (worst second %s, best %s)  p50 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms\n",
-                  phase["name"].get<std::string>().c_str(),
-                  WithCommas(static_cast<int64_t>(phase["mean_qps"].get<double>() + 0.5)).c_str(),
-                  options_.load.max_rate ? "max" : number(phase["target_qps"]).c_str(), phase["duration_s"].get<double>(),
-                  number(phase["worst_second_qps"]).c_str(), number(phase["best_second_qps"]).c_str(),
-                  latency["p50"].get<double>() / 1e3, latency["p99"].get<double>() / 1e3,
-                  latency["p999"].get<double>() / 1e3, latency["max"].get<double>() / 1e3);
-      const auto& winners = phase["latency_us"]["winners"];
-      const auto& others = phase["latency_us"]["others"];
-      std::printf("             of those that won  p50 %.2f  p99 %.2f ms; of the others  p50 %.2f  p99 %.2f  p99.9 %.2f ms\n",
-                  winners["p50"].get<double>() / 1e3, winners["p99"].get<double>() / 1e3, others["p50"].get<double>() / 1e3,
-                  others["p99"].get<double>() / 1e3, others["p999"].get<double>() / 1e3);
-    }
-    std::printf("  envelopes  %s won by shaking, %s gifts opened of %s noticed\n", number(report["won"]["count"]).c_str(),
-                number(report["gifts"]["opened"]).c_str(), number(report["gifts"]["opens_sent"]).c_str());
-    std::printf("  money      %s yuan received\n",
-                admin::Yuan(report["won"]["fen"].get<int64_t>() + report["gifts"]["opened_fen"].get<int64_t>()).c_str());
-    if (options_.load.statements) {
-      const auto& statements = report["statements"];
-      std::printf("  statements %s equal, %s different, %s skipped\n", number(statements["equal"]).c_str(),
-                  number(statements["different"]).c_str(), number(statements["skipped"]).c_str());
-    }
-    for (const auto& [name, holds] : report["identities"].items()) {
-      if (!holds.get<bool>()) {
-        std::printf("  BROKEN     %s\n", name.c_str());
-      }
-    }
-    std::fflush(stdout);
-  }
-
   const Options& options_;
   admin::Signals& signals_;
   load::Client& client_;
@@ -315,8 +288,8 @@ int Main(int argc, char** argv) {
   if (const absl::optional<int> code = ParseOptions(argc, argv, options)) {
     return *code;
   }
-  if (!options.report.empty()) {
-    if (const absl::Status status = admin::CheckReportPath(options.report); !status.ok()) {
+  for (const std::string& path : {options.report, options.hgrm}) {
+    if (const absl::Status status = path.empty() ? absl::OkStatus() : admin::CheckReportPath(path); !status.ok()) {
       return Fail(status);
     }
   }

@@ -120,6 +120,8 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2});
   admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
   admin::AddText(app, "--report", &options.report, "write a JSON report to this file at the end");
+  admin::AddText(app, "--hgrm", &options.hgrm,
+                 "write the latencies from the intended time, in us, as an HdrHistogram percentile text to this file");
   admin::AddCount(app, "--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
   admin::AddTuning(app, &load.tuning);
   admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});

@@ -23,6 +23,7 @@ struct Options {
   admin::HostPort admin{"127.0.0.1", 9090};
   bool compat = false;       // the prototype's GET /qps?qps=
   std::string report;        // file name; empty = none
+  std::string hgrm;          // file name; empty = none
   std::string money_log;     // file name; empty = none
   bool quiet = false;        // no rows
 };

@@ -255,6 +255,19 @@ count::HistogramSnapshot Client::Latency() const {
   return sum;
 }
 
+count::HistogramSnapshot Client::Service() const {
+  count::HistogramSnapshot sum;
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    for (const std::unique_ptr<PhaseTally>& phase : tally->phases) {
+      if (phase != nullptr) {
+        sum += phase->service.Snapshot();
+      }
+    }
+  }
+  return sum;
+}
+
 Client::Series Client::MakeSeries() const {
   std::vector<const count::History<Counter>*> histories;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {

@@ -106,6 +106,7 @@ class Client {
 
   ClientSnapshot Snapshot() const;
   count::HistogramSnapshot Latency() const;  // from the intended time, whole run
+  count::HistogramSnapshot Service() const;  // from the send, whole run
   // `rows`: the series collected so far. Phases in the order of their seconds.
   std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows) const;
   // A series over this client's workers; it must not outlive the client.

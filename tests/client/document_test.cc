@@ -143,5 +143,32 @@ TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
   }
 }
 
+// Several clients' reports are added up bucket by bucket, so nothing may be lost on the way through JSON.
+TEST(ReportDocument, CarriesTheHistogramsOfTheWholeRun) {
+  count::Histogram schedule, service;
+  for (const int64_t ns : {0, 200, 200, 1'000'000, 1'000'001, 30'000'000}) {
+    schedule.Record(ns);
+  }
+  service.Record(150'000);
+  Ending ending;
+  ending.schedule = schedule.Snapshot();
+  ending.service = service.Snapshot();
+  const nlohmann::json report = ReportDocument({}, Sound(), Sound(), {}, {}, admin::ProcessStats{}, ending);
+  const nlohmann::json& buckets = report["histogram_ns"]["schedule"];
+  uint64_t count = 0;
+  for (const nlohmann::json& bucket : buckets) {
+    const auto high_ns = bucket[0].get<uint64_t>();
+    EXPECT_EQ(count::BucketHighNs(count::BucketOf(high_ns)), high_ns);
+    EXPECT_EQ(bucket[1].get<uint64_t>(), ending.schedule.CountAt(count::BucketOf(high_ns)));
+    count += bucket[1].get<uint64_t>();
+  }
+  EXPECT_EQ(count, 6u);
+  EXPECT_EQ(buckets.size(), 4u);  // 1,000,000 and 1,000,001 ns share one
+  EXPECT_EQ(buckets[1], nlohmann::json({200, 2}));
+  EXPECT_EQ(report["histogram_ns"]["service"].size(), 1u);
+  EXPECT_EQ(report["latency_us"]["schedule"]["max"], 30'000.0);
+  EXPECT_EQ(report["latency_us"]["service"]["count"], 1);
+}
+
 }  // namespace
 }  // namespace hongbao::client

@@ -1,0 +1,38 @@
+#include "client/summary.h"
+
+#include "client/document.h"
+#include "gtest/gtest.h"
+
+namespace hongbao::client {
+namespace {
+
+nlohmann::json Report(const Options& options, const Ending& ending = {}, uint64_t answered = 1'234) {
+  load::ClientSnapshot snapshot;
+  snapshot.counters[load::Counter::kDue] = 1'234;
+  snapshot.counters[load::Counter::kSent] = 1'234;
+  snapshot.counters[load::Counter::kAnswered] = answered;
+  snapshot.counters[load::Counter::kNothing] = answered;
+  load::PhaseReport phase;
+  phase.name = "load";
+  phase.target_qps = 60'000;
+  return ReportDocument(options, snapshot, snapshot, {phase}, {}, admin::ProcessStats{}, ending);
+}
+
+bool Has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST(Summary, SaysTheVerdictAndTheFiguresOfTheReport) {
+  const std::string text = SummaryOf({}, Report({}));
+  EXPECT_EQ(text.rfind("result     PASS\n", 0), 0u) << text;
+  EXPECT_TRUE(Has(text, "  requests   1,234 sent, 1,234 answered (0 refused)")) << text;
+  EXPECT_TRUE(Has(text, "of 60,000/s")) << text;
+  EXPECT_FALSE(Has(text, "BROKEN")) << text;
+}
+
+TEST(Summary, NamesWhatIsBrokenAndThatItWasInterrupted) {
+  const std::string text = SummaryOf({}, Report({}, {.interrupted = true}, 1'000));
+  EXPECT_EQ(text.rfind("result     FAIL (interrupted)\n", 0), 0u) << text;
+  EXPECT_TRUE(Has(text, "  BROKEN     sent = answered + lost + outstanding\n")) << text;
+}
+
+}  // namespace
+}  // namespace hongbao::client
