@@ -1,0 +1,60 @@
+// Thresholds: what --fail-if asks of a run, and whether the run gave it.
+//
+// An expression states what has to hold: 'p99<1ms,missed==0' passes a run whose p99 is below 1 ms and that missed
+// nothing; any other run fails. Owns the grammar (tests/admin/thresholds_cases.json is its table, which tools/simulate
+// reads too) and the judgement. Never measures: the facts are told. What was not measured does not hold. Thread tag:
+// thread-safe (pure functions).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "nlohmann/json_fwd.hpp"
+
+namespace hongbao::admin {
+
+struct Threshold {
+  enum class Operator : uint8_t { kLess, kAtMost, kMore, kAtLeast, kEqual };
+  enum class Unit : uint8_t { kNs, kCount, kPercent };
+
+  std::string expr;  // as it was given, without blanks
+  std::string key;   // "p99", "service.max", "missed"
+  Operator op = Operator::kLess;
+  Unit unit = Unit::kCount;
+  double wanted = 0;  // ns, a count, or percent
+};
+
+// A comma-separated list, not empty. InvalidArgument says what is wrong with which part, and shows a right one.
+absl::StatusOr<std::vector<Threshold>> ParseThresholds(absl::string_view text);
+
+// What was measured, by key: latencies in ns, counts, and "due" and "sent", of which the shares are. A key that is not
+// there was not measured.
+using Facts = std::map<std::string, double>;
+
+struct Judged {
+  Threshold threshold;
+  absl::optional<double> value;  // in the threshold's unit
+  bool ok = false;
+};
+
+std::vector<Judged> Judge(const std::vector<Threshold>& thresholds, const Facts& facts);
+bool AllOk(const std::vector<Judged>& judged);
+
+// [{"expr": "p99<1ms", "value": 412.7, "unit": "us", "ok": true}, ...]; latencies in us, as everywhere in reports; a
+// value that was not measured is null.
+nlohmann::json ThresholdsDocument(const std::vector<Judged>& judged);
+
+// The latencies that conditions can name, and their quantiles (0..1).
+struct Quantile {
+  const char* key;
+  double quantile;
+};
+inline constexpr Quantile kQuantiles[] = {{"p50", 0.5},     {"p90", 0.9},       {"p99", 0.99},
+                                          {"p99.9", 0.999}, {"p99.99", 0.9999}, {"max", 1.0}};
+
+}  // namespace hongbao::admin
