@@ -25,6 +25,7 @@ with_programs() {
   exec python3 "$root/tools/$tool.py" "$@"
 }
 
+# build_programs TOOL [TARGET...]: sets the machine up if needed and builds the targets into build/ (server and client if none is named).
 build_programs() {
   "$root/tools/setup" || { echo "tools/$1: tools/setup failed, see above" >&2; exit 1; }
   mkdir -p "$root/build" || exit 1
@@ -40,9 +41,12 @@ build_programs() {
       exit 1
     }
   fi
-  ninja -C "$root/build" server/hongbao-server client/hongbao-client >"$log" 2>&1 || {
+  tool=$1
+  shift
+  [ $# -gt 0 ] || set -- server/hongbao-server client/hongbao-client
+  ninja -C "$root/build" "$@" >"$log" 2>&1 || {
     grep -E -A 15 'FAILED:|error:' "$log" | head -n 60 >&2
-    echo "tools/$1: the build failed (whole log: $log)" >&2
+    echo "tools/$tool: the build failed (whole log: $log)" >&2
     exit 1
   }
   HONGBAO_BUILD_DIR=$root/build
