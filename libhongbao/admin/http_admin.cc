@@ -284,6 +284,15 @@ absl::StatusOr<std::string> Request::Text(const std::string& name) const {
   return begin->second;
 }
 
+std::string Request::Header(const std::string& name) const {
+  const auto [begin, end] = headers_.equal_range(name);
+  std::string all;
+  for (auto header = begin; header != end; ++header) {
+    absl::StrAppend(&all, header == begin ? "" : ", ", header->second);
+  }
+  return all;
+}
+
 absl::Status Request::CheckNames(std::initializer_list<const char*> known) const {
   for (const auto& [name, value] : parameters_) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
@@ -368,7 +377,11 @@ httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request
 }
 
 void AdminServer::Impl::Run(const Handler& handler, const httplib::Request& request, httplib::Response& response) {
-  const Request ours(request.method, request.path, request.params, request.body);
+  std::multimap<std::string, std::string> headers;
+  for (const auto& [name, value] : request.headers) {
+    headers.emplace(absl::AsciiStrToLower(name), value);
+  }
+  const Request ours(request.method, request.path, request.params, request.body, std::move(headers));
   try {
     const std::lock_guard lock(handlers_mutex);
     Fill(handler(ours), response);

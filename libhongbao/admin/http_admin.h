@@ -27,16 +27,21 @@ namespace hongbao::admin {
 // body.
 class Request {
  public:
-  Request(std::string method, std::string path, std::multimap<std::string, std::string> parameters, std::string body)
+  // `headers`: by name in lower case.
+  Request(std::string method, std::string path, std::multimap<std::string, std::string> parameters, std::string body,
+          std::multimap<std::string, std::string> headers = {})
       : method_(std::move(method)),
         path_(std::move(path)),
         parameters_(std::move(parameters)),
-        body_(std::move(body)) {}
+        body_(std::move(body)),
+        headers_(std::move(headers)) {}
 
   const std::string& method() const { return method_; }
   const std::string& path() const { return path_; }
   const std::string& body() const { return body_; }
   bool Has(const std::string& name) const { return parameters_.count(name) > 0; }
+  // Of the header `name`, in lower case: what was sent, several of them joined by ", " (RFC 9110, 5.3); empty when absent.
+  std::string Header(const std::string& name) const;
 
   // A count ("60k" works) in min..max, or InvalidArgument naming the parameter, what was given and what is allowed.
   absl::StatusOr<int64_t> Count(const std::string& name, int64_t min, int64_t max) const;
@@ -53,6 +58,7 @@ class Request {
   std::string path_;
   std::multimap<std::string, std::string> parameters_;
   std::string body_;
+  std::multimap<std::string, std::string> headers_;
 };
 
 struct Response {

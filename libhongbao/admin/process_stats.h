@@ -18,10 +18,13 @@ struct ProcessStats {
   double system_s = 0;
   int64_t threads = -1;
   int64_t open_files = -1;
+  int64_t open_files_max = -1;  // the soft limit; -1 also when there is none
 };
 
 // Of this process.
 ProcessStats ReadProcessStats();
+// When this process began, unix time; it does not move when the clock is set later. 0: not known.
+double ProcessStartUnixSeconds();
 
 struct KernelMemory {
   int64_t slab_bytes = -1;           // /proc/meminfo Slab: where the kernel keeps sockets, of the whole machine

@@ -36,6 +36,7 @@ class HttpAdminTest : public testing::Test {
       qps_ = *qps;
       return JsonResponse({{"qps", *qps}, {"at", *at}});
     });
+    admin_.Get("/accept", [](const Request& request) { return Response{.body = "[" + request.Header("accept") + "]"}; });
     admin_.Get("/throws", [](const Request&) -> Response { throw std::runtime_error("a handler's bug"); });
     const absl::Status started = admin_.Start({.request_deadline_ms = 400});
     EXPECT_TRUE(started.ok()) << started;
@@ -179,6 +180,12 @@ TEST(AdminServerTest, APortIsFreeAgainAfterStop) {
   AdminServer second;
   const absl::Status again = second.Start({.port = port});
   EXPECT_TRUE(again.ok()) << again;
+}
+
+TEST_F(HttpAdminTest, AHandlerReadsHeadersWhateverTheirCase) {
+  EXPECT_THAT(Ask("GET", "/accept"), HasSubstr("[]"));
+  EXPECT_THAT(Ask("GET", "/accept", "ACCEPT: text/plain\r\n"), HasSubstr("[text/plain]"));
+  EXPECT_THAT(Ask("GET", "/accept", "accept: a/b\r\nAccept: c/d\r\n"), HasSubstr("[a/b, c/d]"));
 }
 
 TEST_F(HttpAdminTest, AThrowingHandlerIs500) {
