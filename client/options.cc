@@ -13,6 +13,19 @@ namespace hongbao::client {
 namespace {
 
 constexpr char kProgram[] = "hongbao-client";
+constexpr char kFooter[] = R"(examples:
+  hongbao-client                       1,000 users, 50 requests/s, to 127.0.0.1:1025, until Ctrl-C
+  hongbao-client --users 0-9999/10000 --qps 2k --duration 30s
+  hongbao-client --server 10.0.0.5:1025 --users 500000-999999/1M --qps 60k
+                                       the second of two machines
+
+exit codes:
+  0    done, and everything reconciles; also --help and --version
+  1    could not start, run or write; the reason is on stderr
+  2    wrong flags
+  4    requests, money or a user's statement do not reconcile
+  130  interrupted by SIGINT, with a partial report
+  143  interrupted by SIGTERM, with a partial report)";
 
 absl::StatusOr<load::Endpoint> EndpointOf(const admin::HostPort& address) {
   const absl::StatusOr<admin::Ipv4Sources> ipv4 = admin::ParseIpv4Sources(address.host);
@@ -64,7 +77,7 @@ void AddGatewayFlags(CLI::App& app, load::ClientOptions& load, GatewayFlags& gat
       "dropped: what finds no room is sent late; latency is sampled, one request in 64; 0 = a connection for each "
       "user",
       {.max = load::kGatewaysMax});
-  admin::AddText(app, "--gateway-token-file", &gateway.token_file,
+  admin::AddFile(app, "--gateway-token-file", &gateway.token_file,
                  "file with the 32 hex digits that the server lets gateways in for (openssl rand -hex 16 > FILE)");
   admin::AddCount(
       app, "--requests", &gateway.requests,
@@ -73,6 +86,17 @@ void AddGatewayFlags(CLI::App& app, load::ClientOptions& load, GatewayFlags& gat
       {.max = static_cast<int64_t>(load::kRequestsMax)});
   admin::AddCount(app, "--window", &load.window, "with --gateways: requests without an answer at most, per gateway",
                   {.min = 1, .max = 1 << 20});
+}
+
+// How fast it connects, and when exactly a request leaves.
+void AddPaceFlags(CLI::App& app, load::ClientOptions& load) {
+  admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
+  admin::AddCount(app, "--connecting-max", &load.connecting_max_per_worker,
+                  "connects and logins under way at most, per thread", {.min = 1});
+  admin::AddSwitch(app, "--burst", &load.burst, "all of a second's requests at its start, as in 2017");
+  admin::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent", {.min = 1'000'000});
+  admin::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",
+                       {.max = 100'000'000});
 }
 
 CLI::Option* AddQps(CLI::App& app, Options& options) {
@@ -104,8 +128,9 @@ absl::Status TakeGatewayFlags(const GatewayFlags& gateway, Options& options) {
 }  // namespace
 
 absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& options) {
-  CLI::App app{"hongbao-client: simulated users who shake for red envelopes. Any number of clients, on any machines, keep one\n"
+  CLI::App app{"hongbao-client: simulated users who shake for red envelopes. Any number of clients, on any machines, keep one "
                "rate together by the clock alone: give each its part of the users and all the same --qps."};
+  app.footer(kFooter);
   admin::UserRange users{0, 999, 1'000};
   admin::Ipv4Sources sources;
   uint32_t protocol = 2;
@@ -117,32 +142,26 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddDurationNs(app, "--duration", &options.duration_ns,
                        "how long to send; 0 = until SIGINT or SIGTERM, or until all --requests are sent");
   AddGatewayFlags(app, load, gateway);
-  admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2});
+  admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2})->type_name("1|2");
   admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
-  admin::AddText(app, "--report", &options.report, "write a JSON report to this file at the end");
-  admin::AddText(app, "--hgrm", &options.hgrm,
+  admin::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end");
+  admin::AddFile(app, "--hgrm", &options.hgrm,
                  "write the latencies from the intended time, in us, as an HdrHistogram percentile text to this file");
-  admin::AddCount(app, "--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
+  admin::AddCount(app, "-t,--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
   admin::AddTuning(app, &load.tuning);
-  admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
-  admin::AddCount(app, "--connecting-max", &load.connecting_max_per_worker,
-                  "connects and logins under way at most, per thread", {.min = 1});
   admin::AddIpv4Sources(app, "--source", &sources,
                         "source addresses of this machine for this client alone (default: the kernel's choice; to a server "
                         "on 127.x as many of 127.0.0.1, 127.0.0.2.. as needed)");
   admin::AddCount(app, "--at", &options.at_second, "unix second of the first request (default: once all have connected)",
                   {.max = time::kSecondMax});
-  admin::AddSwitch(app, "--burst", &load.burst, "all of a second's requests at its start, as in 2017");
-  admin::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent", {.min = 1'000'000});
-  admin::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",
-                       {.max = 100'000'000});
+  AddPaceFlags(app, load);
   admin::AddDurationNs(app, "--drain", &options.drain_ns,
                        "wait at most this long for outstanding answers at the end, and then for the statements (for these "
                        "1 s more per 20,000 users)");
   bool no_statements = false;
   admin::AddSwitch(app, "--no-statements", &no_statements,
                    "do not ask the server at the end what each user got, to compare (protocol 2)");
-  admin::AddText(app, "--money-log", &options.money_log,
+  admin::AddFile(app, "--money-log", &options.money_log,
                  "write every reply that brought money to this file: kind,user,stamp,envelope,fen");
   admin::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
   admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");

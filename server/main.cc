@@ -26,6 +26,20 @@ namespace hongbao::server {
 namespace {
 
 constexpr const char* kProgram = "hongbao-server";
+constexpr const char* kFooter = R"(examples:
+  hongbao-server                               a million users on port 1025, money in memory
+  hongbao-server --ledger sqlite:money.ledger  money that survives a kill -9
+  hongbao-server --listen 127.0.0.1:0 --quiet  a free port, printed on stderr; no rows
+  hongbao-server --audit-only --ledger sqlite:money.ledger
+
+exit codes:
+  0    served and drained, and everything reconciles; also --help and --version
+  1    could not start or write: a port, a limit, a file; the reason is on stderr
+  2    wrong flags
+  4    something does not reconcile, or the ledger is damaged
+  5    a commit failed while serving: what was not answered may not be on disk
+  130  left at once at a second signal, the first was SIGINT
+  143  the same, the first was SIGTERM)";
 constexpr int kCouldNotRun = 1;
 constexpr int kDoesNotReconcile = 4;
 
@@ -69,23 +83,25 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most",
                   {.min = 256, .max = (1 << 26) - 1});
   admin::AddText(app, "--ledger", &flags.ledger,
-                 "where money is durable: sqlite:PATH (made if it is not there), or none: it lives as long as this process");
+                 "where money is durable: a file, made if it is not there, or none: it lives as long as this process")
+      ->type_name("sqlite:FILE|none");
   admin::AddCount(app, "--ledger-waiting-max", &server.ledger_waiting_max,
                   "records under way to the ledger; beyond it shakes and sends are answered \"overloaded\"",
                   {.min = 256, .max = 1 << 22});
   admin::AddSwitch(app, "--audit-only", &flags.audit_only, "check every identity of the ledger, print them, and end");
-  admin::AddText(app, "--gateway-token-file", &flags.gateway_token_file,
+  admin::AddFile(app, "--gateway-token-file", &flags.gateway_token_file,
                  "let gateways in, connections that carry many users, that know the 32 hex digits in this file");
   admin::AddCount(app, "--gateways-max", &server.gateways_max, "gateways at most, per thread", {.min = 1, .max = 1'024});
-  admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "for the first frame, 0 = none",
+  admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "how long the first frame may take, 0 = for ever",
                        {.max = kDayMs});
-  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "for the rest of a frame that has begun",
+  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "how long the rest of a frame that has begun may take",
                        {.min = 1, .max = kDayMs});
-  admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms, "without a byte, 0 = none", {.max = 7 * kDayMs});
-  admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGTERM", {.max = kDayMs});
+  admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms,
+                       "a connection without a byte for so long is closed, 0 = never", {.max = 7 * kDayMs});
+  admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});
   admin::AddSwitch(app, "--compat", &flags.compat, "also the prototype's GET /yaohongbao and /fahongbao");
-  admin::AddText(app, "--report", &flags.report, "file for the JSON report at the end");
-  admin::AddSwitch(app, "--quiet", &flags.quiet, "no row every second");
+  admin::AddFile(app, "--report", &flags.report, "write a JSON report to this file at the end");
+  admin::AddSwitch(app, "-q,--quiet", &flags.quiet, "no row every second");
 }
 
 // An error names the flag.
@@ -181,6 +197,7 @@ int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& 
 
 int Main(int argc, const char* const* argv) {
   CLI::App app{"hongbao-server: red envelopes for a million connections."};
+  app.footer(kFooter);
   Flags flags;
   AddOptions(app, flags);
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/admin/help.h"
 
 namespace hongbao::admin {
 namespace {
@@ -140,12 +141,16 @@ CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value,
   });
 }
 
+CLI::Option* AddFile(CLI::App& app, const std::string& flag, std::string* value, const std::string& help) {
+  return AddText(app, flag, value, help)->type_name("FILE");
+}
+
 CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help) {
   return app.add_flag(flag, *value, help);
 }
 
 absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, int argc, const char* const* argv) {
-  app.set_version_flag("--version", absl::StrCat(program, " ", Version()));
+  SetUpHelp(app, program, Version());
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version: CLI11 prints them

@@ -45,6 +45,8 @@ CLI::Option* AddHostPort(CLI::App& app, const std::string& flag, HostPort* value
 CLI::Option* AddUsers(CLI::App& app, const std::string& flag, UserRange* value, const std::string& help);
 CLI::Option* AddIpv4Sources(CLI::App& app, const std::string& flag, Ipv4Sources* value, const std::string& help);
 CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);
+// The same for the name of a file; the shell then completes names of files.
+CLI::Option* AddFile(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);
 // A switch: no value, true when given.
 CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help);
 
@@ -55,7 +57,8 @@ void AddTuning(CLI::App& app, Tuning* tuning) {
            "under load a thread gathers requests for so long before it looks again, 0 = it looks at once", {.max = 10'000});
   AddCount(app, "--sets-per-worker", &tuning->sets_per_worker, "rings of a thread at least, 0 = as many as the connections need",
            {.max = 256});
-  AddCount(app, "--receive-buffers", &tuning->receive_buffers, "of a ring, a power of two, 0 = chosen", {.max = 32'768});
+  AddCount(app, "--receive-buffers", &tuning->receive_buffers,
+           "receive buffers of a ring, a power of two, 0 = chosen", {.max = 32'768});
   AddCount(app, "--pin", &tuning->first_processor, "pin thread i to processor N + i, -1 = wherever the kernel likes",
            {.min = -1, .max = 4'095});
 }
