@@ -18,7 +18,11 @@ def _parse(arguments):
         prog="tools/audit",
         description="Copies a ledger file and its log, and asks the copy for every identity: one line each, 'holds' or 'BREACH'.\n"
         "The file itself is never opened with SQLite, and a file that a server has open is refused.",
-        epilog="exit codes: 0 all hold, 1 could not look, 2 wrong usage, 4 a breach, or the file is damaged.")
+        epilog="""exit codes:
+  0    all identities hold
+  1    could not look
+  2    wrong usage
+  4    a breach, or the file is damaged""")
     parser.add_argument("path", metavar="PATH", help="the ledger file")
     parser.add_argument("--folder", metavar="DIR", help="where there is room for the copy (default: the system's folder for such files)")
     return parser.parse_args(arguments)

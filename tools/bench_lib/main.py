@@ -4,7 +4,6 @@ from simulate_lib import command_line
 
 from . import compare, floor, run
 
-VERSION = "0.1.0"
 # Each has add_parser(subparsers), under its own name, and run(options) -> exit code.
 SUBCOMMANDS = {"run": run, "compare": compare, "floor": floor}
 EXIT_INTERRUPTED = 130
@@ -14,10 +13,16 @@ def parser():
     made = command_line.Parser(
         prog="tools/bench",
         description="Measures the microbenchmarks of a build, round by round, and compares such measurements.",
-        epilog="""exit codes: 0 done, 1 could not, 2 wrong usage, 130 interrupted; a figure that misses its reach is no error.
-Figures are worth something on a machine that does nothing else.""")
+        epilog="""notes:
+  Figures are worth something on a machine that does nothing else. One that misses its reach is no
+  error.
+
+exit codes:
+  0    done
+  1    could not measure
+  2    wrong usage
+  130  interrupted""")
     made.add_argument("--build", metavar="DIR", default=command_line.default_build(), help="the build to measure (default: build/)")
-    made.add_argument("--version", action="version", version=f"tools/bench {VERSION}")
     subparsers = made.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
     for module in SUBCOMMANDS.values():
         module.add_parser(subparsers)

@@ -6,8 +6,6 @@ from typing import Optional
 
 from simulate_lib.command_line import Parser, count
 
-VERSION = "0.1.0"
-
 
 @dataclasses.dataclass
 class Options:
@@ -23,14 +21,20 @@ class Options:
 def _parser():
     parser = Parser(
         prog="tools/kill_loop",
-        description="Kills the server (SIGKILL) again and again while its users win and open, starts it on the same ledger, and proves\n"
-        "that every reply a client saw is in the ledger with the same fen, that every grant reached its client once, and\n"
-        "that all sums close.",
-        epilog="""The kills: at a random moment under load; at a named point of the ledger (HONGBAO_KILL_AT) at a random passing; during
-the start. The file is read, while the server is dead, by an independent reader on a copy.
+        description="Kills the server (SIGKILL) again and again while its users win and open, starts it on the same\n"
+        "ledger, and proves that every reply a client saw is in the ledger with the same fen, that every\n"
+        "grant reached its client once, and that all sums close.",
+        epilog="""notes:
+  The kills: at a random moment under load; at a named point of the ledger (HONGBAO_KILL_AT) at a
+  random passing; during the start. The file is read, while the server is dead, by an independent
+  reader on a copy. On a failure the folder is kept, and the seed repeats the plan of the kills.
 
-exit codes: 0 pass, 1 could not run, 2 wrong usage, 4 money was lost, doubled or does not add up, 130 interrupted.
-On a failure the folder is kept, and the seed repeats the plan of the kills.""")
+exit codes:
+  0    pass
+  1    could not run
+  2    wrong usage
+  4    money was lost, doubled or does not add up
+  130  interrupted""")
     add = parser.add_argument
     add("--rounds", metavar="N", help="kills (default 20)")
     add("--seed", metavar="N", help="seed of the plan (default: from the clock, printed)")
@@ -39,7 +43,6 @@ On a failure the folder is kept, and the seed repeats the plan of the kills.""")
     add("--check-every", metavar="N", help="rounds between two looks into the file (default 10); there is one at the end in any case")
     add("--folder", metavar="DIR", help="folder for ledger, logs and reports, kept at the end (default: one under $TMPDIR, removed)")
     add("--keep", action="store_true", help="keep the folder in any case")
-    add("--version", action="version", version=f"tools/kill_loop {VERSION}")
     return parser
 
 

@@ -4,8 +4,10 @@ asks before set-up (--check-usage), and where the programs are. For tools/simula
 import argparse
 import os
 import sys
+import textwrap
 
 from . import units
+from .version import VERSION
 
 EXIT_USAGE = 2
 EXIT_HELP_PRINTED = 9  # of --check-usage only: help or version was asked for
@@ -15,11 +17,54 @@ class UsageError(Exception):
     """A wrong flag or value; the text says which and why."""
 
 
+class Layout(argparse.RawDescriptionHelpFormatter):
+    """--help as the C++ programs print it (libhongbao/admin/help.h): 100 columns wherever it goes to, short names first, one value.
+    tools/manual reads it back."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=28, width=100)
+
+    def add_usage(self, usage, actions, groups, prefix=None):
+        """A line; the flags follow."""
+        if usage is None and actions is not None:
+            places = [action for action in actions if not action.option_strings]
+            flags = ["[FLAGS]"] if len(places) < len(actions) else []
+            usage = " ".join([self._prog, *flags, *(self._metavar(action) for action in places)])
+        super().add_usage(usage, actions, groups, prefix)
+
+    def _fill_text(self, text, width, indent):
+        """Paragraphs; what is laid out already (examples, exit codes) stays."""
+        return "\n\n".join(part if "\n " in part else textwrap.fill(part, width) for part in text.strip().split("\n\n")) + "\n"
+
+    def _metavar(self, action):
+        name = self._metavar_formatter(action, action.dest)(1)[0]
+        return {"?": f"[{name}]", "*": f"[{name}...]", "+": f"{name}...", argparse.PARSER: f"{name} ..."}.get(action.nargs, name)
+
+    def _format_action_invocation(self, action):
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        names = ", ".join(sorted(action.option_strings, key=len))
+        return names if action.nargs == 0 else f"{names} {self._format_args(action, action.dest.upper())}"
+
+
+class _ShowVersion(argparse.Action):
+    """--version, "tools/simulate 0.1.0"."""
+
+    def __init__(self, option_strings, dest, **settings):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **settings)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        print(f"{parser.prog.split()[0]} {VERSION}", flush=True)
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
-    """One that raises UsageError, and lets nobody abbreviate a flag."""
+    """One that raises UsageError, and lets nobody abbreviate a flag. It has -h, --help, and --version."""
 
     def __init__(self, **settings):
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=Layout, add_help=False, **settings)
+        self.add_argument("-h", "--help", action="help", help="print this text and end")
+        self.add_argument("--version", action=_ShowVersion, help="print the version and end")
 
     def error(self, message):
         raise UsageError(message)

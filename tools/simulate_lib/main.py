@@ -6,6 +6,7 @@ import time
 
 from . import options as options_module
 from . import command_line, network, preflight, processes, processors, report, series, show, story, ten_billion
+from .version import VERSION
 
 EXIT_COULD_NOT = 1
 SHARED_BELOW_PCT = 95
@@ -41,7 +42,7 @@ def _preflight(options, facts):
 
 def _plan(options, facts):
     steps = ", then ".join(f"{phase.qps:,} requests/s for {phase.seconds} s" for phase in options.phases)
-    show.say(f"hongbao {options_module.VERSION}  simulate: {options.users:,} users, {steps}, on this machine "
+    show.say(f"hongbao {VERSION}  simulate: {options.users:,} users, {steps}, on this machine "
              f"({facts.cores} cores, {facts.memory_available / 2**30:.0f} GiB available)")
 
 

@@ -8,7 +8,6 @@ from typing import List, Optional
 from . import units
 from .command_line import Parser, UsageError, count
 
-VERSION = "0.1.0"
 DEFAULT_USERS = 20_000
 LARGE_USERS = 100_000  # from here on a run is meant to last minutes, not seconds
 
@@ -53,18 +52,24 @@ class Options:
 def _parser():
     parser = Parser(
         prog="tools/simulate",
-        description="Runs the whole story on this machine: a server, its users, two steps of load, shaking and sending; reconciles\n"
-        "every request and every fen, and keeps report.json and series.csv.",
+        description="Runs the whole story on this machine: a server, its users, two steps of load, shaking and sending;\n"
+        "reconciles every request and every fen, and keeps report.json and series.csv.",
         epilog="""examples:
-  tools/simulate                              20,000 users, 600 then 1,200 requests/s, about a minute
-  tools/simulate --users 1M --qps 60k         the full story: 30k for 60 s, then 60k for 120 s, over a million connections
+  tools/simulate                              20,000 users, 600 then 1,200 requests/s: a minute
+  tools/simulate --users 1M --qps 60k         a million connections: 30k for 60 s, 60k for 120 s
   tools/simulate --users 100k --phases 5k:30s,20k:1m,peak=40k:20s --out runs/first
   tools/simulate --users 1M --dry-run         only the preflight and the plan
-  tools/simulate --ten-billion                ten billion shakes through gateways, to the end (--ten-billion --help says more)
-  tools/simulate --kill-server 20s            the server is killed in the middle, comes back on its ledger, and nothing is lost
+  tools/simulate --ten-billion                ten billion shakes through gateways
+                                              (--ten-billion --help says more)
+  tools/simulate --kill-server 20s            the server is killed in the middle and comes back
 
-exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or requests do not reconcile,
-130 interrupted (143 by SIGTERM), with a partial report.""")
+exit codes:
+  0    pass
+  1    could not run, or not as asked
+  2    wrong usage
+  4    money or requests do not reconcile
+  130  interrupted by SIGINT, with a partial report
+  143  interrupted by SIGTERM, with a partial report""")
     add = parser.add_argument
     add("--users", metavar="N", help="users, each with a connection of its own (default 20k)")
     add("--qps", metavar="N", help="requests/s of the last step; the step before has half (default: 60k for each million users)")
@@ -89,7 +94,6 @@ exit codes: 0 pass, 1 could not run (or not as asked), 2 wrong usage, 4 money or
     add("--own-network", action="store_true",
         help="run in a network namespace of its own, with a table of sockets as large as the run needs (needs root)")
     add("--dry-run", "-n", action="store_true", help="preflight and plan only")
-    add("--version", action="version", version=f"tools/simulate {VERSION}")
     return parser
 
 

@@ -7,7 +7,7 @@ import platform
 import time
 
 from . import reconcile
-from .options import VERSION
+from .version import VERSION
 
 
 def memory(story, users):

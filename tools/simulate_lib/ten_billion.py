@@ -32,9 +32,15 @@ STATE = "ten-billion.json"
 def parser():
     parser = command_line.Parser(
         prog="tools/simulate --ten-billion",
-        description="Ten billion shakes through gateways, at the rate of the 2015 Gala's peak, with its ratio of wins, to the end. Ctrl-C stops in\n"
-        "order; the same command with the same --out goes on from there.",
-        epilog="exit codes: 0 pass, 1 could not run, 2 wrong usage, 4 something does not reconcile, 130 interrupted (143 by SIGTERM)")
+        description="Ten billion shakes through gateways, at the rate of the 2015 Gala's peak, with its ratio of wins, to the end.\n"
+        "Ctrl-C stops in order; the same command with the same --out goes on from there.",
+        epilog="""exit codes:
+  0    pass
+  1    could not run
+  2    wrong usage
+  4    something does not reconcile
+  130  interrupted by SIGINT; the same command goes on
+  143  interrupted by SIGTERM; the same command goes on""")
     add = parser.add_argument
     add("--ten-billion", action="store_true", help=command_line.argparse.SUPPRESS)
     add("--requests", metavar="N", help="shakes in all (default 10G)")
