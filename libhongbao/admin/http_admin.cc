@@ -20,6 +20,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "libhongbao/admin/event_streams.h"
 #include "libhongbao/admin/flags.h"
 #include "libhongbao/check.h"
 #include "nlohmann/json.hpp"
@@ -78,6 +79,10 @@ class BoundedStream : public httplib::Stream {
     }
   }
 
+  // The answer is somebody else's to give: what httplib writes from here on vanishes.
+  void HandOverTo(EventStreams* streams) { streams_ = streams; }
+  EventStreams* TakeStreams() { return std::exchange(streams_, nullptr); }
+
   // Not marked override: httplib's releases differ in which of these four exist.
   bool is_readable() const { return true; }
   bool is_writable() const { return true; }
@@ -96,6 +101,9 @@ class BoundedStream : public httplib::Stream {
   }
 
   ssize_t write(const char* from, size_t size) override {
+    if (streams_ != nullptr) {
+      return static_cast<ssize_t>(size);
+    }
     if (!writing_) {
       writing_ = true;
       write_deadline_ = SteadyClock::now() + std::chrono::milliseconds(deadline_ms_);
@@ -152,9 +160,13 @@ class BoundedStream : public httplib::Stream {
   SteadyClock::time_point read_deadline_;
   SteadyClock::time_point write_deadline_;
   bool writing_ = false;
+  EventStreams* streams_ = nullptr;
   std::string pending_;
   size_t taken_ = 0;
 };
+
+// The connection that a thread of httplib's is answering: httplib's handlers see the request, but not where it came from.
+thread_local BoundedStream* answering = nullptr;
 
 // httplib's server with a door of our own in front of it: heads are complete, bounded and free of what the status pages
 // never need and httplib 0.11 handles badly (ranges, compressed bodies that unfold to gigabytes).
@@ -168,8 +180,15 @@ class GuardedServer : public httplib::Server {
   bool process_and_close_socket(socket_t socket) override {
     BoundedStream stream(socket, options, stopping);
     bool ok = false;
+    answering = &stream;
     try {
       ok = Answer(*this, stream);
+      if (EventStreams* const streams = stream.TakeStreams()) {
+        if (streams->Take(socket)) {
+          return true;
+        }
+        ok = Refuse(stream, "503 Service Unavailable", "so many look on already that there is no room for another");
+      }
     } catch (...) {
       // httplib parses some headers outside its own try block. The peer that sent such a thing loses its connection, no
       // more.
@@ -342,6 +361,7 @@ struct AdminServer::Impl {
   void Run(const Handler& handler, const httplib::Request& request, httplib::Response& response);
 
   std::map<std::string, std::map<std::string, Handler>> routes;  // path -> method -> handler
+  std::map<std::string, EventStreams*> streams;                  // of these, each with a GET handler for HEAD
   std::function<bool()> ready = [] { return true; };
   std::mutex handlers_mutex;  // one handler at a time, so that they need not be thread-safe among themselves
   GuardedServer server;
@@ -371,6 +391,10 @@ httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request
   }
   if (method->first == "POST") {
     return httplib::Server::HandlerResponse::Unhandled;
+  }
+  if (const auto events = streams.find(request.path); events != streams.end() && request.method == "GET") {
+    answering->HandOverTo(events->second);
+    return handled;
   }
   Run(method->second, request, response);
   return handled;
@@ -402,6 +426,11 @@ AdminServer::~AdminServer() { Stop(); }
 void AdminServer::Get(const std::string& path, Handler handler) { impl_->routes[path]["GET"] = std::move(handler); }
 
 void AdminServer::Post(const std::string& path, Handler handler) { impl_->routes[path]["POST"] = std::move(handler); }
+
+void AdminServer::Events(const std::string& path, EventStreams* streams) {
+  impl_->streams[path] = streams;
+  Get(path, [](const Request&) { return Response{.content_type = "text/event-stream"}; });
+}
 
 void AdminServer::SetReady(std::function<bool()> ready) { impl_->ready = std::move(ready); }
 
@@ -461,7 +490,10 @@ void AdminServer::Stop() {
   }
   impl_->server.stopping.store(true, std::memory_order_relaxed);  // a flag that guards no data
   impl_->server.stop();
-  impl_->listener.join();
+  impl_->listener.join();  // with all of httplib's threads
+  for (const auto& [path, streams] : impl_->streams) {
+    streams->Close();
+  }
 }
 
 uint16_t AdminServer::port() const { return impl_->where.port; }

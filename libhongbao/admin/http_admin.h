@@ -83,6 +83,8 @@ struct AdminOptions {
   int threads = 4;
 };
 
+class EventStreams;
+
 class AdminServer {
  public:
   using Handler = std::function<Response(const Request&)>;
@@ -96,6 +98,9 @@ class AdminServer {
   // A handler answers a wrong request with ErrorResponse(status).
   void Get(const std::string& path, Handler handler);
   void Post(const std::string& path, Handler handler);
+  // GET of `path` hands its connection over to `streams`, which must outlive the server; 503 when they take no more. No thread
+  // is held by it. Stop closes them.
+  void Events(const std::string& path, EventStreams* streams);
 
   // GET /-/ready answers 200 "ready" when `ready()` is true, 503 otherwise. GET /-/healthy always answers 200 "ok".
   void SetReady(std::function<bool()> ready);

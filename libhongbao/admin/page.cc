@@ -1,0 +1,87 @@
+#include "libhongbao/admin/page.h"
+
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+
+namespace hongbao::admin {
+namespace {
+
+// As RowValues(row).dump(), without a tree in between: an hour is 140,000 numbers.
+void AppendValues(const SecondRow& row, std::string* text) {
+  char before = '[';
+  for (const auto& label : kColumnLabels) {
+    *text += before;
+    before = ',';
+    if (row.Knows(label.id)) {
+      absl::StrAppend(text, row[label.id]);
+    } else {
+      *text += "null";
+    }
+  }
+  *text += ']';
+}
+
+std::string Quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Page::Page(std::string role, std::string title) : role_(std::move(role)), title_(std::move(title)) {}
+
+void Page::AddTo(AdminServer& server) {
+  server.Get("/", [](const Request&) {
+    return Response{.body = "<!doctype html><title>hongbao</title><a href=\"/v1/history\">history</a>\n",
+                    .content_type = "text/html; charset=utf-8"};
+  });
+  server.Get("/v1/history", [this](const Request& request) { return History(request); });
+  server.Events("/events", &streams_);
+}
+
+void Page::Publish(const SecondRow& row) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!rows_.empty() && row[Column::kUnixS] <= rows_.back()[Column::kUnixS]) {
+      return;
+    }
+    rows_.push_back(row);
+    if (rows_.size() > kSecondsMax) {
+      rows_.pop_front();
+    }
+  }
+  std::string event = absl::StrCat("id: ", row[Column::kUnixS], "\ndata: ");
+  AppendValues(row, &event);
+  streams_.Publish(event + "\n\n");
+}
+
+Response Page::History(const Request& request) const {
+  if (const absl::Status status = request.CheckNames({"after"}); !status.ok()) {
+    return ErrorResponse(status);
+  }
+  const absl::StatusOr<int64_t> after = request.Count("after", 0, std::numeric_limits<int64_t>::max(), 0);
+  if (!after.ok()) {
+    return ErrorResponse(after.status());
+  }
+  std::vector<SecondRow> rows;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const SecondRow& row : rows_) {
+      if (row[Column::kUnixS] > *after) {
+        rows.push_back(row);
+      }
+    }
+  }
+  std::string body = absl::StrCat("{\"role\":", Quoted(role_), ",\"title\":", Quoted(title_),
+                                  ",\"columns\":", ColumnNames().dump(), ",\"rows\":[");
+  for (const SecondRow& row : rows) {
+    body += body.back() == '[' ? "" : ",";
+    AppendValues(row, &body);
+  }
+  return {.body = body + "]}\n", .content_type = "application/json"};
+}
+
+}  // namespace hongbao::admin
