@@ -22,13 +22,16 @@ namespace {
 
 constexpr char kProgram[] = "tools/conns";
 constexpr int64_t kWatchMinNs = 100'000'000;
-constexpr char kFooter[] =
-    "\nexamples:\n"
-    "  tools/conns                            established connections by local port\n"
-    "  tools/conns --port 1025-1028 --by peer who is connected to a server, by address\n"
-    "  tools/conns --port 1025 --watch 1s     again each second, until Ctrl-C\n"
-    "  tools/conns --netns 4711               in the network namespace of that process (tools/simulate --own-network)\n"
-    "\nexit codes: 0 counted, 1 could not, 2 wrong usage.";
+constexpr char kFooter[] = R"(examples:
+  tools/conns                             established connections by local port
+  tools/conns --port 1025-1028 --by peer  who is connected to a server, by address
+  tools/conns --port 1025 --watch 1s      again each second, until Ctrl-C
+  tools/conns --netns 4711                in that process's network (tools/simulate --own-network)
+
+exit codes:
+  0    counted, or watched until SIGINT or SIGTERM
+  1    could not ask the kernel, or not write; the reason is on stderr
+  2    wrong flags)";
 
 struct Options {
   Wanted wanted;
@@ -49,10 +52,9 @@ std::string NamespacePath(const std::string& text) {
 // The exit code when there is nothing more to do.
 absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& options) {
   CLI::App app{
-      "tools/conns: counts TCP connections by local port and peer. It asks the kernel in binary (netlink sock_diag), "
-      "so a\n"
-      "million take a fraction of a second. Both ends of a connection are counted when both are on this machine."};
-  app.name(kProgram);
+      "tools/conns: counts TCP connections by local port and peer. It asks the kernel in binary (netlink "
+      "sock_diag), so a million take a fraction of a second. Both ends of a connection are counted when both are on "
+      "this machine."};
   app.footer(kFooter);
   std::string states = "established";
   std::string ports;
@@ -61,16 +63,19 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   int64_t top = 20;
   bool ipv4 = false;
   bool ipv6 = false;
-  admin::AddText(app, "--state", &states, "states to count: established, time-wait, ..., several with commas, or all");
-  admin::AddText(app, "--port", &ports, "only these local ports: 1025, 1025-1028, several with commas");
+  admin::AddText(app, "--state", &states, "states to count: established, time-wait, ..., several with commas, or all")
+      ->type_name("STATES");
+  admin::AddText(app, "--port", &ports, "only these local ports: 1025, 1025-1028, several with commas")
+      ->type_name("PORTS");
   admin::AddSwitch(app, "-4,--ipv4", &ipv4, "only IPv4 sockets");
   admin::AddSwitch(app, "-6,--ipv6", &ipv6, "only IPv6 sockets (those of both families belong to it)");
-  admin::AddText(app, "--by", &by, "one row for each: port, peer, or both");
+  admin::AddText(app, "--by", &by, "one row for each port, for each peer, or for both")->type_name("port|peer|both");
   admin::AddCount(app, "--top", &top, "rows at most, the largest first; 0 = all", {.max = 1 << 30});
   admin::AddDurationNs(app, "--watch", &options.watch_ns, "count again so often, until Ctrl-C; 0 = once",
                        {.max = 86'400'000'000'000});
   admin::AddText(app, "--netns", &netns,
-                 "look into another network namespace: a process id, a name of `ip netns`, or a path (root)");
+                 "look into another network namespace: a process id, a name of `ip netns`, or a path (root)")
+      ->type_name("NETWORK");
   admin::AddSwitch(app, "--json", &options.json, "one JSON document a count");
   admin::AddSwitch(app, "-q,--quiet", &options.quiet, "nothing on stderr but errors");
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) return code;

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from simulate_lib import command_line, network, options as simulate_options, units
+from simulate_lib import command_line, network, units
 
 from . import card, counters, record, seconds, show
 
@@ -19,16 +19,23 @@ _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
 def _parse(arguments):
     parser = command_line.Parser(
         prog=_TOOL,
-        description="Packets, bandwidth, drops, softirqs and TCP counters of this machine, one row a second, until Ctrl-C. Drops are those the\n"
-        "kernel counts, or those of the card's own counters (ethtool -S: rx_fw_discards and the like) where they are more.",
+        description="Packets, bandwidth, drops, softirqs and TCP counters of this machine, one row a second, until Ctrl-C. Drops are "
+        "those the kernel counts, or those of the card's own counters (ethtool -S: rx_fw_discards and the like) where they are more.",
         epilog="""examples:
-  tools/nic_monitor                                     every interface that has moved a packet
-  tools/nic_monitor --interface eth0 --csv nic.csv      one of them, and a file beside the rows
-  tools/nic_monitor --monitor 10.0.0.9:8002             one more source for hongbao-monitor
+  tools/nic_monitor                                 every interface that has moved a packet
+  tools/nic_monitor --interface eth0 --csv nic.csv  one of them, and a file beside the rows
+  tools/nic_monitor --monitor 10.0.0.9:8002         one more source for hongbao-monitor
 
-CSV has one line a second and interface: counts of that second, the stack's on the first line of each second.
-SIGUSR1 prints the summary so far to stderr. exit codes: 0 done (also by Ctrl-C without --duration), 1 could not start or write, 2 wrong
-usage, 130/143 interrupted before --duration was over.""")
+notes:
+  The CSV file has one line a second and interface, with the counts of that second; the stack's are
+  on the first line of each second. SIGUSR1 prints the summary so far to stderr.
+
+exit codes:
+  0    done; without --duration also by SIGINT or SIGTERM
+  1    could not start or write
+  2    wrong usage
+  130  interrupted by SIGINT before --duration was over
+  143  interrupted by SIGTERM before --duration was over""")
     add = parser.add_argument
     add("--interface", "-i", metavar="NAMES", help="only these, with commas between; one may come later")
     add("--duration", "-d", metavar="TIME", help="so long, e.g. 60s (default: until Ctrl-C)")
@@ -37,7 +44,6 @@ usage, 130/143 interrupted before --duration was over.""")
     add("--monitor", metavar="HOST:PORT", help="send counter records there (hongbao-monitor listens on port 8002); it may come and go")
     add("--netns", metavar="PID", type=int, help="in the network namespace of that process (root)")
     add("--quiet", "-q", action="store_true", help="no rows, only the summary and errors")
-    add("--version", action="version", version=f"{_TOOL} {simulate_options.VERSION}")
     add("--proc", default="/proc", help=argparse.SUPPRESS)  # a tree to read instead: for tests
     options = parser.parse_args(arguments)
     try:
