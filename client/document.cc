@@ -114,6 +114,7 @@ json SecondDocument(const Second& second) {
   document["p99_us"] = second.latency.p99;
   document["p999_us"] = second.latency.p999;
   document["max_us"] = second.latency.max;
+  document["lag_us"] = second.lag.p99;  // how late requests left
   document["cpu_pct"] = second.cpu_percent;
   document["rss_bytes"] = second.rss_bytes;
   return document;

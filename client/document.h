@@ -21,6 +21,7 @@ namespace hongbao::client {
 struct Second {
   load::Client::Series::Row row;
   count::LatencyUs latency;  // of the answers of about that second, from the intended time
+  count::LatencyUs lag;      // of the requests sent in about that second: how late they left
   uint32_t target_qps = 0;   // of the whole fleet
   double cpu_percent = 0;
   int64_t rss_bytes = 0;

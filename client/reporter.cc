@@ -38,11 +38,13 @@ void Reporter::Tick() {
   const int64_t now_ns = time::RealClock().MonotonicNs();
   const admin::ProcessStats process = admin::ReadProcessStats();
   const count::HistogramSnapshot latency = client_.Latency();
+  const count::HistogramSnapshot lag = client_.Lag();
   for (size_t i = series_.rows().size() - fresh; i < series_.rows().size(); ++i) {
     Second second = {.row = series_.rows()[i], .rss_bytes = process.rss_bytes};
     second.target_qps = client_.QpsAt(second.row.unix_second);
     if (i + 1 == series_.rows().size()) {  // several seconds at once after a stall: the last one shows for all
       second.latency = latency.Since(latency_before_).Summary();
+      second.lag = lag.Since(lag_before_).Summary();
       second.cpu_percent = admin::CpuPercent(process_before_, process, now_ns - process_before_ns_);
     }
     Print(second);
@@ -50,6 +52,7 @@ void Reporter::Tick() {
     seconds_.push_back(std::move(second));
   }
   latency_before_ = latency;
+  lag_before_ = lag;
   process_before_ = process;
   process_before_ns_ = now_ns;
 }

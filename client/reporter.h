@@ -37,6 +37,7 @@ class Reporter {
   admin::RowPrinter printer_;
   std::vector<Second> seconds_;
   count::HistogramSnapshot latency_before_;
+  count::HistogramSnapshot lag_before_;
   admin::ProcessStats process_before_;
   int64_t process_before_ns_ = 0;
 };

@@ -268,6 +268,14 @@ count::HistogramSnapshot Client::Service() const {
   return sum;
 }
 
+count::HistogramSnapshot Client::Lag() const {
+  count::HistogramSnapshot sum;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    sum += tally->lag.Snapshot();
+  }
+  return sum;
+}
+
 Client::Series Client::MakeSeries() const {
   std::vector<const count::History<Counter>*> histories;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {

@@ -105,8 +105,9 @@ class Client {
   absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name);
 
   ClientSnapshot Snapshot() const;
-  count::HistogramSnapshot Latency() const;  // from the intended time, whole run
-  count::HistogramSnapshot Service() const;  // from the send, whole run
+  count::HistogramSnapshot Latency() const;  // from the intended time to the answer, whole run
+  count::HistogramSnapshot Service() const;  // from the send to the answer, whole run
+  count::HistogramSnapshot Lag() const;      // from the intended time to the send, whole run
   // `rows`: the series collected so far. Phases in the order of their seconds.
   std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows) const;
   // A series over this client's workers; it must not outlive the client.

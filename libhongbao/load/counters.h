@@ -151,6 +151,7 @@ struct WorkerTally {
   count::Cells<Counter> cells;
   count::History<Counter> history;
   count::Histogram latency;  // from the intended time, all phases: the rows take differences of it
+  count::Histogram lag;      // how late requests left: from the intended time to the send; at max_rate there is none
   count::Cells<Errno> connect_errors;
   // Monotonic time when the last own user had had its first session (or was barred); 0 before.
   std::atomic<int64_t> all_online_ns{0};

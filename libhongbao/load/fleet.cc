@@ -119,6 +119,7 @@ void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
   cells_.Add(Counter::kSent);
   cells_.Add(Counter::kOutstanding);
   phase.cells.Add(PhaseCounter::kSent);
+  tally_.lag.Record(lateness_ns);
   if (lateness_ns > kLateAfterNs) {
     cells_.Add(Counter::kLate);
     phase.cells.Add(PhaseCounter::kLate);

@@ -145,6 +145,9 @@ void GatewayFleet::SendScheduled(Gateway& gateway, net::Replies& out, int64_t un
     }
     gateway.next_send_ns = now_ns_ + options_.send_quantum_ns;
     const absl::Span<const time::DueUser> due(due_.data(), n);
+    for (size_t i = gateway.window().before_next_sample(); i < n; i += GatewayWindow::kSampleEvery) {
+      tally_.lag.Record(wall_ns - due[i].due_ns);
+    }
     gateway.SendDue(out, due, now_ns_);
     const auto in_time = std::partition_point(
         due.begin(), due.end(), [wall_ns](const time::DueUser& one) { return wall_ns - one.due_ns > kLateAfterNs; });

@@ -39,6 +39,8 @@ class GatewayWindow {
   uint32_t capacity() const { return capacity_; }
   uint32_t in_flight() const { return static_cast<uint32_t>(tail_ - head_) + overtaken_.size(); }
   uint32_t room() const { return capacity_ - in_flight(); }
+  // How many of the next requests to be appended come before the next sample.
+  uint64_t before_next_sample() const { return -tail_ % kSampleEvery; }
   uint32_t overtaken() const { return overtaken_.size(); }
   // Of those in flight, how many wait to be sent on this connection.
   uint32_t to_repeat() const { return static_cast<uint32_t>(tail_ - sent_end_); }

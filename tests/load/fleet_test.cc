@@ -193,6 +193,8 @@ TEST_F(FleetFixture, LatencyCountsFromTheIntendedTime) {
   EXPECT_EQ(tally.phases[0]->others.Snapshot().max_ns(), 650'000u);
   EXPECT_EQ(tally.phases[0]->service.Snapshot().max_ns(), 250'000u);
   EXPECT_EQ(tally.latency.Snapshot().count(), 1u);
+  EXPECT_EQ(tally.lag.Snapshot().max_ns(), 400'000u);
+  EXPECT_EQ(tally.lag.Snapshot().count(), 1u);
 }
 
 TEST_F(FleetFixture, LateRequestsAreSentUpToTheBoundAndNoneIsSilentlyDropped) {
@@ -207,6 +209,8 @@ TEST_F(FleetFixture, LateRequestsAreSentUpToTheBoundAndNoneIsSilentlyDropped) {
   EXPECT_EQ(Count(Counter::kMissedLate), 80u);
   EXPECT_EQ(Count(Counter::kSent), 40u);
   EXPECT_EQ(Count(Counter::kLate), 40u);
+  EXPECT_EQ(tally.lag.Snapshot().count(), 40u);  // of what was sent, late or not
+  EXPECT_LE(tally.lag.Snapshot().max_ns(), static_cast<uint64_t>(kSecond));
   ExpectIdentities();
 }
 

@@ -241,6 +241,8 @@ TEST_F(GatewayFleetTest, AnswersInOrderAreCountedAndOneIn64IsMeasured) {
   EXPECT_EQ(tally.latency.Snapshot().count(), samples);
   EXPECT_EQ(tally.phases[0]->others.Snapshot().count(), samples);
   EXPECT_EQ(tally.phases[0]->service.Snapshot().count(), samples);
+  EXPECT_EQ(tally.lag.Snapshot().count(), samples);
+  EXPECT_LE(tally.lag.Snapshot().max_ns(), static_cast<uint64_t>(kMs));  // a turn each millisecond
   // From the intended time on: the first of them was due 105 ms before its answer.
   EXPECT_GE(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(100 * kMs));
   EXPECT_EQ(Count(Counter::kClosed), 0u);
@@ -348,6 +350,7 @@ TEST_F(GatewayFleetTest, AFullWindowMakesRequestsLateAndDropsNone) {
   EXPECT_GT(Count(Counter::kLate), 500u);
   EXPECT_EQ(Missed(tally.cells.Snapshot()), 0u);
   EXPECT_GE(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(90 * kMs));  // the wait is in it
+  EXPECT_GE(tally.lag.Snapshot().max_ns(), static_cast<uint64_t>(80 * kMs));      // and nearly all of it was here
   ExpectIdentities();
 }
 
@@ -546,6 +549,7 @@ TEST_F(GatewayFleetTest, AtMaxRateTheWindowIsKeptFull) {
   EXPECT_EQ(Count(Counter::kOutstanding), 400u);
   EXPECT_EQ(Count(Counter::kScheduled), 0u);
   EXPECT_GT(tally.latency.Snapshot().count(), 1u);
+  EXPECT_EQ(tally.lag.Snapshot().count(), 0u);  // without a schedule nothing is behind it
   ExpectIdentities();
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -48,6 +49,24 @@ TEST(GatewayRequest, KnowsItsDueTimeFromItsStamp) {
   const GatewayRequest hours = GatewayRequest::Of(kDue + 7'200'000'000'000, kDue, 1);  // saturates, and stays no sample
   EXPECT_FALSE(hours.sample());
   EXPECT_GT(hours.due_ns(), kDue);
+}
+
+// Whoever measures something else of the samples has to know which they are.
+TEST(GatewayWindow, SaysWhereTheNextSampleIs) {
+  GatewayWindow window(1'024);
+  size_t samples = 0;
+  for (uint64_t n = 1, stamp = 1; n < 200; n += 13, stamp += 1'000) {
+    std::set<uint64_t> expected;
+    for (uint64_t i = window.before_next_sample(); i < n; i += GatewayWindow::kSampleEvery) expected.insert(stamp + i);
+    Send(window, n, stamp);
+    std::set<uint64_t> found;
+    window.TakeInOrder(
+        n, [](size_t, const GatewayRequest&) { return true; },
+        [&found](const GatewayAnswered& answered) { found.insert(answered.request.stamp); });
+    EXPECT_EQ(found, expected) << n;
+    samples += found.size();
+  }
+  EXPECT_GT(samples, 10u);
 }
 
 TEST(GatewayWindow, AnswersInOrderAreTakenInOneRun) {
