@@ -2,9 +2,12 @@
 back on its ledger."""
 
 import csv
+import html
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +70,8 @@ class SimulateTest(unittest.TestCase):
         self.assertEqual(money["issued"], money["won"] + money["left"] + money["refunded"])
 
     def test_pass(self):
-        code, out = self.run_through("--users", "300", "--phases", "100:2s,200:3s")
+        hgrm = self.folder + ".hgrm"
+        code, out = self.run_through("--users", "300", "--phases", "100:2s,200:3s", f"--client-flags=--hgrm {hgrm}")
         report = self.report()
         self.check_passed(code, report)
         self.assertEqual(report["verdict"], "pass" if code == 0 else "fail")
@@ -87,11 +91,33 @@ class SimulateTest(unittest.TestCase):
             rows = list(csv.DictReader(file))
         sent = sum(int(row["sent"]) for row in rows if row["role"] == "client")
         self.assertEqual(sent, report["requests"]["sent"])
+        self.check_folder(report, out, hgrm)
+
+    def check_folder(self, report, out, clients_hgrm):
+        """The client's own percentiles and those made from its report are the same; the page holds what the report says."""
+        files = re.search(r"^  files      (.*)/\{(.*)\}$", out, re.MULTILINE)
+        self.assertEqual(files.group(1), self.folder)
+        for name in files.group(2).replace("plot-*.png", "plot-qps.png,plot-money.png" if shutil.which("gnuplot") else "report.json").split(","):
+            self.assertGreater(os.path.getsize(os.path.join(self.folder, name)), 0, name)
+        with open(clients_hgrm, encoding="ascii") as theirs, open(os.path.join(self.folder, "latency.hgrm"), encoding="ascii") as ours:
+            self.assertEqual(theirs.read(), ours.read())
+        self.assertEqual(report["latency_us"]["schedule"]["count"], report["requests"]["answered"])
+        self.assertEqual(report["thresholds"], [])
+        self.assertEqual(shlex.split(report["command"])[:5], ["tools/simulate", "--users", "300", "--phases", "100=100:2s,200=200:3s"])
+        self.assertIn("kernel", dict(report["environment"]))
+        with open(os.path.join(self.folder, "report.html"), encoding="utf-8") as file:
+            text = html.unescape(file.read().replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&"))
+        for words in (report["command"], report["identities"][0]["name"], "Latency, ms"):
+            self.assertIn(words, text)
 
     def test_two_clients_of_protocol_1_without_a_ledger(self):
-        code, _ = self.run_through("--users", "301", "--phases", "150:3s", "--clients", "2", "--protocol", "1", "--ledger", "none")
+        code, _ = self.run_through("--users", "301", "--phases", "150:3s", "--clients", "2", "--protocol", "1", "--ledger", "none",
+                                   "--fail-if", "p99>=0,lost==0", "--fail-if", "wins<1")
         report = self.report()
-        self.check_passed(code, report)
+        self.assertEqual((code, report["exit_code"], report["verdict"]), (3, 3, "fail"))
+        self.assertEqual([one["ok"] for one in report["thresholds"]], [True, True, False])
+        self.assertRegex(report["reasons"][0], r"^--fail-if wins<1: it was \d")
+        self.assertEqual(report["latency_us"]["schedule"]["count"], report["requests"]["answered"])
         self.check_reconciled(report)
         self.assertEqual(report["phases"][0]["sent"] + report["phases"][0]["missed"], 450)
         self.assertIsNone(report["ledger"]["path"])

@@ -5,7 +5,7 @@ import signal
 import time
 
 from . import options as options_module
-from . import command_line, network, preflight, processes, processors, report, series, show, story, ten_billion
+from . import artefacts, command_line, network, preflight, processes, processors, show, story, ten_billion
 from .version import VERSION
 
 EXIT_COULD_NOT = 1
@@ -93,10 +93,8 @@ def _finish(told, folder, trouble, interrupted):
     except (KeyboardInterrupt, Stopped):
         told.kill()
         interrupted = interrupted or 130
-    document, exit_code, server, clients = report.build(told, trouble, interrupted)
-    report.write(os.path.join(folder, "report.json"), document)
-    series.write(os.path.join(folder, "series.csv"), server, clients)
-    show.result(document, folder)
+    document, exit_code, files = artefacts.write(told, folder, trouble, interrupted)
+    show.result(document, folder, files)
     return exit_code
 
 
@@ -136,7 +134,7 @@ def main(arguments):
     # A job started with & from a script inherits SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     told = story.Story(options, build, folder, ledger)
-    told.processors = measured
+    told.processors, told.facts = measured, facts
     try:
         trouble, interrupted = _play(told)
         return _finish(told, folder, trouble, interrupted)

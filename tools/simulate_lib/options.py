@@ -5,7 +5,7 @@ import os
 import shlex
 from typing import List, Optional
 
-from . import units
+from . import thresholds, units
 from .command_line import Parser, UsageError, count
 
 DEFAULT_USERS = 20_000
@@ -37,6 +37,7 @@ class Options:
     apply: bool
     own_network: bool
     dry_run: bool
+    fail_if: List[thresholds.Threshold]
     server_flags: List[str] = dataclasses.field(default_factory=list)
     client_flags: List[str] = dataclasses.field(default_factory=list)
 
@@ -67,6 +68,7 @@ exit codes:
   0    pass
   1    could not run, or not as asked
   2    wrong usage
+  3    a --fail-if threshold does not hold
   4    money or requests do not reconcile
   130  interrupted by SIGINT, with a partial report
   143  interrupted by SIGTERM, with a partial report""")
@@ -89,6 +91,8 @@ exit codes:
         help="kill the server (SIGKILL) so long after the first step's start; may be given several times")
     add("--server-flags", metavar="FLAGS", default="", help="further flags for hongbao-server, as one word: --server-flags='--pin 0'")
     add("--client-flags", metavar="FLAGS", default="", help="further flags for each hongbao-client")
+    add("--fail-if", metavar="EXPR", action="append", default=[],
+        help="what the whole run must have done, or exit code 3: --fail-if 'p99<50ms,missed<0.1%%,lost==0'; may be given several times")
     add("--seed", metavar="N", help="seed of the envelopes' amounts (default 1)")
     add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
     add("--own-network", action="store_true",
@@ -147,6 +151,13 @@ def _kills(values, phases):
     return sorted(seconds)
 
 
+def _fail_if(values):
+    try:
+        return [one for text in values.fail_if for one in thresholds.parse(text)]
+    except UsageError as error:
+        raise UsageError(f"--fail-if: {error}") from None
+
+
 def _flags(values, name):
     try:
         return shlex.split(getattr(values, name))
@@ -180,9 +191,26 @@ def parse(arguments, default_users=DEFAULT_USERS):
         apply=values.apply,
         own_network=values.own_network,
         dry_run=values.dry_run,
+        fail_if=_fail_if(values),
         server_flags=_flags(values, "server_flags"),
         client_flags=_flags(values, "client_flags"),
     )
+
+
+def command(o):
+    """The command that asks for the same again on any machine: what was left to defaults is spelt out. The folder is not named, as it
+    would hold the earlier run's ledger."""
+    words = ["tools/simulate", "--users", str(o.users), "--phases", ",".join(f"{p.name}={p.qps}:{p.seconds}s" for p in o.phases),
+             "--clients", str(o.clients), "--protocol", str(o.protocol), "--workers", str(o.workers)]
+    words += ["--connect-rate", str(o.connect_rate)] if o.connect_rate else []
+    words += ["--shake-rate", str(o.shake_rate), "--gift-rate", str(o.gift_rate), "--gift-users", str(o.gift_users), "--seed", str(o.seed)]
+    words += ["--ledger", o.ledger] if o.ledger else []
+    words += [word for at in o.kill_server for word in ("--kill-server", f"{at}s")]
+    words += ["--own-network"] if o.own_network else []
+    words += [word for one in o.fail_if for word in ("--fail-if", one.expr)]
+    for name, flags in (("server", o.server_flags), ("client", o.client_flags)):
+        words += [f"--{name}-flags={shlex.join(flags)}"] if flags else []
+    return shlex.join(words)
 
 
 def user_ranges(users, clients):

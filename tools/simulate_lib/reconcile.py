@@ -251,8 +251,9 @@ class Verdict:
         return "pass" if self.exit_code == 0 else "fail"
 
 
-def judge(found, connected, phases, trouble, interrupted):
-    """The verdict. `trouble`: why the run did not go to its end ('' = it did); `interrupted`: the exit code 130 or 143, or 0."""
+def judge(found, connected, phases, trouble, interrupted, failed=()):
+    """The verdict. `trouble`: why the run did not go to its end ('' = it did); `interrupted`: the exit code 130 or 143, or 0;
+    `failed`: the thresholds of --fail-if that do not hold, in words."""
     broken = [f"{identity.name}: {identity.left:,} != {identity.right:,} ({identity.detail})" for identity in found if not identity.holds]
     if trouble:
         return Verdict(1, [trouble, *broken])
@@ -260,7 +261,7 @@ def judge(found, connected, phases, trouble, interrupted):
         return Verdict(interrupted, ["interrupted", *broken])
     if broken:
         return Verdict(4, broken)
-    reasons = []
+    reasons = list(failed)
     if connected["established"] != connected["target"]:
         reasons.append(f"{connected['established']:,} of {connected['target']:,} connections established")
     for phase in phases:
@@ -269,4 +270,4 @@ def judge(found, connected, phases, trouble, interrupted):
         due = phase["target_qps"] * phase["duration_s"]
         if abs(phase["sent"] - due) > RATE_TOLERANCE * due:
             reasons.append(f"phase {phase['name']}: sent {phase['sent']:,} of {due:,} requests ({phase['missed']:,} missed)")
-    return Verdict(1 if reasons else 0, reasons)
+    return Verdict(3 if failed else 1 if reasons else 0, reasons)

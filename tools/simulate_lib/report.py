@@ -6,7 +6,8 @@ import os
 import platform
 import time
 
-from . import reconcile
+from . import hgrm, reconcile, thresholds
+from . import options as options_module
 from .version import VERSION
 
 
@@ -78,11 +79,20 @@ def trouble_of(restarts):
     return next((f"server was killed by {one.how}" for one in restarts if one.how != "SIGKILL"), "")
 
 
-def build(story, trouble="", interrupted=0):
-    """(report.json's document, exit code)."""
+def latencies(clients):
+    """The whole run's, over all clients: exact where each tells of its histogram, {} otherwise."""
+    found = {kind: hgrm.of_clients(clients, kind) for kind in ("schedule", "service")}
+    return {kind: histogram.summary_us() for kind, histogram in found.items() if histogram is not None}
+
+
+def collect(story):
+    """(server's report, clients' reports), None for each that left none."""
+    return story.server.report() if story.server else None, [client.report() for client in story.clients]
+
+
+def build(story, server, clients, environment, trouble="", interrupted=0):
+    """(report.json's document, exit code). `server`, `clients`: as collected."""
     o = story.options
-    server = story.server.report() if story.server else None
-    clients = [client.report() for client in story.clients]
     if not trouble and not interrupted:
         missing = [p.name for p, r in zip([story.server, *story.clients], [server, *clients]) if r is None]
         if missing:
@@ -98,7 +108,9 @@ def build(story, trouble="", interrupted=0):
     trouble = trouble or trouble_of(restarts)
     books = reconcile.from_ledger(story.ledger_now) if restarts and story.ledger_now else server
     connected = reconcile.connections(present) if present else {"target": o.users, "established": 0, "failed": {}, "seconds": 0.0}
-    verdict = reconcile.judge(found, connected, phases, trouble, interrupted)
+    money = reconcile.money(books, present)
+    judged = thresholds.judge(o.fail_if, thresholds.facts(present, money["difference"])) if not trouble and not interrupted else []
+    verdict = reconcile.judge(found, connected, phases, trouble, interrupted, thresholds.reasons(judged))
     document = {
         "schema": 1,
         "version": VERSION,
@@ -115,11 +127,15 @@ def build(story, trouble="", interrupted=0):
             "kill_server_s": o.kill_server, "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,
             "phases": [{"name": phase.name, "qps": phase.qps, "seconds": phase.seconds} for phase in o.phases],
         },
+        "command": options_module.command(o),
+        "environment": environment,
         "connections": connected,
         "phases": phases,
+        "latency_us": latencies(present),
+        "thresholds": judged,
         "requests": {key: reconcile.total(present, f"requests.{key}") for key in ("sent", "answered", "refused", "lost", "repeated", "missed", "late")},
         "shake": {key: reconcile.get(books, f"shake.{key}") for key in ("issued", "won", "left")},
-        "money_fen": reconcile.money(books, present),
+        "money_fen": money,
         "gifts": reconcile.gifts(books, present),
         "ledger": ledger(story),
         "memory": memory(story, o.users),
@@ -127,7 +143,7 @@ def build(story, trouble="", interrupted=0):
         "identities": [{"name": i.name, "holds": i.holds, "left": i.left, "right": i.right, "of": i.detail} for i in found],
         "not_judged": not_judged,
     }
-    return document, verdict.exit_code, server, present
+    return document, verdict.exit_code
 
 
 def write(path, document):

@@ -61,8 +61,15 @@ def _ledger(ledger):
                   for restart in ledger["restarts"]]
 
 
-def result(report, folder):
-    """The final block."""
+def files_line(folder, files):
+    """'DIR/{report.json,series.csv}', the plots as one word."""
+    plots = [name for name in files if name.startswith("plot-")]
+    names = [name for name in files if name not in plots] + (["plot-*.png"] if plots else [])
+    return f"  files      {folder}/{{{','.join(names)}}}"
+
+
+def result(report, folder, files):
+    """The final block. `files`: the names of what is in the folder."""
     out = [f"result     {'INTERRUPTED' if report['interrupted'] else report['verdict'].upper()}"]
     out += [f"           {reason}" for reason in report["reasons"] if reason != "interrupted"]
     connected = report["connections"]
@@ -76,6 +83,8 @@ def result(report, folder):
         out.append(f"             from schedule {_latency(phase, 'schedule')} ms; from send {_latency(phase, 'service')} ms")
         if phase["latency_us"].get("winners"):
             out.append(f"             of those that won {_latency(phase, 'winners')} ms; of the others {_latency(phase, 'others')} ms")
+    if report["latency_us"]:
+        out.append(f"  latency    of the whole run, from schedule {_latency(report, 'schedule')} ms; from send {_latency(report, 'service')} ms")
     gifts, money, memory, cpu = report["gifts"], report["money_fen"], report["memory"], report["cpu"]
     shake = report["shake"]
     out.append(f"  envelopes  shake {shake['issued']:,} issued, {shake['won']:,} won, {shake['left']:,} left; gifts {gifts['sent']:,} sent, "
@@ -91,7 +100,7 @@ def result(report, folder):
     out += _ledger(report["ledger"])
     out.append(f"  reconciled {held} of {len(report['identities'])} identities hold")
     out += [f"             not judged: {one['name']} ({one['why']})" for one in report["not_judged"]]
-    out.append(f"  files      {folder}/report.json, series.csv")
+    out.append(files_line(folder, files))
     try:
         print("\n".join(out), flush=True)
     except BrokenPipeError:

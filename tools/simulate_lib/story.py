@@ -37,6 +37,7 @@ class Story:
         self.phase_starts = []
         self.started_s = time.time()
         self.processors = None  # processors.measure, before the run
+        self.facts = None       # preflight.read_facts, before the run
         self.ended_s = None  # when the load ended, in whatever way
         self._kills = list(options.kill_server)
         self._joined = Joined()
