@@ -54,7 +54,7 @@ def _parser():
     parser = Parser(
         prog="tools/simulate",
         description="Runs the whole story on this machine: a server, its users, two steps of load, shaking and sending;\n"
-        "reconciles every request and every fen, and keeps report.json and series.csv.",
+        "reconciles every request and every fen, and keeps report.html, report.json, series.csv, latency.hgrm and plots.",
         epilog="""examples:
   tools/simulate                              20,000 users, 600 then 1,200 requests/s: a minute
   tools/simulate --users 1M --qps 60k         a million connections: 30k for 60 s, 60k for 120 s
