@@ -1,6 +1,7 @@
 """What this machine must allow before a run of a given size makes sense: each limit with its value, what is needed, and the cure.
 
-`judge` is pure: facts and options in, findings out. `read_facts` and `apply` touch the machine.
+`judge` and the functions it is made of are pure: facts and options in, findings out. `read_facts` and `apply` touch the machine.
+tools/doctor judges more, with the same parts; `ends` is how many ends of each connection are on this machine (of a run: both).
 """
 
 import ctypes
@@ -10,9 +11,9 @@ import os
 import platform
 import resource
 
-# Measured on Linux 6.x, per connection: both ends of it live on this machine, each end is a socket (4.1 KB of slab) with an armed
-# receive (0.87 KB of io_uring), and under 128 bytes in the process.
-BYTES_PER_CONNECTION = 2 * (4_100 + 870 + 128)
+# Measured on Linux 6.x, per end of a connection: a socket (4.1 KB of slab) with an armed receive (0.87 KB of io_uring), and under 128
+# bytes in the process.
+BYTES_PER_END = 4_100 + 870 + 128
 MEMORY_BASE_BYTES = 300 * 10**6
 MEMORY_SAFETY = 1.15
 SLOT_HEADROOM_PERCENT = 10  # a ring's table is filled to 90 %: SO_REUSEPORT spreads by hash
@@ -46,6 +47,7 @@ class Finding:
     text: str
     cure: str = ""
     sysctl: tuple = ()  # (key, value): what --apply may set
+    needed: str = ""
 
 
 def _read(path, default=""):
@@ -61,15 +63,15 @@ def _number(path, default=-1):
     return int(words[0]) if words and words[0].lstrip("-").isdigit() else default
 
 
-def memory_available():
+def memory_available(root=""):
     """Bytes a run may take: MemAvailable, or less under a cgroup's limit."""
     available = 0
-    for line in _read("/proc/meminfo").splitlines():
+    for line in _read(root + "/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024
-    limit = _read("/sys/fs/cgroup/memory.max")
+    limit = _read(root + "/sys/fs/cgroup/memory.max")
     if limit.isdigit():
-        available = min(available, int(limit) - _number("/sys/fs/cgroup/memory.current", 0))
+        available = min(available, int(limit) - _number(root + "/sys/fs/cgroup/memory.current", 0))
     return available
 
 
@@ -85,26 +87,28 @@ def _io_uring_error():
     return 0
 
 
-def read_facts():
-    ports = _read("/proc/sys/net/ipv4/ip_local_port_range", "32768 60999").split()
+def read_facts(root=""):
+    """This machine's; with `root`, a folder with a proc and a sys in it, those instead, where there is a file to read."""
+    proc = root + "/proc"
+    ports = _read(proc + "/sys/net/ipv4/ip_local_port_range", "32768 60999").split()
     return Facts(
-        kernel=platform.release(),
+        kernel=platform.release() if not root else _read(proc + "/sys/kernel/osrelease"),
         cores=len(os.sched_getaffinity(0)),
         files_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         port_first=int(ports[0]),
         port_last=int(ports[1]),
-        memory_available=memory_available(),
-        somaxconn=_number("/proc/sys/net/core/somaxconn"),
-        syn_backlog=_number("/proc/sys/net/ipv4/tcp_max_syn_backlog"),
-        file_max=_number("/proc/sys/fs/file-max"),
-        conntrack_max=_number("/proc/sys/net/netfilter/nf_conntrack_max"),
-        conntrack_count=_number("/proc/sys/net/netfilter/nf_conntrack_count", 0),
+        memory_available=memory_available(root),
+        somaxconn=_number(proc + "/sys/net/core/somaxconn"),
+        syn_backlog=_number(proc + "/sys/net/ipv4/tcp_max_syn_backlog"),
+        file_max=_number(proc + "/sys/fs/file-max"),
+        conntrack_max=_number(proc + "/sys/net/netfilter/nf_conntrack_max"),
+        conntrack_count=_number(proc + "/sys/net/netfilter/nf_conntrack_count", 0),
         io_uring_error=_io_uring_error(),
-        io_uring_disabled=_number("/proc/sys/kernel/io_uring_disabled", 0),
+        io_uring_disabled=_number(proc + "/sys/kernel/io_uring_disabled", 0),
         root=os.geteuid() == 0,
         load_average=os.getloadavg()[0],
         # A namespace that shares its parent's table says so with a minus sign.
-        ehash_entries=abs(_number("/proc/sys/net/ipv4/tcp_ehash_entries")),
+        ehash_entries=abs(_number(proc + "/sys/net/ipv4/tcp_ehash_entries")),
     )
 
 
@@ -117,8 +121,8 @@ def kernel_version(release):
         return 0, 0
 
 
-def memory_needed(users):
-    return int(users * BYTES_PER_CONNECTION * MEMORY_SAFETY) + MEMORY_BASE_BYTES
+def memory_needed(users, ends=2):
+    return int(users * ends * BYTES_PER_END * MEMORY_SAFETY) + MEMORY_BASE_BYTES
 
 
 def pairs_needed(users, port_first, port_last):
@@ -126,11 +130,11 @@ def pairs_needed(users, port_first, port_last):
     return max(math.ceil(users / max((port_last - port_first + 1) // 2, 1)), 1)
 
 
-def users_for_memory(available):
-    return max(int((available - MEMORY_BASE_BYTES) / (BYTES_PER_CONNECTION * MEMORY_SAFETY)), 0)
+def users_for_memory(available, ends=2):
+    return max(int((available - MEMORY_BASE_BYTES) / (ends * BYTES_PER_END * MEMORY_SAFETY)), 0)
 
 
-def _kernel(facts):
+def judge_kernel(facts):
     version = kernel_version(facts.kernel)
     if facts.io_uring_error:
         reason = os.strerror(facts.io_uring_error)
@@ -147,21 +151,23 @@ def _kernel(facts):
     return Finding("io_uring", "ok", f"kernel {facts.kernel}, {direct}")
 
 
-def _open_files(facts, users, clients):
+def judge_open_files(facts, users):
     slots = users + -(-users * SLOT_HEADROOM_PERCENT // 100)
     if kernel_version(facts.kernel) >= (6, 13):
         if facts.files_hard < 1_024:
-            return Finding("open files", "fail", f"hard limit {facts.files_hard:,} < 1,024", "raise it: ulimit -Hn 20000")
+            return Finding("open files", "fail", f"hard limit {facts.files_hard:,} < 1,024", "raise it: ulimit -Hn 20000", needed="1,024")
         sets = math.ceil(slots / min(facts.files_hard, 2**20))
-        return Finding("open files", "ok", f"hard limit {facts.files_hard:,}, so {sets} ring{'s' if sets > 1 else ''} a side")
+        return Finding("open files", "ok", f"hard limit {facts.files_hard:,}, so {sets} ring{'s' if sets > 1 else ''} a side",
+                       needed="1,024")
     needed = slots + 200
     if facts.files_hard < needed:
         return Finding("open files", "fail", f"hard limit {facts.files_hard:,} < {needed:,}",
-                       f"raise it (as root): ulimit -Hn {needed}, or use Linux 6.13, or --users {max(int((facts.files_hard - 200) / 1.1), 1)}")
-    return Finding("open files", "ok", f"hard limit {facts.files_hard:,} >= {needed:,}")
+                       f"raise it (as root): ulimit -Hn {needed}, or use Linux 6.13, or --users {max(int((facts.files_hard - 200) / 1.1), 1)}",
+                       needed=f"{needed:,}")
+    return Finding("open files", "ok", f"hard limit {facts.files_hard:,} >= {needed:,}", needed=f"{needed:,}")
 
 
-def _ports(facts, users, clients):
+def _ports(facts, users):
     ports = facts.port_last - facts.port_first + 1
     pairs = pairs_needed(users, facts.port_first, facts.port_last)
     text = f"{ports:,} local ports, half of them on each of {pairs} source address{'es' if pairs > 1 else ''}"
@@ -173,55 +179,57 @@ def _ports(facts, users, clients):
     return Finding("ports", "ok", text)
 
 
-def _memory(facts, users):
-    needed = memory_needed(users)
+def judge_memory(facts, users, ends=2):
+    needed = memory_needed(users, ends)
     text = f"{needed / 1e9:.1f} of {facts.memory_available / 1e9:.1f} GB"
     if needed > facts.memory_available:
-        fits = users_for_memory(facts.memory_available)
-        return Finding("memory", "fail", text, f"free some, or --users {fits // 1000 * 1000 or fits}")
-    return Finding("memory", "ok", text)
+        fits = users_for_memory(facts.memory_available, ends)
+        return Finding("memory", "fail", text, f"free some, or --users {fits // 1000 * 1000 or fits}", needed=f"{needed / 1e9:.1f} GB")
+    return Finding("memory", "ok", text, needed=f"{needed / 1e9:.1f} GB")
 
 
-def _backlogs(facts):
+def judge_backlogs(facts):
     findings = []
     for name, value, needed, key in (("somaxconn", facts.somaxconn, 1_024, "net.core.somaxconn"),
                                      ("syn backlog", facts.syn_backlog, 1_024, "net.ipv4.tcp_max_syn_backlog")):
         if 0 <= value < needed:
-            findings.append(Finding(name, "note", f"{value:,} < {needed:,}: connecting may be slow", f"sysctl -w {key}=4096", (key, "4096")))
+            findings.append(Finding(name, "note", f"{value:,} < {needed:,}: connecting may be slow", f"sysctl -w {key}=4096", (key, "4096"),
+                                    f"{needed:,}"))
         else:
-            findings.append(Finding(name, "ok", f"{value:,}"))
+            findings.append(Finding(name, "ok", f"{value:,}", needed=f"{needed:,}"))
     return findings
 
 
-def _file_max(facts, users):
-    needed = 2 * users + 10_000
+def judge_file_max(facts, users, ends=2):
+    needed = ends * users + 10_000
     if 0 <= facts.file_max < needed:
         text = f"{facts.file_max:,} < {needed:,}"
         cure = f"sysctl -w fs.file-max={needed}"
         # The kernel does not hold root (CAP_SYS_ADMIN) to it.
-        return Finding("file-max", "note" if facts.root else "fail", text, cure, ("fs.file-max", str(needed)))
-    return Finding("file-max", "ok", f"{facts.file_max:,}")
+        return Finding("file-max", "note" if facts.root else "fail", text, cure, ("fs.file-max", str(needed)),
+                       f"{needed:,}")
+    return Finding("file-max", "ok", f"{facts.file_max:,}", needed=f"{needed:,}")
 
 
-def _conntrack(facts, users):
+def judge_conntrack(facts, users):
     # A loaded but unused conntrack (count 0) does not see loopback traffic; one that tracks drops packets when its table is full.
     if facts.conntrack_max >= 0 and facts.conntrack_max < users * 1.2:
         text = f"{facts.conntrack_max:,} connections at most, {facts.conntrack_count:,} now"
         cure = f"sysctl -w net.netfilter.nf_conntrack_max={int(users * 1.5)}"
         level = "note" if facts.conntrack_count == 0 else "fail"
-        return [Finding("conntrack", level, text, cure, ("net.netfilter.nf_conntrack_max", str(int(users * 1.5))))]
+        return [Finding("conntrack", level, text, cure, ("net.netfilter.nf_conntrack_max", str(int(users * 1.5))), f"{int(users * 1.2):,}")]
     return []
 
 
-def _ehash(facts, users):
-    sockets = 2 * users
+def judge_ehash(facts, users, ends=2):
+    sockets = ends * users
     if 1 < facts.ehash_entries < sockets / 2:
         return [Finding("socket table", "note", f"{facts.ehash_entries:,} buckets for {sockets:,} sockets: each segment walks a list of "
-                        f"{sockets // facts.ehash_entries}", "--own-network (as root), or boot with thash_entries=4194304")]
+                        f"{sockets // facts.ehash_entries}", "--own-network (as root), or boot with thash_entries=4194304", needed=f"{sockets // 2:,}")]
     return []
 
 
-def _busy(facts):
+def judge_busy(facts):
     if facts.load_average > 0.5 * facts.cores:
         return [Finding("load", "note", f"{facts.load_average:.1f} on {facts.cores} cores: others are at work, latencies will show it",
                         "wait until they are done")]
@@ -231,15 +239,15 @@ def _busy(facts):
 def judge(facts, users, clients=1):
     """All findings for a run of this size."""
     return [
-        _kernel(facts),
-        _open_files(facts, users, clients),
-        _ports(facts, users, clients),
-        _memory(facts, users),
-        *_backlogs(facts),
-        _file_max(facts, users),
-        *_conntrack(facts, users),
-        *_ehash(facts, users),
-        *_busy(facts),
+        judge_kernel(facts),
+        judge_open_files(facts, users),
+        _ports(facts, users),
+        judge_memory(facts, users),
+        *judge_backlogs(facts),
+        judge_file_max(facts, users),
+        *judge_conntrack(facts, users),
+        *judge_ehash(facts, users),
+        *judge_busy(facts),
     ]
 
 
