@@ -172,6 +172,7 @@ json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot
             {"empty", counters[Counter::kOpenedEmpty]}}},
           {"statements",
            {{"bases", counters[Counter::kStatementBases]},
+            {"bases_fen", counters[Counter::kStatementBasesFen]},
             {"asked", counters[Counter::kStatementsAsked]},
             {"equal", counters[Counter::kStatementsEqual]},
             {"different", counters[Counter::kStatementsDifferent]},

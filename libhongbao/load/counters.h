@@ -65,6 +65,7 @@ enum class Counter : uint32_t {
   kUnexpected,      // frames that answer nothing or name another user
   kStampMismatch,   // v2: a login's reply that echoes another stamp
   kStatementBases,      // v2: accounts of users with a history, learned behind the first login
+  kStatementBasesFen,   // what those users had got by then
   kStatementsAsked,     // at the end; what comes of it, or of not asking:
   kStatementsEqual,
   kStatementsDifferent,
@@ -114,6 +115,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kUnexpected, "unexpected"},
     {Counter::kStampMismatch, "stamp_mismatch"},
     {Counter::kStatementBases, "statement_bases"},
+    {Counter::kStatementBasesFen, "statement_bases_fen"},
     {Counter::kStatementsAsked, "statements_asked"},
     {Counter::kStatementsEqual, "statements_equal"},
     {Counter::kStatementsDifferent, "statements_different"},

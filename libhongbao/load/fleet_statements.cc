@@ -115,6 +115,7 @@ bool Fleet::OnStatement(User& user, wire::FrameBytes frame) {
     user.grants += answer.grants;
     user.fen += answer.total_fen;
     cells_.Add(Counter::kStatementBases);
+    cells_.Add(Counter::kStatementBasesFen, answer.total_fen);
     return true;
   }
   user.statement = StatementState::kSettled;

@@ -88,6 +88,7 @@ bool GatewayFleet::OnStatement(Gateway& gateway, wire::FrameBytes frame) {
     if (answer.grants != 0 || answer.total_fen != 0) {  // the others' accounts stay untouched memory
       AccountOf(answer.user_id) = {.fen = answer.total_fen, .grants = answer.grants};
       cells_.Add(Counter::kStatementBases);
+      cells_.Add(Counter::kStatementBasesFen, answer.total_fen);
     }
     if (gateway.AllAsked() && gateway.statements().in_flight() == 0) {
       Enter(gateway);

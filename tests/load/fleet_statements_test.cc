@@ -91,6 +91,7 @@ TEST_F(FleetStatements, AHistoryIsTheBase) {
   ASSERT_EQ(bases.size(), 1u);
   Answer(bases[0], 3, 1'000);
   EXPECT_EQ(Count(Counter::kStatementBases), 1u);
+  EXPECT_EQ(Count(Counter::kStatementBasesFen), 1'000u);
   Share(0, 0x8000'0001, 43);
   Share(0, 0x8000'0002, 7);
   const auto asked = AskAll();
@@ -106,6 +107,7 @@ TEST_F(FleetStatements, ABaseThatMayHaveAShareOfOursInItIsNone) {
   Share(0, 0x8000'0001, 43);  // opened by another worker of the server than the one that states: in either order
   Answer(bases[0], 4, 1'043);
   EXPECT_EQ(Count(Counter::kStatementBases), 0u);
+  EXPECT_EQ(Count(Counter::kStatementBasesFen), 0u);
   AskAll();
   EXPECT_EQ(Count(Counter::kStatementsSkipped), 1u);
   ExpectIdentities();

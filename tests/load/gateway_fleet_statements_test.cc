@@ -61,6 +61,7 @@ TEST_F(GatewayStatements, BasesAreAskedBeforeTheFirstRequestASetAtATime) {
   }
   EXPECT_EQ(bases_asked, 2'000u);
   EXPECT_EQ(Count(Counter::kStatementBases), 1u);
+  EXPECT_EQ(Count(Counter::kStatementBasesFen), 358u);
   EXPECT_EQ(Count(Counter::kOnline), 2'000u);
   EXPECT_EQ(Count(Counter::kStatementsAsked), 0u);
   Turn();
