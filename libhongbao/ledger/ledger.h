@@ -129,6 +129,7 @@ struct Recovered {
   std::vector<OpenOrder> orders;
   std::vector<LiveGift> gifts;
   std::vector<UserState> users;  // by id, up to the highest that ever appeared
+  uint64_t granted_fen = 0;      // of all grants: what users have got so far
   uint64_t next_shake_id = 0;        // 0 = none was ever used
   uint64_t next_minted_gift_id = 0;  // 0 = none was ever used
   uint64_t next_sent_gift_id = 0;    // 0 = none was ever used

@@ -148,6 +148,7 @@ class Reader {
       return false;
     }
     found_.last_grant_id = static_cast<uint32_t>(row.id);
+    found_.state.granted_fen += static_cast<uint64_t>(row.fen);
     head = {.total_fen = head.total_fen + row.fen, .last_id = found_.last_grant_id, .grants = head.grants + 1};
     return true;
   }

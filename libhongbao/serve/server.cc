@@ -216,6 +216,7 @@ absl::Status Server::Restore() {
                  absl::StrCat("at most ", kLedgerUsersMax, " with a ledger, whose memory per user is by id"));
   }
   recovered_ = ledger_->TakeRecovered();
+  granted_before_fen_ = recovered_.granted_fen;
   uint32_t users = 0;  // the highest that the ledger knows, + 1
   for (uint32_t user = 0; user < recovered_.users.size(); ++user) {
     const ledger::UserState& state = recovered_.users[user];
@@ -287,6 +288,7 @@ ServerCounts Server::Look() const {
   counts.envelopes_left = shared_.pool.left();
   counts.mint_waiting = minter_.waiting();
   counts.restored = restored_;
+  counts.granted_before_fen = granted_before_fen_;
   return counts;
 }
 

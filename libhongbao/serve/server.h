@@ -59,6 +59,7 @@ struct ServerCounts {
   uint32_t connections = 0;     // live
   int64_t mint_waiting = 0;     // envelopes ordered and not issued
   envelope::Tally restored;     // shares of gifts that an earlier life left unopened
+  uint64_t granted_before_fen = 0;  // what users had got by the ledger when this life began
 
   int64_t users_online() const { return static_cast<int64_t>(serve[Counter::kUsersCame] - serve[Counter::kUsersLeft]); }
 };
@@ -136,6 +137,7 @@ class Server {
   std::unique_ptr<ledger::Ledger> ledger_;
   ledger::Recovered recovered_;
   envelope::Tally restored_;
+  uint64_t granted_before_fen_ = 0;
   Courier courier_;
   Minter minter_;
   std::atomic<bool> workers_ended_{false};

@@ -123,6 +123,7 @@ TEST_F(SqliteLedgerTest, OrdersAreDurableWhenTheCallReturnsAndGoOnAfterARestart)
   const Recovered found = ledger->TakeRecovered();
   EXPECT_EQ(found.orders.size(), 4u);
   EXPECT_EQ(found.epoch, 2u);
+  EXPECT_EQ(found.granted_fen, 5u);
   ledger->Submit(0, Win(1, kLotId + 301, 5, 10));
   ledger->Submit(0, Win(1, kLotId + 301, 5, 11));
   ASSERT_TRUE(box_.WaitFor(3));
