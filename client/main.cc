@@ -13,6 +13,7 @@
 #include "client/money_log.h"
 #include "client/options.h"
 #include "client/reporter.h"
+#include "client/teller.h"
 #include "client/summary.h"
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/options.h"
@@ -119,6 +120,8 @@ class Run {
     return Finish();
   }
 
+  void TellEnd(int code) { teller_.TellEnd(reporter_.seconds(), code); }
+
  private:
   // False once a signal says to stop.
   bool Poll(int64_t timeout_ns) {
@@ -127,6 +130,7 @@ class Run {
       Say(StatusDocument(options_, client_.Snapshot(), admin::ReadProcessStats()).dump(2));
     }
     reporter_.Tick();
+    teller_.Tell(reporter_.seconds());
     money_.WriteAll(client_);
     return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
   }
@@ -277,6 +281,7 @@ class Run {
   Reporter reporter_;
   MoneyLog& money_;
   const time::RealClock clock_;
+  Teller teller_{options_.monitor, client_, clock_};
   int64_t end_second_ = 0;
   bool connected_ = false;
   size_t advised_ = 0;
@@ -312,7 +317,9 @@ int Main(int argc, char** argv) {
     return Fail(status);
   }
   SayBanner(options, **client, http.address());
-  const int code = Run(options, signals, **client, recent, money).Go();
+  Run run(options, signals, **client, recent, money);
+  const int code = run.Go();
+  run.TellEnd(code);
   http.Stop();
   return code;
 }

@@ -144,6 +144,7 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   AddGatewayFlags(app, load, gateway);
   admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2})->type_name("1|2");
   admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
+  admin::AddHostPort(app, "--monitor", &options.monitor, "tell hongbao-monitor there of every second; it may be absent");
   admin::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end");
   admin::AddFile(app, "--hgrm", &options.hgrm,
                  "write the latencies from the intended time, in us, as an HdrHistogram percentile text to this file");

@@ -21,6 +21,7 @@ struct Options {
   int64_t drain_ns = 10'000'000'000;  // patience for outstanding answers at the end, and again for the statements
   admin::HostPort server{"127.0.0.1", 1025};
   admin::HostPort admin{"127.0.0.1", 9090};
+  admin::HostPort monitor;   // an empty host: nobody is told
   bool compat = false;       // the prototype's GET /qps?qps=
   std::string report;        // file name; empty = none
   std::string hgrm;          // file name; empty = none

@@ -21,6 +21,7 @@
 #include "server/reporter.h"
 #include "server/routes.h"
 #include "server/status.h"
+#include "server/teller.h"
 
 namespace hongbao::server {
 namespace {
@@ -45,6 +46,7 @@ constexpr int kDoesNotReconcile = 4;
 
 struct Flags {
   admin::HostPort listen{.host = "0.0.0.0", .port = 1025};
+  admin::HostPort monitor;  // an empty host: nobody is told
   admin::HostPort admin{.host = "127.0.0.1", .port = 8989};
   serve::ServerOptions server;
   int64_t login_deadline_ms = 5'000;
@@ -100,6 +102,7 @@ void AddOptions(CLI::App& app, Flags& flags) {
                        "a connection without a byte for so long is closed, 0 = never", {.max = 7 * kDayMs});
   admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});
   admin::AddSwitch(app, "--compat", &flags.compat, "also the prototype's GET /yaohongbao and /fahongbao");
+  admin::AddHostPort(app, "--monitor", &flags.monitor, "tell hongbao-monitor there of every second; it may be absent");
   admin::AddFile(app, "--report", &flags.report, "write a JSON report to this file at the end");
   admin::AddSwitch(app, "-q,--quiet", &flags.quiet, "no row every second");
 }
@@ -141,10 +144,11 @@ int64_t UntilNextLook(const time::Clock& clock) {
 
 // Serves until a signal comes, then drains while a second signal may still end it all.
 void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const time::Clock& clock, const Flags& flags,
-                     admin::Signals& signals, Reporter& reporter) {
+                     admin::Signals& signals, Reporter& reporter, Teller& teller) {
   for (;;) {
     const admin::SignalEvent event = signals.Wait(UntilNextLook(clock));
     reporter.Collect();
+    teller.Tell(reporter.seconds());
     if (event == admin::SignalEvent::kStop) {
       break;
     }
@@ -164,6 +168,8 @@ void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const tim
     if (signals.Wait(20 * time::kNsPerMs) == admin::SignalEvent::kStopNow) {
       std::_Exit(signals.exit_code());
     }
+    reporter.Collect();
+    teller.Tell(reporter.seconds());
   }
   drain.join();
   reporter.Collect();
@@ -242,9 +248,12 @@ int Main(int argc, const char* const* argv) {
   std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
                (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
   Reporter reporter(**server, clock, flags.quiet, recent);
-  RunUntilStopped(**server, facts, clock, flags, signals, reporter);
+  Teller teller(flags.monitor, **server, clock);
+  RunUntilStopped(**server, facts, clock, flags, signals, reporter, teller);
   admin.Stop();
-  return Report(**server, facts, clock, flags, reporter);
+  const int code = Report(**server, facts, clock, flags, reporter);
+  teller.TellEnd(reporter.seconds(), code);
+  return code;
 }
 
 }  // namespace

@@ -105,6 +105,7 @@ class Client {
   absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name);
 
   ClientSnapshot Snapshot() const;
+  time::Skew Skew() const { return skew_.Best(); }  // the server's clock against this one
   count::HistogramSnapshot Latency() const;  // from the intended time to the answer, whole run
   count::HistogramSnapshot Service() const;  // from the send to the answer, whole run
   count::HistogramSnapshot Lag() const;      // from the intended time to the send, whole run

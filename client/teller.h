@@ -1,0 +1,31 @@
+// Teller: the client's side of --monitor: each finished second as a counter record, and the end.
+//
+// Owns the admin::RecordTeller. Never touches a worker: it looks as a status page does.
+// Thread tag: thread-compatible (main's thread).
+#pragma once
+
+#include <vector>
+
+#include "client/document.h"
+#include "libhongbao/admin/flags.h"
+#include "libhongbao/admin/record_teller.h"
+#include "libhongbao/load/client.h"
+
+namespace hongbao::client {
+
+class Teller {
+ public:
+  // An empty host: nobody is told. The others must outlive it.
+  Teller(const admin::HostPort& monitor, const load::Client& client, const time::Clock& clock);
+
+  void Tell(const std::vector<Second>& seconds);
+  void TellEnd(const std::vector<Second>& seconds, int exit_code);
+
+ private:
+  wire::CounterRecord Make(const Second& second) const;
+
+  const load::Client& client_;
+  admin::RecordTeller teller_;
+};
+
+}  // namespace hongbao::client
