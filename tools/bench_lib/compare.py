@@ -16,8 +16,9 @@ class Unreadable(Exception):
 def add_parser(subparsers):
     parser = subparsers.add_parser(
         "compare", help="compare two measurements", description="Divides the medians of B by those of A: below 1 is faster.",
-        epilog="The noise is two standard errors or so, from the spread of both; with fewer than "
-        f"{figures.SAMPLES_FOR_NOISE} rounds it is unknown.")
+        epilog=f"""notes:
+  The noise is two standard errors or so, from the spread of both; with fewer than
+  {figures.SAMPLES_FOR_NOISE} rounds it is unknown.""")
     parser.add_argument("first", metavar="A", help="JSON of tools/bench run: before")
     parser.add_argument("second", metavar="B", help="JSON of tools/bench run: after")
     return parser

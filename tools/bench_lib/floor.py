@@ -29,15 +29,16 @@ _MANY = 20_000
 
 
 def add_parser(subparsers):
-    parser = subparsers.add_parser("floor", help="hongbao-server beside a bare io_uring echo and an epoll server", description=__doc__)
-    parser.add_argument("--connections", default="1k,10k,100k", help="a list (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of all servers, the order rotated (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=10, help="of each phase (default: %(default)s)")
-    parser.add_argument("--qps", default="20k", help="requests/s of the phase below capacity (default: %(default)s)")
-    parser.add_argument("--saturate", help="requests/s asked for beyond capacity (default: 1M, above 20k connections 200k)")
-    parser.add_argument("--servers", default="hongbao,floor,epoll",
+    parser = subparsers.add_parser("floor", help="hongbao-server beside a bare io_uring echo and an epoll server",
+                                   description=__doc__)
+    parser.add_argument("--connections", metavar="N,...", default="1k,10k,100k", help="a list (default: %(default)s)")
+    parser.add_argument("--rounds", metavar="N", type=int, default=3, help="of all servers, the order rotated (default: %(default)s)")
+    parser.add_argument("--seconds", metavar="N", type=int, default=10, help="of each phase (default: %(default)s)")
+    parser.add_argument("--qps", metavar="N", default="20k", help="requests/s of the phase below capacity (default: %(default)s)")
+    parser.add_argument("--saturate", metavar="N", help="requests/s asked for beyond capacity (default: 1M, above 20k connections 200k)")
+    parser.add_argument("--servers", metavar="NAME,...", default="hongbao,floor,epoll",
                         help=f"which, of {', '.join(floor_servers.NAMES)}; ratios are to the first (default: %(default)s)")
-    parser.add_argument("--out", help="write everything measured to this JSON file")
+    parser.add_argument("--out", metavar="FILE", help="write everything measured to this JSON file")
     parser.set_defaults(run=run)
 
 

@@ -20,7 +20,9 @@ BUSY_SHARE = 0.25  # of the machine's cores, before we begin
 def add_parser(subparsers):
     parser = subparsers.add_parser(
         "run", help="measure, write JSON, print a table", description="Measures the benchmarks of a build in rounds.",
-        epilog="Times are of one item where the benchmark counts items, else of one pass. Spread: half the distance of the quartiles.")
+        epilog="""notes:
+  Times are of one item where the benchmark counts items, else of one pass. Spread: half the
+  distance of the quartiles.""")
     add = parser.add_argument
     add("--filter", metavar="RE", help='only rows in whose "program row" this is found, for example "lucky_pool claim"')
     add("--repetitions", metavar="N", help="rounds (default 5)")

@@ -98,6 +98,7 @@ exit codes:
     add("--own-network", action="store_true",
         help="run in a network namespace of its own, with a table of sockets as large as the run needs (needs root)")
     add("--dry-run", "-n", action="store_true", help="preflight and plan only")
+    add("--ten-billion", action="store_true", help="instead: ten billion shakes through gateways, with flags of its own")
     return parser
 
 

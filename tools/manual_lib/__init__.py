@@ -1,0 +1,1 @@
+"""Parts of tools/manual: --help and prose in, man pages and bash completion out."""
