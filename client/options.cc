@@ -25,7 +25,8 @@ exit codes:
   2    wrong flags
   4    requests, money or a user's statement do not reconcile
   130  interrupted by SIGINT, with a partial report
-  143  interrupted by SIGTERM, with a partial report)";
+  143  interrupted by SIGTERM, with a partial report
+  129  interrupted by SIGHUP (the terminal is gone), with a partial report)";
 
 absl::StatusOr<load::Endpoint> EndpointOf(const admin::HostPort& address) {
   const absl::StatusOr<admin::Ipv4Sources> ipv4 = admin::ParseIpv4Sources(address.host);

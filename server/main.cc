@@ -40,7 +40,8 @@ exit codes:
   4    something does not reconcile, or the ledger is damaged
   5    a commit failed while serving: what was not answered may not be on disk
   130  left at once at a second signal, the first was SIGINT
-  143  the same, the first was SIGTERM)";
+  143  the same, the first was SIGTERM
+  129  the same, the first was SIGHUP)";
 constexpr int kCouldNotRun = 1;
 constexpr int kDoesNotReconcile = 4;
 

@@ -10,19 +10,28 @@
 namespace hongbao::admin {
 namespace {
 
-sigset_t WaitedFor() {
+sigset_t WaitedFor(bool hangup) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGUSR1);
+  if (hangup) {
+    sigaddset(&set, SIGHUP);
+  }
   return set;
+}
+
+// nohup says so before it starts us; a blocked signal would be queued all the same.
+bool HangupIsIgnored() {
+  struct sigaction action {};
+  return sigaction(SIGHUP, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 }  // namespace
 
-Signals::Signals() {
-  const sigset_t set = WaitedFor();
+Signals::Signals() : hangup_(!HangupIsIgnored()) {
+  const sigset_t set = WaitedFor(hangup_);
   Check(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0, "signals can be blocked");
   // A job started with `&` from a shell script inherits SIGINT ignored; it must still be stoppable by SIGINT.
   signal(SIGINT, SIG_DFL);
@@ -30,7 +39,7 @@ Signals::Signals() {
 }
 
 SignalEvent Signals::Wait(int64_t timeout_ns) {
-  const sigset_t set = WaitedFor();
+  const sigset_t set = WaitedFor(hangup_);
   timeout_ns = std::max<int64_t>(timeout_ns, 0);
   const timespec timeout{.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
   const int signal = sigtimedwait(&set, nullptr, &timeout);

@@ -1,8 +1,10 @@
 // Signals: turned from interruptions into events that the main thread waits for.
 //
-// Owns: the signal mask of the process (made before any thread, so that every thread inherits it): SIGINT, SIGTERM and
-// SIGUSR1 are blocked and waited for, SIGPIPE is ignored. Never runs code in a handler. Thread tag: thread-compatible
-// (construct first thing in main; wait from main only).
+// Owns: the signal mask of the process (made before any thread, so that every thread inherits it): SIGINT, SIGTERM,
+// SIGHUP and SIGUSR1 are blocked and waited for, SIGPIPE is ignored. SIGHUP, a terminal that is gone, stops as SIGTERM
+// does, so that the books are closed all the same; under nohup it stays ignored. It re-reads nothing: a rate is set over
+// HTTP, because all clients have to change it in the same second. Never runs code in a handler.
+// Thread tag: thread-compatible (construct first thing in main; wait from main only).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +13,7 @@ namespace hongbao::admin {
 
 enum class SignalEvent : uint8_t {
   kTimeout,  // nothing came
-  kStop,     // first SIGINT or SIGTERM: say so, stop new work, drain, report
+  kStop,     // first SIGINT, SIGTERM or SIGHUP: say so, stop new work, drain, report
   kStopNow,  // a later one: leave now
   kStatus,   // SIGUSR1: print one full status to stderr
 };
@@ -26,12 +28,13 @@ class Signals {
   // Waits at most `timeout_ns` (0: only looks).
   SignalEvent Wait(int64_t timeout_ns);
 
-  // 0 before kStop, then SIGINT or SIGTERM as it first came.
+  // 0 before kStop, then the signal that came first.
   int stop_signal() const { return stop_signal_; }
-  // 130 for SIGINT, 143 for SIGTERM: the exit code of an interrupted client.
+  // 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP: the exit code of an interrupted client.
   int exit_code() const { return 128 + stop_signal_; }
 
  private:
+  const bool hangup_;
   int stop_signal_ = 0;
 };
 

@@ -34,6 +34,27 @@ TEST(SignalsTest, AJobStartedWithSigintIgnoredStillStops) {
   EXPECT_EQ(signals.exit_code(), 130);
 }
 
+TEST(SignalsTest, ATerminalThatIsGoneStopsGently) {
+  Signals signals;
+  kill(getpid(), SIGHUP);
+  EXPECT_EQ(signals.Wait(kLongNs), SignalEvent::kStop);
+  EXPECT_EQ(signals.exit_code(), 129);
+  kill(getpid(), SIGHUP);
+  EXPECT_EQ(signals.Wait(kLongNs), SignalEvent::kStopNow);
+}
+
+TEST(SignalsTest, NohupIsHeeded) {
+  const auto before = signal(SIGHUP, SIG_IGN);
+  Signals signals;
+  signal(SIGHUP, SIG_IGN);
+  kill(getpid(), SIGHUP);
+  kill(getpid(), SIGUSR1);
+  EXPECT_EQ(signals.Wait(kLongNs), SignalEvent::kStatus);
+  EXPECT_EQ(signals.Wait(0), SignalEvent::kTimeout);
+  EXPECT_EQ(signals.stop_signal(), 0);
+  signal(SIGHUP, before);
+}
+
 TEST(SignalsTest, LaterThreadsAreLeftAlone) {
   Signals signals;
   std::thread thread([] {

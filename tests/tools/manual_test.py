@@ -37,6 +37,10 @@ options:
 tuning:
   --pin N                a processor
 
+noise, in percent:
+  as=it
+    is
+
 exit codes:
   0    done
   130  interrupted
@@ -53,10 +57,11 @@ class HelpTextTest(unittest.TestCase):
                          [(["-q", "--quiet"], "", "no rows", "options"),
                           (["--rate-of-things"], "N|max", "how many, or as many as it goes (default 5)", "options"),
                           (["--pin"], "N", "a processor", "tuning")])
+        self.assertEqual(found.verbatim, {"noise, in percent": ["  as=it", "    is"]})
         self.assertEqual(found.exit_codes, [(0, "done"), (130, "interrupted")])
 
     def test_what_cannot_be_read_is_refused(self):
-        for before, after, says in (("  --pin N  ", " --pin N  ", "neither an entry"), ("--pin", "--Pin", "kebab-case"),
+        for before, after, says in (("  -q, --quiet  ", " -q, --quiet  ", "neither an entry"), ("--pin", "--Pin", "kebab-case"),
                                     ("--pin", "--pin_it", "kebab-case"), ("a processor", "", "not explained"),
                                     ("usage: ", "", "no usage")):
             with self.assertRaisesRegex(help_text.NotUnderstood, says):

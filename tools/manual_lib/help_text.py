@@ -8,11 +8,10 @@ import dataclasses
 import re
 from typing import Dict, List, Tuple
 
-_TITLE = re.compile(r"([a-z][a-z ]*):$")
+_TITLE = re.compile(r"([a-z][a-z ,]*):$")
 _ENTRY = re.compile(r" {2}(\S.*?)(?: {2,}(\S.*))?$")
-_FLAG = re.compile(r"--?[a-z0-9][a-z0-9-]*$")
+_FLAG = re.compile(r"-[A-Za-z0-9]$|--[a-z0-9][a-z0-9-]*$")
 _POSITIONAL = "positional arguments"
-_VERBATIM = ("examples", "notes")
 
 
 class NotUnderstood(Exception):
@@ -38,7 +37,7 @@ class Help:
     flags: List[Flag] = dataclasses.field(default_factory=list)
     places: List[Tuple[str, str]] = dataclasses.field(default_factory=list)
     subcommands: List[Tuple[str, str]] = dataclasses.field(default_factory=list)
-    verbatim: Dict[str, List[str]] = dataclasses.field(default_factory=dict)  # "examples", "notes" -> lines
+    verbatim: Dict[str, List[str]] = dataclasses.field(default_factory=dict)  # "examples", "notes", what else has a title -> lines
     exit_codes: List[Tuple[int, str]] = dataclasses.field(default_factory=list)
     environment: List[Tuple[str, str]] = dataclasses.field(default_factory=list)
 
@@ -81,14 +80,14 @@ def _places(lines, found):
 
 
 def _section(title, lines, found):
-    if title in _VERBATIM:
-        found.verbatim[title] = lines
-    elif title == "exit codes":
+    if title == "exit codes":
         found.exit_codes = [(int(code), text) for code, text in _entries(title, lines)]
     elif title == "environment":
         found.environment = _entries(title, lines)
     elif title == _POSITIONAL:
         _places(lines, found)
+    elif title in ("examples", "notes") or not any(line.startswith("  -") for line in lines):
+        found.verbatim[title] = lines
     else:
         group = "options" if title == "optional arguments" else title  # Python 3.9 and before
         found.flags += [_flag(left, text, group) for left, text in _entries(title, lines)]

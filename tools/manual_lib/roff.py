@@ -106,7 +106,7 @@ def _from_help(command):
     return {
         "OPTIONS": _options(command),
         "NOTES": prose([line.strip() for line in found.verbatim.get("notes", [])]),
-        "EXAMPLES": _verbatim(found.verbatim["examples"]) if "examples" in found.verbatim else [],
+        **{title.upper(): _verbatim(lines) for title, lines in found.verbatim.items() if title != "notes"},
         "EXIT STATUS": [line for code, text in found.exit_codes for line in _term(f"\\fB{code}\\fR", text)],
         "ENVIRONMENT": [line for name, text in found.environment for line in _term(f"\\fB{escape(name)}\\fR", text)],
     }
@@ -122,7 +122,7 @@ def page(words, version, command=None):
         lines += [".SH SYNOPSIS", *_synopsis(command)]
     asked = _from_help(command) if command else {}
     told = dict(words.sections)
-    for name in [*_ORDER, *(name for name in told if name not in _ORDER)]:
+    for name in [*_ORDER, *(name for name in [*asked, *told] if name not in _ORDER)]:
         body = prose(told[name]) if name in told else []
         if name == "DESCRIPTION" and command:
             body = [line for text in command.help.description for line in (".PP", marked_up(_sentence(text, words.typed)))] + body
