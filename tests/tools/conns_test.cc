@@ -149,6 +149,22 @@ Tally Example() {
   return tally;
 }
 
+TEST(Tally, TellsFamiliesApart) {
+  Tally tally;
+  Address six{};  // the same last bytes as an IPv4 address, and not mapped
+  six[12] = 127;
+  six[15] = 2;
+  for (const Address& peer : {Ipv4(2), six, Ipv4(2), AddressOfIpv4(0x7f000002)})
+    tally.Add({.local_port = 9, .peer = peer});
+  const std::vector<TallyRow> rows = tally.Rows(By::kPeer);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(AddressToString(rows[0].peer), "127.0.0.2");
+  EXPECT_EQ(rows[0].connections, 3U);
+  EXPECT_EQ(rows[1].peer, six);
+  tally.Clear();
+  EXPECT_TRUE(tally.Rows(By::kPeer).empty());
+}
+
 TEST(Tally, GroupsByPortByPeerAndByBoth) {
   const Tally tally = Example();
   EXPECT_EQ(tally.total(), 1'502U);
@@ -248,6 +264,7 @@ TEST(Dump, CountsThisProcesssConnectionsByPortStateAndFamily) {
   four.Connect(40);
   const PortRange port{.first = four.port(), .last = four.port()};
   EXPECT_EQ(CountOf(*dump, {.ports = {port}}), 40U);
+  EXPECT_EQ(CountOf(*dump, {.ports = {port}, .ipv6 = false}), 40U);
   EXPECT_EQ(CountOf(*dump, {.ports = {port}, .ipv4 = false}), 0U);
   EXPECT_EQ(CountOf(*dump, {.states = *ParseStates("listen"), .ports = {port}}), 1U);
   EXPECT_GE(CountOf(*dump, {}), 80U) << "both ends, without a filter";

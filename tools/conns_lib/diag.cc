@@ -71,16 +71,18 @@ Connection ConnectionOf(const inet_diag_msg& message) {
   return connection;
 }
 
-bool IsIpv4(const Address& address) {
-  return std::all_of(address.begin(), address.begin() + 10, [](uint8_t byte) { return byte == 0; }) &&
-         address[10] == 0xff && address[11] == 0xff;
-}
-
 template <typename Struct>
 Struct Load(absl::Span<const std::byte> bytes) {
   Struct value;
   std::memcpy(&value, bytes.data(), sizeof(value));
   return value;
+}
+
+template <typename Struct>
+void Append(std::vector<std::byte>& bytes, const Struct& value) {
+  const size_t before = bytes.size();
+  bytes.resize(before + sizeof(value));
+  std::memcpy(bytes.data() + before, &value, sizeof(value));
 }
 
 // Verdict of a message that ends the dump. NLMSG_DONE may carry the errno of a dump that failed on the way.
@@ -96,9 +98,16 @@ Parsed::Verdict End(uint16_t type, absl::Span<const std::byte> body, int& error)
 
 }  // namespace
 
+Address AddressOfIpv4(uint32_t host_order) {
+  Address address{};
+  address[10] = address[11] = 0xff;
+  for (size_t i = 0; i < 4; ++i) address[12 + i] = static_cast<uint8_t>(host_order >> (24 - 8 * i));
+  return address;
+}
+
 std::string AddressToString(const Address& address) {
   char text[INET6_ADDRSTRLEN] = "";
-  if (IsIpv4(address)) {
+  if (Ipv4Of(address).has_value()) {
     inet_ntop(AF_INET, address.data() + 12, text, sizeof(text));
   } else {
     inet_ntop(AF_INET6, address.data(), text, sizeof(text));
@@ -149,30 +158,34 @@ absl::StatusOr<std::vector<PortRange>> ParsePorts(absl::string_view text) {
   return ports;
 }
 
-std::vector<std::byte> DumpRequest(int family, uint32_t states, absl::Span<const PortRange> ports, uint32_t sequence) {
+std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const PortRange> ports,
+                                   uint32_t sequence) {
   Check(ports.size() <= kPortRangesMax, "the filter's jumps can span all ranges of ports");
-  const std::vector<inet_diag_bc_op> program = PortFilter(ports);
-  const size_t program_bytes = program.size() * kOpBytes;
-  const size_t attribute_bytes = program.empty() ? 0 : sizeof(nlattr) + program_bytes;
-  const nlmsghdr header{
-      .nlmsg_len = static_cast<uint32_t>(sizeof(nlmsghdr) + sizeof(inet_diag_req_v2) + attribute_bytes),
-      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-      .nlmsg_seq = sequence,
-      .nlmsg_pid = 0};
-  inet_diag_req_v2 request{};
-  request.sdiag_family = static_cast<uint8_t>(family);
-  request.sdiag_protocol = IPPROTO_TCP;
-  request.idiag_states = states;
-  std::vector<std::byte> bytes(header.nlmsg_len);
-  std::memcpy(bytes.data(), &header, sizeof(header));
-  std::memcpy(bytes.data() + sizeof(header), &request, sizeof(request));
-  if (!program.empty()) {
-    const nlattr attribute{.nla_len = static_cast<uint16_t>(attribute_bytes), .nla_type = INET_DIAG_REQ_BYTECODE};
-    std::byte* const out = bytes.data() + sizeof(header) + sizeof(request);
-    std::memcpy(out, &attribute, sizeof(attribute));
-    std::memcpy(out + sizeof(attribute), program.data(), program_bytes);
+  std::vector<std::byte> bytes(sizeof(nlmsghdr));
+  if (family == Family::kBoth) {
+    inet_diag_req request{};
+    request.idiag_states = states;
+    Append(bytes, request);
+  } else {
+    inet_diag_req_v2 request{};
+    request.sdiag_family = family == Family::kIpv4 ? AF_INET : AF_INET6;
+    request.sdiag_protocol = IPPROTO_TCP;
+    request.idiag_states = states;
+    Append(bytes, request);
   }
+  const std::vector<inet_diag_bc_op> program = PortFilter(ports);
+  if (!program.empty()) {
+    Append(bytes, nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + program.size() * kOpBytes),
+                         .nla_type = INET_DIAG_REQ_BYTECODE});
+    for (const inet_diag_bc_op& op : program) Append(bytes, op);
+  }
+  const nlmsghdr header{.nlmsg_len = static_cast<uint32_t>(bytes.size()),
+                        .nlmsg_type = static_cast<uint16_t>(family == Family::kBoth ? uint16_t{TCPDIAG_GETSOCK}
+                                                                                    : uint16_t{SOCK_DIAG_BY_FAMILY}),
+                        .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                        .nlmsg_seq = sequence,
+                        .nlmsg_pid = 0};
+  std::memcpy(bytes.data(), &header, sizeof(header));
   return bytes;
 }
 
@@ -197,7 +210,7 @@ Parsed ParseDatagram(absl::Span<const std::byte> bytes, uint32_t sequence,
       parsed.verdict = End(header.nlmsg_type, body, parsed.error);
       return parsed;
     }
-    if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY) continue;
+    if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY && header.nlmsg_type != TCPDIAG_GETSOCK) continue;
     if (body.size() < sizeof(inet_diag_msg)) {
       parsed.verdict = Parsed::Verdict::kMalformed;
       return parsed;

