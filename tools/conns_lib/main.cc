@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <utility>
 #include <vector>
@@ -103,6 +104,13 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   return absl::nullopt;
 }
 
+// What this process has had of a processor, the kernel's work for it included.
+int64_t ProcessorNs() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return int64_t{now.tv_sec} * time::kNsPerSecond + now.tv_nsec;
+}
+
 void Say(const std::string& line) { std::fprintf(stderr, "%s: %s\n", kProgram, line.c_str()); }
 
 // False: nobody reads any more.
@@ -120,11 +128,13 @@ int Run(Options& options, admin::Signals& signals) {
   while (true) {
     options.shown.unix_s = time::UnixSecond(clock.WallNs());
     const int64_t begun_ns = clock.MonotonicNs();
+    const int64_t processor_before_ns = ProcessorNs();
     const absl::StatusOr<DumpTold> told = dump->Count(options.wanted, tally);
     if (!told.ok()) {
       Say(absl::StrCat("error: ", told.status().message()));
       return 1;
     }
+    const int64_t processor_ns = ProcessorNs() - processor_before_ns;
     options.shown.took_us = (clock.MonotonicNs() - begun_ns) / 1'000;
     if (told->interrupted) Say("the kernel's table changed under the count: it may miss some or have some twice");
     const std::string prefix = options.watch_ns > 0 ? absl::StrCat(admin::ClockTime(options.shown.unix_s), "  ") : "";
@@ -136,8 +146,10 @@ int Run(Options& options, admin::Signals& signals) {
       return 1;
     }
     if (options.watch_ns == 0) {
-      if (!options.quiet && !options.json)
-        Say(absl::StrCat("counted in ", admin::Milliseconds(options.shown.took_us * 1'000), " ms"));
+      if (!options.quiet && !options.json) {
+        Say(absl::StrCat("counted in ", admin::Milliseconds(options.shown.took_us * 1'000), " ms, of it ",
+                         admin::Milliseconds(processor_ns), " ms on a processor"));
+      }
       return 0;
     }
     // A count that took longer than the interval does not make up for it.
