@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cmath>
 #include <ctime>
 #include <string>
 
@@ -118,6 +119,38 @@ json SecondDocument(const Second& second) {
   document["cpu_pct"] = second.cpu_percent;
   document["rss_bytes"] = second.rss_bytes;
   return document;
+}
+
+admin::SecondRow RowOf(const Second& second) {
+  using admin::Column;
+  const auto& delta = second.row.delta;
+  const auto& total = second.row.total;
+  admin::SecondRow row(second.row.unix_second);
+  row.Set(Column::kUsers, total[Counter::kOnline]);
+  row.Set(Column::kTarget, delta[Counter::kScheduled]);
+  row.Set(Column::kSent, delta[Counter::kSent]);
+  row.Set(Column::kAnswered, delta[Counter::kAnswered]);
+  row.Set(Column::kMissed, load::Missed(delta));
+  row.Set(Column::kLate, delta[Counter::kLate]);
+  row.Set(Column::kLost, delta[Counter::kLost]);
+  row.Set(Column::kWon, delta[Counter::kWon]);
+  row.Set(Column::kNothing, delta[Counter::kNothing]);
+  row.Set(Column::kCap, delta[Counter::kCap]);
+  row.Set(Column::kOverload, delta[Counter::kOverload]);
+  row.Set(Column::kOpened, delta[Counter::kOpened]);
+  row.Set(Column::kGotFen, delta[Counter::kWonFen] + delta[Counter::kOpenedFen]);
+  row.Set(Column::kGotTotalFen, total[Counter::kWonFen] + total[Counter::kOpenedFen]);
+  if (second.latency.count > 0) {
+    row[Column::kP50Us] = std::llround(second.latency.p50);
+    row[Column::kP90Us] = std::llround(second.latency.p90);
+    row[Column::kP99Us] = std::llround(second.latency.p99);
+    row[Column::kP999Us] = std::llround(second.latency.p999);
+    row[Column::kMaxUs] = std::llround(second.latency.max);
+  }
+  row[Column::kClientCpuPct] = std::llround(second.cpu_percent);
+  row[Column::kClientRssBytes] = second.rss_bytes < 0 ? admin::SecondRow::kUnknown : second.rss_bytes;
+  second.network.AddTo(&row);
+  return row;
 }
 
 json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot, const admin::ProcessStats& process) {

@@ -10,7 +10,9 @@
 
 #include "absl/types/optional.h"
 #include "client/options.h"
+#include "libhongbao/admin/network_stats.h"
 #include "libhongbao/admin/process_stats.h"
+#include "libhongbao/admin/second_row.h"
 #include "libhongbao/count/histogram.h"
 #include "libhongbao/load/client.h"
 #include "nlohmann/json.hpp"
@@ -25,6 +27,7 @@ struct Second {
   uint32_t target_qps = 0;   // of the whole fleet
   double cpu_percent = 0;
   int64_t rss_bytes = 0;
+  admin::NetworkStats network;  // of this machine, in the second
 };
 
 // What became of --money-log.
@@ -44,6 +47,8 @@ struct Ending {
 
 // One row of the series, for the report and for GET /v1/series.
 nlohmann::json SecondDocument(const Second& second);
+// The same in the words all programs share.
+admin::SecondRow RowOf(const Second& second);
 
 // GET /v1/status.
 nlohmann::json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot, const admin::ProcessStats& process);

@@ -17,6 +17,7 @@
 #include "client/summary.h"
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/options.h"
+#include "libhongbao/admin/page.h"
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/rows.h"
 #include "libhongbao/admin/signals.h"
@@ -61,6 +62,12 @@ void SayBanner(const Options& options, const load::Client& client, const std::st
   Say(absl::StrCat("ready: admin ", admin_address, " (pid ", getpid(), ")"));
 }
 
+std::string TitleOf(const Options& options) {
+  const load::UserRange& users = options.load.users;
+  return absl::StrCat("hongbao-client users ", WithCommas(users.first), "-", WithCommas(users.last), " of ",
+                      WithCommas(users.total), " on ", options.server.ToString());
+}
+
 std::string ErrorsOf(const load::ClientSnapshot& snapshot) {
   std::string text;
   for (const auto& [name, number] : snapshot.connect_errors) {
@@ -93,8 +100,9 @@ const char* AdviceFor(const std::string& error) {
 // One client from the first connect to the report.
 class Run {
  public:
-  Run(const Options& options, admin::Signals& signals, load::Client& client, admin::RecentRows& recent, MoneyLog& money)
-      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet, recent), money_(money) {}
+  Run(const Options& options, admin::Signals& signals, load::Client& client, admin::RecentRows& recent, admin::Page& page,
+      MoneyLog& money)
+      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet, recent, page), money_(money) {}
 
   // The exit code.
   int Go() {
@@ -309,15 +317,17 @@ int Main(int argc, char** argv) {
   if (!client.ok()) {
     return Fail(client.status());
   }
-  admin::RecentRows recent;  // outlives the server that answers from it
+  admin::RecentRows recent;  // outlives the server that answers from it, as the page does
+  admin::Page page("client", TitleOf(options));
   admin::AdminServer http;
   AddEndpoints(http, options, **client);
+  page.AddTo(http);
   http.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status = http.Start({.host = options.admin.host, .port = options.admin.port}); !status.ok()) {
     return Fail(status);
   }
   SayBanner(options, **client, http.address());
-  Run run(options, signals, **client, recent, money);
+  Run run(options, signals, **client, recent, page, money);
   const int code = run.Go();
   run.TellEnd(code);
   http.Stop();

@@ -21,12 +21,14 @@ std::string MillisecondsOf(double us) { return admin::Milliseconds(static_cast<i
 
 }  // namespace
 
-Reporter::Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent)
+Reporter::Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent, admin::Page& page)
     : client_(client),
       recent_(recent),
+      page_(page),
       series_(client.MakeSeries()),
       printer_(stdout, Columns(client.options().gateways > 0), quiet) {
   process_before_ = admin::ReadProcessStats();
+  network_before_ = admin::ReadNetworkStats();
   process_before_ns_ = time::RealClock().MonotonicNs();
 }
 
@@ -37,23 +39,27 @@ void Reporter::Tick() {
   }
   const int64_t now_ns = time::RealClock().MonotonicNs();
   const admin::ProcessStats process = admin::ReadProcessStats();
+  const admin::NetworkStats network = admin::ReadNetworkStats();
   const count::HistogramSnapshot latency = client_.Latency();
   const count::HistogramSnapshot lag = client_.Lag();
   for (size_t i = series_.rows().size() - fresh; i < series_.rows().size(); ++i) {
     Second second = {.row = series_.rows()[i], .rss_bytes = process.rss_bytes};
     second.target_qps = client_.QpsAt(second.row.unix_second);
     if (i + 1 == series_.rows().size()) {  // several seconds at once after a stall: the last one shows for all
+      second.network = network.Since(network_before_);
       second.latency = latency.Since(latency_before_).Summary();
       second.lag = lag.Since(lag_before_).Summary();
       second.cpu_percent = admin::CpuPercent(process_before_, process, now_ns - process_before_ns_);
     }
     Print(second);
     recent_.Add(SecondDocument(second));
+    page_.Publish(RowOf(second));
     seconds_.push_back(std::move(second));
   }
   latency_before_ = latency;
   lag_before_ = lag;
   process_before_ = process;
+  network_before_ = network;
   process_before_ns_ = now_ns;
 }
 

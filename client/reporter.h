@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "client/document.h"
+#include "libhongbao/admin/network_stats.h"
+#include "libhongbao/admin/page.h"
 #include "libhongbao/admin/process_stats.h"
 #include "libhongbao/admin/recent_rows.h"
 #include "libhongbao/admin/rows.h"
@@ -19,8 +21,8 @@ namespace hongbao::client {
 
 class Reporter {
  public:
-  // `client` and `recent`, which gets a copy of each row, must outlive the reporter.
-  Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent);
+  // `client`, and `recent` and `page`, which get a copy of each row, must outlive the reporter.
+  Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent, admin::Page& page);
 
   // To be called several times a second: prints a row for each second that all workers have finished.
   void Tick();
@@ -33,12 +35,14 @@ class Reporter {
 
   const load::Client& client_;
   admin::RecentRows& recent_;
+  admin::Page& page_;
   load::Client::Series series_;
   admin::RowPrinter printer_;
   std::vector<Second> seconds_;
   count::HistogramSnapshot latency_before_;
   count::HistogramSnapshot lag_before_;
   admin::ProcessStats process_before_;
+  admin::NetworkStats network_before_;
   int64_t process_before_ns_ = 0;
 };
 

@@ -13,6 +13,7 @@
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/log.h"
 #include "libhongbao/admin/options.h"
+#include "libhongbao/admin/page.h"
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/admin/token_file.h"
@@ -237,9 +238,11 @@ int Main(int argc, const char* const* argv) {
   const ProcessFacts facts{.listen = flags.listen.ToString(),
                            .ledger = flags.ledger,
                            .started_unix_s = time::UnixSecond(clock.WallNs())};
-  admin::RecentRows recent;  // outlives the server that answers from it
+  admin::RecentRows recent;  // outlives the server that answers from it, as the page does
+  admin::Page page("server", "hongbao-server " + facts.listen);
   admin::AdminServer admin;
   AddRoutes(admin, **server, facts, clock, flags.compat);
+  page.AddTo(admin);
   admin.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status =
           admin.Start({.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
@@ -248,7 +251,7 @@ int Main(int argc, const char* const* argv) {
   }
   std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
                (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
-  Reporter reporter(**server, clock, flags.quiet, recent);
+  Reporter reporter(**server, clock, flags.quiet, recent, page);
   Teller teller(flags.monitor, **server, clock);
   RunUntilStopped(**server, facts, clock, flags, signals, reporter, teller);
   admin.Stop();

@@ -7,10 +7,12 @@ namespace hongbao::server {
 
 using serve::Counter;
 
-Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent)
+Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent,
+                   admin::Page& page)
     : server_(server),
       clock_(clock),
       recent_(recent),
+      page_(page),
       series_(server.histories()),
       rows_(stdout,
             {{"time", 8},
@@ -30,6 +32,7 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool q
              {"rss MB", 6}},
             quiet),
       process_(admin::ReadProcessStats()),
+      network_(admin::ReadNetworkStats()),
       sampled_ns_(clock.MonotonicNs()) {}
 
 void Reporter::Collect() {
@@ -38,6 +41,7 @@ void Reporter::Collect() {
     return;
   }
   const admin::ProcessStats process = admin::ReadProcessStats();
+  const admin::NetworkStats network = admin::ReadNetworkStats();
   const int64_t now_ns = clock_.MonotonicNs();
   const double cpu_percent = admin::CpuPercent(process_, process, now_ns - sampled_ns_);
   const serve::ServerCounts counts = server_.Look();
@@ -47,12 +51,15 @@ void Reporter::Collect() {
                                                second.row.total[Counter::kConnectionsClosed]);
     if (i + 1 == series_.rows().size()) {  // several at once: what was sampled belongs to the last
       second.issued = counts.issued.count - issued_;
+      second.network = network.Since(network_);
     }
     Print(second);
     recent_.Add(SecondJson(second));
+    page_.Publish(RowOf(second));
     seconds_.push_back(second);
   }
   process_ = process;
+  network_ = network;
   sampled_ns_ = now_ns;
   issued_ = counts.issued.count;
 }

@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include "libhongbao/admin/network_stats.h"
+#include "libhongbao/admin/page.h"
 #include "libhongbao/admin/process_stats.h"
 #include "libhongbao/admin/recent_rows.h"
 #include "libhongbao/admin/rows.h"
@@ -17,8 +19,9 @@ namespace hongbao::server {
 
 class Reporter {
  public:
-  // `recent` gets a copy of each row; it must outlive the reporter, as the server and the clock must.
-  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent);
+  // `recent` and `page` get a copy of each row; they must outlive the reporter, as the server and the clock must.
+  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent,
+           admin::Page& page);
 
   // Takes up the seconds that all workers have finished, and prints them. Call about once a second.
   void Collect();
@@ -31,10 +34,12 @@ class Reporter {
   const serve::Server& server_;
   const time::Clock& clock_;
   admin::RecentRows& recent_;
+  admin::Page& page_;
   count::Series<serve::Counter> series_;
   admin::RowPrinter rows_;
   std::vector<Second> seconds_;
   admin::ProcessStats process_;
+  admin::NetworkStats network_;
   int64_t sampled_ns_;
   uint64_t issued_ = 0;
 };

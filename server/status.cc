@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "libhongbao/admin/options.h"
@@ -138,6 +139,29 @@ json SecondJson(const Second& second) {
       {"opened_fen", delta[Counter::kOpenedFen]},
       {"cpu_pct", second.cpu_percent},
       {"rss_bytes", second.rss_bytes}};
+}
+
+admin::SecondRow RowOf(const Second& second) {
+  using admin::Column;
+  const auto& delta = second.row.delta;
+  const auto& total = second.row.total;
+  admin::SecondRow row(second.row.unix_second);
+  row.Set(Column::kUsers, total[Counter::kUsersCame] - total[Counter::kUsersLeft]);
+  row.Set(Column::kConnections, second.connections);
+  row.Set(Column::kReceived, delta[Counter::kReceived]);
+  row.Set(Column::kAnswered, delta[Counter::kReplied] + delta[Counter::kRefused]);
+  row.Set(Column::kWon, delta[Counter::kWon]);
+  row.Set(Column::kNothing, delta[Counter::kNothing]);
+  row.Set(Column::kCap, delta[Counter::kCap]);
+  row.Set(Column::kOverload, delta[Counter::kRefused]);
+  row.Set(Column::kIssued, second.issued);
+  row.Set(Column::kOpened, delta[Counter::kOpened]);
+  row.Set(Column::kGivenFen, delta[Counter::kWonFen] + delta[Counter::kOpenedFen]);
+  row.Set(Column::kGivenTotalFen, total[Counter::kWonFen] + total[Counter::kOpenedFen]);
+  row[Column::kServerCpuPct] = std::llround(second.cpu_percent);
+  row[Column::kServerRssBytes] = second.rss_bytes < 0 ? admin::SecondRow::kUnknown : second.rss_bytes;
+  second.network.AddTo(&row);
+  return row;
 }
 
 void AddReport(json& document, const std::vector<Second>& seconds, const std::vector<serve::Identity>& identities) {

@@ -41,6 +41,40 @@ TEST(Identities, HoldForASoundRun) {
   EXPECT_TRUE(AllHold(identities)) << identities.dump(2);
 }
 
+TEST(RowOf, SaysWhatASecondCounted) {
+  using admin::Column;
+  Second second{.latency = {.count = 9, .p50 = 90.6, .p90 = 200, .p99 = 400, .p999 = 900, .max = 1'300.2},
+                .cpu_percent = 49.6,
+                .rss_bytes = 1'000'000,
+                .network = {.rx_packets = 7}};
+  second.row.unix_second = 1'486'824'165;
+  auto& delta = second.row.delta;
+  delta[Counter::kScheduled] = 3'000;
+  delta[Counter::kSent] = 2'990;
+  delta[Counter::kAnswered] = 2'980;
+  delta[Counter::kMissedOffline] = 10;
+  delta[Counter::kWonFen] = 100;
+  delta[Counter::kOpenedFen] = 23;
+  second.row.total[Counter::kOnline] = 20'000;
+  second.row.total[Counter::kWonFen] = 1'000;
+  second.row.total[Counter::kOpenedFen] = 230;
+  const admin::SecondRow row = RowOf(second);
+  const std::pair<Column, int64_t> expected[] = {
+      {Column::kUnixS, 1'486'824'165}, {Column::kUsers, 20'000},   {Column::kTarget, 3'000},  {Column::kSent, 2'990},
+      {Column::kAnswered, 2'980},      {Column::kMissed, 10},      {Column::kP50Us, 91},      {Column::kMaxUs, 1'300},
+      {Column::kGotFen, 123},          {Column::kGotTotalFen, 1'230}, {Column::kClientCpuPct, 50},
+      {Column::kClientRssBytes, 1'000'000}, {Column::kRxPackets, 7}};
+  for (const auto& [column, value] : expected) {
+    EXPECT_EQ(row[column], value) << static_cast<int>(column);
+  }
+  for (const Column unknown : {Column::kReceived, Column::kGivenFen, Column::kDifferenceFen, Column::kServerCpuPct,
+                               Column::kTxPackets, Column::kIssued, Column::kConnections}) {
+    EXPECT_FALSE(row.Knows(unknown)) << static_cast<int>(unknown);
+  }
+  second.latency.count = 0;  // nothing answered: no latency, rather than one of 0
+  EXPECT_FALSE(RowOf(second).Knows(Column::kP50Us));
+}
+
 // A checker that never failed proves nothing: every counter an identity speaks of breaks one when it is off by one.
 TEST(Identities, BreakWhenAnyCounterIsOffByOne) {
   for (const Counter id :
