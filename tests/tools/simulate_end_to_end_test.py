@@ -15,6 +15,8 @@ import tempfile
 import time
 import unittest
 
+from simulate_lib import seconds
+
 TOOL = os.path.join(os.environ["PYTHONPATH"], "simulate")
 
 
@@ -92,6 +94,9 @@ class SimulateTest(unittest.TestCase):
         sent = sum(int(row["sent"]) for row in rows if row["role"] == "client")
         self.assertEqual(sent, report["requests"]["sent"])
         self.check_folder(report, out, hgrm)
+        self.assertNotRegex(out + self.said(), "[\r\x1b\b]")  # nothing moves off a terminal
+        self.assertEqual(len(re.findall(r"^\d\d:\d\d:\d\d ", out, re.MULTILINE)), 5)
+        self.assertNotRegex(self.said(), r"(?m)^\d\d:\d\d:\d\d |^result")
 
     def check_folder(self, report, out, clients_hgrm):
         """The client's own percentiles and those made from its report are the same; the page holds what the report says."""
@@ -111,8 +116,10 @@ class SimulateTest(unittest.TestCase):
             self.assertIn(words, text)
 
     def test_two_clients_of_protocol_1_without_a_ledger(self):
-        code, _ = self.run_through("--users", "301", "--phases", "150:3s", "--clients", "2", "--protocol", "1", "--ledger", "none",
-                                   "--fail-if", "p99>=0,lost==0", "--fail-if", "wins<1")
+        code, out = self.run_through("--users", "301", "--phases", "150:3s", "--clients", "2", "--protocol", "1", "--ledger", "none",
+                                   "--fail-if", "p99>=0,lost==0", "--fail-if", "wins<1", "--quiet")
+        self.assertTrue(out.startswith("result     FAIL\n"), out)
+        self.assertNotRegex(self.said(), r"(?m)^(phase|server|connect|preflight)")
         report = self.report()
         self.assertEqual((code, report["exit_code"], report["verdict"]), (3, 3, "fail"))
         self.assertEqual([one["ok"] for one in report["thresholds"]], [True, True, False])
@@ -167,15 +174,44 @@ class SimulateTest(unittest.TestCase):
         self.assertEqual(os.path.getsize(path), 10_000)
 
     def test_an_interruption_keeps_a_partial_report(self):
-        process = self.start("--users", "100", "--phases", "50:120s")
-        self.wait_until_said(r"^phase ")
-        time.sleep(5)
+        """Of a run with rows for scripts, which is asked how it does before."""
+        process = self.start("--users", "100", "--phases", "50:120s", "--json", "--fail-if", "wins<1")
+        out = process.stdout.readline() + process.stdout.readline()
+        process.send_signal(signal.SIGUSR1)
+        status = self.wait_until_said(r"^status +phase 50, second \d+ of 120; 100 of 100 users; (\d+) sent, .* won; given - got \S+ yuan; report in ")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        out += process.communicate(timeout=120)[0]
         self.assertEqual(process.returncode, 130, self.said())
         report = self.report()
         self.assertTrue(report["interrupted"])
+        self.assertEqual(report["thresholds"], [])  # half a run is not judged
         self.check_reconciled(report)
+        self.assertLessEqual(int(status.group(1)), report["requests"]["sent"])
+        *rows, last = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual(last, report)
+        self.assertGreater(len(rows), 1)
+        self.assertEqual([row["unix_s"] for row in rows], list(range(rows[0]["unix_s"], rows[0]["unix_s"] + len(rows))))
+        for row in rows:
+            self.assertEqual(list(row), seconds.COLUMNS)
+            self.assertEqual((row["users"], row["hosts"], row["silent"]), (100, 2, 0))
+        self.assertLessEqual(sum(row["sent"] for row in rows), report["requests"]["sent"])
+        self.assertIn("report.html", os.listdir(self.folder))
+
+    def test_a_second_signal_leaves_at_once(self):
+        process = self.start("--users", "100", "--phases", "50:120s")
+        client = int(self.wait_until_said(r"^client .*\(pid (\d+)\)").group(1))
+        self.wait_until_said(r"^phase ")
+        time.sleep(4)
+        os.kill(client, signal.SIGSTOP)  # it would keep the first signal waiting for long
+        process.send_signal(signal.SIGTERM)
+        self.wait_until_said(r"^stopping ")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 143, self.said())
+        self.assertTrue(self.report()["interrupted"])
+        self.assertNotIn("report.html", os.listdir(self.folder))  # nobody was to wait for it
+        with self.assertRaises(ProcessLookupError):
+            os.kill(client, 0)
 
     def test_a_death_is_told_and_the_report_kept(self):
         for victim in ("server", "client"):  # without a ledger a server's money is gone with it

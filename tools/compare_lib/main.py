@@ -10,7 +10,7 @@ from simulate_lib.command_line import UsageError
 from . import judge, read
 
 EXIT_COULD_NOT, EXIT_WORSE = 1, 3
-_DEFAULTS = ",".join(f"{name}={amount:g}" for name, amount in judge.NOISE.items())
+_DEFAULTS = ", ".join(f"{name} {amount:g}" for name, amount in judge.NOISE.items())
 
 
 def _parser():
@@ -18,16 +18,13 @@ def _parser():
         prog="tools/compare",
         description="Puts two runs of tools/simulate side by side and says what got better, what got worse, and what is within noise. Says\n"
         "first in what they were not the same run: of another configuration or machine, figures differ for reasons of their own.",
-        epilog=f"""noise, in percent:
-  {_DEFAULTS}
-  rate     of the requests due, those sent; in points
-  even     of the seconds, those within 1 % of the target; in points
-  late     of the requests sent, those that left late; in points
-  the others: a change relative to A's figure. latency: percentiles; cpu: time a request;
-  memory: bytes a connection.
-  Noise always: latencies within 0.1 ms, maxima within 5 ms, connect times within 0.2 s, 0.5 us a
-  request, 1 MB a process and 16 B a connection, one win a second. Never: failed connects, the
-  money's difference, broken identities, the verdict.
+        epilog=f"""notes:
+  Noise is {_DEFAULTS}, in percent. rate: requests sent of those due, even:
+  seconds within 1 % of the target, and late: of the requests sent, those that left late, in
+  points; the others are a change relative to A's figure: latency: percentiles, cpu: time a
+  request, memory: bytes a connection. Noise always: latencies within 0.1 ms, maxima within 5 ms,
+  connect times within 0.2 s, 0.5 us a request, 1 MB a process and 16 B a connection, one win a
+  second. Never noise: failed connects, the money's difference, broken identities, the verdict.
 
 examples:
   tools/compare hongbao-20261128-101500 hongbao-20261128-113000

@@ -28,19 +28,21 @@ def title(story):
     return f"hongbao, {story.options.users:,} users"
 
 
-def write(story, folder, trouble, interrupted):
-    """Returns (report.json's document, exit code, names of the files)."""
+def write(story, folder, trouble, interrupted, hurry):
+    """Returns (report.json's document, exit code, names of the files). `hurry`: no more than the figures, somebody waits to leave."""
     server, clients = report.collect(story)
     present = [client for client in clients if client is not None]
     about = environment.gather(ROOT, story.build, story.processors, story.facts)
     document, exit_code = report.build(story, server, clients, about, trouble, interrupted)
     report.write(os.path.join(folder, "report.json"), document)
     series.write(os.path.join(folder, "series.csv"), server, present)
+    if hurry:
+        return document, exit_code, ["report.json", "series.csv"]
     rows = _rows(story, folder, server, clients)
     files = ["report.json", "series.csv", *_latency(folder, present)]
     made, said = plots.draw(folder, rows, document["phases"], f"{story.options.users:,} users")
     told = html_report.write(os.path.join(folder, "report.html"), story.build, html_report.document(document, rows, title(story)))
     for words in (said, told):
         if words:
-            show.line("note", words)
+            show.note(words)
     return document, exit_code, [*files, "report.html", *made]

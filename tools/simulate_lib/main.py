@@ -1,5 +1,6 @@
 """tools/simulate from the command line to the exit code."""
 
+import json
 import os
 import signal
 import time
@@ -36,14 +37,14 @@ def _preflight(options, facts):
     show.line("preflight", "ok    " + "; ".join(good))
     for finding in findings:
         if finding.level != "ok":
-            show.line("", f"{finding.level:<5} {finding.name}: {finding.text}. Cure: {finding.cure}")
+            show.note(f"{finding.level:<5} {finding.name}: {finding.text}. Cure: {finding.cure}", "")
     return not any(f.level == "fail" for f in findings)
 
 
 def _plan(options, facts):
     steps = ", then ".join(f"{phase.qps:,} requests/s for {phase.seconds} s" for phase in options.phases)
-    show.say(f"hongbao {VERSION}  simulate: {options.users:,} users, {steps}, on this machine "
-             f"({facts.cores} cores, {facts.memory_available / 2**30:.0f} GiB available)")
+    show.line("hongbao", f"{VERSION}  simulate: {options.users:,} users, {steps}, on this machine "
+              f"({facts.cores} cores, {facts.memory_available / 2**30:.0f} GiB available)")
 
 
 def _folder(options):
@@ -73,9 +74,10 @@ def _play(told):
         told.run()
         return "", 0
     except KeyboardInterrupt:
-        show.line("stopping", "no new requests, finishing answers (Ctrl-C again to leave now)")
+        show.note("no new requests, finishing answers (Ctrl-C again to leave now)", "stopping")
         return "", 130
     except Stopped:
+        show.note("no new requests, finishing answers (SIGTERM)", "stopping")
         return "", 143
     except (processes.Died, processes.AdminError, story.CouldNotRun, OSError) as error:
         show.say(f"tools/simulate: error: {error}")
@@ -83,28 +85,46 @@ def _play(told):
 
 
 def _finish(told, folder, trouble, interrupted):
-    hurry = bool(trouble)
-    told.ended_s = time.time()
+    told.ended_s, hurry = time.time(), False
     try:
-        for wrong in [*told.stop(hurry), told.read_ledger()]:
+        for wrong in [*told.stop(hurry=bool(trouble)), told.read_ledger()]:
             if wrong:
                 show.say(f"tools/simulate: error: {wrong}")
                 trouble = trouble or wrong
     except (KeyboardInterrupt, Stopped):
         told.kill()
-        interrupted = interrupted or 130
-    document, exit_code, files = artefacts.write(told, folder, trouble, interrupted)
-    show.result(document, folder, files)
+        interrupted, hurry = interrupted or 130, True
+    document, exit_code, files = artefacts.write(told, folder, trouble, interrupted, hurry)
+    if told.options.json:
+        show.out(json.dumps(document))
+        show.line("files", show.files_line(folder, files).split(maxsplit=1)[1])
+    else:
+        show.out(show.result(document, folder, files))
     return exit_code
 
 
 def main(arguments):
     if "--ten-billion" in arguments:
         return ten_billion.main(arguments)
+    # A status that is asked for before there is one must not end the run.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        show.say("tools/simulate: interrupted")
+        return 130
+    except Stopped:
+        show.say("tools/simulate: interrupted by SIGTERM")
+        return 143
+
+
+def _main(arguments):
     facts = preflight.read_facts()
     options, code = command_line.read("tools/simulate", lambda given: options_module.parse(given, _default_users(facts)), arguments)
     if options is None:
         return code
+    if options.quiet:
+        show.be_quiet()
     _plan(options, facts)
     if not _preflight(options, facts):
         show.say("tools/simulate: this machine cannot hold the run; see the cures above")
@@ -135,6 +155,7 @@ def main(arguments):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     told = story.Story(options, build, folder, ledger)
     told.processors, told.facts = measured, facts
+    signal.signal(signal.SIGUSR1, told.want_status)
     try:
         trouble, interrupted = _play(told)
         return _finish(told, folder, trouble, interrupted)

@@ -38,6 +38,8 @@ class Options:
     own_network: bool
     dry_run: bool
     fail_if: List[thresholds.Threshold]
+    json: bool
+    quiet: bool
     server_flags: List[str] = dataclasses.field(default_factory=list)
     client_flags: List[str] = dataclasses.field(default_factory=list)
 
@@ -97,6 +99,8 @@ exit codes:
     add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
     add("--own-network", action="store_true",
         help="run in a network namespace of its own, with a table of sockets as large as the run needs (needs root)")
+    add("--json", action="store_true", help="rows as JSON on stdout, one a line, the report as the last line")
+    add("--quiet", "-q", action="store_true", help="no rows and no progress, only the result and what went wrong")
     add("--dry-run", "-n", action="store_true", help="preflight and plan only")
     add("--ten-billion", action="store_true", help="instead: ten billion shakes through gateways, with flags of its own")
     return parser
@@ -193,6 +197,8 @@ def parse(arguments, default_users=DEFAULT_USERS):
         own_network=values.own_network,
         dry_run=values.dry_run,
         fail_if=_fail_if(values),
+        json=values.json,
+        quiet=values.quiet,
         server_flags=_flags(values, "server_flags"),
         client_flags=_flags(values, "client_flags"),
     )

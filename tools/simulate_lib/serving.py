@@ -49,8 +49,8 @@ class Server:
         epoch, grants = self._opened()
         self.restarts.append(Restart(begun, how, round((time.time() - begun) * 1000), grants, self._cpu_s))
         self._cpu_s = 0.0
-        show.line("restart", f"the server was killed by {how}; it serves again from the same ledger after {self.restarts[-1].recovery_ms} ms "
-                  f"(start {epoch}, {grants:,} grants in the file, pid {self._process.pid})")
+        show.note(f"the server was killed by {how}; it serves again from the same ledger after {self.restarts[-1].recovery_ms} ms "
+                  f"(start {epoch}, {grants:,} grants in the file, pid {self._process.pid})", "restart")
 
     def _opened(self):
         with open(self._process.log_path, encoding="utf-8", errors="replace") as log:

@@ -1,9 +1,13 @@
 """What people see: rows and results on stdout, everything else on stderr."""
 
+import contextlib
+import json
 import sys
 import time
 
 from . import units
+
+_quiet = False
 
 _HEADER = (f"{'second':>8} {'users':>7} {'target':>9} {'sent':>9} {'answered':>9} {'missed':>6} | {'won':>6} {'empty':>8} {'over':>5} "
            f"{'opened':>6} | {'p50':>5} {'p99':>5} {'p99.9':>5}   max ms | {'srv req':>9} {'cpu s/c %':>9} | given - got")
@@ -13,19 +17,44 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def be_quiet():
+    """From now on only what somebody has to know: notes, errors, the result."""
+    global _quiet  # pylint: disable=global-statement
+    _quiet = True
+
+
 def line(label, text):
+    if not _quiet:
+        say(f"{label:<10} {text}")
+
+
+def note(text, label="note"):
+    """What is to be known also when all is quiet."""
     say(f"{label:<10} {text}")
 
 
+def out(text):
+    """To stdout; `| head` ends the rows, not the run."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)
+
+
 class Rows:
-    """One line a second, client's and server's numbers side by side."""
+    """One line a second, client's and server's numbers side by side; or a JSON document a second."""
 
     def __init__(self):
         self._since_header = None
         self._gone = False
 
+    def json(self, row):
+        if not self._gone and not _quiet:
+            try:
+                print(json.dumps(row), flush=True)
+            except BrokenPipeError:
+                self._gone = True
+
     def row(self, values):
-        if self._gone:
+        if self._gone or _quiet:
             return
         try:
             if self._since_header is None or (sys.stdout.isatty() and self._since_header >= 20):
@@ -69,39 +98,36 @@ def files_line(folder, files):
 
 
 def result(report, folder, files):
-    """The final block. `files`: the names of what is in the folder."""
-    out = [f"result     {'INTERRUPTED' if report['interrupted'] else report['verdict'].upper()}"]
-    out += [f"           {reason}" for reason in report["reasons"] if reason != "interrupted"]
+    """The final block, as text. `files`: the names of what is in the folder."""
+    lines = [f"result     {'INTERRUPTED' if report['interrupted'] else report['verdict'].upper()}"]
+    lines += [f"           {reason}" for reason in report["reasons"] if reason != "interrupted"]
     connected = report["connections"]
     failed = ", ".join(f"{name} {count:,}" for name, count in connected["failed"].items()) or "none failed"
-    out.append(f"  connect    {connected['established']:,} of {connected['target']:,} in {connected['seconds']:.1f} s, {failed}")
+    lines.append(f"  connect    {connected['established']:,} of {connected['target']:,} in {connected['seconds']:.1f} s, {failed}")
     for phase in report["phases"]:
-        out.append(f"  {phase['name']:<10} {phase['sent']:,} sent, {phase['answered']:,} answered, {phase['missed']:,} missed, "
+        lines.append(f"  {phase['name']:<10} {phase['sent']:,} sent, {phase['answered']:,} answered, {phase['missed']:,} missed, "
                    f"{phase['late']:,} late in {phase['duration_s']} s; per second {phase['worst_second_qps']:,.0f}-"
                    f"{phase['best_second_qps']:,.0f} of {phase['target_qps']:,}; wins {phase['wins_per_second']['min']:,}-"
                    f"{phase['wins_per_second']['max']:,}/s")
-        out.append(f"             from schedule {_latency(phase, 'schedule')} ms; from send {_latency(phase, 'service')} ms")
+        lines.append(f"             from schedule {_latency(phase, 'schedule')} ms; from send {_latency(phase, 'service')} ms")
         if phase["latency_us"].get("winners"):
-            out.append(f"             of those that won {_latency(phase, 'winners')} ms; of the others {_latency(phase, 'others')} ms")
+            lines.append(f"             of those that won {_latency(phase, 'winners')} ms; of the others {_latency(phase, 'others')} ms")
     if report["latency_us"]:
-        out.append(f"  latency    of the whole run, from schedule {_latency(report, 'schedule')} ms; from send {_latency(report, 'service')} ms")
+        lines.append(f"  latency    of the whole run, from schedule {_latency(report, 'schedule')} ms; from send {_latency(report, 'service')} ms")
     gifts, money, memory, cpu = report["gifts"], report["money_fen"], report["memory"], report["cpu"]
     shake = report["shake"]
-    out.append(f"  envelopes  shake {shake['issued']:,} issued, {shake['won']:,} won, {shake['left']:,} left; gifts {gifts['sent']:,} sent, "
+    lines.append(f"  envelopes  shake {shake['issued']:,} issued, {shake['won']:,} won, {shake['left']:,} left; gifts {gifts['sent']:,} sent, "
                f"{gifts['opened']:,} of {gifts['shares']:,} shares opened, {gifts['refunded']:,} refunded")
-    out.append(f"  money      issued {units.yuan(money['issued'])} = received {units.yuan(money['received'])} + left "
+    lines.append(f"  money      issued {units.yuan(money['issued'])} = received {units.yuan(money['received'])} + left "
                f"{units.yuan(money['left'])} + refunded {units.yuan(money['refunded'])} yuan; difference {units.yuan(money['difference'])}")
-    out.append(f"  memory     server {units.bytes_text(memory['server_rss_bytes'])} ({memory['server_bytes_per_connection']:.0f} B/connection), "
+    lines.append(f"  memory     server {units.bytes_text(memory['server_rss_bytes'])} ({memory['server_bytes_per_connection']:.0f} B/connection), "
                f"clients {units.bytes_text(memory['client_rss_bytes'])} ({memory['client_bytes_per_connection']:.0f} B/connection), "
                f"kernel {units.bytes_text(memory['kernel_bytes'])}")
-    out.append(f"  cpu        server {cpu['server_cores']:.2f} cores ({cpu['server_us_per_request']:.1f} us/request), "
+    lines.append(f"  cpu        server {cpu['server_cores']:.2f} cores ({cpu['server_us_per_request']:.1f} us/request), "
                f"clients {cpu['client_cores']:.2f} cores, in the last phase")
     held = sum(identity["holds"] for identity in report["identities"])
-    out += _ledger(report["ledger"])
-    out.append(f"  reconciled {held} of {len(report['identities'])} identities hold")
-    out += [f"             not judged: {one['name']} ({one['why']})" for one in report["not_judged"]]
-    out.append(files_line(folder, files))
-    try:
-        print("\n".join(out), flush=True)
-    except BrokenPipeError:
-        pass
+    lines += _ledger(report["ledger"])
+    lines.append(f"  reconciled {held} of {len(report['identities'])} identities hold")
+    lines += [f"             not judged: {one['name']} ({one['why']})" for one in report["not_judged"]]
+    lines.append(files_line(folder, files))
+    return "\n".join(lines)

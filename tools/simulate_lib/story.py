@@ -9,7 +9,7 @@ import time
 from ledger_lib import files, totals
 
 from . import options as options_module
-from . import processes, serving, show, units
+from . import processes, seconds, serving, show, units
 from .reconcile import get
 
 LEAD_S = 3              # a phase is announced to every process this long before its first second
@@ -41,8 +41,9 @@ class Story:
         self.ended_s = None  # when the load ended, in whatever way
         self._kills = list(options.kill_server)
         self._joined = Joined()
-        self._money = {"given": 0, "got": 0}
+        self._money, self._fen = {"given": 0, "got": 0}, {"given": 0, "got": 0}
         self._rows = show.Rows()
+        self._status_wanted = False
 
     # -- the parts, in order
 
@@ -57,7 +58,7 @@ class Story:
     def prepare(self):
         left = processes.settle_sockets(few=200, timeout_s=min(60, 1 + self.options.users // 10_000))
         if left > 1000:
-            show.line("note", f"{left:,} TCP sockets are in use on this machine by something else")
+            show.note(f"{left:,} TCP sockets are in use on this machine by something else")
         self.read_earlier_ledger()
         self.measure_bases()
         self.memory["kernel_before"] = processes.kernel_memory()
@@ -139,6 +140,7 @@ class Story:
         shown = -1
         while not all(client.ready() for client in self.clients):
             self.check_alive()
+            self._answer()
             elapsed = time.monotonic() - started
             if int(elapsed) != shown:
                 shown = int(elapsed)
@@ -272,6 +274,7 @@ class Story:
         """Until then (unix time), but not for the server: it is killed when that is asked for, and started again when it has ended."""
         while True:
             strike = self.phase_starts[0] + self._kills[0] if self._kills and self.phase_starts else math.inf
+            self._answer()
             if self.server.wait(max(min(until, strike) - time.time(), 0)):
                 self.server.check_alive()
             if time.time() >= strike:
@@ -289,14 +292,46 @@ class Story:
                 self._joined.add(process.name, process.series(self._joined.newest(process.name)))
         except processes.AdminError as error:
             self.check_alive()
-            show.line("note", f"no row for this second: {error}")
+            show.note(f"no row for this second: {error}")
             return
         for second, server, clients in self._joined.take([self.server.name, *(client.name for client in self.clients)]):
             values = row_values(second, server, clients, self._money)
             # A killed server has taken along what it gave in its last moments: only the ledger knows the whole.
             values["difference_known"] = not self.server.restarts
+            row = seconds.joined(second, server, clients, 1 + len(clients), self._fen)
+            if self.server.restarts:
+                row.update(given_total_fen=None, difference_fen=None)
             if self.phase_starts and second >= self.phase_starts[0]:  # before it nothing happens
-                self._rows.row(values)
+                self._rows.json(row) if self.options.json else self._rows.row(values)
+
+    # -- a word in between
+
+    def want_status(self, *_):
+        """SIGUSR1. The answer is given where the run waits, within a second."""
+        self._status_wanted = True
+
+    def _answer(self):
+        if self._status_wanted:
+            self._status_wanted = False
+            show.note(self.status_text(), "status")
+
+    def status_text(self):
+        """Where the run is and what it has counted so far."""
+        now, phase = time.time(), "no load yet"
+        for started, one in zip(self.phase_starts, self.options.phases):
+            if started <= now < started + one.seconds:
+                phase = f"phase {one.name}, second {int(now - started) + 1} of {one.seconds}"
+        if self.phase_starts and now >= self.phase_starts[-1] + self.options.phases[len(self.phase_starts) - 1].seconds:
+            phase = "after the load"
+        try:
+            client = [client.status() for client in self.clients]
+            sums = {key: sum(get(c, f"requests.{key}") for c in client) for key in ("sent", "answered", "missed", "late", "lost")}
+        except (processes.AdminError, processes.Died) as error:
+            return f"{phase}; {error}"
+        online = sum(get(c, "connections.live") for c in client)
+        difference = "unknown since the server was killed" if self.server.restarts else units.yuan(self._fen["given"] - self._fen["got"])
+        return (f"{phase}; {online:,} of {self.options.users:,} users; " + ", ".join(f"{count:,} {key}" for key, count in sums.items()) +
+                f"; {sum(get(c, 'won.count') for c in client):,} won; given - got {difference} yuan; report in {self.folder}")
 
     def cpu_between(self, start, end):
         """(server's, clients') cores used from `start` to `end`, from the samples nearest to them."""
