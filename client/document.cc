@@ -6,6 +6,7 @@
 #include <ctime>
 #include <string>
 
+#include "client/verdict.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/time/clock_sync.h"
 
@@ -256,10 +257,24 @@ bool AllHold(const json& identities) {
   return true;
 }
 
+namespace {
+
+// What was asked of an interrupted run stays open.
+json ThresholdsOf(const Options& options, const load::ClientSnapshot& final, const Ending& ending) {
+  json thresholds = admin::ThresholdsDocument(admin::Judge(options.thresholds, FactsOf(options, final, ending)));
+  for (json& threshold : thresholds) {
+    threshold["ok"] = ending.interrupted ? json() : threshold["ok"];
+  }
+  return thresholds;
+}
+
+}  // namespace
+
 json ReportDocument(const Options& options, const load::ClientSnapshot& live, const load::ClientSnapshot& final,
                     const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
                     const admin::ProcessStats& process, const Ending& ending) {
   json document = StatusDocument(options, final, process);
+  document["report"] = true;  // by which the last line of --json is known from the rows
   document["connections"]["live"] = live.counters[Counter::kOnline];
   document["requests"]["unanswered"] = ending.unanswered;
   document["config"] = {{"qps", options.load.max_rate ? json("max") : json(options.qps)},
@@ -295,7 +310,10 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
     document["identities"]["requests: sent as many as were asked for"] =
         final.counters[Counter::kSent] == options.load.requests_max;
   }
-  document["verdict"] = AllHold(document["identities"]) ? "pass" : "fail";
+  document["rate_held"] = RateHeldDocument(options, seconds);
+  document["bound_by"] = BoundByDocument(options, live, seconds, ending);
+  document["thresholds"] = ThresholdsOf(options, final, ending);
+  document["verdict"] = ExitCodeOf(document) == 0 ? "pass" : "fail";
   return document;
 }
 

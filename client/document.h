@@ -43,6 +43,7 @@ struct Ending {
   uint64_t unanswered = 0;  // requests and opens without an answer when patience ended
   absl::optional<MoneyLogEnd> money_log;
   count::HistogramSnapshot schedule, service;  // latencies of the whole run
+  uint32_t workers = 1;     // threads that sent
 };
 
 // One row of the series, for the report and for GET /v1/series.

@@ -15,7 +15,9 @@
 #include "client/reporter.h"
 #include "client/teller.h"
 #include "client/summary.h"
+#include "client/verdict.h"
 #include "libhongbao/admin/http_admin.h"
+#include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/report.h"
@@ -102,7 +104,11 @@ class Run {
  public:
   Run(const Options& options, admin::Signals& signals, load::Client& client, admin::RecentRows& recent, admin::Page& page,
       MoneyLog& money)
-      : options_(options), signals_(signals), client_(client), reporter_(client, options.quiet, recent, page), money_(money) {}
+      : options_(options),
+        signals_(signals),
+        client_(client),
+        reporter_(client, options.quiet, options.json, recent, page),
+        money_(money) {}
 
   // The exit code.
   int Go() {
@@ -236,16 +242,21 @@ class Run {
     }
     ending.schedule = client_.Latency();
     ending.service = client_.Service();
+    ending.workers = client_.workers();
     const std::vector<load::PhaseReport> phases = client_.Phases(reporter_.rows());
     const nlohmann::json report =
         ReportDocument(options_, live, client_.Snapshot(), phases, reporter_.seconds(), process, ending);
-    std::fputs(SummaryOf(options_, report).c_str(), stdout);
-    std::fflush(stdout);
+    if (options_.json) {
+      admin::JsonLines(stdout).Write(report);
+    } else {
+      std::fputs(SummaryOf(options_, report).c_str(), stdout);
+      std::fflush(stdout);
+    }
     SayDifferences();
     if (const absl::Status status = WriteFiles(report, ending); !status.ok()) {
       return Fail(status);
     }
-    return interrupted ? signals_.exit_code() : report["verdict"] == "pass" ? 0 : 4;
+    return interrupted ? signals_.exit_code() : ExitCodeOf(report);
   }
 
   absl::Status WriteFiles(const nlohmann::json& report, const Ending& ending) {

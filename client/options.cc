@@ -126,6 +126,23 @@ absl::Status TakeGatewayFlags(const GatewayFlags& gateway, Options& options) {
   return absl::OkStatus();
 }
 
+void AddOutputFlags(CLI::App& app, Options& options) {
+  admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
+  admin::AddSwitch(app, "--json", &options.json, "rows as JSON on stdout, one a line, the report as the last line");
+  app.add_option_function<std::string>(
+         "--fail-if",
+         [&options](const std::string& text) {
+           absl::StatusOr<std::vector<admin::Threshold>> thresholds = admin::ParseThresholds(text);
+           if (!thresholds.ok()) {
+             throw CLI::ValidationError("--fail-if", std::string(thresholds.status().message()));
+           }
+           options.thresholds = *std::move(thresholds);
+         },
+         "what has to hold at the end, or the exit code is 3: 'p99<1ms,missed==0' passes a run whose p99 is below 1 ms and "
+         "that missed nothing")
+      ->type_name("CONDITIONS");
+}
+
 }  // namespace
 
 absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& options) {
@@ -166,7 +183,7 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddFile(app, "--money-log", &options.money_log,
                  "write every reply that brought money to this file: kind,user,stamp,envelope,fen");
   admin::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
-  admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
+  AddOutputFlags(app, options);
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
     return code;
   }

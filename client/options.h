@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/types/optional.h"
 #include "libhongbao/admin/flags.h"
+#include "libhongbao/admin/thresholds.h"
 #include "libhongbao/load/client.h"
 
 namespace hongbao::client {
@@ -27,6 +29,8 @@ struct Options {
   std::string hgrm;          // file name; empty = none
   std::string money_log;     // file name; empty = none
   bool quiet = false;        // no rows
+  bool json = false;         // rows and report as JSON on stdout
+  std::vector<admin::Threshold> thresholds;  // what has to hold at the end
 };
 
 // The exit code if the program should end now (0 after --help or --version, 2 after a wrong command line).

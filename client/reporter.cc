@@ -21,12 +21,13 @@ std::string MillisecondsOf(double us) { return admin::Milliseconds(static_cast<i
 
 }  // namespace
 
-Reporter::Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent, admin::Page& page)
+Reporter::Reporter(const load::Client& client, bool quiet, bool json, admin::RecentRows& recent, admin::Page& page)
     : client_(client),
       recent_(recent),
       page_(page),
       series_(client.MakeSeries()),
-      printer_(stdout, Columns(client.options().gateways > 0), quiet) {
+      printer_(stdout, Columns(client.options().gateways > 0), quiet || json),
+      json_rows_(json && !quiet) {
   process_before_ = admin::ReadProcessStats();
   network_before_ = admin::ReadNetworkStats();
   process_before_ns_ = time::RealClock().MonotonicNs();
@@ -52,7 +53,11 @@ void Reporter::Tick() {
       second.cpu_percent = admin::CpuPercent(process_before_, process, now_ns - process_before_ns_);
     }
     Print(second);
-    recent_.Add(SecondDocument(second));
+    const nlohmann::json document = SecondDocument(second);
+    if (json_rows_) {
+      json_lines_.Write(document);
+    }
+    recent_.Add(document);
     page_.Publish(RowOf(second));
     seconds_.push_back(std::move(second));
   }

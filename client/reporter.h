@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "client/document.h"
+#include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/network_stats.h"
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/process_stats.h"
@@ -21,8 +23,8 @@ namespace hongbao::client {
 
 class Reporter {
  public:
-  // `client`, and `recent` and `page`, which get a copy of each row, must outlive the reporter.
-  Reporter(const load::Client& client, bool quiet, admin::RecentRows& recent, admin::Page& page);
+  // `client`, and `recent` and `page`, which get a copy of each row, must outlive the reporter. `json`: rows as JSON.
+  Reporter(const load::Client& client, bool quiet, bool json, admin::RecentRows& recent, admin::Page& page);
 
   // To be called several times a second: prints a row for each second that all workers have finished.
   void Tick();
@@ -38,6 +40,8 @@ class Reporter {
   admin::Page& page_;
   load::Client::Series series_;
   admin::RowPrinter printer_;
+  const bool json_rows_;
+  admin::JsonLines json_lines_{stdout};
   std::vector<Second> seconds_;
   count::HistogramSnapshot latency_before_;
   count::HistogramSnapshot lag_before_;

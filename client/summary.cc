@@ -30,6 +30,37 @@ void AddPhase(const Options& options, const nlohmann::json& phase, std::string& 
       others["p99"].get<double>() / 1e3, others["p999"].get<double>() / 1e3);
 }
 
+void AddBounds(const nlohmann::json& report, std::string& text) {
+  const nlohmann::json& held = report["rate_held"];
+  if (!held.is_null() && held["seconds"].get<int64_t>() > 0) {
+    absl::StrAppendFormat(&text, "  rate held  >= %.0f %% of target in %s of %s seconds\n",
+                          held["share"].get<double>() * 100, Number(held["held"]), Number(held["seconds"]));
+  }
+  absl::StrAppendFormat(&text, "  bound by   %s (%s)\n", report["bound_by"]["by"].get<std::string>(),
+                        report["bound_by"]["reason"].get<std::string>());
+}
+
+std::string ValueOf(const nlohmann::json& threshold) {
+  const nlohmann::json& value = threshold["value"];
+  const auto unit = threshold["unit"].get<std::string>();
+  return value.is_null() ? "not measured"
+         : unit == "us"  ? absl::StrFormat("%.3f ms", value.get<double>() / 1e3)
+         : unit == "%"   ? absl::StrFormat("%.3f %%", value.get<double>())
+         : unit == "fen" ? admin::Yuan(value.get<int64_t>()) + " yuan"
+                         : Number(value);
+}
+
+void AddThresholds(const nlohmann::json& report, std::string& text) {
+  for (const nlohmann::json& threshold : report["thresholds"]) {
+    const nlohmann::json& ok = threshold["ok"];
+    absl::StrAppendFormat(&text, "  threshold  %s  %s: %s\n",
+                          ok.is_null()     ? "not judged"
+                          : ok.get<bool>() ? "ok    "
+                                           : "FAILED",
+                          threshold["expr"].get<std::string>(), ValueOf(threshold));
+  }
+}
+
 }  // namespace
 
 std::string SummaryOf(const Options& options, const nlohmann::json& report) {
@@ -58,6 +89,8 @@ std::string SummaryOf(const Options& options, const nlohmann::json& report) {
     absl::StrAppendFormat(&text, "  statements %s equal, %s different, %s skipped\n", Number(statements["equal"]),
                           Number(statements["different"]), Number(statements["skipped"]));
   }
+  AddBounds(report, text);
+  AddThresholds(report, text);
   for (const auto& [name, holds] : report["identities"].items()) {
     if (!holds.get<bool>()) {
       absl::StrAppendFormat(&text, "  BROKEN     %s\n", name);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "libhongbao/admin/http_admin.h"
+#include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/log.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/page.h"
@@ -59,6 +60,7 @@ struct Flags {
   bool admin_remote = false;
   bool compat = false;
   bool quiet = false;
+  bool json = false;
   bool audit_only = false;
   std::string ledger = "none";
   std::string gateway_token_file;
@@ -106,7 +108,8 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddSwitch(app, "--compat", &flags.compat, "also the prototype's GET /yaohongbao and /fahongbao");
   admin::AddHostPort(app, "--monitor", &flags.monitor, "tell hongbao-monitor there of every second; it may be absent");
   admin::AddFile(app, "--report", &flags.report, "write a JSON report to this file at the end");
-  admin::AddSwitch(app, "-q,--quiet", &flags.quiet, "no row every second");
+  admin::AddSwitch(app, "-q,--quiet", &flags.quiet, "no rows");
+  admin::AddSwitch(app, "--json", &flags.json, "rows as JSON on stdout, one a line, the report as the last line");
 }
 
 // An error names the flag.
@@ -190,6 +193,9 @@ int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& 
       code = kDoesNotReconcile;
     }
   }
+  if (flags.json) {
+    admin::JsonLines(stdout).Write(document);
+  }
   if (!flags.report.empty()) {
     if (const absl::Status status = admin::WriteReport(flags.report, document); !status.ok()) {
       return CouldNotRun(status);
@@ -251,7 +257,7 @@ int Main(int argc, const char* const* argv) {
   }
   std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
                (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
-  Reporter reporter(**server, clock, flags.quiet, recent, page);
+  Reporter reporter(**server, clock, flags.quiet, flags.json, recent, page);
   Teller teller(flags.monitor, **server, clock);
   RunUntilStopped(**server, facts, clock, flags, signals, reporter, teller);
   admin.Stop();

@@ -7,7 +7,7 @@ namespace hongbao::server {
 
 using serve::Counter;
 
-Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent,
+Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, bool json, admin::RecentRows& recent,
                    admin::Page& page)
     : server_(server),
       clock_(clock),
@@ -30,7 +30,8 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool q
              {"opened", 6},
              {"cpu%", 5, true},
              {"rss MB", 6}},
-            quiet),
+            quiet || json),
+      json_rows_(json && !quiet),
       process_(admin::ReadProcessStats()),
       network_(admin::ReadNetworkStats()),
       sampled_ns_(clock.MonotonicNs()) {}
@@ -54,7 +55,11 @@ void Reporter::Collect() {
       second.network = network.Since(network_);
     }
     Print(second);
-    recent_.Add(SecondJson(second));
+    const nlohmann::json document = SecondJson(second);
+    if (json_rows_) {
+      json_lines_.Write(document);
+    }
+    recent_.Add(document);
     page_.Publish(RowOf(second));
     seconds_.push_back(second);
   }

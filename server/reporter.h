@@ -4,8 +4,10 @@
 // Thread tag: thread-compatible (the main thread).
 #pragma once
 
+#include <cstdio>
 #include <vector>
 
+#include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/network_stats.h"
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/process_stats.h"
@@ -19,8 +21,9 @@ namespace hongbao::server {
 
 class Reporter {
  public:
-  // `recent` and `page` get a copy of each row; they must outlive the reporter, as the server and the clock must.
-  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, admin::RecentRows& recent,
+  // `recent` and `page` get a copy of each row; they must outlive the reporter, as the server and the clock must. `json`: rows
+  // as JSON.
+  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, bool json, admin::RecentRows& recent,
            admin::Page& page);
 
   // Takes up the seconds that all workers have finished, and prints them. Call about once a second.
@@ -37,6 +40,8 @@ class Reporter {
   admin::Page& page_;
   count::Series<serve::Counter> series_;
   admin::RowPrinter rows_;
+  const bool json_rows_;
+  admin::JsonLines json_lines_{stdout};
   std::vector<Second> seconds_;
   admin::ProcessStats process_;
   admin::NetworkStats network_;

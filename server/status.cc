@@ -176,6 +176,7 @@ void AddReport(json& document, const std::vector<Second>& seconds, const std::ve
   }
   document["identities"] = std::move(named);
   const bool pass = std::all_of(identities.begin(), identities.end(), [](const auto& one) { return one.holds; });
+  document["report"] = true;  // by which the last line of --json is known from the rows
   document["verdict"] = pass ? "pass" : "fail";
 }
 

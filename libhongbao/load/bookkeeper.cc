@@ -60,6 +60,18 @@ void Bookkeeper::CountOpened(uint32_t amount_fen) {
   tally_.cells.Add(Counter::kOpenedFen, amount_fen);
 }
 
+void Bookkeeper::CompareStatement(const wire::Statement& statement, uint32_t grants, uint64_t fen) {
+  if (statement.grants == grants && statement.total_fen == fen) {
+    tally_.cells.Add(Counter::kStatementsEqual);
+    return;
+  }
+  tally_.cells.Add(Counter::kStatementsDifferent);
+  tally_.cells.Add(Counter::kStatementsDifferenceFen,
+                   statement.total_fen > fen ? statement.total_fen - fen : fen - statement.total_fen);
+  // The first few; all of them are counted.
+  tally_.differences.Push({statement.user_id, grants, fen, statement.grants, statement.total_fen});
+}
+
 void Bookkeeper::LogMoney(const MoneyRecord& money) {
   if (log_money_ && !tally_.money.Push(money)) {
     tally_.cells.Add(Counter::kMoneyLogFull);

@@ -41,6 +41,8 @@ class Bookkeeper {
   void CountLost(int64_t due_ns);
   // An open that was outstanding has brought that much; 0 = nothing.
   void CountOpened(uint32_t amount_fen);
+  // The server's word on what a user has got, against what came: so many grants of that much together.
+  void CompareStatement(const wire::Statement& statement, uint32_t grants, uint64_t fen);
   // A reply with money has been booked to its user.
   void LogMoney(const MoneyRecord& money);
   void CountConnectFailed(int error);

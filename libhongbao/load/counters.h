@@ -69,6 +69,7 @@ enum class Counter : uint32_t {
   kStatementsAsked,     // at the end; what comes of it, or of not asking:
   kStatementsEqual,
   kStatementsDifferent,
+  kStatementsDifferenceFen,  // of the different ones, what the server says more or less than what came
   kStatementsSkipped,   // offline, something in flight, base unknown, or never answered
   kMoneyLogFull,        // booked replies that found no room on their way to the money log
   kCount
@@ -119,6 +120,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kStatementsAsked, "statements_asked"},
     {Counter::kStatementsEqual, "statements_equal"},
     {Counter::kStatementsDifferent, "statements_different"},
+    {Counter::kStatementsDifferenceFen, "statements_difference_fen"},
     {Counter::kStatementsSkipped, "statements_skipped"},
     {Counter::kMoneyLogFull, "money_log_full"},
 };

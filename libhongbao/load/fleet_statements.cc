@@ -120,13 +120,7 @@ bool Fleet::OnStatement(User& user, wire::FrameBytes frame) {
   }
   user.statement = StatementState::kSettled;
   --statements_out_;
-  if (answer.grants == user.grants && answer.total_fen == user.fen) {
-    cells_.Add(Counter::kStatementsEqual);
-  } else {
-    cells_.Add(Counter::kStatementsDifferent);
-    // The first few; all of them are counted.
-    tally_.differences.Push({answer.user_id, user.grants, user.fen, answer.grants, answer.total_fen});
-  }
+  books_.CompareStatement(answer, user.grants, user.fen);
   return true;
 }
 

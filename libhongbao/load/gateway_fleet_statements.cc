@@ -96,13 +96,7 @@ bool GatewayFleet::OnStatement(Gateway& gateway, wire::FrameBytes frame) {
     return true;
   }
   const Account& account = AccountOf(answer.user_id);
-  if (answer.grants == account.grants && answer.total_fen == account.fen) {
-    cells_.Add(Counter::kStatementsEqual);
-  } else {
-    cells_.Add(Counter::kStatementsDifferent);
-    // The first few; all of them are counted.
-    tally_.differences.Push({answer.user_id, account.grants, account.fen, answer.grants, answer.total_fen});
-  }
+  books_.CompareStatement(answer, account.grants, account.fen);
   return true;
 }
 

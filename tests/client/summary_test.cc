@@ -34,5 +34,24 @@ TEST(Summary, NamesWhatIsBrokenAndThatItWasInterrupted) {
   EXPECT_TRUE(Has(text, "  BROKEN     sent = answered + lost + outstanding\n")) << text;
 }
 
+TEST(Summary, SaysWhatEachThresholdCameTo) {
+  Options options;
+  options.thresholds = admin::ParseThresholds("missed==0,refused<1%,p99<1ms,lost==7").value();
+  const std::string text = SummaryOf(options, Report(options));
+  EXPECT_EQ(text.rfind("result     FAIL\n", 0), 0u) << text;
+  EXPECT_TRUE(Has(text, "  threshold  ok      missed==0: 0\n")) << text;
+  EXPECT_TRUE(Has(text, "  threshold  ok      refused<1%: 0.000 %\n")) << text;
+  EXPECT_TRUE(Has(text, "  threshold  FAILED  p99<1ms: not measured\n")) << text;
+  EXPECT_TRUE(Has(text, "  threshold  FAILED  lost==7: 0\n")) << text;
+  const std::string interrupted = SummaryOf(options, Report(options, {.interrupted = true}));
+  EXPECT_TRUE(Has(interrupted, "  threshold  not judged  missed==0: 0\n")) << interrupted;
+  EXPECT_FALSE(Has(interrupted, "FAILED")) << interrupted;
+}
+
+TEST(Summary, SaysWhatTheRunWasBoundBy) {
+  const std::string text = SummaryOf({}, Report({}));
+  EXPECT_TRUE(Has(text, "  bound by   nothing (missed 0.0 % of its schedule, late 0.0 %")) << text;
+}
+
 }  // namespace
 }  // namespace hongbao::client

@@ -93,5 +93,22 @@ TEST_F(BookkeeperTest, OpensMoneyAndFailedConnects) {
   EXPECT_EQ(tally.all_online_ns.load(), 1) << "0 is for not yet";
 }
 
+TEST_F(BookkeeperTest, AStatementThatDiffersIsCountedWithItsDifference) {
+  books.CompareStatement({.user_id = 1, .grants = 2, .total_fen = 300}, 2, 300);
+  EXPECT_EQ(Count(Counter::kStatementsEqual), 1U);
+  books.CompareStatement({.user_id = 2, .grants = 2, .total_fen = 300}, 1, 100);
+  books.CompareStatement({.user_id = 3, .grants = 1, .total_fen = 7}, 1, 10);
+  books.CompareStatement({.user_id = 4, .grants = 1, .total_fen = 10}, 2, 10);
+  EXPECT_EQ(Count(Counter::kStatementsDifferent), 3U);
+  EXPECT_EQ(Count(Counter::kStatementsDifferenceFen), 203U);
+  StatementDifference first;
+  ASSERT_TRUE(tally.differences.Pop(first));
+  EXPECT_EQ(first.user, 2U);
+  EXPECT_EQ(first.own_grants, 1U);
+  EXPECT_EQ(first.own_fen, 100U);
+  EXPECT_EQ(first.server_grants, 2U);
+  EXPECT_EQ(first.server_fen, 300U);
+}
+
 }  // namespace
 }  // namespace hongbao::load
