@@ -350,7 +350,7 @@ class ToolTest(unittest.TestCase):
 
     def test_interrupted_before_its_time(self):
         with tempfile.TemporaryDirectory() as folder:
-            for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
                 tree, path = Tree(os.path.join(folder, str(code))), os.path.join(folder, f"{code}.csv")
                 with subprocess.Popen([TOOL, "--proc", tree.proc, "-d", "1h", "--quiet", "--csv", path], stdout=subprocess.PIPE, text=True,
                                       stderr=subprocess.PIPE) as tool:
@@ -363,6 +363,16 @@ class ToolTest(unittest.TestCase):
                     rows, _ = tool.communicate(timeout=30)
                     self.assertEqual(tool.returncode, code)
                     self.assertTrue(rows.startswith("summary"))
+
+    def test_goes_on_under_nohup(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with subprocess.Popen(["nohup", TOOL, "--proc", Tree(folder).proc, "-d", "2s"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True) as tool:
+                for _ in range(2):  # the header and a row: it has begun
+                    self.assertNotEqual(tool.stdout.readline(), "")
+                tool.send_signal(signal.SIGHUP)
+                rest, _ = tool.communicate(timeout=30)
+                self.assertEqual((tool.returncode, "summary    2 rows" in rest), (0, True))
 
     def test_a_full_disk_is_an_error(self):
         with tempfile.TemporaryDirectory() as folder, open("/dev/full", "w", encoding="ascii") as full:

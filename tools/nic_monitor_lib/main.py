@@ -14,6 +14,8 @@ EXIT_COULD_NOT = 1
 _TOOL = "tools/nic_monitor"
 _SLICE_S = 0.25  # how often the way to the monitor is looked after
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+# A terminal that is gone ends it as in order as the others; under nohup it goes on.
+_SIGNALS |= {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else set()
 
 
 def _parse(arguments):
@@ -31,9 +33,10 @@ notes:
   on the first line of each second. SIGUSR1 prints the summary so far to stderr.
 
 exit codes:
-  0    done; without --duration also by SIGINT or SIGTERM
+  0    done; without --duration also by SIGINT, SIGTERM or SIGHUP
   1    could not start or write
   2    wrong usage
+  129  interrupted by SIGHUP before --duration was over
   130  interrupted by SIGINT before --duration was over
   143  interrupted by SIGTERM before --duration was over""")
     add = parser.add_argument
