@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from simulate_lib import seconds
 
+MONITOR = os.path.join(os.environ["HONGBAO_BUILD_DIR"], "tools", "monitor", "hongbao-monitor")
 TOOL = os.path.join(os.environ["PYTHONPATH"], "simulate")
 
 
@@ -213,10 +215,48 @@ class SimulateTest(unittest.TestCase):
         with self.assertRaises(ProcessLookupError):
             os.kill(client, 0)
 
+    @unittest.skipUnless(os.access(MONITOR, os.X_OK), "no hongbao-monitor in this build")
+    def test_the_monitor_watches_and_is_not_needed(self):
+        """Its page answers during the run and after it, and its file holds what the report says."""
+        process = self.start("--users", "100", "--phases", "50:5s", "--linger", "60s")
+        address = self.wait_until_said(r"^watch +http://(127\.0\.0\.1:\d+)/ +metrics http://\1/metrics ").group(1)
+        out = process.stdout.readline() + process.stdout.readline()
+        self.assertIn("unix_s", self.fetch(address, "/v1/history"))
+        self.wait_until_said(r"^linger +http://" + address)
+        history = json.loads(self.fetch(address, "/v1/history"))
+        self.assertEqual(history["columns"], seconds.COLUMNS)
+        process.send_signal(signal.SIGINT)  # the run is over: this ends only the waiting
+        out += process.communicate(timeout=60)[0]
+        report = self.report()
+        self.check_passed(process.returncode, report)
+        self.assertIn("monitor.csv", out)
+        rows = seconds.from_monitor(os.path.join(self.folder, "monitor.csv"))
+        self.assertEqual(sum(row["sent"] or 0 for row in rows), report["requests"]["sent"])
+        self.assertEqual(sum(row["given_fen"] or 0 for row in rows), report["money_fen"]["won"])
+
+    @unittest.skipUnless(os.access(MONITOR, os.X_OK), "no hongbao-monitor in this build")
+    def test_a_monitor_that_dies_is_told_once(self):
+        process = self.start("--users", "100", "--phases", "50:5s", "--ledger", "none")
+        self.wait_until_said(r"^watch ")
+        with open(os.path.join(self.folder, "monitor.log"), encoding="utf-8") as log:
+            pid = int(re.search(r"\(pid (\d+)\)", log.read()).group(1))
+        self.wait_until_said(r"^phase ")
+        os.kill(pid, signal.SIGKILL)
+        out, _ = process.communicate(timeout=120)
+        report = self.report()
+        self.check_passed(process.returncode, report)
+        self.assertEqual(self.said().count("the monitor was killed by SIGKILL; the run goes on without it"), 1)
+        self.assertIn("SIGKILL", report["monitor"]["trouble"])
+        self.assertIn("report.html", out)
+
+    def fetch(self, address, path):
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+            return answer.read().decode()
+
     def test_a_death_is_told_and_the_report_kept(self):
         for victim in ("server", "client"):  # without a ledger a server's money is gone with it
             with self.subTest(victim=victim):
-                process = self.start("--users", "100", "--phases", "50:120s", "--ledger", "none" if victim == "server" else self.folder + ".sqlite")
+                process = self.start("--users", "100", "--phases", "50:120s", "--no-monitor", "--ledger", "none" if victim == "server" else self.folder + ".sqlite")
                 pid = int(self.wait_until_said(rf"^{victim} .*\(pid (\d+)\)").group(1))
                 self.wait_until_said(r"^phase ")
                 os.kill(pid, signal.SIGKILL)

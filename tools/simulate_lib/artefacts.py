@@ -2,14 +2,19 @@
 
 import os
 
-from . import environment, hgrm, html_report, plots, report, seconds, series, show
+from . import environment, hgrm, html_report, plots, report, seconds, series, show, watching
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def _rows(story, folder, server, clients):
+    """What the programs wrote down themselves is whole, if all of them lived to write it; else the monitor saw more of it. Of the
+    cards only the monitor knows."""
     restarts = [restart.at_unix_s for restart in report.restarts_of(story)]
-    return seconds.merged(seconds.from_monitor(os.path.join(folder, "monitor.csv")), seconds.from_programs(server, clients, restarts))
+    own = seconds.from_programs(server, clients, restarts)
+    told = seconds.from_monitor(os.path.join(folder, watching.CSV)) if story.watch else []  # else it is an earlier run's
+    whole = not restarts and server is not None and None not in clients
+    return seconds.merged(own, told) if whole else seconds.merged(told, own)
 
 
 def _latency(folder, clients):
@@ -39,7 +44,8 @@ def write(story, folder, trouble, interrupted, hurry):
     if hurry:
         return document, exit_code, ["report.json", "series.csv"]
     rows = _rows(story, folder, server, clients)
-    files = ["report.json", "series.csv", *_latency(folder, present)]
+    kept = [watching.CSV] if story.watch and os.path.exists(os.path.join(folder, watching.CSV)) else []
+    files = ["report.json", "series.csv", *kept, *_latency(folder, present)]
     made, said = plots.draw(folder, rows, document["phases"], f"{story.options.users:,} users")
     told = html_report.write(os.path.join(folder, "report.html"), story.build, html_report.document(document, rows, title(story)))
     for words in (said, told):

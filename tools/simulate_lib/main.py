@@ -1,5 +1,6 @@
 """tools/simulate from the command line to the exit code."""
 
+import contextlib
 import json
 import os
 import signal
@@ -94,13 +95,26 @@ def _finish(told, folder, trouble, interrupted):
     except (KeyboardInterrupt, Stopped):
         told.kill()
         interrupted, hurry = interrupted or 130, True
+    lingers = told.options.linger > 0 and told.watch and told.watch.page and not interrupted
+    if told.watch and not lingers and not hurry:
+        told.watch.stop()
     document, exit_code, files = artefacts.write(told, folder, trouble, interrupted, hurry)
     if told.options.json:
         show.out(json.dumps(document))
         show.line("files", show.files_line(folder, files).split(maxsplit=1)[1])
     else:
         show.out(show.result(document, folder, files))
+    if lingers:
+        _linger(told)
     return exit_code
+
+
+def _linger(told):
+    """Keeps the monitor's pages up; the run is over, so that a signal only ends this."""
+    show.line("linger", f"{told.watch.page} stays for {told.options.linger} s; Ctrl-C ends it")
+    with contextlib.suppress(KeyboardInterrupt, Stopped):
+        told.watch.wait(told.options.linger)
+    told.watch.stop()
 
 
 def main(arguments):

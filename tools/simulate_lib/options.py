@@ -40,6 +40,8 @@ class Options:
     fail_if: List[thresholds.Threshold]
     json: bool
     quiet: bool
+    monitor: bool
+    linger: int  # seconds
     server_flags: List[str] = dataclasses.field(default_factory=list)
     client_flags: List[str] = dataclasses.field(default_factory=list)
 
@@ -99,6 +101,8 @@ exit codes:
     add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
     add("--own-network", action="store_true",
         help="run in a network namespace of its own, with a table of sockets as large as the run needs (needs root)")
+    add("--no-monitor", action="store_true", help="without hongbao-monitor and its page")
+    add("--linger", metavar="TIME", help="keep the monitor and its pages up so long after the end (default 0s)")
     add("--json", action="store_true", help="rows as JSON on stdout, one a line, the report as the last line")
     add("--quiet", "-q", action="store_true", help="no rows and no progress, only the result and what went wrong")
     add("--dry-run", "-n", action="store_true", help="preflight and plan only")
@@ -156,6 +160,13 @@ def _kills(values, phases):
     return sorted(seconds)
 
 
+def _linger(values):
+    try:
+        return units.parse_seconds(values.linger) if values.linger not in (None, "0", "0s") else 0
+    except ValueError as error:
+        raise UsageError(f"--linger: {error}") from None
+
+
 def _fail_if(values):
     try:
         return [one for text in values.fail_if for one in thresholds.parse(text)]
@@ -199,6 +210,8 @@ def parse(arguments, default_users=DEFAULT_USERS):
         fail_if=_fail_if(values),
         json=values.json,
         quiet=values.quiet,
+        monitor=not values.no_monitor,
+        linger=_linger(values),
         server_flags=_flags(values, "server_flags"),
         client_flags=_flags(values, "client_flags"),
     )
@@ -214,6 +227,7 @@ def command(o):
     words += ["--ledger", o.ledger] if o.ledger else []
     words += [word for at in o.kill_server for word in ("--kill-server", f"{at}s")]
     words += ["--own-network"] if o.own_network else []
+    words += ["--no-monitor"] if not o.monitor else []
     words += [word for one in o.fail_if for word in ("--fail-if", one.expr)]
     for name, flags in (("server", o.server_flags), ("client", o.client_flags)):
         words += [f"--{name}-flags={shlex.join(flags)}"] if flags else []

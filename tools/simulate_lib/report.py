@@ -125,10 +125,12 @@ def build(story, server, clients, environment, trouble="", interrupted=0):
         "config": {
             "users": o.users, "clients": o.clients, "protocol": o.protocol, "workers": o.workers, "seed": o.seed,
             "kill_server_s": o.kill_server, "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,
+            "own_network": o.own_network, "server_flags": o.server_flags, "client_flags": o.client_flags, "monitor": o.monitor,
             "phases": [{"name": phase.name, "qps": phase.qps, "seconds": phase.seconds} for phase in o.phases],
         },
         "command": options_module.command(o),
         "environment": environment,
+        "monitor": {"asked_for": o.monitor, "trouble": story.watch.trouble if story.watch else ""},
         "connections": connected,
         "phases": phases,
         "latency_us": latencies(present),

@@ -81,13 +81,13 @@ def from_monitor(path):
     return sorted(rows, key=lambda row: row["unix_s"])
 
 
-def merged(monitor, programs):
-    """The monitor's rows, with what it does not know, and the seconds it has not seen, from the programs' own."""
-    rows = {row["unix_s"]: row for row in programs}
-    for row in monitor:
-        own = rows.get(row["unix_s"], {})
-        rows[row["unix_s"]] = {name: own.get(name) if row[name] is None else row[name] for name in COLUMNS}
-    return [rows[second] for second in sorted(rows)]
+def merged(first, second):
+    """The rows of `first`, with what it does not know, and the seconds it has not seen, from `second`."""
+    rows = {row["unix_s"]: row for row in second}
+    for row in first:
+        other = rows.get(row["unix_s"], {})
+        rows[row["unix_s"]] = {name: other.get(name) if row[name] is None else row[name] for name in COLUMNS}
+    return [rows[at] for at in sorted(rows)]
 
 
 def values(rows):

@@ -9,7 +9,7 @@ import time
 from ledger_lib import files, totals
 
 from . import options as options_module
-from . import processes, seconds, serving, show, units
+from . import processes, seconds, serving, show, units, watching
 from .reconcile import get
 
 LEAD_S = 3              # a phase is announced to every process this long before its first second
@@ -32,6 +32,7 @@ class Story:
         self.folder = folder
         self.server = None
         self.clients = []
+        self.watch = None  # the monitor, if there is to be one
         self.memory = {}
         self.cpu_samples = []  # (unix time, server's CPU seconds, clients' CPU seconds)
         self.phase_starts = []
@@ -49,6 +50,7 @@ class Story:
 
     def run(self):
         self.prepare()
+        self.start_watch()
         self.start_server()
         self.start_clients()
         self.connect()
@@ -107,11 +109,20 @@ class Story:
                      "--qps", "0", "--duration", "24h", "--protocol", str(self.options.protocol), "--admin", "127.0.0.1:0"]
         return arguments + ["--workers", str(self.options.workers), *self.options.client_flags]
 
+    def start_watch(self):
+        if self.options.monitor:
+            self.watch = watching.Watch(self.build, self.folder, self.options.own_network)
+            self.watch.start()
+
+    def _watched(self):
+        return self.watch.flags if self.watch else []
+
     def start_server(self):
         users = self.options.users
         slack = max(users // 50, 100)  # a reconnecting user may hold two connections for a moment
         port = files.free_port() if self.ledger else 0  # with a ledger it may have to come back to the same one
-        self.server = serving.Server(self._server_arguments(users, users + slack, self.ledger, port), self.folder, self.ledger)
+        arguments = self._server_arguments(users, users + slack, self.ledger, port) + self._watched()
+        self.server = serving.Server(arguments, self.folder, self.ledger)
         self.server.wait_ready()
         if not self.server.listen:
             raise CouldNotRun("the server's ready line names no address to connect to")
@@ -122,7 +133,7 @@ class Story:
         o = self.options
         ranges = options_module.user_ranges(o.users, o.clients)
         for index, (first, last) in enumerate(ranges):
-            arguments = self._client_arguments(self.server.listen, first, last, o.users)
+            arguments = self._client_arguments(self.server.listen, first, last, o.users) + self._watched()
             arguments += ["--connect-rate", str(max(o.connect_rate // o.clients, 1))] if o.connect_rate else []
             if o.clients > 1:
                 # Clients know nothing of each other: without sources of its own, each would fill the others' ports.
@@ -215,7 +226,7 @@ class Story:
             return f"the ledger {self.ledger} could not be read: {error}"
 
     def kill(self):
-        for process in [*self.clients, self.server]:
+        for process in [*self.clients, self.server, self.watch]:
             if process:
                 process.kill()
 
@@ -286,6 +297,8 @@ class Story:
     def sample(self):
         """Takes the CPU times, and prints a row for each second that every process has finished."""
         self.check_alive()
+        if self.watch:
+            self.watch.look()
         self.cpu_samples.append((time.time(), self.server.cpu_s(), sum(client.cpu_s() for client in self.clients)))
         try:
             for process in [self.server, *self.clients]:
