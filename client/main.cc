@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/document.h"
 #include "client/endpoints.h"
+#include "client/metrics.h"
 #include "client/money_log.h"
 #include "client/options.h"
 #include "client/reporter.h"
@@ -18,6 +19,7 @@
 #include "client/verdict.h"
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/json_lines.h"
+#include "libhongbao/admin/linger.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/report.h"
@@ -135,13 +137,17 @@ class Run {
   }
 
   void TellEnd(int code) { teller_.TellEnd(reporter_.seconds(), code); }
+  // Whether it came to its report without being told to leave at once.
+  bool reported() const { return reported_; }
+
+  void SayStatus() const { Say(StatusDocument(options_, client_.Snapshot(), admin::ReadProcessStats()).dump(2)); }
 
  private:
   // False once a signal says to stop.
   bool Poll(int64_t timeout_ns) {
     const SignalEvent event = signals_.Wait(timeout_ns);
     if (event == SignalEvent::kStatus) {
-      Say(StatusDocument(options_, client_.Snapshot(), admin::ReadProcessStats()).dump(2));
+      SayStatus();
     }
     reporter_.Tick();
     teller_.Tell(reporter_.seconds());
@@ -256,6 +262,7 @@ class Run {
     if (const absl::Status status = WriteFiles(report, ending); !status.ok()) {
       return Fail(status);
     }
+    reported_ = !hurry;
     return interrupted ? signals_.exit_code() : ExitCodeOf(report);
   }
 
@@ -303,6 +310,7 @@ class Run {
   Teller teller_{options_.monitor, client_, clock_};
   int64_t end_second_ = 0;
   bool connected_ = false;
+  bool reported_ = false;
   size_t advised_ = 0;
 };
 
@@ -330,7 +338,12 @@ int Main(int argc, char** argv) {
   }
   admin::RecentRows recent;  // outlives the server that answers from it, as the page does
   admin::Page page("client", TitleOf(options));
+  admin::MetricsPage metrics("client");
+  metrics.Add(admin::Collects([&options, &client, &recent] {
+    return ClientFamilies(options.load, (*client)->Snapshot(), MomentOf(**client, recent.LastUnixSecond()));
+  }));
   admin::AdminServer http;
+  metrics.AddTo(http);
   AddEndpoints(http, options, **client);
   page.AddTo(http);
   http.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
@@ -341,6 +354,9 @@ int Main(int argc, char** argv) {
   Run run(options, signals, **client, recent, page, money);
   const int code = run.Go();
   run.TellEnd(code);
+  if (run.reported()) {
+    admin::Linger(signals, options.linger_ns, http.address(), [&] { run.SayStatus(); });
+  }
   http.Stop();
   return code;
 }

@@ -182,6 +182,8 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
                    "do not ask the server at the end what each user got, to compare (protocol 2)");
   admin::AddFile(app, "--money-log", &options.money_log,
                  "write every reply that brought money to this file: kind,user,stamp,envelope,fen");
+  admin::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",
+                       {.max = 86'400'000'000'000});
   admin::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
   AddOutputFlags(app, options);
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {

@@ -24,6 +24,7 @@ struct Options {
   admin::HostPort server{"127.0.0.1", 1025};
   admin::HostPort admin{"127.0.0.1", 9090};
   admin::HostPort monitor;   // an empty host: nobody is told
+  int64_t linger_ns = 0;     // the pages stay up so long after the end
   bool compat = false;       // the prototype's GET /qps?qps=
   std::string report;        // file name; empty = none
   std::string hgrm;          // file name; empty = none

@@ -12,6 +12,7 @@
 
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/json_lines.h"
+#include "libhongbao/admin/linger.h"
 #include "libhongbao/admin/log.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/page.h"
@@ -19,6 +20,7 @@
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/admin/token_file.h"
 #include "libhongbao/serve/server.h"
+#include "server/metrics.h"
 #include "server/money.h"
 #include "server/reporter.h"
 #include "server/routes.h"
@@ -56,6 +58,7 @@ struct Flags {
   int64_t frame_deadline_ms = 5'000;
   int64_t idle_timeout_ms = 240'000;
   int64_t drain_ms = 10'000;
+  int64_t linger_ns = 0;
   int64_t queue_wait_ns = 20 * time::kNsPerMs;
   bool admin_remote = false;
   bool compat = false;
@@ -105,6 +108,8 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms,
                        "a connection without a byte for so long is closed, 0 = never", {.max = 7 * kDayMs});
   admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});
+  admin::AddDurationNs(app, "--linger", &flags.linger_ns, "after the end, keep /metrics and the other pages up so long",
+                       {.max = 24 * 3'600 * time::kNsPerSecond});
   admin::AddSwitch(app, "--compat", &flags.compat, "also the prototype's GET /yaohongbao and /fahongbao");
   admin::AddHostPort(app, "--monitor", &flags.monitor, "tell hongbao-monitor there of every second; it may be absent");
   admin::AddFile(app, "--report", &flags.report, "write a JSON report to this file at the end");
@@ -142,6 +147,11 @@ int CouldNotRun(const absl::Status& status) {
   return status.code() == absl::StatusCode::kDataLoss ? kDoesNotReconcile : kCouldNotRun;
 }
 
+void SayStatus(const serve::Server& server, const ProcessFacts& facts, const time::Clock& clock) {
+  const auto status = StatusJson(server, server.Look(), facts, time::UnixSecond(clock.WallNs()));
+  std::fprintf(stderr, "%s\n", status.dump(2).c_str());
+}
+
 // One more look a little after each full second, when the workers have filed the one before.
 int64_t UntilNextLook(const time::Clock& clock) {
   return time::kNsPerSecond - clock.WallNs() % time::kNsPerSecond + 20 * time::kNsPerMs;
@@ -158,8 +168,7 @@ void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const tim
       break;
     }
     if (event == admin::SignalEvent::kStatus) {
-      const auto status = StatusJson(server, server.Look(), facts, time::UnixSecond(clock.WallNs()));
-      std::fprintf(stderr, "%s\n", status.dump(2).c_str());
+      SayStatus(server, facts, clock);
     }
   }
   std::fprintf(stderr, "%s: draining, at most %s; a second signal leaves at once\n", kProgram,
@@ -246,7 +255,12 @@ int Main(int argc, const char* const* argv) {
                            .started_unix_s = time::UnixSecond(clock.WallNs())};
   admin::RecentRows recent;  // outlives the server that answers from it, as the page does
   admin::Page page("server", "hongbao-server " + facts.listen);
+  admin::MetricsPage metrics("server");
+  metrics.Add(admin::Collects([&server, &recent] {
+    return ServerFamilies((*server)->Look(), {.draining = (*server)->draining(), .last_unix_s = recent.LastUnixSecond()});
+  }));
   admin::AdminServer admin;
+  metrics.AddTo(admin);
   AddRoutes(admin, **server, facts, clock, flags.compat);
   page.AddTo(admin);
   admin.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
@@ -260,9 +274,10 @@ int Main(int argc, const char* const* argv) {
   Reporter reporter(**server, clock, flags.quiet, flags.json, recent, page);
   Teller teller(flags.monitor, **server, clock);
   RunUntilStopped(**server, facts, clock, flags, signals, reporter, teller);
-  admin.Stop();
   const int code = Report(**server, facts, clock, flags, reporter);
   teller.TellEnd(reporter.seconds(), code);
+  admin::Linger(signals, flags.linger_ns, admin.address(), [&] { SayStatus(**server, facts, clock); });
+  admin.Stop();
   return code;
 }
 

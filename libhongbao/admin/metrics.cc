@@ -218,6 +218,22 @@ MetricFamily HistogramOf(std::string name, std::string help, const count::Histog
   return {.name = std::move(name), .help = std::move(help), .type = MetricType::Histogram, .metric = {std::move(metric)}};
 }
 
+MetricFamily ClosedConnectionsOf(const std::vector<std::pair<std::string, uint64_t>>& by_cause) {
+  std::vector<Labelled> samples;
+  for (const auto& [cause, number] : by_cause) {
+    if (cause == "none") {
+      continue;
+    }
+    const char* reason = cause == "peer" || cause == "reset"      ? "peer"
+                         : cause == "idle" || cause == "superseded" ? cause.c_str()
+                         : cause == "drain"                         ? "shutdown"
+                                                                    : "error";
+    samples.push_back({.labels = {{"reason", reason}, {"cause", cause}}, .value = Whole(number)});
+  }
+  return CounterOf("hongbao_connections_closed_total", "Connections that ended, by whose doing it was and why exactly.",
+                   std::move(samples));
+}
+
 bool WantsOpenMetrics(const std::string& accept) {
   double open_metrics = 0;
   double text = 0;

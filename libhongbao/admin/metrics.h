@@ -54,6 +54,10 @@ std::vector<int64_t> BucketBoundsNs();
 // nothing looks faster than it was.
 prometheus::MetricFamily HistogramOf(std::string name, std::string help, const count::HistogramSnapshot& values);
 
+// hongbao_connections_closed_total. `by_cause`: how many closes each of net/'s reasons (its names) had; "none" is left out.
+// The label `reason` says whose doing it was: peer, idle, superseded, error or shutdown.
+prometheus::MetricFamily ClosedConnectionsOf(const std::vector<std::pair<std::string, uint64_t>>& by_cause);
+
 // ---- telling them ----
 
 inline constexpr char kTextFormat[] = "text/plain; version=0.0.4; charset=utf-8";

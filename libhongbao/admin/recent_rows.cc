@@ -18,6 +18,11 @@ void RecentRows::Add(nlohmann::json row) {
   }
 }
 
+int64_t RecentRows::LastUnixSecond() const {
+  const std::lock_guard lock(mutex_);
+  return rows_.empty() ? 0 : rows_.back().at("unix_s").get<int64_t>();
+}
+
 Response RecentRows::Answer(const Request& request) const {
   if (const absl::Status status = request.CheckNames({"after"}); !status.ok()) {
     return ErrorResponse(status);

@@ -24,6 +24,9 @@ class RecentRows {
   // `row` is an object with its second in "unix_s"; rows come in the order of their seconds.
   void Add(nlohmann::json row);
 
+  // The second of the newest row; 0: there is none yet.
+  int64_t LastUnixSecond() const;
+
   // {"series": [...]}: the rows of the seconds after `after` (a parameter; absent: all there are), oldest first.
   Response Answer(const Request& request) const;
 

@@ -194,6 +194,9 @@ absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string&
     return absl::InvalidArgumentError(
         absl::StrCat("second ", at_second, " is not in the future (now is ", time::UnixSecond(now_ns), ")"));
   }
+  if (stopped_ns_.load(std::memory_order_relaxed) != 0) {
+    return absl::FailedPreconditionError("this client has stopped sending: its run is over");
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   const uint32_t segment = schedule_.size();
   if (segment < time::Schedule::kSegmentsMax && qps > 0) {

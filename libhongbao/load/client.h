@@ -101,7 +101,7 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   // From unix second `at_second` on the whole fleet sends `qps` requests a second (0: none). InvalidArgument when that
-  // second is not in the future or its rate is too high.
+  // second is not in the future or its rate is too high, FailedPrecondition after StopSending.
   absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name);
 
   ClientSnapshot Snapshot() const;

@@ -113,6 +113,18 @@ TEST(MetricsTest, OpenMetricsHistogramsHaveCanonicalBounds) {
                               "x_seconds_bucket{le=\"+Inf\"} 1\nx_seconds_count 1\nx_seconds_sum 1.5\n"));
 }
 
+TEST(MetricsTest, ClosesHaveAReasonAndACause) {
+  const std::string text = OpenMetricsText(
+      {ClosedConnectionsOf({{"none", 9}, {"peer", 1}, {"reset", 2}, {"idle", 3}, {"malformed", 4},
+                            {"superseded", 5}, {"drain", 6}})});
+  for (const char* line : {"{reason=\"peer\",cause=\"peer\"} 1\n", "{reason=\"peer\",cause=\"reset\"} 2\n",
+                           "{reason=\"idle\",cause=\"idle\"} 3\n", "{reason=\"error\",cause=\"malformed\"} 4\n",
+                           "{reason=\"superseded\",cause=\"superseded\"} 5\n", "{reason=\"shutdown\",cause=\"drain\"} 6\n"}) {
+    EXPECT_THAT(text, HasSubstr(std::string("\nhongbao_connections_closed_total") + line));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("none")));
+}
+
 TEST(MetricsTest, AcceptDecidesTheFormat) {
   const std::string prometheus_2 =
       "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -40,6 +40,8 @@ TEST(RecentRowsTest, KeepsTheLastTwoMinutes) {
   const std::vector<int64_t> seconds = Seconds(rows, {});
   EXPECT_EQ(seconds.size(), RecentRows::kSecondsMax);
   EXPECT_EQ(seconds.back(), 500);
+  EXPECT_EQ(rows.LastUnixSecond(), 500);
+  EXPECT_EQ(RecentRows().LastUnixSecond(), 0);
 }
 
 TEST(RecentRowsTest, WrongParametersAre400) {

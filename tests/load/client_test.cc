@@ -101,6 +101,7 @@ TEST(Client, GatewaysWithoutAServerMissNothingSilently) {
   ASSERT_TRUE(Eventually([&] { return (*client)->Snapshot().counters[Counter::kScheduled] == 150; }));
   EXPECT_FALSE((*client)->SentAll());
   (*client)->StopSending();
+  EXPECT_EQ((*client)->SetRate(10, time::UnixSecond(clock.WallNs()) + 5, "").code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(Eventually([&] { return (*client)->Quiet(); }));
   (*client)->AskStatements();
   EXPECT_TRUE(Eventually([&] { return (*client)->StatementsDone(); }));
