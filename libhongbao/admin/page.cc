@@ -5,9 +5,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::admin {
+
+extern const absl::string_view kPageHtml;  // made by page/embed.py
 namespace {
 
 // As RowValues(row).dump(), without a tree in between: an hour is 140,000 numbers.
@@ -34,9 +38,11 @@ std::string Quoted(const std::string& text) {
 Page::Page(std::string role, std::string title) : role_(std::move(role)), title_(std::move(title)) {}
 
 void Page::AddTo(AdminServer& server) {
-  server.Get("/", [](const Request&) {
-    return Response{.body = "<!doctype html><title>hongbao</title><a href=\"/v1/history\">history</a>\n",
-                    .content_type = "text/html; charset=utf-8"};
+  const std::string told = absl::StrCat("{\"role\":", Quoted(role_), ",\"title\":", Quoted(title_), "}");
+  // "<" would let a title end the script it stands in.
+  std::string html = absl::StrReplaceAll(kPageHtml, {{"/*PAGE*/null", absl::StrReplaceAll(told, {{"<", "\\u003c"}})}});
+  server.Get("/", [html = std::move(html)](const Request&) {
+    return Response{.body = html, .content_type = "text/html; charset=utf-8"};
   });
   server.Get("/v1/history", [this](const Request& request) { return History(request); });
   server.Events("/events", &streams_);

@@ -11,13 +11,15 @@ namespace {
 
 constexpr const char* kDevices =
     "Inter-|   Receive                                                |  Transmit\n"
-    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
+    " face |bytes    packets errs drop fifo frame compressed multicast|"
+    "bytes    packets errs drop fifo colls carrier compressed\n"
     "    lo: 1000      10    0    1    0     0          0         0     1000      10    0    2    0     0       0          0\n"
     "  eth0:500000 3000    0    5    0     0          0         0   117567    1612    0    7    0     0       0          0\n"
     "broken: 1 2 3\n";
 constexpr const char* kSnmp =
     "Ip: Forwarding DefaultTTL\nIp: 1 64\n"
-    "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs\n"
+    "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs "
+    "RetransSegs\n"
     "Tcp: 1 200 120000 -1 8522 7813 694 867 0 303764 301764 18\n"
     "Udp: InDatagrams\nUdp: 3\n";
 

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "nlohmann/json.hpp"
 #include "raw_http.h"
 
@@ -41,7 +42,11 @@ class PageTest : public testing::Test {
 };
 
 TEST_F(PageTest, BeforeAnyDataThereIsAPageAndAnEmptyHistory) {
-  EXPECT_THAT(Get("/"), StartsWith("HTTP/1.1 200"));
+  const std::string page = Get("/");
+  EXPECT_THAT(page, StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(absl::StrContains(page, "text/html; charset=utf-8"));
+  EXPECT_TRUE(absl::EndsWith(page, "</html>\n")) << page.substr(page.size() - 80);
+  EXPECT_TRUE(absl::StrContains(page, R"(const PAGE = {"role":"server","title":"a \"title\" \u003c/script>)"));
   const json history = History();
   EXPECT_EQ(history["role"], "server");
   EXPECT_EQ(history["columns"], ColumnNames());
