@@ -141,6 +141,39 @@ TEST(Diag, ReadsStatesAndPorts) {
   EXPECT_FALSE(ParsePorts(many).ok());
 }
 
+// What the kernel does with a program (net/ipv4/inet_diag.c, inet_diag_bc_run), and what it demands of one before.
+bool Accepts(const std::vector<std::byte>& program, uint16_t local, uint16_t peer) {
+  const auto size = static_cast<int>(program.size());
+  int at = 0;
+  while (at < size) {
+    inet_diag_bc_op op{};
+    inet_diag_bc_op value{};
+    std::memcpy(&op, program.data() + at, sizeof(op));
+    if (at + 8 <= size) std::memcpy(&value, program.data() + at + 4, sizeof(value));
+    const bool holds = op.code == INET_DIAG_BC_S_GE   ? local >= value.no
+                       : op.code == INET_DIAG_BC_S_LE ? local <= value.no
+                       : op.code == INET_DIAG_BC_D_GE ? peer >= value.no
+                       : op.code == INET_DIAG_BC_D_LE ? peer <= value.no
+                                                      : false;  // a jump
+    const int step = holds ? op.yes : op.no;
+    EXPECT_GE(step, 4);
+    EXPECT_LE(step, size - at + 4);
+    if (step < 4) return false;
+    at += step;
+  }
+  return at == size;
+}
+
+TEST(PortFilter, AcceptsThePortsThatWereAsked) {
+  EXPECT_TRUE(PortFilter({}).empty());
+  const std::vector<PortRange> ports = {{1025, 1028}, {80, 80}, {9000, 9999}};
+  const std::vector<std::byte> program = PortFilter(ports);
+  for (uint32_t port = 1; port <= 65'535; ++port) {
+    const bool asked = (port >= 1025 && port <= 1028) || port == 80 || (port >= 9000 && port <= 9999);
+    EXPECT_EQ(Accepts(program, static_cast<uint16_t>(port), 5), asked) << port;
+  }
+}
+
 Tally Example() {
   Tally tally;
   for (int i = 0; i < 1'500; ++i) tally.Add({.local_port = 1025, .peer = Ipv4(static_cast<uint8_t>(2 + i % 16))});

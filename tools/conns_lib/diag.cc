@@ -13,7 +13,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "libhongbao/check.h"
 
 namespace hongbao::conns {
 namespace {
@@ -30,32 +29,6 @@ uint32_t AllStates() {
   uint32_t all = 0;
   for (const StateName& state : kStates) all |= 1U << state.number;
   return all;
-}
-
-constexpr size_t kOpBytes = sizeof(inet_diag_bc_op);
-constexpr size_t kPortTestBytes = 4 * kOpBytes;            // >= first, <= last: an op and its port each
-constexpr size_t kRangeBytes = kPortTestBytes + kOpBytes;  // and a jump to the end
-static_assert(kPortRangesMax * kRangeBytes < 65'536, "the jumps of the filter are 16 bits");
-
-// The kernel's filter program: accepts where it arrives exactly at the end, refuses where it jumps an op beyond.
-std::vector<inet_diag_bc_op> PortFilter(absl::Span<const PortRange> ports) {
-  std::vector<inet_diag_bc_op> program;
-  for (size_t i = 0; i < ports.size(); ++i) {
-    const bool is_last = i + 1 == ports.size();
-    // Where a port below `first` goes on, seen from its test: at the next range, or beyond the end.
-    const size_t next = is_last ? kPortTestBytes + kOpBytes : kRangeBytes;
-    const auto to_here = static_cast<uint16_t>(next);
-    const auto from_second = static_cast<uint16_t>(next - 2 * kOpBytes);
-    program.push_back({.code = INET_DIAG_BC_S_GE, .yes = 2 * kOpBytes, .no = to_here});
-    program.push_back({.code = 0, .yes = 0, .no = ports[i].first});
-    program.push_back({.code = INET_DIAG_BC_S_LE, .yes = 2 * kOpBytes, .no = from_second});
-    program.push_back({.code = 0, .yes = 0, .no = ports[i].last});
-    if (!is_last) {
-      const size_t behind = (ports.size() - i - 1) * kRangeBytes - kOpBytes;  // the last range has no jump
-      program.push_back({.code = INET_DIAG_BC_JMP, .yes = kOpBytes, .no = static_cast<uint16_t>(behind + kOpBytes)});
-    }
-  }
-  return program;
 }
 
 Connection ConnectionOf(const inet_diag_msg& message) {
@@ -158,9 +131,8 @@ absl::StatusOr<std::vector<PortRange>> ParsePorts(absl::string_view text) {
   return ports;
 }
 
-std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const PortRange> ports,
+std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const std::byte> filter,
                                    uint32_t sequence) {
-  Check(ports.size() <= kPortRangesMax, "the filter's jumps can span all ranges of ports");
   std::vector<std::byte> bytes(sizeof(nlmsghdr));
   if (family == Family::kBoth) {
     inet_diag_req request{};
@@ -173,11 +145,10 @@ std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<co
     request.idiag_states = states;
     Append(bytes, request);
   }
-  const std::vector<inet_diag_bc_op> program = PortFilter(ports);
-  if (!program.empty()) {
-    Append(bytes, nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + program.size() * kOpBytes),
+  if (!filter.empty()) {
+    Append(bytes, nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + filter.size()),
                          .nla_type = INET_DIAG_REQ_BYTECODE});
-    for (const inet_diag_bc_op& op : program) Append(bytes, op);
+    bytes.insert(bytes.end(), filter.begin(), filter.end());
   }
   const nlmsghdr header{.nlmsg_len = static_cast<uint32_t>(bytes.size()),
                         .nlmsg_type = static_cast<uint16_t>(family == Family::kBoth ? uint16_t{TCPDIAG_GETSOCK}

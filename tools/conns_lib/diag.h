@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "tools/conns_lib/port_filter.h"
 
 namespace hongbao::conns {
 
@@ -38,12 +39,6 @@ struct Connection {
   Address peer{};
 };
 
-struct PortRange {
-  uint16_t first = 0;
-  uint16_t last = 0;
-};
-inline constexpr size_t kPortRangesMax = 64;
-
 // The kernel's numbers of TCP states as bits: "established", "time-wait", ..., a list of them with commas, or "all".
 absl::StatusOr<uint32_t> ParseStates(absl::string_view text);
 std::string StatesToString(uint32_t states);
@@ -56,9 +51,8 @@ absl::StatusOr<std::vector<PortRange>> ParsePorts(absl::string_view text);
 // one is for a family each.
 enum class Family : uint8_t { kBoth, kIpv4, kIpv6 };
 
-// A whole dump request. The kernel leaves out what has another state, or another local port than `ports` (none: any
-// port; at most kPortRangesMax).
-std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const PortRange> ports,
+// A whole dump request: sockets in one of `states` that `filter` (PortFilter's; empty: none) lets through.
+std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const std::byte> filter,
                                    uint32_t sequence);
 
 // What one datagram of an answer amounts to.

@@ -81,7 +81,7 @@ absl::StatusOr<Dump> Dump::Open(const std::string& namespace_path) {
 }
 
 absl::StatusOr<Dump::Walked> Dump::Walk(Family family, const Wanted& wanted, Tally& tally) {
-  const std::vector<std::byte> request = DumpRequest(family, wanted.states, wanted.ports, ++sequence_);
+  const std::vector<std::byte> request = DumpRequest(family, wanted.states, PortFilter(wanted.ports), ++sequence_);
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   while (sendto(socket_, request.data(), request.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
