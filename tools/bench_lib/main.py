@@ -2,10 +2,10 @@
 
 from simulate_lib import command_line
 
-from . import compare, floor, run
+from . import compare, floor, monitoring, run
 
 # Each has add_parser(subparsers), under its own name, and run(options) -> exit code.
-SUBCOMMANDS = {"run": run, "compare": compare, "floor": floor}
+SUBCOMMANDS = {"run": run, "compare": compare, "floor": floor, "monitoring": monitoring}
 EXIT_INTERRUPTED = 130
 
 

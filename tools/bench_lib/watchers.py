@@ -1,0 +1,96 @@
+"""Who watches a server while tools/bench monitoring measures it: a taker of counter records, a reader of /events, a scraper."""
+
+import http.client
+import socket
+import threading
+import time
+
+from simulate_lib import processes
+
+RECORD_BYTES = 976
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Watched:
+    """As a context: the server at `admin` (HOST:PORT) is watched, and its records are taken on `monitor_port`."""
+
+    def __init__(self, admin, monitor_port):
+        self._admin = admin
+        self._port = monitor_port
+        self._over = threading.Event()
+        self._threads = []
+        self._listener = None
+        self.record_bytes = self.events = self.scrapes = 0
+
+    def __enter__(self):
+        self._listener = socket.create_server(("127.0.0.1", self._port))
+        self._listener.settimeout(0.5)
+        for work in (self._take_records, self._read_events, self._scrape):
+            self._threads.append(threading.Thread(target=work, daemon=True))
+            self._threads[-1].start()
+        return self
+
+    def __exit__(self, *error):
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def check(self, seconds):
+        """Died when the server was not watched each second: the figure would be of nothing."""
+        seen = {"records": self.record_bytes // RECORD_BYTES, "events": self.events, "scrapes": self.scrapes}
+        for what, number in seen.items():
+            if number < seconds:
+                raise processes.Died(f"only {number} {what} in {seconds} s: the server was not watched")
+
+    def _take_records(self):
+        peers = []
+        while not self._over.is_set():
+            try:
+                peer, _ = self._listener.accept()
+                peer.settimeout(0)
+                peers.append(peer)
+            except TimeoutError:
+                pass
+            for peer in peers:
+                try:
+                    self.record_bytes += len(peer.recv(1 << 16))
+                except (BlockingIOError, ConnectionError):
+                    pass
+        for peer in peers:
+            peer.close()
+
+    def _read_events(self):
+        host, port = self._admin.rsplit(":", 1)
+        try:
+            stream = socket.create_connection((host, int(port)), timeout=5)
+        except OSError:
+            return  # check() tells
+        with stream:
+            stream.sendall(f"GET /events HTTP/1.1\r\nHost: {self._admin}\r\n\r\n".encode())
+            stream.settimeout(0.5)
+            while not self._over.is_set():
+                try:
+                    got = stream.recv(1 << 16)
+                except TimeoutError:
+                    continue
+                if not got:
+                    return
+                self.events += got.count(b"data: ")
+
+    def _scrape(self):
+        host, port = self._admin.rsplit(":", 1)
+        while not self._over.wait(1 - time.time() % 1):
+            connection = http.client.HTTPConnection(host, int(port), timeout=5)
+            try:
+                connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"})
+                self.scrapes += connection.getresponse().read().endswith(b"# EOF\n")
+            except (OSError, http.client.HTTPException):
+                pass
+            finally:
+                connection.close()
