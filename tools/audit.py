@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 from ledger_lib import files
-from simulate_lib import command_line
+from simulate_lib import command_line, streams
 
 EXIT_COULD_NOT = 1
 EXIT_DOES_NOT_RECONCILE = 4
@@ -49,6 +49,7 @@ def main(arguments):
     options, code = command_line.read("tools/audit", _parse, arguments)
     if options is None:
         return code
+    streams.go_on_unread()  # the exit code is the answer
     if not os.path.isfile(options.path):
         _say(f"{options.path}: " + ("there is no such file" if not os.path.exists(options.path) else "not a regular file"))
         return EXIT_COULD_NOT

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libhongbao/admin/help.h"
+#include "libhongbao/admin/standard_streams.h"
 
 namespace hongbao::admin {
 namespace {
@@ -150,6 +151,7 @@ CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, cons
 }
 
 absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, int argc, const char* const* argv) {
+  HoldStandardStreams();
   SetUpHelp(app, program, Version());
   try {
     app.parse(argc, argv);

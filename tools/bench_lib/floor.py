@@ -38,7 +38,7 @@ def add_parser(subparsers):
     parser.add_argument("--saturate", metavar="N", help="requests/s asked for beyond capacity (default: 1M, above 20k connections 200k)")
     parser.add_argument("--servers", metavar="NAME,...", default="hongbao,floor,epoll",
                         help=f"which, of {', '.join(floor_servers.NAMES)}; ratios are to the first (default: %(default)s)")
-    parser.add_argument("--out", metavar="FILE", help="write everything measured to this JSON file")
+    parser.add_argument("--out", "-o", metavar="FILE", help="write everything measured to this JSON file")
     parser.set_defaults(run=run)
 
 

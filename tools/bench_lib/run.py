@@ -29,7 +29,7 @@ def add_parser(subparsers):
     add("--min-time", metavar="SECONDS", default="0.1", help="at least this long for a row in a round (default 0.1)")
     add("--list", action="store_true", help="print the rows and measure nothing")
     add("--long", action="store_true", help="also the rows that take minutes (the ledger's with millions of grants)")
-    add("--out", metavar="FILE", help="where to write the JSON (default: bench-<UTC time>.json)")
+    add("--out", "-o", metavar="FILE", help="where to write the JSON (default: bench-<UTC time>.json)")
     # Without it here, what was given, or defaulted, before the subcommand stays.
     add("--build", metavar="DIR", default=argparse.SUPPRESS, help="the build to measure (default: build/)")
     return parser

@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 
-from simulate_lib import command_line, processes
+from simulate_lib import command_line, processes, streams
 
 from . import loop as loop_module
 from . import options as options_module
@@ -44,6 +44,7 @@ def main(arguments):
     options, code = command_line.read("tools/kill_loop", options_module.parse, arguments)
     if options is None:
         return code
+    streams.go_on_unread()
     build = command_line.build_folder("tools/kill_loop", "server/hongbao-server", "client/hongbao-client")
     if build is None:
         return EXIT_COULD_NOT

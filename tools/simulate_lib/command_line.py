@@ -6,7 +6,7 @@ import os
 import sys
 import textwrap
 
-from . import units
+from . import streams, units
 from .version import VERSION
 
 EXIT_USAGE = 2
@@ -87,6 +87,7 @@ def count(values, name, default, low, high):
 
 def read(tool, parse, arguments):
     """(options, None), or (None, exit code) when there is nothing more to do: wrong usage, help, or only the check."""
+    streams.hold()
     checking = arguments[:1] == ["--check-usage"]
     try:
         options = parse(arguments[1:] if checking else arguments)

@@ -7,7 +7,7 @@ import signal
 import time
 
 from . import options as options_module
-from . import artefacts, command_line, network, preflight, processes, processors, show, story, ten_billion
+from . import artefacts, command_line, network, preflight, processes, processors, show, story, streams, ten_billion
 from .version import VERSION
 
 EXIT_COULD_NOT = 1
@@ -15,11 +15,24 @@ SHARED_BELOW_PCT = 95
 
 
 class Stopped(BaseException):
-    """SIGTERM, as KeyboardInterrupt is SIGINT."""
+    """SIGTERM or SIGHUP, as KeyboardInterrupt is SIGINT."""
+
+    def __init__(self, number):
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
 
 
 def _stop(signum, frame):
-    raise Stopped()
+    raise Stopped(signum)
+
+
+def _listen():
+    """Signals end the run in order. SIGHUP says that the terminal is gone; under nohup it is ignored and stays so."""
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _stop)
+    # A job started with & from a script inherits SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _default_users(facts):
@@ -77,9 +90,9 @@ def _play(told):
     except KeyboardInterrupt:
         show.note("no new requests, finishing answers (Ctrl-C again to leave now)", "stopping")
         return "", 130
-    except Stopped:
-        show.note("no new requests, finishing answers (SIGTERM)", "stopping")
-        return "", 143
+    except Stopped as stopped:
+        show.note(f"no new requests, finishing answers ({stopped})", "stopping")
+        return "", stopped.code
     except (processes.Died, processes.AdminError, story.CouldNotRun, OSError) as error:
         show.say(f"tools/simulate: error: {error}")
         return str(error), 0
@@ -120,6 +133,7 @@ def _linger(told):
 def main(arguments):
     if "--ten-billion" in arguments:
         return ten_billion.main(arguments)
+    streams.go_on_unread()
     # A status that is asked for before there is one must not end the run.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     try:
@@ -127,9 +141,9 @@ def main(arguments):
     except KeyboardInterrupt:
         show.say("tools/simulate: interrupted")
         return 130
-    except Stopped:
-        show.say("tools/simulate: interrupted by SIGTERM")
-        return 143
+    except Stopped as stopped:
+        show.say(f"tools/simulate: interrupted by {stopped}")
+        return stopped.code
 
 
 def _main(arguments):
@@ -164,9 +178,7 @@ def _main(arguments):
     except OSError as error:
         show.say(f"tools/simulate: cannot write into {error.filename}: {error.strerror}; choose another folder with --out")
         return EXIT_COULD_NOT
-    signal.signal(signal.SIGTERM, _stop)
-    # A job started with & from a script inherits SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _listen()
     told = story.Story(options, build, folder, ledger)
     told.processors, told.facts = measured, facts
     signal.signal(signal.SIGUSR1, told.want_status)

@@ -75,7 +75,8 @@ exit codes:
   3    a --fail-if threshold does not hold
   4    money or requests do not reconcile
   130  interrupted by SIGINT, with a partial report
-  143  interrupted by SIGTERM, with a partial report""")
+  143  interrupted by SIGTERM, with a partial report
+  129  interrupted by SIGHUP (the terminal is gone), with a partial report""")
     add = parser.add_argument
     add("--users", metavar="N", help="users, each with a connection of its own (default 20k)")
     add("--qps", metavar="N", help="requests/s of the last step; the step before has half (default: 60k for each million users)")

@@ -15,7 +15,7 @@ import time
 
 from ledger_lib import files, totals
 
-from . import command_line, preflight, processes, show, units
+from . import command_line, preflight, processes, show, streams, units
 from .command_line import UsageError, count
 from .reconcile import Identity, get
 
@@ -40,7 +40,8 @@ def parser():
   2    wrong usage
   4    something does not reconcile
   130  interrupted by SIGINT; the same command goes on
-  143  interrupted by SIGTERM; the same command goes on""")
+  143  interrupted by SIGTERM; the same command goes on
+  129  interrupted by SIGHUP (the terminal is gone); the same command goes on""")
     add = parser.add_argument
     add("--ten-billion", action="store_true", help=command_line.argparse.SUPPRESS)
     add("--requests", metavar="N", help="shakes in all (default 10G)")
@@ -371,13 +372,16 @@ def check_machine(options, state):
         raise CouldNotRun(f"{units.bytes_text(memory)} of memory are too little for {options.users:,} users: choose fewer --users")
 
 
+_NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # then a terminal that is gone does not end the run
+
+
 class _Stopped(BaseException):
     pass
 
 
 def _signals(handler):
     """`handler` for the signals that end a run; the exit code of the one that came is its own affair."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, *(() if _NOHUP else (signal.SIGHUP,))):
         signal.signal(number, handler)
 
 
@@ -409,6 +413,7 @@ def main(arguments):
     options, code = command_line.read("tools/simulate --ten-billion", parse, arguments)
     if options is None:
         return code
+    streams.go_on_unread()
     build = command_line.build_folder("tools/simulate", "server/hongbao-server", "client/hongbao-client")
     if build is None:
         return EXIT_COULD_NOT
