@@ -19,12 +19,14 @@ def _parser():
         description="Puts two runs of tools/simulate side by side and says what got better, what got worse, and what is within noise. Says\n"
         "first in what they were not the same run: of another configuration or machine, figures differ for reasons of their own.",
         epilog=f"""notes:
-  Noise is {_DEFAULTS}, in percent. rate: requests sent of those due, even:
-  seconds within 1 % of the target, and late: of the requests sent, those that left late, in
-  points; the others are a change relative to A's figure: latency: percentiles, cpu: time a
-  request, memory: bytes a connection. Noise always: latencies within 0.1 ms, maxima within 5 ms,
-  connect times within 0.2 s, 0.5 us a request, 1 MB a process and 16 B a connection, one win a
-  second. Never noise: failed connects, the money's difference, broken identities, the verdict.
+  Noise, in percent:
+  {_DEFAULTS}.
+  rate: requests sent of those due, even: seconds within 1 % of the target, and late: of the
+  requests sent, those that left late, in points; the others are a change relative to A's figure:
+  latency: percentiles, cpu: time a request, memory: bytes a connection. Noise always: latencies
+  within 0.1 ms, maxima within 5 ms, connect times within 0.2 s, 0.5 us a request, 1 MB a process
+  and 16 B a connection, one win a second. Never noise: failed connects, the money's difference,
+  broken identities, the verdict.
 
 examples:
   tools/compare hongbao-20261128-101500 hongbao-20261128-113000
