@@ -213,7 +213,7 @@ def run_report(**changed):
 
 class HtmlTest(unittest.TestCase):
     def data(self, **changed):
-        return html_report.document(run_report(**changed), seconds.from_programs(server_report(), [client_report()]), "two <users>")
+        return html_report.document(html_report.summary(run_report(**changed)), seconds.from_programs(server_report(), [client_report()]), "two <users>")
 
     def test_the_template_gets_data_that_html_cannot_trip_over(self):
         filled = html_report.fill("<script>const data = /*REPORT_DATA*/null;</script>", self.data())

@@ -114,6 +114,7 @@ class SimulateTest(unittest.TestCase):
         self.assertIn("kernel", dict(report["environment"]))
         with open(os.path.join(self.folder, "report.html"), encoding="utf-8") as file:
             text = html.unescape(file.read().replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&"))
+        self.assertNotRegex(text, r"<(script|img|iframe|source)[^>]*\ssrc=(?![\"']?data:)|<link[^>]*\shref=(?![\"']?data:)|@import|url\([\"']?https?:")
         for words in (report["command"], report["identities"][0]["name"], "Latency, ms"):
             self.assertIn(words, text)
 

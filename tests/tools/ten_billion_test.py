@@ -110,6 +110,10 @@ class WholeTest(unittest.TestCase):
         self.assertEqual(sum(one["answered"] for one in report["parts"]), 2_000_000)
         self.assertEqual(report["ledger"]["won"] + report["ledger"]["shake_left"], 2_000_000 // 280)
         self.assertGreater(report["ledger"]["won"], 5_000)
+        with open(os.path.join(self.folder, "report.html"), encoding="utf-8") as file:
+            page = file.read()
+        for words in ("wins: ledger = client", "tools/simulate --ten-billion --requests 2000000"):
+            self.assertIn(words, page)
         again = subprocess.run(self.flags, capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(again.returncode, 0, "all is done: only the last page again")
         self.assertIn("2,000,000 of 2,000,000", again.stdout)

@@ -47,7 +47,7 @@ def write(story, folder, trouble, interrupted, hurry):
     kept = [watching.CSV] if story.watch and os.path.exists(os.path.join(folder, watching.CSV)) else []
     files = ["report.json", "series.csv", *kept, *_latency(folder, present)]
     made, said = plots.draw(folder, rows, document["phases"], f"{story.options.users:,} users")
-    told = html_report.write(os.path.join(folder, "report.html"), story.build, html_report.document(document, rows, title(story)))
+    told = html_report.write(os.path.join(folder, "report.html"), story.build, html_report.document(html_report.summary(document), rows, title(story)))
     for words in (said, told):
         if words:
             show.note(words)

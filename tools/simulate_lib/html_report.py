@@ -81,8 +81,21 @@ def summary(report):
     }
 
 
-def document(report, rows, title):
-    return {"role": "report", "title": title, "columns": seconds.COLUMNS, "rows": seconds.values(rows), "summary": summary(report)}
+def evening(report, command, environment):
+    """The summary of a --ten-billion: its parts instead of phases."""
+    parts = [[str(number), units.commas(part["answered"]), units.commas(part["late"]), units.commas(part["won"]), units.yuan(part["won_fen"]),
+              f"{part['seconds']:,.0f}", f"{part['answered'] / max(part['seconds'], 1e-3) / 1e6:.2f}",
+              *(units.ms(part["latency_us"].get(key)) for key, _ in _PERCENTILES)] for number, part in enumerate(report["parts"], 1)]
+    head = ["part", "answered", "late", "wins", "yuan", "seconds", "million/s", *(f"{name} ms" for _, name in _PERCENTILES)]
+    identities = [[one["name"], f"{one['left']:,}", f"{one['right']:,}", "holds" if one["holds"] else "BROKEN"] for one in report["identities"]]
+    return {"verdict": report["verdict"], "reasons": [f"{one['name']}: {one['left']:,} != {one['right']:,}" for one in report["identities"] if not one["holds"]],
+            "command": command, "environment": environment,
+            "tables": _table("Parts", head, parts) + _table("Identities", ["identity", "left", "right", ""], identities), "images": []}
+
+
+def document(told, rows, title):
+    """`told`: a summary."""
+    return {"role": "report", "title": title, "columns": seconds.COLUMNS, "rows": seconds.values(rows), "summary": told}
 
 
 def fill(template, data):

@@ -15,7 +15,7 @@ import time
 
 from ledger_lib import files, totals
 
-from . import command_line, preflight, processes, show, streams, units
+from . import command_line, environment, html_report, preflight, processes, seconds, show, streams, units
 from .command_line import UsageError, count
 from .reconcile import Identity, get
 
@@ -27,6 +27,7 @@ ROW_S = 5
 ETA_OVER_S = 30              # the estimate is by what the last seconds did, not by what was planned
 LEAD_S = 3                   # the first request and the first envelope are for the same second
 STATE = "ten-billion.json"
+TOOLS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def parser():
@@ -342,16 +343,37 @@ def finish(options, state, part, build, interrupted, trouble):
               "identities": [{"name": one.name, "left": one.left, "right": one.right, "holds": one.holds} for one in found]}
     with open(os.path.join(options.out, "report.json"), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=1)
+    write_html(options, state, build, report)
     page = final_page(state, found, report)
     with open(os.path.join(options.out, "report.txt"), "w", encoding="utf-8") as file:
         file.write("\n".join(page) + "\n")
-    show_row("\n".join([*page, f"  files      {options.out}/report.json, report.txt, {STATE}"]))
+    show_row("\n".join([*page, f"  files      {options.out}/{{report.json,report.txt,report.html,{STATE}}}"]))
     return 0 if holds else EXIT_DOES_NOT_RECONCILE
 
 
-def resume_flags(options):
+def write_html(options, state, build, report):
+    """report.html, from the rows that the parts' programs left; a part whose files are gone has none."""
+    rows = []
+    for number in range(1, len(state.parts) + 1):
+        told = []
+        for side in ("server", "client"):
+            try:
+                with open(os.path.join(options.out, f"{side}-{number}.json"), encoding="utf-8") as file:
+                    told.append(json.load(file))
+            except (OSError, ValueError):
+                told.append(None)
+        rows += seconds.from_programs(told[0], told[1:])
+    command = f"tools/simulate --ten-billion {resume_flags(options, other_folder=True)}".strip()
+    summary = html_report.evening(report, command, environment.gather(os.path.dirname(TOOLS), build, None))
+    said = html_report.write(os.path.join(options.out, "report.html"), build,
+                             html_report.document(summary, rows, f"hongbao, {options.requests:,} shakes through gateways"))
+    if said:
+        show.note(said)
+
+
+def resume_flags(options, other_folder=False):
     defaults = parse([])
-    flags = ["--out", options.out]
+    flags = [] if other_folder else ["--out", options.out]
     for name, value in vars(options).items():
         if name not in ("out", "ten_billion", "dry_run") and value != getattr(defaults, name):
             flags += ["--" + name.replace("_", "-"), *([] if value is True else [str(value)])]
