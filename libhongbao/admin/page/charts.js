@@ -187,6 +187,9 @@ const Element = (tag, attributes, ...children) => {
   return element;
 };
 
+// Changes nothing that is so already: a browser would lay it out again.
+const Say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+
 const Colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
 // One chart: its head, its legend with the values of the second pointed at, and dygraphs below.
@@ -198,6 +201,7 @@ class Chart {
     this.names = this.series.map(([column]) => column);
     this.log = definition.log === true;
     this.visible = false;
+    this.selected = false;
     this.dirty = true;
     this.graph = null;
     this.frames = [];
@@ -247,13 +251,19 @@ class Chart {
     });
   }
 
+  strokes(dense) {
+    const strokes = {};
+    for (const [, label, colour, width, dashes] of this.series) {
+      strokes[label] = {color: Colour(colour), strokeWidth: dense ? Math.min(width, 2.4) : width, strokePattern: dense ? null : dashes};
+    }
+    return strokes;
+  }
+
   options() {
     const axis = Format.axis[this.definition.format];
-    const exact = {};
-    this.series.forEach(([, label, colour, width, dashes]) => { exact[label] = {color: Colour(colour), strokeWidth: width, strokePattern: dashes}; });
     const full = Dygraph.defaultInteractionModel;
     return {
-      labels: ["time", ...this.series.map(([, label]) => label)], series: exact, legend: "never", logscale: this.log, includeZero: !this.log,
+      labels: ["time", ...this.series.map(([, label]) => label)], series: this.strokes(false), legend: "never", logscale: this.log, includeZero: !this.log,
       axes: {x: {ticker: Dygraph.dateTicker, axisLabelFormatter: (time) => Format.clock(Number(time) / 1000), pixelsPerLabel: 78},
         y: {axisLabelFormatter: (value) => this.tick(axis, value), axisLabelWidth: 56, pixelsPerLabel: this.log ? 24 : 32, includeZero: !this.log}},
       gridLineColor: Colour("grid"), axisLineColor: Colour("line"), highlightCircleSize: 3, xRangePad: 0, yRangePad: 4, rightGap: 6,
@@ -291,12 +301,16 @@ class Chart {
     if (store === null || store.size === 0) return;
     const began = performance.now();
     const [from, to] = this.panel.window();
-    const rows = Thin(store, this.names, from, to, this.plot.clientWidth - 62);
+    const pixels = this.plot.clientWidth - 62;
+    const rows = Thin(store, this.names, from, to, pixels / 2);
+    this.drawnTo = to;
+    this.pixelSeconds = (to - from) / pixels;
     const known = rows.some((row) => row.some((value, i) => i > 0 && value !== null));
     this.empty.hidden = known;
     this.empty.textContent = "no values in this time";
     const data = known || rows.length > 0 ? rows : [[from * 1000, ...this.names.map(() => null)]];
-    const view = {file: data, dateWindow: [from * 1000, to * 1000], valueRange: this.range(rows)};
+    const dense = rows.length > 200;  // dashes would be dots of a pixel, and cost the most of the drawing
+    const view = {file: data, series: this.strokes(dense), dateWindow: [from * 1000, to * 1000], valueRange: this.range(rows)};
     if (this.graph === null) {
       this.graph = new Dygraph(this.plot, data, {...this.options(), ...view});
     } else {
@@ -341,18 +355,22 @@ class Chart {
     const format = Format[this.definition.format];
     this.names.forEach((name, k) => {
       const value = store.at(name, i);
-      this.cells[k].textContent = Number.isNaN(value) ? "–" : format(value);
+      Say(this.cells[k], Number.isNaN(value) ? "–" : format(value));
     });
     if (this.graph === null) return;
     if (pointed === null) {
-      this.graph.clearSelection();
+      if (this.selected) this.graph.clearSelection();
+      this.selected = false;
       return;
     }
-    let row = 0;
-    for (let k = 0; k < this.graph.numRows(); ++k) {
-      if (Math.abs(this.graph.getValue(k, 0) / 1000 - pointed) < Math.abs(this.graph.getValue(row, 0) / 1000 - pointed)) row = k;
+    let low = 0;
+    let high = this.graph.numRows() - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.graph.getValue(middle, 0) < pointed * 1000) low = middle + 1; else high = middle;
     }
-    this.graph.setSelection(row);
+    this.selected = true;
+    this.graph.setSelection(low);
   }
 }
 
@@ -428,10 +446,13 @@ class Panel {
     this.pointed = time;
     if (this.pointing) return;
     this.pointing = true;
-    requestAnimationFrame(() => {
-      this.pointing = false;
-      for (const chart of this.charts) if (chart.visible) chart.showPoint();
-    });
+    const waiting = this.charts.filter((chart) => chart.visible);
+    const some = () => {  // two charts a frame: the eye does not see the others follow
+      for (const chart of waiting.splice(0, 2)) chart.showPoint();
+      this.pointing = waiting.length > 0;
+      if (this.pointing) requestAnimationFrame(some);
+    };
+    requestAnimationFrame(some);
   }
 
   touch(chart) { chart.dirty = true; this.schedule(); }
@@ -454,6 +475,15 @@ class Panel {
     });
   }
 
+  // A new second: what it would move by less than half a pixel is drawn with a later one; the figures change at once.
+  arrived() {
+    for (const chart of this.charts) {
+      if (chart.graph === null || this.fixed === null && this.window()[1] - chart.drawnTo >= chart.pixelSeconds / 2) chart.dirty = true;
+      else if (chart.visible) chart.showPoint();
+    }
+    this.schedule();
+  }
+
   drawAll() { for (const chart of this.charts) chart.draw(); }
 }
 
@@ -470,6 +500,6 @@ function FillTable(role, store, i) {
   for (const cell of body.querySelectorAll("[data-column]")) {
     const value = store.at(cell.dataset.column, i);
     const format = COLUMNS[cell.dataset.column][1];
-    cell.textContent = Number.isNaN(value) ? "–" : format === "yuan" ? Format.yuan(value) : Format.whole(value);
+    Say(cell, Number.isNaN(value) ? "–" : format === "yuan" ? Format.yuan(value) : Format.whole(value));
   }
 }

@@ -35,13 +35,13 @@ class Tiles {
     const i = store.size - 1;
     for (const {column, value, note, root} of this.tiles) {
       const now = store.at(column, i);
-      value.textContent = Number.isNaN(now) ? "–" : Format[COLUMNS[column][1]](now);
+      Say(value, Number.isNaN(now) ? "–" : Format[COLUMNS[column][1]](now));
       let warning = "";
       if (column === "hosts" && store.at("silent", i) > 0) warning = `⚠ ${store.at("silent", i)} silent`;
       if (column === "difference_fen" && now !== 0 && !Number.isNaN(now)) warning = "⚠ in flight";
       if (["missed", "overload"].includes(column) && now > 0) warning = "⚠ per second";
       root.classList.toggle("warn", warning !== "");
-      note.textContent = warning || NOTES[column] || "per second";
+      Say(note, warning || NOTES[column] || "per second");
     }
   }
 }
@@ -121,7 +121,7 @@ class Live {
     document.getElementById("second").dataset.unixS = String(this.store.last());
     document.getElementById("values-caption").textContent = "Values of second " + Format.clock(this.store.last());
     FillTable(this.role, this.store, i);
-    this.panel.changed();
+    this.panel.arrived();
     this.look();
   }
 
@@ -147,3 +147,4 @@ class Live {
 }
 
 window.hongbao = new Live();
+document.documentElement.classList.remove("building");

@@ -68,3 +68,4 @@ function ShowReport() {
 }
 
 ShowReport();
+document.documentElement.classList.remove("building");
