@@ -106,6 +106,7 @@ absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options) {
   if (!features.ok()) {
     return features.status();
   }
+  features->direct_descriptors &= !options.regular_descriptors;
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur < limit.rlim_max) {

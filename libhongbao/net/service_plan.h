@@ -35,6 +35,8 @@ struct ServiceOptions {
   uint32_t inbox_messages = 4'096;  // a power of two, at least 2
   Tuning tuning;
   uint32_t completion_entries = 0;  // per set, at least 16; for tests, 0 = chosen
+  // A connection's slot is its file descriptor, for who must ask the kernel about it (getpeername); costs descriptors.
+  bool regular_descriptors = false;
 };
 
 struct ServicePlan {

@@ -1,9 +1,13 @@
 // Services on the real kernel, over loopback: every layout of workers, sets and descriptors, and peers that misbehave.
 #include "libhongbao/net/service.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -396,6 +400,38 @@ TEST_P(ServiceTest, DrainEndsAtItsDeadlineWhateverPeersDo) {
   service.Drain(400);
   EXPECT_LT(Sum(service, GetParam().workers, Counter::kTurns) - turns, 1'000u) << "spins while it waits for the peer";
   // Returned at all, and without waiting for the peer.
+}
+
+// Asks the kernel who the peer is, and tells it.
+struct PeerApp {
+  size_t OnBytes(Port&, Connection& connection, absl::Span<const std::byte> in, Replies& out) {
+    sockaddr_in peer{};
+    socklen_t length = sizeof(peer);
+    const bool known = getpeername(static_cast<int>(connection.slot), reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+    const uint32_t port = known ? ntohs(peer.sin_port) : 0;
+    out.Append({reinterpret_cast<const std::byte*>(&port), sizeof(port)});
+    return in.size();
+  }
+};
+
+TEST(Service, RegularDescriptorsSayWhoThePeerIs) {
+  const time::RealClock clock;
+  Service<PeerApp> service(clock);
+  ASSERT_TRUE(service.Start({.listen_ipv4 = INADDR_LOOPBACK, .workers = 1, .login_deadline_ms = 0, .regular_descriptors = true},
+                            MakeApp<PeerApp>).ok());
+  const int peer = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(service.port());
+  ASSERT_EQ(connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(send(peer, "?", 1, 0), 1);
+  uint32_t told = 0;
+  ASSERT_EQ(recv(peer, &told, sizeof(told), MSG_WAITALL), static_cast<ssize_t>(sizeof(told)));
+  socklen_t length = sizeof(address);
+  getsockname(peer, reinterpret_cast<sockaddr*>(&address), &length);
+  EXPECT_EQ(told, ntohs(address.sin_port));
+  close(peer);
 }
 
 TEST_P(ServiceTest, OccupiedPortIsAnError) {
