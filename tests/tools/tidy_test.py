@@ -69,6 +69,12 @@ class TidyTest(unittest.TestCase):
         self.put("libhongbao/net/a.cc", '#include "server/options.h"\n')
         self.expect_one("libhongbao/net/a.cc:1:", "may not know who uses it")
 
+    def test_the_monitor_stands_outside(self):
+        self.put("tools/monitor/main.cc", '#include "libhongbao/net/run.h"\n#include "libhongbao/serve/server.h"\n')
+        self.expect_one("tools/monitor/main.cc:2:", "tools/monitor/ stands on")
+        self.put("tools/monitor/main.cc", '#include "server/record.h"\n')
+        self.expect_one("tools/monitor/main.cc:1:", "not on server/record.h")
+
     def test_include_not_from_the_root(self):
         self.put("libhongbao/wire/b.cc", '#include "thing.h"\n')
         self.expect_one("libhongbao/wire/b.cc:1:", "from the root")

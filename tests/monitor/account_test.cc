@@ -1,0 +1,158 @@
+#include "tools/monitor/account.h"
+
+#include <gtest/gtest.h>
+
+#include "records.h"
+
+namespace hongbao::monitor {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000'000;
+
+// Lives that tell; the server begins first.
+class AccountTest : public testing::Test {
+ protected:
+  void Tell(const Arrival& arrival) {
+    const Sources::Taken taken = sources_.Take(arrival, now_s_ * kSecond, now_s_ * kSecond);
+    if (taken.source != nullptr) {
+      account_.Tell(taken.source->id, arrival.record);
+    }
+  }
+  // Its connection ends, and three seconds later everybody knows.
+  void Die(const Who& who) {
+    Tell(Gone(who));
+    now_s_ += 3;
+    sources_.Look(now_s_ * kSecond);
+  }
+  int64_t Difference() const { return account_.Look(sources_).difference_fen(); }
+
+  const Who server_{.role = wire::Role::kServer, .users = 10'000, .began_ns = 10, .process_id = 1, .connection = 1};
+  const Who client_{.first_user = 0, .began_ns = 20, .process_id = 2, .connection = 2};
+  const Who other_{.first_user = 100, .began_ns = 21, .process_id = 3, .connection = 3};
+  const Who again_{.first_user = 0, .began_ns = 30, .process_id = 4, .connection = 4};
+  Sources sources_;
+  Account account_;
+  int64_t now_s_ = 1'000;
+};
+
+TEST_F(AccountTest, ClosesWhenEverybodyTells) {
+  Tell(Tells(server_, 1'000, 700));
+  Tell(Tells(client_, 1'000, 300));
+  Tell(Tells(other_, 1'000, 150));
+  EXPECT_EQ(Difference(), 250) << "in flight";
+  EXPECT_FALSE(account_.Close(sources_).in_order);
+  EXPECT_FALSE(account_.Close(sources_).Broken()) << "nobody has ended";
+  Tell(Ends(client_, 1'001, 450));
+  Tell(Ends(other_, 1'001, 250));
+  Tell(Ends(server_, 1'001, 700));
+  const Closing closing = account_.Close(sources_);
+  EXPECT_EQ(closing.sums.given_fen, 700);
+  EXPECT_EQ(closing.sums.got_fen, 700);
+  EXPECT_TRUE(closing.in_order);
+  EXPECT_FALSE(closing.Broken());
+}
+
+TEST_F(AccountTest, AFenThatIsMissingBreaksIt) {
+  for (const uint64_t got : {uint64_t{699}, uint64_t{701}}) {
+    sources_ = {};
+    account_ = {};
+    Tell(Ends(server_, 1'000, 700));
+    Tell(Ends(client_, 1'000, got));
+    EXPECT_TRUE(account_.Close(sources_).Broken()) << got;
+  }
+}
+
+TEST_F(AccountTest, OnlyOneSideProvesNothing) {
+  Tell(Ends(server_, 1'000, 700));
+  EXPECT_FALSE(account_.Close(sources_).Broken());
+}
+
+TEST_F(AccountTest, ADeadClientsLastFenAreKnownFromItsNextLife) {
+  Tell(Tells(server_, 1'000, 700));
+  Tell(Tells(client_, 1'000, 500, 40));  // its users had 40 before it; it got 600, of which it told 500
+  Die(client_);
+  EXPECT_EQ(Difference(), 200);
+  Tell(Tells(server_, 1'004, 700));
+  Tell(Tells(again_, 1'004, 0, 300));  // while its users log in, their bases come in
+  EXPECT_EQ(Difference(), 200) << "what was told stands until the bases say more";
+  Tell(Tells(again_, 1'005, 0, 640));
+  EXPECT_EQ(Difference(), 100);
+  Tell(Ends(again_, 1'006, 100, 640));
+  Tell(Ends(server_, 1'006, 700));
+  const Closing closing = account_.Close(sources_);
+  EXPECT_EQ(closing.sums.difference_fen(), 0);
+  EXPECT_TRUE(closing.in_order);
+  EXPECT_TRUE(closing.never_back.empty());
+}
+
+TEST_F(AccountTest, AClientThatDiesTwiceIsAChain) {
+  Tell(Tells(server_, 1'000, 900));
+  Tell(Tells(client_, 1'000, 100));
+  Die(client_);
+  Tell(Tells(again_, 1'004, 150, 110));
+  Die(again_);
+  const Who third{.first_user = 0, .began_ns = 40, .process_id = 5, .connection = 5};
+  Tell(Ends(third, 1'008, 600, 300));  // 110 + 190 before it
+  Tell(Ends(server_, 1'008, 900));
+  EXPECT_EQ(Difference(), 0);
+}
+
+TEST_F(AccountTest, ADeadClientThatNeverComesBackIsNamed) {
+  Tell(Ends(server_, 1'000, 700));
+  Tell(Tells(client_, 1'000, 500));
+  Die(client_);
+  const Closing closing = account_.Close(sources_);
+  EXPECT_EQ(closing.never_back, (std::vector<uint32_t>{2}));
+  EXPECT_EQ(closing.sums.difference_fen(), 200);
+  EXPECT_FALSE(closing.Broken()) << "what it did last is not known";
+}
+
+TEST_F(AccountTest, AKilledServersLastFenAreKnownFromItsLedger) {
+  Tell(Tells(server_, 1'000, 650, 40));
+  Tell(Tells(client_, 1'000, 690));
+  Die(server_);
+  EXPECT_EQ(Difference(), -40) << "it gave more than it told";
+  const Who next{.role = wire::Role::kServer, .users = 10'000, .began_ns = 50, .process_id = 6, .connection = 6};
+  Tell(Ends(next, 1'004, 110, 740));
+  Tell(Ends(client_, 1'004, 810));
+  EXPECT_EQ(Difference(), 0);
+  EXPECT_FALSE(account_.Close(sources_).Broken());
+}
+
+TEST_F(AccountTest, WhatUsersHadBeforeTheirClientWasSeenExplainsADifference) {
+  Tell(Ends(server_, 1'000, 700));
+  Tell(Ends(client_, 1'000, 500, 200));  // an earlier client of theirs, before this monitor's time, got 200
+  Closing closing = account_.Close(sources_);
+  EXPECT_EQ(closing.unseen_fen, 200);
+  EXPECT_FALSE(closing.Broken());
+  Tell(Ends({.first_user = 0, .began_ns = 60, .process_id = 7, .connection = 7}, 1'000, 0, 700));
+  closing = account_.Close(sources_);
+  EXPECT_EQ(closing.unseen_fen, 200) << "of this one's base 500 are known, and 200 are the same";
+}
+
+TEST_F(AccountTest, TotalsNeverShrinkAndTooMuchIsTooMuch) {
+  Tell(Tells(client_, 1'001, 500));
+  Tell(Tells(client_, 1'000, 300));  // late
+  EXPECT_EQ(account_.Look(sources_).got_fen, 500);
+  for (uint64_t i = 0; i < Sources::kSourcesMax; ++i) {
+    Tell(Tells({.role = wire::Role::kServer, .began_ns = i, .process_id = i, .connection = i + 10}, 1'000, ~uint64_t{0}));
+  }
+  EXPECT_GT(account_.Look(sources_).given_fen, 0) << "no overflow";
+}
+
+TEST_F(AccountTest, WhatIsLeftIsTheNewestLifes) {
+  const auto with_left = [&](const Who& who, int64_t unix_s, uint64_t left) {
+    Arrival arrival = Tells(who, unix_s);
+    arrival.record.Set(wire::Slot::kLeft, 1, left);
+    return arrival;
+  };
+  Tell(with_left(server_, 1'000, 90));
+  Tell(with_left(server_, 1'001, 70));
+  EXPECT_EQ(account_.Look(sources_).left_fen, 70);
+  Die(server_);
+  Tell(with_left({.role = wire::Role::kServer, .users = 10'000, .began_ns = 50, .process_id = 6, .connection = 6}, 1'004, 60));
+  EXPECT_EQ(account_.Look(sources_).left_fen, 60);
+}
+
+}  // namespace
+}  // namespace hongbao::monitor

@@ -1,0 +1,166 @@
+#include "tools/monitor/monitor.h"
+
+#include "absl/strings/str_cat.h"
+#include "libhongbao/admin/options.h"
+#include "libhongbao/admin/rows.h"
+
+namespace hongbao::monitor {
+namespace {
+
+using nlohmann::json;
+
+json SourceJson(const Source& source) {
+  return {{"role", RoleName(source.role)},
+          {"host", Ipv4Text(source.peer_ipv4)},
+          {"pid", source.process_id},
+          {"began_unix_ns", source.began_unix_ns},
+          {"users", {{"first", source.first_user}, {"count", source.users}}},
+          {"condition", ConditionName(source.condition)},
+          {"connected", source.connection != 0},
+          {"first_s", source.first_s},
+          {"last_s", source.last_s},
+          {"records", source.records},
+          {"late", source.late},
+          {"repeated", source.repeated},
+          {"clock_off", source.clock_off},
+          {"clock_off_s", source.off_s},
+          {"exit_code", source.condition == Condition::kEnded ? json(source.exit_code) : json()},
+          {"takes_place_of", source.before == 0 ? json() : json(source.before)},
+          {"id", source.id}};
+}
+
+json SumsJson(const Sums& sums) {
+  return {{"given", sums.given_fen}, {"got", sums.got_fen}, {"left", sums.left_fen}, {"difference", sums.difference_fen()}};
+}
+
+}  // namespace
+
+void Monitor::Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns) {
+  const Sources::Taken taken = sources_.Take(arrival, wall_ns, monotonic_ns);
+  if (taken.source == nullptr) {
+    return;
+  }
+  ++records_;
+  // Totals are moved with their second, so that given and got in a row are of the same time. What has no row counts at once.
+  Timeline::Added added = Timeline::Added::kLate;  // what a wrong clock tells has no second either
+  if (taken.verdict == Sources::Verdict::kLineUp) {
+    added = timeline_.Add(taken.source->id, arrival.record, monotonic_ns);
+    taken.source->late += added == Timeline::Added::kLate ? 1 : 0;
+    taken.source->repeated += added == Timeline::Added::kRepeated ? 1 : 0;
+  }
+  if (added == Timeline::Added::kLate) {
+    account_.Tell(taken.source->id, arrival.record);
+  }
+}
+
+std::vector<Told> Monitor::Rows(int64_t monotonic_ns, bool all) {
+  sources_.Look(monotonic_ns);
+  std::vector<Told> rows;
+  for (const Timeline::Second& second : all ? timeline_.TakeAll() : timeline_.Take(monotonic_ns)) {
+    const Hosts hosts = HostsOf(second, sources_);
+    for (const auto& [id, record] : second.records) {
+      account_.Tell(id, record);
+    }
+    Told told{.row = RowOf(second, hosts, account_.Look(sources_)), .hosts = hosts, .sources = {}};
+    for (const auto& [id, record] : second.records) {
+      told.sources.emplace_back(sources_.Of(id), record);
+    }
+    rows_.push_back(told.row);
+    if (rows_.size() > kRowsMax) {
+      rows_.pop_front();
+    }
+    rows.push_back(std::move(told));
+  }
+  return rows;
+}
+
+std::string Monitor::ClosingText() const {
+  const Closing closing = Close();
+  const auto yuan = [](int64_t fen) { return admin::Yuan(fen); };
+  const Sums& sums = closing.sums;
+  std::string text = absl::StrCat("account    given ", yuan(sums.given_fen), " yuan, got ", yuan(sums.got_fen), ", left ",
+                                  yuan(sums.left_fen), ", difference ", yuan(sums.difference_fen()));
+  absl::StrAppend(&text, closing.Broken()             ? "  DOES NOT RECONCILE\n"
+                         : sums.difference_fen() == 0 ? "  ok\n"
+                         : closing.in_order           ? "  (users had it before their client was seen here)\n"
+                                                      : "  (in flight, or not told)\n");
+  for (const uint32_t id : closing.never_back) {
+    const Source& source = sources_.Of(id);
+    absl::StrAppend(&text, "  never back ", source.Name(), ", last heard of at ", admin::ClockTime(source.newest.unix_s),
+                    source.role == wire::Role::kClient ? ": what it got after that is missing in \"got\"\n"
+                                                       : ": what it gave after that is missing in \"given\"\n");
+  }
+  for (const Source& source : sources_.all()) {
+    if (source.condition == Condition::kReplaced) {
+      absl::StrAppend(&text, "  went on    ", source.Name(), " died; what it had done is known from ",
+                      sources_.Of(source.after).Name(), "\n");
+    }
+  }
+  return text;
+}
+
+json Monitor::CloseJson() const {
+  const Closing closing = Close();
+  json never_back = json::array();
+  for (const uint32_t id : closing.never_back) {
+    never_back.push_back(SourceJson(sources_.Of(id)));
+  }
+  return {{"money_fen", SumsJson(closing.sums)},
+          {"before_clients_fen", closing.unseen_fen},
+          {"in_order", closing.in_order},
+          {"never_back", std::move(never_back)},
+          {"verdict", closing.Broken() ? "fail" : "pass"}};
+}
+
+json Monitor::ReportJson() const {
+  json document = StatusJson(Look());
+  document["account"] = CloseJson();
+  document["verdict"] = document["account"]["verdict"];
+  document["columns"] = admin::ColumnNames();
+  json rows = json::array();
+  for (const admin::SecondRow& row : rows_) {
+    rows.push_back(admin::RowValues(row));
+  }
+  document["rows"] = std::move(rows);
+  return document;
+}
+
+void Monitor::Publish() {
+  Snapshot fresh{.sources = {sources_.all().begin(), sources_.all().end()},
+                 .sums = account_.Look(sources_),
+                 .records = records_,
+                 .sources_refused = sources_.refused(),
+                 .newest_s = timeline_.given_out_s()};
+  for (const Source& source : fresh.sources) {
+    fresh.late += source.late;
+    fresh.repeated += source.repeated;
+    fresh.clock_off += source.clock_off;
+  }
+  const std::lock_guard lock(mutex_);
+  published_ = std::move(fresh);
+}
+
+Snapshot Monitor::Look() const {
+  const std::lock_guard lock(mutex_);
+  return published_;
+}
+
+json StatusJson(const Snapshot& snapshot) {
+  json sources = json::array();
+  for (const Source& source : snapshot.sources) {
+    sources.push_back(SourceJson(source));
+  }
+  return {{"role", "monitor"},
+          {"version", admin::Version()},
+          {"newest_s", snapshot.newest_s},
+          {"sources", std::move(sources)},
+          {"records",
+           {{"taken", snapshot.records},
+            {"late", snapshot.late},
+            {"repeated", snapshot.repeated},
+            {"clock_off", snapshot.clock_off},
+            {"too_many_sources", snapshot.sources_refused}}},
+          {"money_fen", SumsJson(snapshot.sums)}};
+}
+
+}  // namespace hongbao::monitor

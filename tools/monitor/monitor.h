@@ -1,0 +1,74 @@
+// Monitor: arrivals in; rows, news and the account out: sources, timeline and account as one.
+//
+// Owns all three, and what is known of the run so far. Never touches a socket or a file: main does, and tests need none.
+// Thread tag: thread-compatible (main's thread); Look and Status may be called from any thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "libhongbao/admin/second_row.h"
+#include "nlohmann/json.hpp"
+#include "tools/monitor/account.h"
+#include "tools/monitor/rows.h"
+#include "tools/monitor/sources.h"
+#include "tools/monitor/timeline.h"
+
+namespace hongbao::monitor {
+
+// What a row came from, for who prints it.
+struct Told {
+  admin::SecondRow row;
+  Hosts hosts;
+  std::vector<std::pair<Source, wire::CounterRecord>> sources;
+};
+
+// What stands now, for status pages and metrics: copies, so that no reader holds anybody up.
+struct Snapshot {
+  std::vector<Source> sources;
+  Sums sums;
+  uint64_t records = 0;
+  uint64_t late = 0, repeated = 0, clock_off = 0;
+  uint64_t sources_refused = 0;  // records of more sources than there may be
+  int64_t newest_s = 0;          // the newest second that is out
+};
+
+class Monitor {
+ public:
+  static constexpr size_t kRowsMax = 86'400;  // kept for --report: a day
+
+  explicit Monitor(int64_t delay_ns) : timeline_(delay_ns) {}
+
+  void Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns);
+  // The seconds whose time has come; `all`: the end, every second there is.
+  std::vector<Told> Rows(int64_t monotonic_ns, bool all = false);
+  std::vector<std::string> TakeNews() { return sources_.TakeNews(); }
+
+  Closing Close() const { return account_.Close(sources_); }
+  // The account for people, several lines, and what is missing in it.
+  std::string ClosingText() const;
+  nlohmann::json CloseJson() const;
+  nlohmann::json ReportJson() const;
+
+  // Makes what other threads see stand as it does now; to be called once a second.
+  void Publish();
+  Snapshot Look() const;
+
+ private:
+  Sources sources_;
+  Timeline timeline_;
+  Account account_;
+  std::deque<admin::SecondRow> rows_;
+  uint64_t records_ = 0;
+
+  mutable std::mutex mutex_;
+  Snapshot published_;
+};
+
+nlohmann::json StatusJson(const Snapshot& snapshot);
+
+}  // namespace hongbao::monitor

@@ -1,0 +1,211 @@
+#include "tools/monitor/sources.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libhongbao/admin/flags.h"
+#include "libhongbao/admin/rows.h"
+#include "libhongbao/time/clock.h"
+
+namespace hongbao::monitor {
+namespace {
+
+constexpr size_t kNewsMax = 200;  // of one look; a storm of sources is told by the counts
+
+std::string Users(const Source& source) {
+  if (source.users == 0 || source.role != wire::Role::kClient) {
+    return "";
+  }
+  return source.users == 1 ? absl::StrCat(" user ", source.first_user)
+                           : absl::StrCat(" users ", source.first_user, "-", source.first_user + (source.users - 1));
+}
+
+// As people say it: "59 m 58 s".
+std::string Span(int64_t seconds) {
+  const int64_t size = std::abs(seconds);
+  return size < 120 ? absl::StrCat(size, " s")
+         : size < 7'200 ? absl::StrCat(size / 60, " m ", size % 60, " s")
+                        : absl::StrCat(size / 3'600, " h ", size / 60 % 60, " m");
+}
+
+}  // namespace
+
+const char* RoleName(wire::Role role) {
+  switch (role) {
+    case wire::Role::kClient: return "client";
+    case wire::Role::kServer: return "server";
+    case wire::Role::kNic: return "nic";
+  }
+  return "?";
+}
+
+const char* ConditionName(Condition condition) {
+  switch (condition) {
+    case Condition::kLiving: return "living";
+    case Condition::kSilent: return "silent";
+    case Condition::kEnded: return "ended";
+    case Condition::kReplaced: return "replaced";
+  }
+  return "?";
+}
+
+std::string Ipv4Text(uint32_t address) { return admin::Ipv4ToString(address); }
+
+std::string Source::Name() const {
+  return absl::StrCat(RoleName(role), " ", Ipv4Text(peer_ipv4), Users(*this),
+                      process_id == 0 ? "" : absl::StrCat(" (pid ", process_id, ")"));
+}
+
+bool Source::Overlaps(const Source& other) const {
+  if (users == 0 || other.users == 0) {
+    return false;
+  }
+  const uint64_t last = first_user + (users - 1), other_last = other.first_user + (other.users - 1);
+  return first_user <= other_last && other.first_user <= last;
+}
+
+Sources::Taken Sources::Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns) {
+  if (arrival.ended) {
+    if (const auto found = by_connection_.find(arrival.connection); found != by_connection_.end()) {
+      for (const uint32_t id : found->second) {
+        Source& source = Of(id);
+        source.connection = source.connection == arrival.connection ? 0 : source.connection;
+      }
+      by_connection_.erase(found);
+    }
+    return {};
+  }
+  Source* const source = FindOrMake(arrival, monotonic_ns);
+  if (source == nullptr) {
+    ++refused_;
+    return {};
+  }
+  if (source->condition == Condition::kSilent) {
+    Say(absl::StrCat(source->Name(), " is back"));
+  }
+  const wire::CounterRecord& record = arrival.record;
+  source->condition = source->condition == Condition::kSilent ? Condition::kLiving : source->condition;
+  source->heard_ns = monotonic_ns;
+  ++source->records;
+  if (record.unix_s >= source->newest.unix_s) {
+    source->newest = record;
+  }
+  const int64_t off_s = record.unix_s - time::UnixSecond(wall_ns);
+  const bool off = off_s > kFutureS || off_s < -kOldS;
+  Judge(*source, off ? off_s : 0);
+  source->clock_off += off ? 1 : 0;
+  if (!off) {
+    source->first_s = source->first_s == 0 ? record.unix_s : std::min(source->first_s, record.unix_s);
+    source->last_s = std::max(source->last_s, record.unix_s);
+  }
+  if (record.Count(wire::Slot::kEnd) == 1 && source->condition != Condition::kEnded) {
+    source->condition = Condition::kEnded;
+    source->exit_code = static_cast<int64_t>(record.Total(wire::Slot::kEnd));
+    Say(absl::StrCat(source->Name(), " has ended (exit code ", source->exit_code, ")"));
+  }
+  return {source, off ? Verdict::kClockOff : Verdict::kLineUp};
+}
+
+void Sources::Look(int64_t monotonic_ns) {
+  for (Source& source : all_) {
+    if (source.condition != Condition::kLiving || monotonic_ns - source.heard_ns < kSilentNs) {
+      continue;
+    }
+    source.condition = Condition::kSilent;
+    Say(absl::StrCat(source.Name(), " silent ", (monotonic_ns - source.heard_ns) / time::kNsPerSecond, " s",
+                     source.connection == 0 ? ", its connection has ended" : ""));
+    // It may have died before this was known, and be back already.
+    for (Source& later : all_) {
+      if (later.id > source.id && later.before == 0 && later.condition != Condition::kReplaced && later.role == source.role &&
+          later.role != wire::Role::kNic && later.users > 0 && later.first_user == source.first_user &&
+          later.users == source.users && (later.role == wire::Role::kClient || later.peer_ipv4 == source.peer_ipv4) &&
+          source.connection == 0) {
+        TakePlace(later, source);
+        break;
+      }
+    }
+  }
+}
+
+std::vector<std::string> Sources::TakeNews() { return std::exchange(news_, {}); }
+
+Source* Sources::FindOrMake(const Arrival& arrival, int64_t monotonic_ns) {
+  const wire::CounterRecord& record = arrival.record;
+  const uint64_t began = record.Count(wire::Slot::kLife), process = record.Total(wire::Slot::kLife);
+  const Key key{static_cast<uint64_t>(record.role), arrival.peer_ipv4, began, process, began == 0 ? arrival.connection : 0};
+  const auto found = by_life_.find(key);
+  if (found == by_life_.end() && all_.size() >= kSourcesMax) {
+    return nullptr;
+  }
+  const uint32_t id = found != by_life_.end() ? found->second : static_cast<uint32_t>(all_.size() + 1);
+  if (found == by_life_.end()) {
+    Source source{.id = id, .role = record.role, .peer_ipv4 = arrival.peer_ipv4, .began_unix_ns = began, .process_id = process};
+    if (record.role != wire::Role::kNic) {
+      source.first_user = record.Count(wire::Slot::kUsers);
+      source.users = record.Total(wire::Slot::kUsers);
+    }
+    source.heard_ns = monotonic_ns;
+    source.connection = arrival.connection;
+    by_life_.emplace(key, id);
+    all_.push_back(source);
+    Welcome(all_.back());
+  }
+  Source& source = Of(id);
+  std::vector<uint32_t>& on_connection = by_connection_[arrival.connection];
+  if (std::find(on_connection.begin(), on_connection.end(), id) == on_connection.end()) {
+    on_connection.push_back(id);
+  }
+  source.connection = arrival.connection;
+  return &source;
+}
+
+// Whose place does it take, and with whom does it clash?
+void Sources::Welcome(Source& fresh) {
+  Say(absl::StrCat(fresh.Name(), " has come"));
+  if (fresh.role == wire::Role::kNic) {
+    return;
+  }
+  for (auto old = all_.rbegin(); old != all_.rend(); ++old) {
+    const bool same = old->role == fresh.role && old->first_user == fresh.first_user && old->users == fresh.users &&
+                      fresh.users > 0 && (fresh.role == wire::Role::kClient || old->peer_ipv4 == fresh.peer_ipv4);
+    const bool dead = old->condition == Condition::kSilent || (old->condition == Condition::kLiving && old->connection == 0);
+    if (old->id != fresh.id && same && dead) {
+      TakePlace(fresh, *old);
+      break;
+    }
+  }
+  for (const Source& other : all_) {
+    if (other.id != fresh.id && other.role == wire::Role::kClient && fresh.role == other.role &&
+        other.condition == Condition::kLiving && fresh.Overlaps(other)) {
+      Say(absl::StrCat("warning: ", fresh.Name(), " has users in common with ", other.Name(),
+                       ": each of these users can have one session only, and the money is counted for both"));
+    }
+  }
+}
+
+void Sources::TakePlace(Source& fresh, Source& old) {
+  fresh.before = old.id;
+  old.after = fresh.id;
+  old.condition = Condition::kReplaced;
+  Say(absl::StrCat(fresh.Name(), " goes on for ", old.Name(), ", which did not end in order"));
+}
+
+// Says it when it begins, and when it is over.
+void Sources::Judge(Source& source, int64_t off_s) {
+  if ((off_s != 0) != (source.off_s != 0)) {
+    Say(off_s == 0 ? absl::StrCat(source.Name(), ": its clock is right again")
+                   : absl::StrCat("warning: ", source.Name(), ": its clock is ", Span(off_s), off_s > 0 ? " ahead" : " behind",
+                                  "; its seconds cannot be lined up, its money counts"));
+  }
+  source.off_s = off_s;
+}
+
+void Sources::Say(std::string line) {
+  if (news_.size() < kNewsMax) {
+    news_.push_back(std::move(line));
+  }
+}
+
+}  // namespace hongbao::monitor
