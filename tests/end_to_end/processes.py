@@ -19,6 +19,7 @@ TIMEOUT_S = int(os.environ.get("HONGBAO_TEST_TIMEOUT_S", "120"))  # of waits for
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("HONGBAO_SERVER", str(ROOT / "build/server/hongbao-server"))
 CLIENT = os.environ.get("HONGBAO_CLIENT", str(ROOT / "build/client/hongbao-client"))
+MONITOR = os.environ.get("HONGBAO_MONITOR", str(ROOT / "build/tools/monitor/hongbao-monitor"))
 _ADMIN = re.compile(r"ready:.*\badmin (\S+):(\d+)")
 _LISTEN = re.compile(r"ready: listening on (\S+):(\d+)")
 _SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer")
@@ -190,11 +191,11 @@ class EndToEndTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self._started = 0
 
-    def _start(self, binary, kind, flags, options):
+    def _start(self, binary, kind, flags, options, kind_of=Process):
         self._started += 1
         name = f"{kind}{self._started}"
         report = ["--report", os.path.join(self.folder, name + ".json")]
-        process = Process(binary, [*map(str, flags), *report], self.folder, name, **options)
+        process = kind_of(binary, [*map(str, flags), *report], self.folder, name, **options)
         self.addCleanup(process.kill)
         return process
 
@@ -215,6 +216,29 @@ class EndToEndTest(unittest.TestCase):
 
     def connected(self, client):
         return client.wait_status(lambda page: page["connections"]["done"], "all users are logged in")
+
+
+class MonitorProcess(Process):
+    """A hongbao-monitor; its rows are in rows(), its files where it was told."""
+
+    address = csv_path = sources_path = None
+
+    def close(self, code=0):
+        """Ends it, and returns its report."""
+        self.send_signal(signal.SIGTERM)
+        got = self.wait()
+        assert got == code, f"{self.name} ended with {got} instead of {code}: {self.log()[-3000:]}"
+        return self.report()
+
+
+class MonitoredTest(EndToEndTest):
+    def monitor(self, *flags, csv=None):
+        csv_path = csv or os.path.join(self.folder, "monitor.csv")
+        sources_path = os.path.join(self.folder, "sources.csv")
+        defaults = {"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--csv": csv_path, "--sources-csv": sources_path}
+        process = self._start(MONITOR, "monitor", _merge(defaults, flags), {}, kind_of=MonitorProcess).wait_ready()
+        process.address, process.csv_path, process.sources_path = f"127.0.0.1:{process.port}", csv_path, sources_path
+        return process
 
 
 def _merge(defaults, flags):
