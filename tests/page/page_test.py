@@ -4,9 +4,11 @@
 Headless Chromium through chromedriver; without them the test is skipped (exit 77), and says so.
 """
 
+import csv
 import json
 import os
 import pathlib
+import re
 import signal
 import sys
 import tempfile
@@ -152,6 +154,40 @@ class RealRunTest(PageCase):
         self.assertEqual(again.admin_port, self.server.admin_port)
         self.browser.wait(STATE + " === 'live'", "the page is back")
         self.browser.wait(f"return hongbao.store.last() > {last} && hongbao.store.size > {before}", "new seconds after the old")
+
+
+@unittest.skipUnless(os.environ.get("HONGBAO_MONITOR"), "HONGBAO_MONITOR does not name hongbao-monitor")
+class MonitorTest(PageCase):
+    start, end = RealRunTest.start, staticmethod(RealRunTest.end)
+
+    def test_the_numbers_on_the_monitors_page_are_those_of_its_csv(self):
+        with tempfile.TemporaryDirectory() as self.folder:
+            path = os.path.join(self.folder, "seconds.csv")
+            monitor = self.start("monitor", os.environ["HONGBAO_MONITOR"],
+                                 ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--csv", path])
+            inlet = re.search(r"listening on ([\d.]+:\d+)", monitor.log()).group(1)
+            server = self.start("server", processes.SERVER, ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "-t", "1", "--monitor", inlet])
+            self.start("client", processes.CLIENT, ["--server", f"127.0.0.1:{server.port}", "--admin", "127.0.0.1:0", "--users", "500", "--qps",
+                                                  "800", "--duration", "300s", "-t", "1", "--monitor", inlet])
+            RealRunTest.ask(server, "POST", "/v1/envelopes/shake?rate=100&count=20000")
+            address = f"http://127.0.0.1:{monitor.admin_port}/"
+            self.browser.open(address)
+            for _ in range(3):  # three seconds, not the same
+                self.browser.wait("return hongbao.store !== null && ['received', 'sent', 'won', 'got_total_fen', 'p99_us'].every((one) => "
+                                  f"hongbao.store.at(one, hongbao.store.size - 1) > 0) && hongbao.store.last() > {getattr(self, 'last', 0)}", "a busy second")
+                shown = self.browser.run(SHOWN)
+                self.last = shown["second"]
+                line = processes.wait_until(lambda: self.line(path, shown["second"]), "the second in the CSV file")
+                self.assertEqual(shown["cells"], {name: in_words(name, None if line[name] == "" else int(line[name])) for name in shown["cells"]})
+                self.assertEqual(shown["tiles"]["sent"], f"{int(line['sent']):,}")
+                self.assertEqual(shown["tiles"]["difference_fen"], in_words("_fen", int(line["difference_fen"])))
+            self.check_quiet(address)
+            self.doCleanups()  # ends the programs before their folder goes
+
+    @staticmethod
+    def line(path, second):
+        with open(path, newline="", encoding="utf-8") as file:
+            return next((line for line in csv.DictReader(file) if line["unix_s"] == str(second)), None)
 
 
 class MadeUpRowsTest(PageCase):

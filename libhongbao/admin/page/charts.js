@@ -62,12 +62,12 @@ const COLUMNS = {
 // Drawn in this order, wide ones first: where lines lie on each other each still shows. [column, label, colour, width, dashes]
 const CHARTS = [
   {id: "rate", title: "Requests", unit: "per second", format: "whole",
-    series: [["target", "target", "grey", 6, null], ["received", "server received", "orange", 4, null], ["answered", "answered", "green", 2.2, null],
-      ["sent", "client sent", "blue", 1.4, [5, 3]]]},
+    series: [["target", "target", "grey", 6, null], ["received", "received", "orange", 4, null], ["answered", "answered", "green", 2.2, null],
+      ["sent", "sent", "blue", 1.4, [5, 3]]]},
   {id: "wins", title: "Envelopes", unit: "per second", format: "whole",
-    series: [["issued", "issued", "orange", 4, null], ["won", "won", "blue", 1.6, null], ["opened", "gift shares opened", "green", 1.6, [5, 3]]]},
+    series: [["issued", "issued", "orange", 4, null], ["won", "won", "blue", 1.6, null], ["opened", "gift shares", "green", 1.6, [5, 3]]]},
   {id: "latency", title: "Latency", unit: "from the intended time", format: "micros", log: true,
-    series: [["max_us", "highest", "grey", 1.2, [2, 2]], ["p999_us", "p99.9", "purple", 1.6, [6, 2]], ["p99_us", "p99", "orange", 2, null], ["p50_us", "p50", "blue", 2, null]]},
+    series: [["max_us", "highest", "grey", 1.6, [2, 3]], ["p999_us", "p99.9", "purple", 1.6, [6, 2]], ["p99_us", "p99", "orange", 2, null], ["p50_us", "p50", "blue", 2, null]]},
   {id: "trouble", title: "Not as planned", unit: "per second", format: "whole",
     series: [["missed", "missed", "orange", 3, null], ["late", "late", "purple", 2, [6, 2]], ["lost", "lost", "blue", 1.6, null], ["overload", "overloaded", "green", 1.4, [2, 2]]]},
   {id: "users", title: "Users and connections", unit: "now", format: "whole",
@@ -347,15 +347,28 @@ class Chart {
     }
   }
 
+  // Of the time shown.
+  highest(name) {
+    const {store} = this.panel;
+    const [from, to] = this.panel.window();
+    let most = NaN;
+    for (let i = store.lower(from); i < store.size && store.times[i] <= to; ++i) {
+      const value = store.at(name, i);
+      if (Number.isNaN(most) || value > most) most = value;
+    }
+    return most;
+  }
+
   // The values of the second pointed at, the latest if none is.
   showPoint() {
     const {store, pointed} = this.panel;
     if (store === null || store.size === 0) return;
     const i = pointed === null ? store.size - 1 : store.nearest(pointed);
     const format = Format[this.definition.format];
+    const peak = pointed === null && this.panel.finished;  // the last second of a run that has ended says nothing
     this.names.forEach((name, k) => {
-      const value = store.at(name, i);
-      Say(this.cells[k], Number.isNaN(value) ? "–" : format(value));
+      const value = peak ? this.highest(name) : store.at(name, i);
+      Say(this.cells[k], Number.isNaN(value) ? "–" : (peak ? "max " : "") + format(value));
     });
     if (this.graph === null) return;
     if (pointed === null) {
@@ -384,7 +397,8 @@ class Panel {
     this.pointed = null;
     this.waiting = false;
     this.pointing = false;
-    this.everywhere = false;
+    this.everywhere = false;  // charts out of sight are drawn too
+    this.finished = false;    // no new second will come
     this.charts = CHARTS.filter((definition) => definition.roles === undefined || definition.roles.includes(role))
       .map((definition) => new Chart(definition, role, this)).filter((chart) => chart.series.length > 0);
     const place = document.getElementById("charts");

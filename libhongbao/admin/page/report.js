@@ -16,8 +16,9 @@ function ShowVerdict(summary) {
 
 function OneTable({caption, head, rows}) {
   const number = (cell) => /^-?[\d,.]+( ?(%|ms|us|s|yuan|fen))?$/.test(String(cell));
-  const line = (cells) => Element("tr", {}, ...cells.map((cell, i) => Element("td", i > 0 && number(cell) ? {class: "number"} : {}, String(cell))));
-  const named = head.some((cell) => cell !== "") ? [Element("thead", {}, Element("tr", {}, ...head.map((cell) => Element("th", {scope: "col"}, String(cell)))))] : [];
+  const headed = head.some((cell) => cell !== "");
+  const line = (cells) => Element("tr", {}, ...cells.map((cell, i) => Element("td", headed && i > 0 && number(cell) ? {class: "number"} : {}, String(cell))));
+  const named = headed ? [Element("thead", {}, Element("tr", {}, ...head.map((cell, i) => Element("th", rows.length > 0 && i > 0 && number(rows[0][i]) ? {scope: "col", class: "number"} : {scope: "col"}, String(cell)))))] : [];
   return Element("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": String(caption)},
     Element("table", {}, Element("caption", {}, String(caption)), ...named, Element("tbody", {}, ...rows.map(line))));
 }
@@ -54,6 +55,8 @@ function ShowReport() {
   for (const chart of CHARTS) chart.series = chart.series.filter(([column]) => known(column));
   const panel = new Panel("report", store, 0);
   panel.everywhere = true;
+  panel.finished = true;
+  document.documentElement.classList.add("finished");
   panel.schedule();
   addEventListener("beforeprint", () => {
     document.documentElement.classList.add("printing");
