@@ -267,7 +267,8 @@ class CommandAndEnvironmentTest(unittest.TestCase):
     def test_the_command_asks_for_the_same_again(self):
         for arguments in ([], ["--users", "7k", "--qps", "900", "--kill-server", "5s", "--own-network", "--connect-rate", "1k"],
                           ["--phases", "a b=10:5s,1k:2m", "--clients", "2", "--protocol", "1", "--ledger", "none", "--fail-if", "p99<1ms,missed<0.1%",
-                           "--server-flags=--pin 0 --x 'a b'", "--seed", "7"]):
+                           "--server-flags=--pin 0 --x 'a b'", "--seed", "7"],
+                          ["--profile", "0s:0,5s:2k", "--qps", "3k", "--duration", "20s", "--no-monitor"]):
             o = options.parse(arguments)
             words = shlex.split(options.command(o))
             self.assertEqual(words[0], "tools/simulate")

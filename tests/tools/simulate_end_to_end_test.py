@@ -200,6 +200,20 @@ class SimulateTest(unittest.TestCase):
         self.assertLessEqual(sum(row["sent"] for row in rows), report["requests"]["sent"])
         self.assertIn("report.html", os.listdir(self.folder))
 
+    def test_a_profile_is_followed(self):
+        said = subprocess.run([os.path.join(os.environ["HONGBAO_BUILD_DIR"], "client", "hongbao-client"), "--help"], capture_output=True, text=True,
+                              timeout=60, check=True).stdout
+        if "--profile" not in said:
+            self.skipTest("this client has no --profile")
+        code, out = self.run_through("--users", "200", "--clients", "2", "--profile", "0s:0,2s:100,4s:100", "--no-monitor")
+        report = self.report()
+        self.check_passed(code, report)
+        self.check_reconciled(report)
+        (phase,) = report["phases"]
+        self.assertEqual((phase["target_qps"], phase["duration_s"], phase["due"], phase["sent"] + phase["missed"]), (100, 4, 250, 250))
+        self.assertEqual(len(re.findall(r"^\d\d:\d\d:\d\d ", out, re.MULTILINE)), 4)
+        self.assertIn("--profile 0s:0,2s:100,4s:100 --duration 4s", report["command"])
+
     def test_a_second_signal_leaves_at_once(self):
         process = self.start("--users", "100", "--phases", "50:120s")
         client = int(self.wait_until_said(r"^client .*\(pid (\d+)\)").group(1))

@@ -67,7 +67,9 @@ class OptionsTest(unittest.TestCase):
             (["--phases", "1k:1s", "--qps", "5"], "leave out"), (["--protocol", "3"], "protocol"), (["--nope"], "--nope"),
             (["stray"], "stray"), (["--clients", "0"], "--clients"), (["--use", "5"], "--use"), (["--ledger", ""], "--ledger"),
             (["--kill-server", "soon"], "--kill-server: 'soon' is not a duration"), (["--kill-server", "45s"], "after the last step's end"),
-            (["--kill-server", "5s", "--ledger", "none"], "needs a ledger"),
+            (["--kill-server", "5s", "--ledger", "none"], "needs a ledger"), (["--profile", "0s:5", "--phases", "1k:1s"], "leave one out"),
+            (["--profile", ""], "give points"), (["--profile", "0s:5", "--kill-server", "5s"], "not with --profile"),
+            (["--linger", "long"], "--linger: 'long' is not a duration"), (["--fail-if", "luck>1"], "--fail-if: 'luck>1': unknown key"),
         ):
             with self.assertRaises(options.UsageError) as caught:
                 options.parse(arguments)
@@ -309,6 +311,21 @@ class ReconcileTest(unittest.TestCase):
         phase = reconcile.merge_phase(100, options.Phase("90", 90, 10), clients, server_report(), reconcile.merged_series(clients))
         self.assertEqual((phase["sent"], phase["late"], phase["worst_second_qps"], phase["best_second_qps"]), (900, 4, 90, 90))
         self.assertEqual(phase["latency_us"]["schedule"], {"max": 400, "p50": 91})
+
+    def test_a_profile_is_judged_by_what_was_due(self):
+        clients = [client_report(0, 2), client_report(1, 2)]
+        for client in clients:
+            client["phases"][0]["due"] = 450
+            for number, row in enumerate(client["series"]):
+                row["target"] = row["sent"] = 5 * number
+            client["series"][3]["sent"] = 0
+        merge = lambda: reconcile.merge_phase(100, options.Phase("profile", 0, 10), clients, server_report(), reconcile.merged_series(clients), True)  # noqa: E731
+        phase = merge()
+        self.assertEqual((phase["target_qps"], phase["due"], phase["sent"], phase["seconds_within_1_percent"]), (90, 900, 900, 9))
+        connected = {"established": 12, "target": 12}
+        self.assertEqual(reconcile.judge([], connected, [phase], "", 0).exit_code, 0)
+        clients[0]["phases"][0]["due"] = 500
+        self.assertEqual(reconcile.judge([], connected, [merge()], "", 0).exit_code, 1)
 
     def test_verdicts(self):
         good = reconcile.identities(server_report(), [client_report()])

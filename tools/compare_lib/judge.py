@@ -52,7 +52,8 @@ def _share(phase, part, whole):
 
 def _due(phase):
     target, seconds = value(phase, "target_qps"), value(phase, "duration_s")
-    return {"due": target * seconds} if target and seconds else {}
+    due = value(phase, "due")  # of a profile
+    return {"due": due} if due else {"due": target * seconds} if target and seconds else {}
 
 
 def _phase_figures(phase, cpu):

@@ -56,7 +56,7 @@ def _preflight(options, facts):
 
 
 def _plan(options, facts):
-    steps = ", then ".join(f"{phase.qps:,} requests/s for {phase.seconds} s" for phase in options.phases)
+    steps = f"profile {options.profile}" if options.profile is not None else ", then ".join(f"{phase.qps:,} requests/s for {phase.seconds} s" for phase in options.phases)
     show.line("hongbao", f"{VERSION}  simulate: {options.users:,} users, {steps}, on this machine "
               f"({facts.cores} cores, {facts.memory_available / 2**30:.0f} GiB available)")
 

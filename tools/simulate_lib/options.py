@@ -42,6 +42,8 @@ class Options:
     quiet: bool
     monitor: bool
     linger: int  # seconds
+    profile: Optional[str]  # then phases has one, whose length the client tells if it is 0
+    profile_qps: Optional[int]
     server_flags: List[str] = dataclasses.field(default_factory=list)
     client_flags: List[str] = dataclasses.field(default_factory=list)
 
@@ -82,6 +84,8 @@ exit codes:
     add("--qps", metavar="N", help="requests/s of the last step; the step before has half (default: 60k for each million users)")
     add("--duration", metavar="TIME", help="length of the last step; the one before takes half (default 30s; from 100k users on 120s)")
     add("--phases", metavar="[NAME=]QPS:TIME,...", help="the steps of load one by one, instead of --qps and --duration")
+    add("--profile", metavar="TIME:QPS,..|FILE|gala2015", help="a rate over time instead of steps, as hongbao-client has it; a name takes --qps as its peak and\n"
+        "--duration as its length")
     add("--out", "-o", metavar="DIR", help="folder of the report (default ./hongbao-<UTC time>)")
     add("--clients", metavar="N", help="client processes to share the users (default 1)")
     add("--protocol", metavar="1|2", choices=["1", "2"], default="2", help="wire protocol of the users (default 2)")
@@ -129,18 +133,28 @@ def parse_phases(text):
     return phases
 
 
+def _duration(values, default):
+    try:
+        return units.parse_seconds(values.duration) if values.duration is not None else default
+    except ValueError as error:
+        raise UsageError(f"--duration: {error}") from None
+
+
 def _phases(values, users):
+    if values.profile is not None:
+        if values.phases is not None:
+            raise UsageError("--profile and --phases both say the rates and times: leave one out")
+        if values.kill_server:
+            raise UsageError("--kill-server goes with steps of load, not with --profile")
+        if not values.profile:
+            raise UsageError("--profile: give points, a file or a name")
+        return [Phase("profile", 0, _duration(values, 0))]
     if values.phases is not None:
         if values.qps is not None or values.duration is not None:
             raise UsageError("--phases already says the rates and times: leave out --qps and --duration")
         return parse_phases(values.phases)
     qps = count(values, "qps", max(users * 6 // 100, 10), 2, 100_000_000)
-    seconds = 120 if users >= LARGE_USERS else 30
-    if values.duration is not None:
-        try:
-            seconds = units.parse_seconds(values.duration)
-        except ValueError as error:
-            raise UsageError(f"--duration: {error}") from None
+    seconds = _duration(values, 120 if users >= LARGE_USERS else 30)
     return [
         Phase(units.short(qps // 2).replace(",", ""), qps // 2, max(seconds // 2, 1)),
         Phase(units.short(qps).replace(",", ""), qps, seconds),
@@ -190,7 +204,7 @@ def parse(arguments, default_users=DEFAULT_USERS):
     gift_users = count(values, "gift_users", min(3, users), 1, min(users, 255))
     if values.ledger == "":
         raise UsageError("--ledger: give a file's name, or none")
-    slowest = min(phase.qps for phase in phases)
+    slowest = min(phase.qps for phase in phases) if values.profile is None else max(users * 6 // 100, 10)  # of no profile is it known
     return Options(
         users=users,
         phases=phases,
@@ -213,6 +227,8 @@ def parse(arguments, default_users=DEFAULT_USERS):
         quiet=values.quiet,
         monitor=not values.no_monitor,
         linger=_linger(values),
+        profile=values.profile,
+        profile_qps=count(values, "qps", None, 1, 100_000_000) if values.profile is not None else None,
         server_flags=_flags(values, "server_flags"),
         client_flags=_flags(values, "client_flags"),
     )
@@ -221,8 +237,12 @@ def parse(arguments, default_users=DEFAULT_USERS):
 def command(o):
     """The command that asks for the same again on any machine: what was left to defaults is spelt out. The folder is not named, as it
     would hold the earlier run's ledger."""
-    words = ["tools/simulate", "--users", str(o.users), "--phases", ",".join(f"{p.name}={p.qps}:{p.seconds}s" for p in o.phases),
-             "--clients", str(o.clients), "--protocol", str(o.protocol), "--workers", str(o.workers)]
+    words = ["tools/simulate", "--users", str(o.users)]
+    if o.profile is not None:
+        words += ["--profile", o.profile, *(["--qps", str(o.profile_qps)] if o.profile_qps else []), "--duration", f"{o.phases[0].seconds}s"]
+    else:
+        words += ["--phases", ",".join(f"{p.name}={p.qps}:{p.seconds}s" for p in o.phases)]
+    words += ["--clients", str(o.clients), "--protocol", str(o.protocol), "--workers", str(o.workers)]
     words += ["--connect-rate", str(o.connect_rate)] if o.connect_rate else []
     words += ["--shake-rate", str(o.shake_rate), "--gift-rate", str(o.gift_rate), "--gift-users", str(o.gift_users), "--seed", str(o.seed)]
     words += ["--ledger", o.ledger] if o.ledger else []

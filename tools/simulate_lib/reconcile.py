@@ -198,8 +198,9 @@ def _worst(clients_phases, kind):
     return {key: max(get(phase, f"latency_us.{kind}.{key}") for phase in clients_phases) for key in sorted(keys)}
 
 
-def merge_phase(start_s, phase, clients, server, series):
-    """One entry of report.json's phases[], from each client's entry for that phase and the rows per second."""
+def merge_phase(start_s, phase, clients, server, series, profile=False):
+    """One entry of report.json's phases[], from each client's entry for that phase and the rows per second. `profile`: its rate is not
+    one, it was the clients' to follow."""
     own = [entry for client in clients for entry in get(client, "phases", [])
            if entry.get("at_unix_s") == start_s]
     seconds = range(start_s, start_s + phase.seconds)
@@ -207,9 +208,13 @@ def merge_phase(start_s, phase, clients, server, series):
     server_rows = {row.get("unix_s"): row for row in get(server, "series", [])}
     wins = [server_rows[second].get("won", 0) for second in seconds if second in server_rows]
     counts = {key: sum(entry.get(key, 0) for entry in own) for key in ("sent", "answered", "missed", "late")}
+    # Of a profile the clients know what was due in each second; of a step it is the same in all.
+    targets = [series.get(second, {}).get("target", 0) if profile else phase.qps for second in seconds]
+    if profile:
+        counts["due"] = sum(entry.get("due", 0) for entry in own)
     merged = {
         "name": phase.name,
-        "target_qps": phase.qps,
+        "target_qps": max(targets) if profile else phase.qps,
         "start_unix_s": start_s,
         "duration_s": phase.seconds,
         **counts,
@@ -217,7 +222,7 @@ def merge_phase(start_s, phase, clients, server, series):
         # A single client knows its seconds by the intended time; of several, the rows per second are added up.
         "worst_second_qps": own[0].get("worst_second_qps", min(sent)) if len(own) == 1 else min(sent),
         "best_second_qps": own[0].get("best_second_qps", max(sent)) if len(own) == 1 else max(sent),
-        "seconds_within_1_percent": sum(abs(count - phase.qps) <= RATE_TOLERANCE * phase.qps for count in sent),
+        "seconds_within_1_percent": sum(abs(count - target) <= RATE_TOLERANCE * target for count, target in zip(sent, targets)),
         "latency_us": {kind: _worst(own, kind) for kind in ("schedule", "service", "winners", "others")
                        if kind in ("schedule", "service") or _worst(own, kind)},
         "wins_per_second": {"min": min(wins), "max": max(wins)} if wins else
@@ -267,7 +272,7 @@ def judge(found, connected, phases, trouble, interrupted, failed=()):
     for phase in phases:
         if phase.get("restarts"):
             continue  # nobody can send to a server that is not there
-        due = phase["target_qps"] * phase["duration_s"]
+        due = phase.get("due", phase["target_qps"] * phase["duration_s"])
         if abs(phase["sent"] - due) > RATE_TOLERANCE * due:
             reasons.append(f"phase {phase['name']}: sent {phase['sent']:,} of {due:,} requests ({phase['missed']:,} missed)")
     return Verdict(3 if failed else 1 if reasons else 0, reasons)

@@ -100,7 +100,7 @@ def build(story, server, clients, environment, trouble="", interrupted=0):
     present = [client for client in clients if client is not None]
     series = reconcile.merged_series(present)
     restarts = restarts_of(story)
-    phases = marked([reconcile.merge_phase(start, phase, present, server, series) for phase, start in played(story)], restarts)
+    phases = marked([reconcile.merge_phase(start, phase, present, server, series, o.profile is not None) for phase, start in played(story)], restarts)
     found = reconcile.identities(server, clients, story.ledger_now, len(restarts), o.protocol)
     not_judged = reconcile.not_judged(present, len(restarts), o.protocol)
     not_judged += [{"name": f"phase {phase['name']}: requests sent", "why": "the server was killed and came back"} for phase in phases
@@ -125,7 +125,7 @@ def build(story, server, clients, environment, trouble="", interrupted=0):
         "config": {
             "users": o.users, "clients": o.clients, "protocol": o.protocol, "workers": o.workers, "seed": o.seed,
             "kill_server_s": o.kill_server, "shake_rate": o.shake_rate, "gift_rate": o.gift_rate, "gift_users": o.gift_users,
-            "own_network": o.own_network, "server_flags": o.server_flags, "client_flags": o.client_flags, "monitor": o.monitor,
+            "profile": o.profile, "profile_qps": o.profile_qps, "own_network": o.own_network, "server_flags": o.server_flags, "client_flags": o.client_flags, "monitor": o.monitor,
             "phases": [{"name": phase.name, "qps": phase.qps, "seconds": phase.seconds} for phase in o.phases],
         },
         "command": options_module.command(o),

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sqlite3
 import tempfile
 import time
@@ -14,7 +15,11 @@ from .reconcile import get
 
 LEAD_S = 3              # a phase is announced to every process this long before its first second
 SETTLE_S = 20           # for the last answers and opens
+CONNECTS_PER_S = 10_000  # that a profile's start is set by; they are more
 SAMPLE_OFFSET_S = 0.25  # after a second's end, so that its counts are in
+
+
+_PROFILE = re.compile(r"profile .*: ([\d,]+) requests of all in (\w+), target")
 
 
 class CouldNotRun(Exception):
@@ -45,6 +50,8 @@ class Story:
         self._money, self._fen = {"given": 0, "got": 0}, {"given": 0, "got": 0}
         self._rows = show.Rows()
         self._status_wanted = False
+        self._profile_start = 0
+        self._may_end = False  # clients, by themselves
 
     # -- the parts, in order
 
@@ -54,8 +61,11 @@ class Story:
         self.start_server()
         self.start_clients()
         self.connect()
-        self.load()
-        self.settle()
+        if self.options.profile is not None:
+            self.follow_profile()
+        else:
+            self.load()
+            self.settle()
 
     def prepare(self):
         left = processes.settle_sockets(few=200, timeout_s=min(60, 1 + self.options.users // 10_000))
@@ -84,7 +94,7 @@ class Story:
             client = None
             try:
                 server.wait_ready()
-                client = processes.Process("client", self._client_arguments(server.listen, 0, 0, 1), folder)
+                client = processes.Process("client", self._client_arguments(server.listen, 0, 0, 1, ["--qps", "0", "--duration", "24h"]), folder)
                 client.wait_ready()
                 while not client.ready():
                     client.check_alive()
@@ -104,9 +114,19 @@ class Story:
                      "--idle-timeout", "0"]  # few requests over many users: a user may be silent for long
         return arguments + ["--workers", str(self.options.workers), *self.options.server_flags]
 
-    def _client_arguments(self, server, first, last, total):
+    def _rate_arguments(self):
+        """Steps of load are posted one by one; a profile is the clients' to follow, from a second that all are told beforehand."""
+        o = self.options
+        if o.profile is None:
+            return ["--qps", "0", "--duration", "24h"]
+        self._profile_start = math.ceil(time.time()) + 2 * LEAD_S + o.users // min(o.connect_rate or CONNECTS_PER_S, CONNECTS_PER_S)
+        seconds = o.phases[0].seconds
+        return ["--profile", o.profile, "--at", str(self._profile_start), *(["--qps", str(o.profile_qps)] if o.profile_qps else []),
+                *(["--duration", f"{seconds}s"] if seconds else [])]
+
+    def _client_arguments(self, server, first, last, total, rate):
         arguments = [os.path.join(self.build, "client", "hongbao-client"), "--server", server, "--users", f"{first}-{last}/{total}",
-                     "--qps", "0", "--duration", "24h", "--protocol", str(self.options.protocol), "--admin", "127.0.0.1:0"]
+                     *rate, "--protocol", str(self.options.protocol), "--admin", "127.0.0.1:0"]
         return arguments + ["--workers", str(self.options.workers), *self.options.client_flags]
 
     def start_watch(self):
@@ -131,9 +151,9 @@ class Story:
 
     def start_clients(self):
         o = self.options
-        ranges = options_module.user_ranges(o.users, o.clients)
+        ranges, rate = options_module.user_ranges(o.users, o.clients), self._rate_arguments()
         for index, (first, last) in enumerate(ranges):
-            arguments = self._client_arguments(self.server.listen, first, last, o.users) + self._watched()
+            arguments = self._client_arguments(self.server.listen, first, last, o.users, rate) + self._watched()
             arguments += ["--connect-rate", str(max(o.connect_rate // o.clients, 1))] if o.connect_rate else []
             if o.clients > 1:
                 # Clients know nothing of each other: without sources of its own, each would fill the others' ports.
@@ -179,6 +199,36 @@ class Story:
             start += phase.seconds
         self.post_rate(0, start, "end")
         self.sample_until(start)
+
+    def follow_profile(self):
+        """The clients follow it, wait for their answers and end by themselves."""
+        o, start = self.options, self._profile_start
+        with open(self.clients[0].log_path, encoding="utf-8", errors="replace") as log:
+            told = _PROFILE.search(log.read())
+        if not told:
+            raise CouldNotRun("the client did not say how long its profile is")
+        seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)([hms])", told.group(2)))
+        if time.time() > start - 1:
+            raise CouldNotRun("the users were connected only after the profile's start: give them more time with a lower --connect-rate")
+        o.phases = [options_module.Phase("profile", 0, seconds)]
+        self.order_envelopes(0, seconds, start)
+        show.line("phase", f"profile {o.profile}: {told.group(1)} requests in {seconds} s")
+        self.phase_starts.append(start)
+        self.sample_until(start + seconds - 1)
+        self._may_end = True
+        deadline = time.monotonic() + SETTLE_S + o.users / 10_000
+        while any(client.alive() for client in self.clients) and time.monotonic() < deadline:
+            self.pause(time.time() + 0.1)
+        self.check_alive()
+        self._show(self._last_rows())
+
+    def _last_rows(self):
+        """The seconds that were not asked for before the clients ended, from what they left."""
+        self._joined.add(self.server.name, self.server.series(self._joined.newest(self.server.name)))
+        for client in self.clients:
+            newest = self._joined.newest(client.name)
+            self._joined.add(client.name, [row for row in get(client.report(), "series", []) if row["unix_s"] > newest])
+        return self._taken()
 
     def settle(self):
         """Until nothing is under way: no request unanswered, no gift that could still be opened."""
@@ -233,20 +283,26 @@ class Story:
     # -- their tools
 
     def check_alive(self):
-        for process in [self.server, *self.clients]:
-            process.check_alive()
+        self.server.check_alive()
+        for client in self.clients:
+            if not self._may_end or client.alive() or client.process.returncode not in (0, 4):  # 4: its own identities say why
+                client.check_alive()
 
     def announce(self, number, phase, start):
         o = self.options
         self.post_rate(phase.qps, start, phase.name)
-        if o.shake_rate:
-            self.server.post("/v1/envelopes/shake", rate=o.shake_rate, count=o.shake_rate * phase.seconds, at=start,
-                             seed=o.seed + 2 * number)
-        if o.gift_rate:
-            self.server.post("/v1/envelopes/gift", rate=o.gift_rate, count=o.gift_rate * phase.seconds, users=o.gift_users,
-                             first_user=0, last_user=o.users - 1, at=start, seed=o.seed + 2 * number + 1)
+        self.order_envelopes(number, phase.seconds, start)
         show.line("phase", f"{phase.name}: {phase.qps:,} requests/s for {phase.seconds} s, with {o.shake_rate:,} shake envelopes/s and "
                   f"{o.gift_rate:,} gifts/s to {o.gift_users} users")
+
+    def order_envelopes(self, number, seconds, start):
+        o = self.options
+        if o.shake_rate:
+            self.server.post("/v1/envelopes/shake", rate=o.shake_rate, count=o.shake_rate * seconds, at=start,
+                             seed=o.seed + 2 * number)
+        if o.gift_rate:
+            self.server.post("/v1/envelopes/gift", rate=o.gift_rate, count=o.gift_rate * seconds, users=o.gift_users,
+                             first_user=0, last_user=o.users - 1, at=start, seed=o.seed + 2 * number + 1)
 
     def post_rate(self, qps, at, name):
         for client in self.clients:
@@ -307,7 +363,13 @@ class Story:
             self.check_alive()
             show.note(f"no row for this second: {error}")
             return
-        for second, server, clients in self._joined.take([self.server.name, *(client.name for client in self.clients)]):
+        self._show(self._taken())
+
+    def _taken(self):
+        return self._joined.take([self.server.name, *(client.name for client in self.clients)])
+
+    def _show(self, taken):
+        for second, server, clients in taken:
             values = row_values(second, server, clients, self._money)
             # A killed server has taken along what it gave in its last moments: only the ledger knows the whole.
             values["difference_known"] = not self.server.restarts
