@@ -75,13 +75,14 @@ def promtool(*arguments, stdin=""):
     return done.returncode, done.stdout + done.stderr
 
 
-class MetricsTest(processes.EndToEndTest):
+class MetricsTest(processes.MonitoredTest):
     def start(self):
-        """A server, and a client whose users are logged in and at rest."""
-        server = self.server("--linger", "10m")
-        client = self.client(server, "--users", USERS, "--linger", "10m")
+        """A monitor, a server, and a client whose users are logged in and at rest."""
+        monitor = self.monitor()
+        server = self.server("--linger", "10m", "--monitor", monitor.address)
+        client = self.client(server, "--users", USERS, "--linger", "10m", "--monitor", monitor.address)
         self.connected(client)
-        return server, client
+        return server, client, monitor
 
     def load(self, server, client):
         at = int(time.time() + 0.5) + 1
@@ -134,6 +135,22 @@ class MetricsTest(processes.EndToEndTest):
         self.assertEqual(closes, {cause: float(number) for cause, number in report["connections"]["closed_by"].items()})
         self.assertGreater(report["shake"]["won_fen"], 0)
 
+    def check_monitor(self, monitor, client, server):
+        monitor.wait_status(lambda page: [s["condition"] for s in page["sources"]] == ["ended"] * 2, "both have ended")
+        given_fen = server["shake"]["won_fen"] + server["gifts"]["opened_fen"]
+        processes.wait_until(lambda: value(samples_of(monitor), "hongbao_monitor_money_received_fen") == given_fen,
+                             "the account is that of the last row, some seconds behind")
+        samples = samples_of(monitor)
+        self.assertEqual(value(samples, "hongbao_monitor_requests_total", role="client"), client["requests"]["sent"])
+        self.assertEqual(value(samples, "hongbao_monitor_requests_total", role="server"), server["requests"]["received"])
+        self.assertEqual(value(samples, "hongbao_monitor_responses_total", role="client"), client["requests"]["answered"])
+        self.assertEqual(value(samples, "hongbao_monitor_envelopes_won_total", role="server"), server["shake"]["won"])
+        self.assertEqual(value(samples, "hongbao_monitor_money_given_fen"), given_fen)
+        self.assertEqual(value(samples, "hongbao_monitor_money_difference_fen"), 0)
+        for role in ("client", "server"):
+            self.assertEqual(value(samples, "hongbao_monitor_sources", role=role, condition="ended"), 1)
+        self.assertGreater(value(samples, "hongbao_monitor_records_total"), 4)
+
     def lingering(self, process, number):
         """Ends the run of the process; its report is written, its pages are still there."""
         process.send_signal(number)
@@ -141,10 +158,10 @@ class MetricsTest(processes.EndToEndTest):
         return process.report()
 
     def test_under_load(self):
-        server, client = self.start()
-        first = {process: samples_of(process) for process in (server, client)}
+        server, client, monitor = self.start()
+        first = {process: samples_of(process) for process in (server, client, monitor)}
         self.load(server, client)
-        for process in (client, server):
+        for process in (client, server, monitor):
             self.check_never_down(process, first[process])
         self.wait_opened(server)
         client.wait_status(lambda page: page["gifts"]["opens_outstanding"] == 0, "all answers have come")
@@ -165,13 +182,15 @@ class MetricsTest(processes.EndToEndTest):
         # Every label set was there before any traffic, and none came later.
         self.assertEqual(first[client].keys(), at_end.keys())
         self.assertEqual(first[server].keys(), samples_of(server).keys())
+        self.check_monitor(monitor, client_report, server_report)
+        self.assertEqual(first[monitor].keys(), samples_of(monitor).keys())
         server.stop(signal.SIGINT)  # the run's own code
 
     def test_promtool_has_nothing_to_say(self):
-        server, client = self.start()
+        server, client, monitor = self.start()
         self.load(server, client)
         self.wait_opened(server)
-        for process in (server, client):
+        for process in (server, client, monitor):
             self.assertEqual(promtool("check", "metrics", stdin=scrape(process)[1]), (0, ""))
         # It would have: a linter that finds nothing anywhere proves nothing.
         self.assertNotEqual(promtool("check", "metrics", stdin="# TYPE requests counter\nrequests 1\n")[1], "")
@@ -179,10 +198,10 @@ class MetricsTest(processes.EndToEndTest):
         self.assertEqual(code, 0, output)
 
     def test_the_documented_and_the_live_are_the_same(self):
-        server, client = self.start()
-        live = {process.name[:6]: {family.name: family.type for family in families_of(process, openmetrics=True)}
-                for process in (server, client)}
-        documented = {"server": {}, "client": {}}
+        server, client, monitor = self.start()
+        live = {role: {family.name: family.type for family in families_of(process, openmetrics=True)}
+                for role, process in (("server", server), ("client", client), ("monitor", monitor))}
+        documented = {"server": {}, "client": {}, "monitor": {}}
         for name, kind, where in re.findall(r"^\| `(\w+?)(?:_total)?` \| (\w+) \| ([^|]+) \|", PAGE.read_text("utf-8"), re.M):
             for role in documented:
                 if role in where or "all" in where:
@@ -191,9 +210,10 @@ class MetricsTest(processes.EndToEndTest):
             self.assertEqual(families, live[role])
 
     def test_the_dashboard_asks_for_what_there_is(self):
-        server, client = self.start()
+        server, client, monitor = self.start()
         dashboard = json.loads(DASHBOARD.read_text("utf-8"))
-        live = {"hongbao-server": {name for name, _ in samples_of(server)}, "hongbao-client": {name for name, _ in samples_of(client)}}
+        live = {f"hongbao-{role}": {name for name, _ in samples_of(process)}
+                for role, process in (("server", server), ("client", client), ("monitor", monitor))}
         asked = 0
         for panel in dashboard["panels"]:
             for target in panel["targets"]:

@@ -20,6 +20,7 @@
 #include "libhongbao/net/run.h"
 #include "libhongbao/net/service.h"
 #include "tools/monitor/files.h"
+#include "tools/monitor/metrics.h"
 #include "tools/monitor/monitor.h"
 #include "tools/monitor/receiver.h"
 
@@ -143,6 +144,8 @@ class Run {
     http_.SetReady([] { return true; });
     http_.Get("/v1/status", [this](const admin::Request&) { return admin::JsonResponse(Status()); });
     page_.AddTo(http_);
+    metrics_.Add(admin::Collects([this] { return MonitorFamilies(monitor_.Look(), RefusedBy(inlet_)); }));
+    metrics_.AddTo(http_);
   }
 
   // Browsers may hold on to their streams for a moment; a second signal does not wait for them.
@@ -232,6 +235,7 @@ class Run {
   net::Service<Receiver> service_;
   Monitor monitor_;
   admin::Page page_;
+  admin::MetricsPage metrics_{"monitor"};
   admin::AdminServer http_;
   TextRows text_;
   admin::JsonLines json_lines_{stdout};

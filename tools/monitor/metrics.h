@@ -1,0 +1,22 @@
+// Metrics: what the monitor knows, as families for GET /metrics: the sums of all sources, who is there and who is silent, the
+// account, and the records that were not taken.
+//
+// Owns the names (docs/METRICS.md lists them). They begin with hongbao_monitor_: a sum over all programs must not count a
+// request twice. Never a label per source: there may be thousands. Thread tag: thread-safe (pure functions).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "libhongbao/admin/metrics.h"
+#include "tools/monitor/inlet.h"
+#include "tools/monitor/monitor.h"
+
+namespace hongbao::monitor {
+
+using Refused = std::array<uint64_t, static_cast<size_t>(Refusal::kCount)>;
+Refused RefusedBy(const Inlet& inlet);
+
+admin::Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused);
+
+}  // namespace hongbao::monitor
