@@ -5,8 +5,8 @@ usage: benchmarks/page/frames.py [--seconds N] [--width PX] [--height PX]
 
 Shows the monitor's page with 3,600 made-up rows and the range "1 h", lets a new second come once a second, and meanwhile pans and
 zooms with the keyboard and moves the mouse over a chart. Prints, in ms: the time of a chart's drawing (script), the gaps between
-animation frames, and the long tasks of the browser's main thread (those of 50 ms and more). A machine that does other things at the
-same time shows in the gaps. Standard library only; needs chromium and chromedriver.
+animation frames, the long tasks of the browser's main thread (those of 50 ms and more), and the CPU time of the page's process for a
+frame. What else the machine does at the time is in all of them but the last. Standard library only; needs chromium and chromedriver.
 """
 import argparse
 import pathlib
@@ -49,6 +49,11 @@ def line(name, values):
     return f"{name:<28}{len(ordered):>7}{at(0.5):>9.1f}{at(0.99):>9.1f}{ordered[-1]:>9.1f}"
 
 
+def cpu_s(page):
+    """Of the page's process, all threads."""
+    return next(one["value"] for one in page.cdp("Performance.getMetrics", {})["metrics"] if one["name"] == "ProcessTime")
+
+
 def measure(options, disturb):
     with host.Host("monitor", "an hour") as shown, browser.Browser(options.width, options.height) as page:
         for i in range(HOUR):
@@ -57,12 +62,18 @@ def measure(options, disturb):
         page.wait(f"return hongbao.store !== null && hongbao.store.size === {HOUR}", "an hour of rows")
         page.run("document.querySelectorAll('#ranges button')[2].click()")
         page.wait("return hongbao.panel.charts.filter((one) => one.visible).every((one) => !one.dirty)", "the first drawing")
+        page.cdp("Performance.enable", {})
+        before = cpu_s(page)
         page.run(WATCH + (DISTURB if disturb else ""))
         for i in range(options.seconds):
             time.sleep(1)
             shown.publish(NOW + HOUR + i, **host.lifelike(HOUR + i))
-        return page.run("return {draws: hongbao.panel.charts.flatMap((one) => one.frames), gaps, tasks, "
+        spent_s = cpu_s(page) - before
+        found = page.run("return {draws: hongbao.panel.charts.flatMap((one) => one.frames), gaps, tasks, "
                         "visible: hongbao.panel.charts.filter((one) => one.visible).length}")
+        found["cpu_ms"] = spent_s * 1e3 / max(1, len(found["gaps"]))
+        found["share"] = spent_s / options.seconds
+        return found
 
 
 def main():
@@ -80,7 +91,8 @@ def main():
         print(f"{'':<28}{'number':>7}{'median':>9}{'p99':>9}{'worst':>9}  ms")
         print(line("  drawing one chart", found["draws"]))
         print(line("  between animation frames", found["gaps"]))
-        print(line("  long tasks", found["tasks"]), flush=True)
+        print(line("  long tasks", found["tasks"]))
+        print(f"  CPU time for a frame: {found['cpu_ms']:.1f} ms on average, {100 * found['share']:.0f} % of a core", flush=True)
     return 0
 
 

@@ -396,6 +396,7 @@ class Panel {
     this.fixed = null;           // [from, to]: zoomed by hand; null: the latest
     this.pointed = null;
     this.waiting = false;
+    this.turn = -1;
     this.pointing = false;
     this.everywhere = false;  // charts out of sight are drawn too
     this.finished = false;    // no new second will come
@@ -479,8 +480,13 @@ class Panel {
 
   schedule() {
     if (this.waiting || this.store === null || this.store.size === 0) return;
-    const next = this.charts.find((chart) => chart.dirty && (chart.visible || this.everywhere));
+    let next;
+    for (let i = 1; i <= this.charts.length && next === undefined; ++i) {  // in turn: a hand that keeps panning moves all of them
+      const chart = this.charts[(this.turn + i) % this.charts.length];
+      if (chart.dirty && (chart.visible || this.everywhere)) next = chart;
+    }
     if (next === undefined) return;
+    this.turn = this.charts.indexOf(next);
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
