@@ -41,6 +41,16 @@ socklen_t AddressOf(const HostPort& monitor, sockaddr_storage& address) {
   return inet_pton(AF_INET, monitor.host.c_str(), &four->sin_addr) == 1 ? sizeof(*four) : 0;
 }
 
+// Without a listener, a connect to a port of this machine may be given that very port for its own, and TCP then connects the
+// socket with itself. It would hold the port that the monitor is to come back to.
+bool ConnectedWithItself(int socket) {
+  sockaddr_storage own{}, peer{};
+  socklen_t own_length = sizeof(own), peer_length = sizeof(peer);
+  return getsockname(socket, reinterpret_cast<sockaddr*>(&own), &own_length) == 0 &&
+         getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &peer_length) == 0 && own_length == peer_length &&
+         std::memcmp(&own, &peer, own_length) == 0;
+}
+
 }  // namespace
 
 MonitorLink::MonitorLink(HostPort monitor, const time::Clock& clock) : monitor_(std::move(monitor)), clock_(clock) {}
@@ -124,6 +134,9 @@ void MonitorLink::LookWhetherConnected() {
   socklen_t length = sizeof(error);
   if (getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) {
     return Lose(error == 0 ? errno : error);
+  }
+  if (ConnectedWithItself(socket_)) {
+    return Lose(ECONNREFUSED);
   }
   state_ = State::kConnected;
   changed_wall_ns_ = clock_.WallNs();

@@ -2,11 +2,16 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <vector>
 
 namespace hongbao::admin {
@@ -238,6 +243,41 @@ TEST_F(MonitorLinkTest, ReachesAMonitorByIpv6) {
   MonitorLink link({.host = "::1", .port = ntohs(address.sin6_port)}, clock_);
   EXPECT_TRUE(TickUntil(link, [&] { return link.connected(); }));
   close(listener);
+}
+
+// In a network of its own, where the kernel has two ports to choose from: soon it takes the monitor's own one, and TCP
+// connects the socket with itself.
+bool FindsOnlyItself(int tries) {
+  ifreq loopback{.ifr_ifrn = {.ifrn_name = "lo"}, .ifr_ifru = {.ifru_flags = IFF_UP}};
+  const int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const bool up = ioctl(any, SIOCSIFFLAGS, &loopback) == 0;
+  close(any);
+  std::ofstream("/proc/sys/net/ipv4/ip_local_port_range") << "40000 40001" << std::flush;
+  const time::RealClock clock;
+  bool connected = !up;
+  for (int i = 0; i < tries && !connected; ++i) {
+    MonitorLink link({.host = "127.0.0.1", .port = static_cast<uint16_t>(40'000 + i % 2)}, clock);
+    link.Add({.unix_s = 1});
+    link.Tick();
+    link.Tick();
+    connected = link.connected() || link.sent() > 0;
+  }
+  return connected;
+}
+
+// The real thing needs a day of tries: a monitor that is away, and its port in the range that connects choose from.
+TEST(MonitorLink, NeverTakesItselfForTheMonitor) {
+  const pid_t child = fork();
+  if (child == 0) {
+    _exit(unshare(CLONE_NEWNET) != 0 ? 77 : FindsOnlyItself(50) ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) {
+    GTEST_SKIP() << "needs root, for a network namespace";
+  }
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

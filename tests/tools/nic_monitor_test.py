@@ -252,6 +252,19 @@ class LinkTest(unittest.TestCase):
         self.assertEqual(struct.unpack(">Q", self.receive(peer, 976 * record.QUEUE_MAX)[:8]), (5,))
         peer.close()
 
+    def test_never_takes_itself_for_the_monitor(self):
+        """Nobody listens, and the kernel gave the socket the monitor's own port: TCP connects it with itself."""
+        self.listener.close()
+        own = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        own.bind(("127.0.0.1", self.port))
+        own.setblocking(False)
+        own.connect_ex(("127.0.0.1", self.port))
+        self.link._socket = own
+        self.link.add(record.encode(1, {}))
+        self.link.tick()
+        self.assertEqual((self.link.error, self.link.sent, own.fileno()), ("ECONNREFUSED", 0, -1))
+
     def test_a_record_that_was_cut_off_is_sent_again_whole(self):
         self.link.add(record.encode(1, {}))
         self.link.add(record.encode(2, {}))

@@ -119,11 +119,14 @@ class Link:
         if code:
             raise OSError(code, os.strerror(code))
         try:
-            self._socket.getpeername()
+            peer = self._socket.getpeername()
         except OSError:  # not yet
             if self._clock() >= self._due:
                 raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
             return
+        if peer == self._socket.getsockname():
+            # Without a listener the kernel may give a connect the very port it asks for: TCP connects the socket with itself.
+            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         self._connected, self.error = True, ""
 
     def _read(self):
