@@ -149,6 +149,8 @@ TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
   second.row.delta[Counter::kSent] = 7;
   second.row.delta[Counter::kOnline] = 99;  // a gauge: its delta means nothing
   second.row.total[Counter::kOnline] = 10;
+  second.latency.p99 = 400;
+  second.lag.p99 = 123.5;
   load::PhaseReport phase;
   phase.name = "load";
   phase.target_qps = 60'000;
@@ -164,6 +166,8 @@ TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
   EXPECT_EQ(report["interrupted"], true);
   EXPECT_EQ(report["connections"]["target"], 10);
   EXPECT_EQ(report["connections"]["failed"]["ECONNREFUSED"], 4);
+  EXPECT_EQ(report["series"][0]["p99_us"], 400);
+  EXPECT_EQ(report["series"][0]["lag_us"], 123.5);
   EXPECT_EQ(report["series"][0]["sent"], 7);
   EXPECT_EQ(report["series"][0]["connections"], 10);
   EXPECT_EQ(report["series"][0]["online"], 10);
