@@ -278,6 +278,8 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
   document["connections"]["live"] = live.counters[Counter::kOnline];
   document["requests"]["unanswered"] = ending.unanswered;
   document["config"] = {{"qps", options.load.max_rate ? json("max") : json(options.qps)},
+                        {"profile", options.profile.empty() ? json() : json(options.profile)},
+                        {"profile_requests", options.profile.empty() ? json() : json(options.profile_requests)},
                         {"requests", options.load.requests_max},
                         {"window", options.load.gateways > 0 ? json(options.load.window) : json()},
                         {"duration_s", static_cast<double>(options.duration_ns) * 1e-9},

@@ -56,6 +56,10 @@ void SayBanner(const Options& options, const load::Client& client, const std::st
                    " of ", WithCommas(users.total), ", ", target, ", protocol v", static_cast<int>(options.load.version),
                    ", server ", options.server.ToString(), ", ", client.addresses().sources(), " source address",
                    client.addresses().sources() == 1 ? "" : "es"));
+  if (!options.steps.empty()) {
+    Say(absl::StrCat("          profile ", options.profile, ": ", WithCommas(static_cast<int64_t>(options.profile_requests)),
+                     " requests of all in ", admin::DurationToString(options.duration_ns), ", target is its highest rate"));
+  }
   if (options.load.gateways > 0) {
     const auto requests = static_cast<int64_t>(options.load.requests_max);
     Say(absl::StrCat("          over ", options.load.gateways, " gateways, ", WithCommas(options.load.window),
@@ -160,11 +164,12 @@ class Run {
            (options_.load.requests_max > 0 && client_.SentAll());
   }
 
-  // The first rate from `at_second` on, and silence after the duration (whole seconds).
+  // The first rate, or the profile, from `at_second` on, and silence after the duration (whole seconds).
   bool Plan(int64_t at_second) {
     absl::Status status;
     if (options_.qps > 0) {
-      status = client_.SetRate(options_.qps, at_second, "load");
+      status = options_.steps.empty() ? client_.SetRate(options_.qps, at_second, "load")
+                                      : client_.SetProfile(StepsFrom(at_second), "profile");
     }
     if (status.ok() && options_.duration_ns > 0) {
       end_second_ = at_second + (options_.duration_ns + time::kNsPerSecond - 1) / time::kNsPerSecond;
@@ -176,6 +181,14 @@ class Run {
       Fail(status);
     }
     return status.ok();
+  }
+
+  std::vector<load::RateStep> StepsFrom(int64_t at_second) const {
+    std::vector<load::RateStep> steps;
+    for (const admin::Profile::Step& step : options_.steps) {
+      steps.push_back({at_second + step.second, step.qps});
+    }
+    return steps;
   }
 
   absl::Status CheckReach(const load::ClientSnapshot& snapshot) const {

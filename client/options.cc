@@ -16,6 +16,8 @@ constexpr char kProgram[] = "hongbao-client";
 constexpr char kFooter[] = R"(examples:
   hongbao-client                       1,000 users, 50 requests/s, to 127.0.0.1:1025, until Ctrl-C
   hongbao-client --users 0-9999/10000 --qps 2k --duration 30s
+  hongbao-client --profile 0s:0,30s:2k,5m:2k --fail-if 'p99<5ms,missed<0.1%'
+                                       up to 2,000/s in 30 s; exit code 3 if it was too slow
   hongbao-client --server 10.0.0.5:1025 --users 500000-999999/1M --qps 60k
                                        the second of two machines
 
@@ -23,6 +25,7 @@ exit codes:
   0    done, and everything reconciles; also --help and --version
   1    could not start, run or write; the reason is on stderr
   2    wrong flags
+  3    a condition of --fail-if does not hold
   4    requests, money or a user's statement do not reconcile
   130  interrupted by SIGINT, with a partial report
   143  interrupted by SIGTERM, with a partial report
@@ -126,6 +129,42 @@ absl::Status TakeGatewayFlags(const GatewayFlags& gateway, Options& options) {
   return absl::OkStatus();
 }
 
+CLI::Option* AddProfile(CLI::App& app, Options& options) {
+  return admin::AddText(app, "--profile", &options.profile,
+                        "the rate over time, linear from point to point: TIME:QPS,TIME:QPS.. from 0s on (the same time twice is "
+                        "a jump), or a file with a point a line, or the series.csv of an earlier run, or gala2015: the curve of "
+                        "that evening with --qps as its peak and --duration (4h) as its length. Ends with the last point, or "
+                        "after --duration")
+      ->type_name("TIME:QPS,..|FILE|gala2015");
+}
+
+// Settles what the profile means; the reason when it is wrong.
+absl::Status TakeProfile(bool qps_given, const GatewayFlags& gateway, Options& options) {
+  if (options.load.max_rate || gateway.requests > 0) {
+    return absl::InvalidArgumentError("--profile says when each request is due: without --qps max and --requests");
+  }
+  const int64_t asked_s = (options.duration_ns + time::kNsPerSecond - 1) / time::kNsPerSecond;
+  const bool scaled = qps_given || admin::IsProfileName(options.profile);
+  const absl::StatusOr<admin::Profile> profile =
+      admin::LoadProfile(options.profile, {.seconds = asked_s, .peak = scaled ? options.qps : 0});
+  if (!profile.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--profile: ", std::string(profile.status().message())));
+  }
+  const int64_t seconds = asked_s > 0 ? asked_s : profile->seconds();
+  if (seconds == 0) {
+    return absl::InvalidArgumentError("--profile: one point has no end: give --duration too, or a second point");
+  }
+  absl::StatusOr<std::vector<admin::Profile::Step>> steps = profile->Steps(seconds);
+  if (!steps.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--profile: ", std::string(steps.status().message())));
+  }
+  options.steps = *std::move(steps);
+  options.qps = profile->Peak(seconds);
+  options.duration_ns = seconds * time::kNsPerSecond;
+  options.profile_requests = profile->Requests(seconds);
+  return absl::OkStatus();
+}
+
 void AddOutputFlags(CLI::App& app, Options& options) {
   admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
   admin::AddSwitch(app, "--json", &options.json, "rows as JSON on stdout, one a line, the report as the last line");
@@ -157,6 +196,7 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddHostPort(app, "--server", &options.server, "where hongbao-server listens");
   admin::AddUsers(app, "--users", &users, "this client's users, of how many in all");
   CLI::Option* qps = AddQps(app, options);
+  CLI::Option* profile = AddProfile(app, options);
   admin::AddDurationNs(app, "--duration", &options.duration_ns,
                        "how long to send; 0 = until SIGINT or SIGTERM, or until all --requests are sent");
   AddGatewayFlags(app, load, gateway);
@@ -203,6 +243,10 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   }
   if (qps->count() == 0) {
     options.qps = std::max(1u, users.total / 20);  // each user every 20 s, as in 2017
+  }
+  if (const absl::Status status = profile->count() > 0 ? TakeProfile(qps->count() > 0, gateway, options) : absl::OkStatus();
+      !status.ok()) {
+    return admin::UsageError(kProgram, std::string(status.message()));
   }
   gateway.window = app.count("--window") > 0;
   if (const absl::Status status = TakeGatewayFlags(gateway, options); !status.ok()) {

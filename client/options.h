@@ -10,6 +10,7 @@
 
 #include "absl/types/optional.h"
 #include "libhongbao/admin/flags.h"
+#include "libhongbao/admin/profile.h"
 #include "libhongbao/admin/thresholds.h"
 #include "libhongbao/load/client.h"
 
@@ -31,6 +32,9 @@ struct Options {
   std::string money_log;     // file name; empty = none
   bool quiet = false;        // no rows
   bool json = false;         // rows and report as JSON on stdout
+  std::string profile;       // as it was given; empty = one rate. Then qps is its highest, duration_ns its length
+  std::vector<admin::Profile::Step> steps;  // of the profile
+  uint64_t profile_requests = 0;            // of the whole fleet
   std::vector<admin::Threshold> thresholds;  // what has to hold at the end
 };
 

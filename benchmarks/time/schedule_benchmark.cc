@@ -84,6 +84,54 @@ void BM_WalkerSkip(benchmark::State& state) {
 }
 BENCHMARK(BM_WalkerSkip);
 
+// An evening of which each second has its own rate.
+void AddEvening(Schedule& schedule) {
+  std::vector<Segment> evening;
+  for (uint32_t i = 0; i < 14'400; ++i) {
+    evening.push_back({.at_second = kT + i, .qps = 60'000 + i % 100});
+  }
+  (void)schedule.AddPhase(evening);
+}
+
+// One own request of it, the change of the rate each second included.
+void BM_WalkerNextDueOfProfile(benchmark::State& state) {
+  Schedule schedule;
+  AddEvening(schedule);
+  Walker walker(schedule, Permutation(1'000'000), {0, 500'000}, kT * kNsPerSecond);
+  Due due;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(walker.NextDue(kNever - 1, due));
+    benchmark::DoNotOptimize(due.user);
+  }
+}
+BENCHMARK(BM_WalkerNextDueOfProfile);
+
+// What a worker does once, in its turn, when the profile is planned.
+void BM_WalkerLearnProfile(benchmark::State& state) {
+  for (auto _ : state) {
+    state.PauseTiming();
+    Schedule schedule;
+    Walker walker(schedule, Permutation(1'000), {0, 500}, kT * kNsPerSecond);
+    AddEvening(schedule);
+    state.ResumeTiming();
+    walker.Refresh();
+    benchmark::DoNotOptimize(walker.next_due_ns());
+  }
+}
+BENCHMARK(BM_WalkerLearnProfile)->Unit(benchmark::kMicrosecond);
+
+// Which rate is in force in the last hour of it.
+void BM_ScheduleIndexAtOfProfile(benchmark::State& state) {
+  Schedule schedule;
+  AddEvening(schedule);
+  int64_t wall_ns = (kT + 13'000) * kNsPerSecond;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(schedule.IndexAt(wall_ns));
+    wall_ns += 1'000'000;
+  }
+}
+BENCHMARK(BM_ScheduleIndexAtOfProfile);
+
 void BM_WalkerConstruct(benchmark::State& state) {
   Schedule schedule;
   (void)schedule.Add({.at_second = kT, .qps = 60'000});

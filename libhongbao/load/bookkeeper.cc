@@ -6,10 +6,12 @@
 namespace hongbao::load {
 
 PhaseTally& Bookkeeper::PhaseOfOtherSegment(uint32_t segment) {
-  PhaseTally* const tally = tally_.phases[segment].get();
+  PhaseTally* const tally = tally_.phases[schedule_.phase(segment)].get();
   Check(tally != nullptr, "a rate segment was planned without a tally");
   const int64_t from_ns = schedule_.segment(segment).at_second * time::kNsPerSecond;
-  if (newest_ == nullptr || from_ns >= newest_from_ns_) {  // another gateway may still be in the one before
+  if (tally == newest_ && from_ns >= newest_from_ns_) {  // the next of a profile's: what was due before is of the same phase
+    segment_ = segment;
+  } else if (newest_ == nullptr || from_ns >= newest_from_ns_) {  // another gateway may still be in the one before
     newest_ = tally;
     segment_ = segment;
     newest_from_ns_ = from_ns;
@@ -19,7 +21,7 @@ PhaseTally& Bookkeeper::PhaseOfOtherSegment(uint32_t segment) {
 
 PhaseTally& Bookkeeper::PhaseDueBefore(int64_t due_ns) {
   const uint32_t segment = schedule_.IndexAt(due_ns);
-  PhaseTally* const tally = segment == time::Schedule::kNone ? nullptr : tally_.phases[segment].get();
+  PhaseTally* const tally = segment == time::Schedule::kNone ? nullptr : tally_.phases[schedule_.phase(segment)].get();
   return tally != nullptr ? *tally : *newest_;  // null: that second's rate was replaced after the request went out
 }
 

@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <limits>
+#include <map>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -23,10 +26,12 @@ std::string ErrnoName(size_t error) {
 }
 
 // Fills in the figures per second, from the phase's whole seconds.
-void SummariseSeconds(const std::vector<Client::Series::Row>& rows, PhaseReport& phase) {
+void SummariseSeconds(const std::vector<Client::Series::Row>& rows, const time::Schedule& schedule, uint32_t index,
+                      PhaseReport& phase) {
   std::vector<uint64_t> sent, won;
   for (const Client::Series::Row& row : rows) {
-    if (row.unix_second >= phase.at_second && (row.unix_second + 1) * time::kNsPerSecond <= phase.end_ns && row.span == 1) {
+    if (row.unix_second >= phase.at_second && (row.unix_second + 1) * time::kNsPerSecond <= phase.end_ns && row.span == 1 &&
+        schedule.phase(schedule.IndexAt(row.unix_second * time::kNsPerSecond)) == index) {
       sent.push_back(row.delta[Counter::kSent]);
       won.push_back(row.delta[Counter::kWon]);
     }
@@ -189,7 +194,21 @@ GatewayFleetOptions Client::GatewayFleetOptionsOf(uint32_t worker) const {
 }
 
 absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string& name) {
+  return Plan({{.at_second = at_second, .qps = qps, .burst = options_.burst}},
+              !name.empty() ? name : TargetOf(qps) != qps ? "max" : absl::StrCat(qps, " qps"));
+}
+
+absl::Status Client::SetProfile(const std::vector<RateStep>& steps, const std::string& name) {
+  std::vector<time::Segment> segments;
+  for (const RateStep& step : steps) {
+    segments.push_back({.at_second = step.at_second, .qps = step.qps, .burst = options_.burst});
+  }
+  return Plan(std::move(segments), name);
+}
+
+absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string& name) {
   const int64_t now_ns = clock_.WallNs();
+  const int64_t at_second = segments.empty() ? 0 : segments.front().at_second;
   if (at_second > time::kSecondMax || at_second * time::kNsPerSecond < now_ns + kPlanAheadNs) {
     return absl::InvalidArgumentError(
         absl::StrCat("second ", at_second, " is not in the future (now is ", time::UnixSecond(now_ns), ")"));
@@ -198,21 +217,18 @@ absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string&
     return absl::FailedPreconditionError("this client has stopped sending: its run is over");
   }
   std::lock_guard<std::mutex> lock(mutex_);
-  const uint32_t segment = schedule_.size();
-  if (segment < time::Schedule::kSegmentsMax && qps > 0) {
+  const size_t phase = names_.size();
+  segments.front().requests = phase == 0 && !options_.max_rate ? options_.requests_max : 0;
+  const bool silent = std::all_of(segments.begin(), segments.end(), [](const time::Segment& one) { return one.qps == 0; });
+  if (phase < time::Schedule::kPhasesMax && !silent) {
     for (std::unique_ptr<WorkerTally>& tally : tallies_) {
-      tally->phases[segment] = std::make_unique<PhaseTally>();
+      tally->phases[phase] = std::make_unique<PhaseTally>();
     }
   }
-  const absl::StatusOr<uint32_t> added =
-      schedule_.Add({.at_second = at_second,
-                     .qps = qps,
-                     .burst = options_.burst,
-                     .requests = segment == 0 && !options_.max_rate ? options_.requests_max : 0});
-  if (!added.ok()) {
+  if (const absl::StatusOr<uint32_t> added = schedule_.AddPhase(segments); !added.ok()) {
     return added.status();
   }
-  names_.push_back(!name.empty() ? name : TargetOf(qps) != qps ? "max" : absl::StrCat(qps, " qps"));
+  names_.push_back(name);
   for (uint32_t worker = 0; worker < workers(); ++worker) {
     service_->Post(worker, FleetMessage::kWake);  // a full inbox: it is awake
   }
@@ -287,44 +303,59 @@ Client::Series Client::MakeSeries() const {
   return Series(std::move(histories));
 }
 
-// When the next change after the segment takes effect, or the sending stopped, or now.
-int64_t Client::EndNsOf(uint32_t segment) const {
+// What has been and is in force, in order, until now or until the sending stopped.
+std::vector<Client::InForce> Client::PlanInForce() const {
   const int64_t stopped_ns = stopped_ns_.load(std::memory_order_relaxed);
-  int64_t end_ns = stopped_ns != 0 ? stopped_ns : clock_.WallNs();
-  const int64_t at = schedule_.segment(segment).at_second;
-  for (uint32_t other = 0; other < schedule_.size(); ++other) {
-    const int64_t other_at = schedule_.segment(other).at_second;
-    if (other_at > at || (other_at == at && other > segment)) {  // the same second: replaced before it began
-      end_ns = std::min(end_ns, other_at * time::kNsPerSecond);
+  const int64_t until_ns = stopped_ns != 0 ? stopped_ns : clock_.WallNs();
+  std::map<int64_t, InForce> by_second;
+  for (uint32_t index = 0; index < schedule_.size(); ++index) {
+    const time::Segment& segment = schedule_.segment(index);
+    by_second[segment.at_second] = {.phase = schedule_.phase(index), .qps = segment.qps};
+  }
+  std::vector<InForce> plan;
+  for (auto at = by_second.begin(); at != by_second.end(); ++at) {
+    const auto next = std::next(at);
+    InForce& one = at->second;
+    one.begin_ns = at->first * time::kNsPerSecond;
+    one.end_ns = std::min(until_ns, next == by_second.end() ? until_ns : next->first * time::kNsPerSecond);
+    if (one.begin_ns < one.end_ns) {
+      plan.push_back(one);
     }
   }
-  return end_ns;
+  return plan;
 }
 
 std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) const {
-  std::vector<PhaseReport> phases;
   std::lock_guard<std::mutex> lock(mutex_);
-  for (uint32_t segment = 0; segment < names_.size(); ++segment) {
-    const time::Segment& planned = schedule_.segment(segment);
-    PhaseReport phase = {.name = names_[segment],
-                         .at_second = planned.at_second,
-                         .end_ns = EndNsOf(segment),
-                         .target_qps = TargetOf(planned.qps)};
-    const int64_t length_ns = phase.end_ns - phase.at_second * time::kNsPerSecond;
-    if (planned.qps == 0 || length_ns <= 0) {
+  std::vector<PhaseReport> all(names_.size()), phases;
+  std::vector<double> due(names_.size());  // of the whole fleet
+  for (const InForce& one : PlanInForce()) {
+    PhaseReport& phase = all[one.phase];
+    if (phase.duration_s == 0) {
+      phase.at_second = one.begin_ns / time::kNsPerSecond;
+    }
+    const double seconds = static_cast<double>(one.end_ns - one.begin_ns) * 1e-9;
+    phase.duration_s += seconds;
+    phase.end_ns = one.end_ns;
+    due[one.phase] += one.qps * seconds;
+  }
+  for (uint32_t i = 0; i < all.size(); ++i) {
+    PhaseReport& phase = all[i];
+    phase.name = names_[i];
+    if (due[i] == 0) {  // silence, replaced before it began, or not begun yet
       continue;
     }
-    phase.duration_s = static_cast<double>(length_ns) * 1e-9;
+    phase.target_qps = TargetOf(static_cast<uint32_t>(std::lround(due[i] / phase.duration_s)));
     for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
-      phase.counters += tally->phases[segment]->cells.Snapshot();
-      phase.winners += tally->phases[segment]->winners.Snapshot();
-      phase.others += tally->phases[segment]->others.Snapshot();
-      phase.service += tally->phases[segment]->service.Snapshot();
+      phase.counters += tally->phases[i]->cells.Snapshot();
+      phase.winners += tally->phases[i]->winners.Snapshot();
+      phase.others += tally->phases[i]->others.Snapshot();
+      phase.service += tally->phases[i]->service.Snapshot();
     }
     phase.schedule += phase.winners;
     phase.schedule += phase.others;
     phase.mean_qps = static_cast<double>(phase.counters[PhaseCounter::kSent]) / phase.duration_s;
-    SummariseSeconds(rows, phase);
+    SummariseSeconds(rows, schedule_, i, phase);
     phases.push_back(std::move(phase));
   }
   std::stable_sort(phases.begin(), phases.end(),

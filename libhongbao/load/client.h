@@ -75,12 +75,17 @@ struct ClientSnapshot {
   double connect_seconds = 0;  // until then, or so far
 };
 
-// One rate segment with a rate above 0. Requests belong to it by their due time.
+struct RateStep {
+  int64_t at_second = 0;  // unix
+  uint32_t qps = 0;       // of the whole fleet
+};
+
+// One change of the rate, or a profile, with a rate above 0 anywhere. Requests belong to it by their due time.
 struct PhaseReport {
   std::string name;
   int64_t at_second = 0;
-  int64_t end_ns = 0;         // unix; where the next segment begins or the sending stopped; of a running phase: now
-  uint32_t target_qps = 0;    // of the whole fleet; 0 at max_rate
+  int64_t end_ns = 0;         // unix; where another phase begins or the sending stopped; of a running phase: now
+  uint32_t target_qps = 0;    // of the whole fleet, of a profile the mean; 0 at max_rate
   count::Values<PhaseCounter> counters;
   double duration_s = 0;
   double mean_qps = 0;        // sent per second
@@ -91,6 +96,13 @@ struct PhaseReport {
 };
 
 class Client {
+  // A stretch of one segment that nothing planned for a later second, or later for its own, has replaced.
+  struct InForce {
+    uint32_t phase = 0;
+    uint32_t qps = 0;
+    int64_t begin_ns = 0, end_ns = 0;
+  };
+
  public:
   using Series = count::Series<Counter>;
 
@@ -103,6 +115,9 @@ class Client {
   // From unix second `at_second` on the whole fleet sends `qps` requests a second (0: none). InvalidArgument when that
   // second is not in the future or its rate is too high, FailedPrecondition after StopSending.
   absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name);
+  // The same for a rate over time, one phase in the reports: from each step's second on its rate, until the next. A rate set
+  // for a second in the middle of it stands until its next step.
+  absl::Status SetProfile(const std::vector<RateStep>& steps, const std::string& name);
 
   ClientSnapshot Snapshot() const;
   time::Skew Skew() const { return skew_.Best(); }  // the server's clock against this one
@@ -153,7 +168,8 @@ class Client {
   FleetOptions FleetOptionsOf(uint32_t worker) const;
   GatewayFleetOptions GatewayFleetOptionsOf(uint32_t worker) const;
   uint32_t TargetOf(uint32_t qps) const { return options_.max_rate ? 0 : qps; }
-  int64_t EndNsOf(uint32_t segment) const;
+  absl::Status Plan(std::vector<time::Segment> segments, const std::string& name);
+  std::vector<InForce> PlanInForce() const;
   void PostToAll(FleetMessage message);
 
   const ClientOptions options_;

@@ -167,9 +167,9 @@ struct WorkerTally {
   std::atomic<bool> statements_done{false};
   Handover<MoneyRecord> money;                   // every booked reply that brought money, when there is a money log
   Handover<StatementDifference> differences{8};  // the first ones
-  // By segment of the schedule. Made by the controlling thread before the segment is added, which publishes it (release
-  // in Schedule::Add): no allocation on the hot path.
-  std::vector<std::unique_ptr<PhaseTally>> phases{time::Schedule::kSegmentsMax};
+  // By phase of the schedule. Made by the controlling thread before the phase is added, which publishes it (release in
+  // Schedule::AddPhase): no allocation on the hot path.
+  std::vector<std::unique_ptr<PhaseTally>> phases{time::Schedule::kPhasesMax};
 };
 
 }  // namespace hongbao::load

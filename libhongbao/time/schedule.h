@@ -14,10 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <mutex>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "libhongbao/time/clock.h"
 
 namespace hongbao::time {
@@ -68,34 +70,55 @@ constexpr uint64_t FirstNumberAtOrAfter(int64_t wall_ns, uint32_t qps, bool burs
 // All rate changes of a process, past and planned: a map from second to rate, so that the order in which changes arrive
 // doesn't matter, and clients told in different orders still agree. A change planned for an earlier second than one
 // already planned leaves the later one standing; a change for the same second replaces it.
+//
+// A change is one segment, or the many of a profile, which are one phase: what counts by phase has one place for all of them.
 class Schedule {
  public:
-  static constexpr uint32_t kSegmentsMax = 1024;
+  static constexpr uint32_t kPhasesMax = 1024;
+  static constexpr uint32_t kSegmentsMax = 65'536;
 
   Schedule() = default;
   Schedule(const Schedule&) = delete;
   Schedule& operator=(const Schedule&) = delete;
 
-  // Plans a change. Returns its index (0, 1, 2.. in order of arrival; stable for the life of the schedule). Errors:
-  // InvalidArgument (qps above kQpsMax, second outside 0..kSecondMax), ResourceExhausted (kSegmentsMax changes).
+  // Plans a change, as a phase of its own. Returns its index (0, 1, 2.. in order of arrival; stable for the life of the
+  // schedule). Errors: InvalidArgument (qps above kQpsMax, second outside 0..kSecondMax), ResourceExhausted (kPhasesMax
+  // changes, or no room for so many segments).
   // That `at_second` lies in the future is for the caller to see to, with some margin for the workers' turns: a worker
   // that learns of a change late obeys it from the next request it has not yet yielded.
-  absl::StatusOr<uint32_t> Add(const Segment& segment);
+  absl::StatusOr<uint32_t> Add(const Segment& segment) { return AddPhase({&segment, 1}); }
+  // The same for several that are one phase, in the order of their seconds, no two of the same (or InvalidArgument). Readers see
+  // all of them or none. Returns the index of the first; not for none.
+  absl::StatusOr<uint32_t> AddPhase(absl::Span<const Segment> segments);
 
   // How many segments have been added. Acquire: pairs with Add's release, so that segment(i) for i < size() is whole.
   uint32_t size() const { return size_.load(std::memory_order_acquire); }
   // `index` < size(). Never changes once it can be seen.
-  const Segment& segment(uint32_t index) const { return segments_[index]; }
+  const Segment& segment(uint32_t index) const { return PlannedAt(index).segment; }
+  // Of phases, in order of arrival: 0, 1, 2..
+  uint32_t phase(uint32_t index) const { return PlannedAt(index).phase; }
 
-  // Index of the segment in force at `wall_ns`, or kNone before the first. Linear in size(): for reports.
+  // Index of the segment in force at `wall_ns`, or kNone before the first. Linear in the phases, not in their segments.
   static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
   uint32_t IndexAt(int64_t wall_ns) const;
   // Rate in force at that second, 0 before the first segment.
   uint32_t QpsAt(int64_t unix_second) const;
 
  private:
+  struct Planned {
+    Segment segment;
+    uint32_t phase = 0;
+    uint32_t phase_end = 0;  // index behind the last segment of its phase
+  };
+  // Segments never move once they can be seen: they live in chunks, made as they are needed.
+  static constexpr uint32_t kChunk = 1024;
+  using Chunk = std::array<Planned, kChunk>;
+
+  const Planned& PlannedAt(uint32_t index) const { return (*chunks_[index / kChunk])[index % kChunk]; }
+
   std::mutex adding_;  // writers only: admin threads
-  std::array<Segment, kSegmentsMax> segments_{};
+  uint32_t phases_ = 0;
+  std::array<std::unique_ptr<Chunk>, kSegmentsMax / kChunk> chunks_{};
   std::atomic<uint32_t> size_{0};
 };
 

@@ -175,10 +175,14 @@ uint64_t Walker::SkipTo(int64_t wall_ns) {
 
 uint64_t Walker::CountBetween(int64_t from_ns, int64_t to_ns) const {
   uint64_t count = 0;
-  for (size_t i = 0; i < plan_.size(); ++i) {
+  const size_t in_force = PlanIndexAt(from_ns);
+  for (size_t i = in_force == kBeforeAll ? 0 : in_force; i < plan_.size(); ++i) {
     const Segment& segment = plan_[i].segment;
     const int64_t begin_ns = std::max(from_ns, segment.at_second * kNsPerSecond);
     const int64_t end_ns = std::min(to_ns, EndNs(i));
+    if (begin_ns >= to_ns) {
+      break;
+    }
     if (segment.qps > 0 && begin_ns < end_ns) {
       count += Rank(NumberAt(i, end_ns)) - Rank(NumberAt(i, begin_ns));
     }

@@ -167,5 +167,48 @@ TEST(ClientOptions, WrongFlagsAndValuesExitWithTwo) {
   }
 }
 
+TEST(ClientOptions, AProfileIsTheRateAndTheLength) {
+  Options options;
+  ASSERT_FALSE(Parse({"--profile", "0s:0,10s:1k,20s:1k"}, options).has_value());
+  EXPECT_EQ(options.duration_ns, 20'000'000'000);
+  EXPECT_EQ(options.qps, 1'000u);
+  EXPECT_EQ(options.steps.size(), 11u);
+  EXPECT_EQ(options.profile_requests, 4'500u + 10'000u);
+  Options longer;
+  ASSERT_FALSE(Parse({"--profile", "0s:0,10s:1k,20s:1k", "--duration", "25500ms"}, longer).has_value());
+  EXPECT_EQ(longer.duration_ns, 26'000'000'000);
+  EXPECT_EQ(longer.profile_requests, 4'500u + 16'000u);
+  Options gala;
+  ASSERT_FALSE(Parse({"--profile", "gala2015", "--qps", "60k", "--duration", "10m"}, gala).has_value());
+  EXPECT_EQ(gala.qps, 60'000u);
+  EXPECT_EQ(gala.duration_ns, 600'000'000'000);
+  Options evening;
+  ASSERT_FALSE(Parse({"--profile", "gala2015", "--users", "1k"}, evening).has_value());
+  EXPECT_EQ(evening.qps, 50u);
+  EXPECT_EQ(evening.duration_ns, 14'400'000'000'000);
+}
+
+TEST(ClientOptions, AProfileThatMakesNoSenseIsAWrongCommandLine) {
+  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
+           {"--profile", "0s:5"}, {"--profile", "1s:5,2s:6"}, {"--profile", ""}, {"--profile", "nothing"},
+           {"--profile", "0s:5,9s:6", "--qps", "5"}, {"--profile", "gala2015", "--qps", "0"},
+           {"--profile", "gala2015", "--duration", "25h"}}) {
+    Options options;
+    EXPECT_EQ(Parse(wrong, options), 2) << wrong[1];
+  }
+}
+
+TEST(ClientOptions, WhatHasToHoldIsReadBeforeTheRun) {
+  Options options;
+  ASSERT_FALSE(Parse({"--fail-if", "p99<1ms,missed==0", "--json"}, options).has_value());
+  ASSERT_EQ(options.thresholds.size(), 2u);
+  EXPECT_EQ(options.thresholds[1].expr, "missed==0");
+  EXPECT_TRUE(options.json);
+  for (const char* wrong : {"", "p99", "p99<1", "p98<1ms"}) {
+    Options refused;
+    EXPECT_EQ(Parse({"--fail-if", wrong}, refused), 2) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace hongbao::client

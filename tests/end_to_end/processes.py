@@ -242,9 +242,11 @@ class MonitoredTest(EndToEndTest):
 
 
 def _merge(defaults, flags):
-    flags = list(map(str, flags))
+    """A flag with the value None is left out, also of the defaults."""
+    left_out = {flag for flag, value in zip(flags, flags[1:]) if value is None}
+    flags = [str(flag) for flag in flags if flag is not None and flag not in left_out]
     for name, value in defaults.items():
-        if name not in flags:
+        if name not in flags and name not in left_out:
             flags += [name, value]
     return flags
 

@@ -110,5 +110,32 @@ TEST_F(BookkeeperTest, AStatementThatDiffersIsCountedWithItsDifference) {
   EXPECT_EQ(first.server_fen, 300U);
 }
 
+// A rate for each second, one phase: an answer is found its phase without a look at the schedule.
+TEST_F(BookkeeperTest, AProfilesSegmentsAreOnePhase) {
+  tally.phases[2] = std::make_unique<PhaseTally>();
+  std::vector<time::Segment> profile;
+  for (uint32_t i = 0; i < 20; ++i) {
+    profile.push_back({.at_second = kStart + 20 + i, .qps = i});
+  }
+  ASSERT_EQ(schedule.AddPhase(profile).value(), 2u);
+  PhaseTally& before = books.PhaseOfSegment(1);
+  PhaseTally& phase = books.PhaseOfSegment(2);
+  EXPECT_EQ(&phase, tally.phases[2].get());
+  for (uint32_t segment = 2; segment < 22; ++segment) {
+    EXPECT_EQ(&books.PhaseOfSegment(segment), &phase);
+    EXPECT_TRUE(books.DueInNewest((kStart + 20) * kSecond));
+  }
+  EXPECT_EQ(&books.PhaseDueAt((kStart + 20) * kSecond - 1), &before);
+  // A change in the middle, and the profile again behind it.
+  tally.phases[3] = std::make_unique<PhaseTally>();
+  ASSERT_EQ(schedule.Add({.at_second = kStart + 30, .qps = 5}).value(), 22u);
+  PhaseTally& change = books.PhaseOfSegment(22);
+  EXPECT_NE(&change, &phase);
+  EXPECT_EQ(&books.PhaseOfSegment(13), &phase);  // of second 31
+  EXPECT_EQ(&books.PhaseDueAt((kStart + 31) * kSecond), &phase);
+  EXPECT_EQ(&books.PhaseDueAt((kStart + 31) * kSecond - 1), &change);
+  EXPECT_EQ(&books.PhaseDueAt((kStart + 30) * kSecond - 1), &phase);
+}
+
 }  // namespace
 }  // namespace hongbao::load

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <random>
 #include <thread>
+#include <vector>
 
 namespace hongbao::time {
 namespace {
@@ -127,7 +128,7 @@ TEST(ScheduleTest, RefusesWhatItCannotHold) {
   EXPECT_EQ(schedule.Add({.at_second = 1, .qps = kQpsMax + 1}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(schedule.Add({.at_second = -1, .qps = 1}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(schedule.Add({.at_second = kSecondMax + 1, .qps = 1}).status().code(), absl::StatusCode::kInvalidArgument);
-  for (uint32_t i = 0; i < Schedule::kSegmentsMax; ++i) {
+  for (uint32_t i = 0; i < Schedule::kPhasesMax; ++i) {
     ASSERT_TRUE(schedule.Add({.at_second = i, .qps = 1}).ok());
   }
   EXPECT_EQ(schedule.Add({.at_second = 1, .qps = 1}).status().code(), absl::StatusCode::kResourceExhausted);
@@ -137,18 +138,83 @@ TEST(ScheduleTest, ReadersSeeWholeSegmentsWhileTheyAreAdded) {
   Schedule schedule;
   std::atomic<bool> torn{false};
   std::thread reader([&] {
-    for (uint32_t seen = 0; seen < Schedule::kSegmentsMax;) {
+    for (uint32_t seen = 0; seen < Schedule::kPhasesMax;) {
       seen = schedule.size();
       if (seen > 0 && schedule.segment(seen - 1) != Segment{.at_second = seen - 1, .qps = seen * 3}) {
         torn = true;
       }
     }
   });
-  for (uint32_t i = 0; i < Schedule::kSegmentsMax; ++i) {
+  for (uint32_t i = 0; i < Schedule::kPhasesMax; ++i) {
     ASSERT_TRUE(schedule.Add({.at_second = i, .qps = (i + 1) * 3}).ok());
   }
   reader.join();
   EXPECT_FALSE(torn);
+}
+
+std::vector<Segment> Ramp(int64_t at_second, size_t seconds) {
+  std::vector<Segment> ramp;
+  for (size_t i = 0; i < seconds; ++i) {
+    ramp.push_back({.at_second = at_second + static_cast<int64_t>(i), .qps = static_cast<uint32_t>(i + 1)});
+  }
+  return ramp;
+}
+
+TEST(ScheduleTest, AProfileIsOnePhaseOfManySegments) {
+  Schedule schedule;
+  ASSERT_EQ(schedule.Add({.at_second = 50, .qps = 7}).value(), 0u);
+  ASSERT_EQ(schedule.AddPhase(Ramp(100, 14'400)).value(), 1u);
+  ASSERT_EQ(schedule.Add({.at_second = 14'500, .qps = 0}).value(), 14'401u);
+  EXPECT_EQ(schedule.size(), 14'402u);
+  EXPECT_EQ(schedule.phase(0), 0u);
+  EXPECT_EQ(schedule.phase(1), 1u);
+  EXPECT_EQ(schedule.phase(14'400), 1u);
+  EXPECT_EQ(schedule.phase(14'401), 2u);
+  EXPECT_EQ(schedule.QpsAt(99), 7u);
+  for (int64_t second = 100; second < 14'500; ++second) {
+    ASSERT_EQ(schedule.QpsAt(second), second - 99);
+    ASSERT_EQ(schedule.IndexAt(second * kNsPerSecond + 1), second - 99);
+  }
+  EXPECT_EQ(schedule.QpsAt(14'500), 0u);
+  // A change in the middle of it stands until the profile's next segment.
+  ASSERT_TRUE(schedule.Add({.at_second = 200, .qps = 9}).ok());
+  EXPECT_EQ(schedule.QpsAt(200), 9u);
+  EXPECT_EQ(schedule.QpsAt(201), 102u);
+}
+
+TEST(ScheduleTest, AProfileIsTakenWholeOrNotAtAll) {
+  Schedule schedule;
+  std::vector<Segment> twice = Ramp(100, 3);
+  twice[2].at_second = 101;
+  EXPECT_EQ(schedule.AddPhase(twice).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(schedule.AddPhase({}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(schedule.AddPhase(Ramp(0, Schedule::kSegmentsMax + 1)).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(schedule.size(), 0u);
+  ASSERT_TRUE(schedule.AddPhase(Ramp(0, Schedule::kSegmentsMax)).ok());
+  EXPECT_EQ(schedule.Add({.at_second = 1, .qps = 1}).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+// By definition: of all that has begun the one for the latest second, of the same second the one that came last.
+TEST(ScheduleTest, RandomPlansAreInForceByDefinition) {
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 200; ++round) {
+    Schedule schedule;
+    std::vector<Segment> all;
+    for (int phase = 0; phase < 6; ++phase) {
+      const std::vector<Segment> added = Ramp(static_cast<int64_t>(random() % 50), 1 + random() % 2 * (random() % 20));
+      ASSERT_TRUE(schedule.AddPhase(added).ok());
+      all.insert(all.end(), added.begin(), added.end());
+    }
+    for (int64_t second = 0; second < 80; ++second) {
+      uint32_t wanted = Schedule::kNone;
+      for (uint32_t i = 0; i < all.size(); ++i) {
+        if (all[i].at_second <= second && (wanted == Schedule::kNone || all[i].at_second >= all[wanted].at_second)) {
+          wanted = i;
+        }
+      }
+      ASSERT_EQ(schedule.IndexAt(second * kNsPerSecond + 999'999'999), wanted);
+    }
+  }
 }
 
 }  // namespace

@@ -415,5 +415,44 @@ TEST(WalkerTest, AChangeLearnedLateHoldsFromTheNextRequestOn) {
   EXPECT_NEAR(static_cast<double>(after.size()), 100, 2);
 }
 
+// A profile: any partition of the users makes the same requests, as many in each second as its rate, planned before or while it
+// is walked.
+TEST(WalkerTest, AProfileIsTheSameForAnyPartition) {
+  std::mt19937_64 random(11);
+  std::vector<Segment> profile;
+  for (int64_t i = 0; i < 60; ++i) {
+    profile.push_back({.at_second = kT + i, .qps = static_cast<uint32_t>(random() % 4 == 0 ? 0 : random() % 300)});
+  }
+  const Permutation permutation(97);
+  const int64_t until_ns = (kT + 60) * kNsPerSecond;
+  Schedule whole;
+  ASSERT_TRUE(whole.AddPhase(profile).ok());
+  Add(whole, {.at_second = kT + 60, .qps = 0});
+  const std::vector<Request> wanted = ByDefinition(whole, permutation, kTNs, until_ns);
+  for (const uint64_t parts : {1u, 2u, 5u}) {
+    std::vector<Request> together;
+    std::vector<uint64_t> per_second(60);
+    for (uint64_t part = 0; part < parts; ++part) {
+      Schedule schedule;
+      Walker walker(schedule, permutation, Slice({0, 97}, part, parts), kTNs);
+      EXPECT_TRUE(Take(walker, until_ns).empty());
+      ASSERT_TRUE(schedule.AddPhase(profile).ok());
+      Add(schedule, {.at_second = kT + 60, .qps = 0});
+      walker.Refresh();
+      for (int64_t i = 0; i < 60; ++i) {
+        per_second[static_cast<size_t>(i)] += walker.CountBetween((kT + i) * kNsPerSecond, (kT + i + 1) * kNsPerSecond);
+      }
+      const std::vector<Request> own = Take(walker, until_ns + kNsPerSecond);
+      together.insert(together.end(), own.begin(), own.end());
+      EXPECT_EQ(walker.next_due_ns(), kNever);
+    }
+    std::sort(together.begin(), together.end());
+    EXPECT_EQ(together, wanted);
+    for (size_t i = 0; i < 60; ++i) {
+      EXPECT_EQ(per_second[i], profile[i].qps);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hongbao::time
