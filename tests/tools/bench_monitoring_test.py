@@ -48,8 +48,10 @@ class FiguresTest(unittest.TestCase):
         self.assertIn("doubt", monitoring.table(monitoring.summarize(rounds), wanted))
 
     def test_a_server_that_nobody_watched_is_an_error(self):
-        with watchers.Watched("127.0.0.1:1", watchers.free_port()) as watched:
-            watched._over.set()  # pylint: disable=protected-access
+        monitor = os.path.join(os.environ["HONGBAO_BUILD_DIR"], "tools/monitor/hongbao-monitor")
+        with tempfile.TemporaryDirectory() as folder:
+            with watchers.Watched("127.0.0.1:1", [monitor, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], folder) as watched:
+                pass
         with self.assertRaises(processes.Died):
             watched.check(1)
 

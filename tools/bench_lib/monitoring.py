@@ -1,6 +1,6 @@
 """tools/bench monitoring: what being watched costs the server: hongbao-server under one steady rate, unwatched and watched in turn.
 
-Watched: its counter records are taken (--monitor), a page's stream of events is open, and /metrics is scraped once a second.
+Watched: a hongbao-monitor takes its counter records, a page's stream of events is open, and /metrics is scraped once a second.
 Unwatched: nobody takes, streams or asks. Each round is unwatched, watched, unwatched, so that what drifts cancels out; the second
 unwatched part against the first is the noise. Two figures: the processor time of the whole server for each request, in which what
 monitoring does to caches is contained and so is everything else that moves; and the time of the threads beside the workers, which
@@ -117,14 +117,15 @@ def _part(server, client, workers, seconds):
     return part_of(before, after, workers)
 
 
-def _rounds(server, client, monitor, wanted, keep):
+def _rounds(server, client, watched, wanted, keep):
+    """`watched`: makes the context in which the server is."""
     spent = _threads_ns(server.pid)  # the ramp: the workers have done nearly all of it
     workers = set(sorted(spent, key=spent.get)[-wanted["workers"]:])
     for number in range(wanted["rounds"]):
         one = {"before": _part(server, client, workers, wanted["seconds"])}
-        with watchers.Watched(server.admin, monitor) as watched:
+        with watched() as watching:
             one["watched"] = _part(server, client, workers, wanted["seconds"])
-        watched.check(wanted["seconds"])
+        watching.check(wanted["seconds"])
         one["after"] = _part(server, client, workers, wanted["seconds"])
         keep(one)
         _say(f"round {number + 1}: " + ", ".join(f"{name} {one[name]['us_per_request']:.3f} us" for name in PARTS))
@@ -145,7 +146,9 @@ def _measure(wanted, build, folder, keep):
         client.wait_ready()
         floor_run._connect(client, wanted["connections"])
         time.sleep(3)  # the rate begins
-        _rounds(server, client, monitor, wanted, keep)
+        listener = [os.path.join(build, "tools/monitor/hongbao-monitor"), "--listen", f"127.0.0.1:{monitor}", "--admin",
+                    "127.0.0.1:0", "--quiet"]
+        _rounds(server, client, lambda: watchers.Watched(server.admin, listener, folder), wanted, keep)
         client.terminate()
         client.wait(60)
         report = client.report()
@@ -167,7 +170,8 @@ def run(options):
     except command_line.UsageError as error:
         _say(f"tools/bench monitoring: {error}\nRun 'tools/bench monitoring --help' for the options.")
         return command_line.EXIT_USAGE
-    build = command_line.build_folder("tools/bench", "server/hongbao-server", "client/hongbao-client", build=options.build)
+    build = command_line.build_folder("tools/bench", "server/hongbao-server", "client/hongbao-client", "tools/monitor/hongbao-monitor",
+                                        build=options.build)
     if build is None:
         return EXIT_COULD_NOT
     signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended

@@ -1,4 +1,4 @@
-"""Who watches a server while tools/bench monitoring measures it: a taker of counter records, a reader of /events, a scraper."""
+"""Who watches a server while tools/bench monitoring measures it: a hongbao-monitor, a reader of /events, a scraper."""
 
 import http.client
 import socket
@@ -6,8 +6,6 @@ import threading
 import time
 
 from simulate_lib import processes
-
-RECORD_BYTES = 976
 
 
 def free_port():
@@ -17,53 +15,46 @@ def free_port():
 
 
 class Watched:
-    """As a context: the server at `admin` (HOST:PORT) is watched, and its records are taken on `monitor_port`."""
+    """As a context: the server at `admin` (HOST:PORT) is watched, and a hongbao-monitor listens where it sends its records."""
 
-    def __init__(self, admin, monitor_port):
+    def __init__(self, admin, monitor_arguments, folder):
         self._admin = admin
-        self._port = monitor_port
+        self._arguments = monitor_arguments
+        self._folder = folder
         self._over = threading.Event()
         self._threads = []
-        self._listener = None
-        self.record_bytes = self.events = self.scrapes = 0
+        self._monitor = None
+        self.records = self.events = self.scrapes = 0
 
     def __enter__(self):
-        self._listener = socket.create_server(("127.0.0.1", self._port))
-        self._listener.settimeout(0.5)
-        for work in (self._take_records, self._read_events, self._scrape):
+        self._monitor = processes.Process("monitor", self._arguments, self._folder)
+        try:
+            self._monitor.wait_ready()
+        except processes.Died:
+            self._monitor.kill()
+            raise
+        for work in (self._read_events, self._scrape):
             self._threads.append(threading.Thread(target=work, daemon=True))
             self._threads[-1].start()
         return self
 
     def __exit__(self, *error):
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
+        try:
+            self._over.set()
+            for thread in self._threads:
+                thread.join()
+            self.records = sum(source["records"] for source in self._monitor.status()["sources"])
+            self._monitor.terminate()
+            self._monitor.wait(10)
+        finally:
+            self._monitor.kill()
 
     def check(self, seconds):
         """Died when the server was not watched each second: the figure would be of nothing."""
-        seen = {"records": self.record_bytes // RECORD_BYTES, "events": self.events, "scrapes": self.scrapes}
+        seen = {"records": self.records, "events": self.events, "scrapes": self.scrapes}
         for what, number in seen.items():
             if number < seconds:
                 raise processes.Died(f"only {number} {what} in {seconds} s: the server was not watched")
-
-    def _take_records(self):
-        peers = []
-        while not self._over.is_set():
-            try:
-                peer, _ = self._listener.accept()
-                peer.settimeout(0)
-                peers.append(peer)
-            except TimeoutError:
-                pass
-            for peer in peers:
-                try:
-                    self.record_bytes += len(peer.recv(1 << 16))
-                except (BlockingIOError, ConnectionError):
-                    pass
-        for peer in peers:
-            peer.close()
 
     def _read_events(self):
         host, port = self._admin.rsplit(":", 1)
