@@ -74,15 +74,15 @@ const CHARTS = [
     series: [["connections", "connections", "orange", 4, null], ["users", "users", "blue", 1.6, null]]},
   {id: "money", title: "Money", unit: "yuan per second", format: "yuan",
     series: [["given_fen", "given", "orange", 4, null], ["got_fen", "got", "blue", 1.6, null]]},
-  {id: "difference", title: "Money given less got", unit: "yuan since the start, in flight", format: "yuan", roles: BOTH,
+  {id: "difference", title: "Money given less got", unit: "yuan, in flight", format: "yuan", roles: BOTH,
     series: [["difference_fen", "difference", "purple", 2, null]]},
   {id: "cpu", title: "CPU", unit: "%, 100 = one core", format: "percent",
     series: [["server_cpu_pct", "server", "orange", 2.4, null], ["client_cpu_pct", "clients", "blue", 1.6, [5, 3]]]},
   {id: "memory", title: "Memory", unit: "resident", format: "bytes",
     series: [["server_rss_bytes", "server", "orange", 2.4, null], ["client_rss_bytes", "clients", "blue", 1.6, [5, 3]]]},
-  {id: "packets", title: "Network", unit: "packets per second, all interfaces", format: "whole",
+  {id: "packets", title: "Network", unit: "packets per second, all interfaces", format: "whole", absent: "tools/nic_monitor has not told of this time",
     series: [["rx_packets", "received", "orange", 4, null], ["tx_packets", "sent", "blue", 1.6, null]]},
-  {id: "drops", title: "Network trouble", unit: "per second", format: "whole",
+  {id: "drops", title: "Network trouble", unit: "per second", format: "whole", absent: "tools/nic_monitor has not told of this time",
     series: [["dropped", "packets dropped", "orange", 3, null], ["retransmitted", "TCP retransmits", "blue", 1.6, [5, 3]]]},
 ];
 
@@ -307,7 +307,7 @@ class Chart {
     this.pixelSeconds = (to - from) / pixels;
     const known = rows.some((row) => row.some((value, i) => i > 0 && value !== null));
     this.empty.hidden = known;
-    this.empty.textContent = "no values in this time";
+    Say(this.empty, this.panel.role === "monitor" && this.definition.absent || "no values in this time");
     const data = known || rows.length > 0 ? rows : [[from * 1000, ...this.names.map(() => null)]];
     const dense = rows.length > 200;  // dashes would be dots of a pixel, and cost the most of the drawing
     const view = {file: data, series: this.strokes(dense), dateWindow: [from * 1000, to * 1000], valueRange: this.range(rows)};

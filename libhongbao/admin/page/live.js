@@ -11,11 +11,11 @@ const TILES = {
     ["overload", "Overloaded"], ["given_total_fen", "Given since the start, yuan", true], ["server_cpu_pct", "CPU of the server"], ["server_rss_bytes", "Memory"]],
   client: [["users", "Users"], ["target", "Requests due"], ["sent", "Sent"], ["answered", "Answered"], ["missed", "Missed"], ["won", "Won"],
     ["p50_us", "Latency p50"], ["p99_us", "Latency p99"], ["got_total_fen", "Got since the start, yuan", true], ["client_cpu_pct", "CPU of the client"]],
-  monitor: [["hosts", "Hosts"], ["users", "Users"], ["sent", "Sent by clients"], ["received", "Received by servers"], ["answered", "Answered"], ["missed", "Missed"],
+  monitor: [["hosts", "Hosts"], ["users", "Users"], ["sent", "Sent"], ["received", "Received"], ["answered", "Answered"], ["missed", "Missed"],
     ["won", "Won"], ["p99_us", "Latency p99"], ["given_total_fen", "Given, yuan", true], ["got_total_fen", "Got, yuan", true],
     ["difference_fen", "Difference, yuan", true]],
 };
-const NOTES = {users: "now", connections: "now", hosts: "in this second", p50_us: "since it was due", p99_us: "since it was due",
+const NOTES = {sent: "clients, per second", received: "server, per second", users: "now", connections: "now", hosts: "in this second", p50_us: "since it was due", p99_us: "since it was due",
   given_total_fen: "by the server", got_total_fen: "by the clients", difference_fen: "given less got", server_cpu_pct: "100 = one core",
   client_cpu_pct: "100 = one core", server_rss_bytes: "resident"};
 
