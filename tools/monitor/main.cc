@@ -44,6 +44,7 @@ exit codes:
   129  the same, the first was SIGHUP)";
 constexpr int kDoesNotReconcile = 4;
 constexpr int64_t kPollNs = 50 * time::kNsPerMs;
+constexpr int64_t kPublishNs = 200 * time::kNsPerMs;
 constexpr uint32_t kConnectionsMax = 4'000;
 
 struct Flags {
@@ -183,7 +184,11 @@ class Run {
     for (const std::string& line : monitor_.TakeNews()) {
       std::fprintf(stderr, "%s %s\n", admin::ClockTime(time::UnixSecond(clock_.WallNs())).c_str(), line.c_str());
     }
-    monitor_.Publish();
+    // A copy of every source: often enough for who reads a status page, seldom enough to cost nothing with a thousand.
+    if (const int64_t now_ns = clock_.MonotonicNs(); all || now_ns - published_ns_ >= kPublishNs) {
+      monitor_.Publish();
+      published_ns_ = now_ns;
+    }
   }
 
   void Show(const Told& told) {
@@ -240,6 +245,7 @@ class Run {
   TextRows text_;
   admin::JsonLines json_lines_{stdout};
   LineFile csv_, sources_csv_;
+  int64_t published_ns_ = 0;
 };
 
 int Main(int argc, const char* const* argv) {
