@@ -31,7 +31,7 @@ def add_parser(subparsers):
     parser.add_argument("--rounds", metavar="N", type=int, default=10, help="(default: %(default)s)")
     parser.add_argument("--seconds", metavar="N", type=int, default=5, help="of each of a round's three parts (default: %(default)s)")
     parser.add_argument("--workers", metavar="N", type=int, default=os.cpu_count(), help="of the server (default: %(default)s)")
-    parser.add_argument("--out", metavar="FILE", help="write everything measured to this JSON file")
+    parser.add_argument("--out", "-o", metavar="FILE", help="write everything measured to this JSON file")
     parser.set_defaults(run=run)
 
 

@@ -29,7 +29,7 @@ namespace {
 
 constexpr const char* kProgram = "hongbao-monitor";
 constexpr const char* kFooter = R"(examples:
-  hongbao-monitor                                       a row a second of who has --monitor 127.0.0.1:8002
+  hongbao-monitor                                       a row a second of who has --monitor
   hongbao-monitor --listen 0.0.0.0:8002                 and of other machines
   hongbao-monitor --csv run.csv --sources-csv who.csv   all seconds in files as well
   hongbao-monitor --quiet --report run.json             only the account, and everything in one file
