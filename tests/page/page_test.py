@@ -281,6 +281,9 @@ class MadeUpRowsTest(PageCase):
         self.browser.wait("return hongbao.panel.charts.every((one) => one.graph !== null)", "all charts are drawn")
         for width in (360, 390, 768):
             self.check_no_sideways_scroll(width)
+            # Drawn for the width it has now, not for one on the way there.
+            self.browser.wait("return hongbao.panel.charts.every((one) => !one.dirty && one.graph.numRows() >= 30 && "
+                              "one.plot.querySelector('canvas').clientWidth === one.plot.clientWidth)", f"charts of {width} px")
 
     def test_thinning_keeps_every_extreme(self):
         self.browser.open(self.host.url)

@@ -301,7 +301,7 @@ class Chart {
     if (store === null || store.size === 0) return;
     const began = performance.now();
     const [from, to] = this.panel.window();
-    const pixels = this.plot.clientWidth - 62;
+    const pixels = Math.max(60, this.plot.clientWidth - 62);
     const rows = Thin(store, this.names, from, to, pixels / 2);
     this.drawnTo = to;
     this.pixelSeconds = (to - from) / pixels;
@@ -416,7 +416,15 @@ class Panel {
     }
     this.buttons();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.restyle()));
-    addEventListener("resize", () => this.changed());
+    const sized = new ResizeObserver((entries) => {
+      for (const entry of entries) {
+        const chart = this.charts.find((one) => one.plot === entry.target);
+        chart.dirty = true;
+        if (chart.graph !== null) chart.graph.resize();
+      }
+      this.schedule();
+    });
+    for (const chart of this.charts) sized.observe(chart.plot);
   }
 
   buttons() {
