@@ -27,7 +27,7 @@ with_programs() {
 
 # build_programs TOOL [TARGET...]: sets the machine up if needed and builds the targets into build/ (server and client if none is named).
 build_programs() {
-  "$root/tools/setup" || { echo "tools/$1: tools/setup failed, see above" >&2; exit 1; }
+  "$root/tools/setup" --no-tests || { echo "tools/$1: tools/setup failed, see above" >&2; exit 1; }
   mkdir -p "$root/build" || exit 1
   log=$root/build/$1-build.log
   if [ -z "${CXX:-}" ] && command -v ccache >/dev/null 2>&1 && command -v g++ >/dev/null 2>&1; then

@@ -21,7 +21,7 @@ inline constexpr uint64_t kRoles = 3;  // a record of another role is malformed
 
 // `count` of a slot is of the second, `total` since the process began, unless "now" or a pair is said. Of clients and servers:
 enum class Slot : uint32_t {
-  // 0..10: frames by their type
+  // 0..9: frames by their type
   kRequests = 10, kResponses = 11,
   kWon = 14, kNothing = 15, kCap = 16, kOverload = 17,
   kGrantsSent = 18,
