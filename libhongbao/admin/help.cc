@@ -26,14 +26,14 @@ std::string NamesOf(const CLI::Option& option) {
   for (const std::string& name : option.get_lnames()) {
     names.push_back(absl::StrCat("--", name));
   }
-  const bool takes_value = option.get_type_size() != 0;
+  const bool takes_value = option.get_expected_max() != 0;
   return absl::StrCat(absl::StrJoin(names, ", "), takes_value ? absl::StrCat(" ", option.get_type_name()) : "");
 }
 
 std::string MeaningOf(const CLI::Option& option) {
   const std::string present = option.get_default_str();
   const bool says_so = absl::StrContains(option.get_description(), "(default");
-  const bool takes_value = option.get_type_size() != 0;
+  const bool takes_value = option.get_expected_max() != 0;
   return absl::StrCat(option.get_description(),
                       present.empty() || says_so || !takes_value ? "" : absl::StrCat(" (default ", present, ")"));
 }

@@ -1,11 +1,13 @@
 #include "libhongbao/admin/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/admin/flag_sources.h"
 #include "libhongbao/admin/help.h"
 #include "libhongbao/admin/standard_streams.h"
 
@@ -153,14 +155,24 @@ CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, cons
 absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, int argc, const char* const* argv) {
   HoldStandardStreams();
   SetUpHelp(app, program, Version());
+  std::string flags_file;  // GatherFlags looks into it
+  AddFile(app, "--flags-file", &flags_file,
+          absl::StrCat("more flags, one a line as they are typed here; ", VariableOf(program, "--workers"),
+                       " and the like in the environment go before it, the command line before both"));
+  absl::StatusOr<GatheredFlags> gathered = GatherFlags(app, program, argc, argv);
+  if (!gathered.ok()) {
+    return UsageError(program, std::string(gathered.status().message()));
+  }
+  std::reverse(gathered->arguments.begin(), gathered->arguments.end());  // as CLI11 wants them
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(gathered->arguments));
   } catch (const CLI::Success& success) {  // --help, --version: CLI11 prints them
     app.exit(success, std::cout, std::cerr);
     return 0;
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "%s: %s\n", program.c_str(), error.what());
-    return Hint(program);
+    const std::string reason = error.what();
+    const auto from = gathered->origin.find(reason.substr(0, reason.find(':')));
+    return UsageError(program, from == gathered->origin.end() ? reason : absl::StrCat(reason, " (", from->second, ")"));
   }
   return absl::nullopt;
 }

@@ -63,9 +63,10 @@ void AddTuning(CLI::App& app, Tuning* tuning) {
            {.min = -1, .max = 4'095});
 }
 
-// Lays --help out, adds --version (prints "<program> <version>"), holds the standard streams, parses, and returns the
-// exit code if the program should end now: 0 after --help or --version (on stdout), 2 after a wrong command line (reason
-// and a hint on stderr); nullopt: go on.
+// Lays --help out, adds --version (prints "<program> <version>") and --flags-file, holds the standard streams, parses
+// what the command line, the environment and the file say (flag_sources.h), and returns the exit code if the program
+// should end now: 0 after --help or --version (on stdout), 2 after a wrong flag (reason and a hint on stderr); nullopt:
+// go on.
 absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, int argc, const char* const* argv);
 
 // For what only shows when flags are compared: prints "program: reason" and the hint, returns 2.

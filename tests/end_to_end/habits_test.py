@@ -176,6 +176,27 @@ class ProgramsTest(processes.EndToEndTest):
         client.stop(code=143)
         server.stop()
 
+    def test_where_a_flag_comes_from(self):
+        """Command line, then environment, then the file, then the default; each beats all that follow."""
+        path = os.path.join(self.folder, "server.flags")
+        pathlib.Path(path).write_text("# of this machine\n--users-max 2k\n--max-qps = 70\n--quiet\n", encoding="ascii")
+        flags, variables = ["--flags-file", path], {"HONGBAO_SERVER_USERS_MAX": "3k"}
+        for number, (given, environment, users) in enumerate((([], {}, 1_000_000), (flags, {}, 2_000), (flags, variables, 3_000),
+                                                              ([*flags, "--users-max", "4k"], variables, 4_000),
+                                                              ([], {**variables, "HONGBAO_SERVER_FLAGS_FILE": path}, 3_000))):
+            with self.subTest(given=given, environment=environment):
+                report = ["--report", os.path.join(self.folder, f"flags{number}.json")]
+                server = processes.Process(SERVER, ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *report, *given], self.folder,
+                                           f"flags{number}", environment)
+                self.addCleanup(server.kill)
+                self.assertEqual(server.wait_ready().status()["users"]["max"], users)
+                server.stop()
+        pathlib.Path(path).write_text("\n--users 5\n", encoding="ascii")
+        for program in (SERVER, CLIENT):
+            code, text, said = processes.run(program, "--flags-file", path, environment={"HONGBAO_CLIENT_WORKER": "1"})
+            self.assertEqual((code, text), (2, ""))
+            self.assertIn(f"{path}:2: '--users'" if program == SERVER else "HONGBAO_CLIENT_WORKER is no flag", said)
+
     def test_nohup(self):
         server = processes.Process("/usr/bin/env", ["nohup", SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--report",
                                                     os.path.join(self.folder, "nohup.json"), "--quiet"], self.folder, "nohup")

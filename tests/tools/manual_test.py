@@ -103,6 +103,14 @@ class PagesTest(unittest.TestCase):
     def test_the_build_makes_all_of_them(self):
         self.assertEqual(OUTPUTS, [f"{prose.page}.{prose.section}" for prose in self.prose], "docs/meson.build against docs/commands/")
 
+    def test_every_command_has_a_page(self):
+        """Every tool, and every program of the build that is called hongbao-something. See docs/commands/hongbao-manual.txt."""
+        tools = {f"tools/{path.name}" for path in (ROOT / "tools").iterdir() if path.is_file() and os.access(path, os.X_OK)}
+        programs = {path.name for folder in ("server", "client", "tools/[a-z]*") for path in pathlib.Path(BUILD).glob(f"{folder}/hongbao-*")
+                    if path.is_file() and os.access(path, os.X_OK) and not path.parent.name.endswith("_lib")}
+        self.assertLessEqual({"hongbao-server", "hongbao-client"}, programs)
+        self.assertEqual({command.prose.typed for command in self.commands}, tools | programs)
+
     def test_each_page_knows_the_flags_of_help_and_no_others(self):
         for command in self.commands:
             page = self.page(command.prose)
