@@ -29,9 +29,9 @@ class SimulateTest(unittest.TestCase):
         self.folder = os.path.join(folder.name, "run")
         self.log = os.path.join(folder.name, "stderr")
 
-    def start(self, *arguments):
+    def start(self, *arguments, **settings):
         with open(self.log, "w", encoding="utf-8") as log:
-            process = subprocess.Popen([TOOL, *arguments, "--out", self.folder], stdout=subprocess.PIPE, stderr=log, text=True)
+            process = subprocess.Popen([TOOL, *arguments, "--out", self.folder], stdout=subprocess.PIPE, stderr=log, text=True, **settings)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
         return process
@@ -199,6 +199,33 @@ class SimulateTest(unittest.TestCase):
             self.assertEqual((row["users"], row["hosts"], row["silent"]), (100, 2, 0))
         self.assertLessEqual(sum(row["sent"] for row in rows), report["requests"]["sent"])
         self.assertIn("report.html", os.listdir(self.folder))
+
+    def test_an_interruption_of_the_report_keeps_the_figures(self):
+        tools = os.path.dirname(self.log)
+        drawing = os.path.join(tools, "drawing")
+        with open(os.path.join(tools, "gnuplot"), "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\ntouch {drawing}\nexec sleep 120\n")
+        os.chmod(file.name, 0o755)
+        process = self.start("--users", "100", "--phases", "50:1s", "--no-monitor", env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"})
+        deadline = time.monotonic() + 120
+        while not os.path.exists(drawing) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 143, self.said())
+        self.assertIn("result     INTERRUPTED", out)
+        self.assertIn("{report.json,series.csv}", out)
+        self.assertTrue(self.report()["interrupted"])
+        self.check_reconciled(self.report())
+
+    def test_what_cannot_be_written_is_told_and_the_result_shown(self):
+        os.makedirs(os.path.join(self.folder, "report.html.partial"))
+        code, out = self.run_through("--users", "100", "--phases", "50:1s", "--no-monitor")
+        self.assertEqual(code, 1, self.said())
+        self.assertIn("report.html.partial: Is a directory", self.said())
+        self.assertNotIn("Traceback", self.said())
+        self.assertIn("result     PASS", out)
+        self.check_reconciled(self.report())
 
     def test_a_profile_is_followed(self):
         said = subprocess.run([os.path.join(os.environ["HONGBAO_BUILD_DIR"], "client", "hongbao-client"), "--help"], capture_output=True, text=True,

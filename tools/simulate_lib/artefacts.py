@@ -4,6 +4,7 @@ import os
 
 from . import environment, hgrm, html_report, plots, report, seconds, series, show, watching
 
+EXIT_COULD_NOT = 1
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -33,22 +34,35 @@ def title(story):
     return f"hongbao, {story.options.users:,} users"
 
 
-def write(story, folder, trouble, interrupted, hurry):
+def write(story, folder, trouble, interrupted, hurry=False):
     """Returns (report.json's document, exit code, names of the files). `hurry`: no more than the figures, somebody waits to leave."""
     server, clients = report.collect(story)
-    present = [client for client in clients if client is not None]
     about = environment.gather(ROOT, story.build, story.processors, story.facts)
     document, exit_code = report.build(story, server, clients, about, trouble, interrupted)
+    files = []
+    try:
+        _write(story, folder, document, server, clients, hurry, files)
+    except OSError as error:
+        show.say(f"tools/simulate: error: cannot write {error.filename or f'all of {folder}'}: {error.strerror}")
+        document["exit_code"] = exit_code = exit_code or EXIT_COULD_NOT
+    return document, exit_code, files
+
+
+def _write(story, folder, document, server, clients, hurry, files):
+    """Adds each file's name to `files` once it is written."""
+    present = [client for client in clients if client is not None]
     report.write(os.path.join(folder, "report.json"), document)
+    files.append("report.json")
     series.write(os.path.join(folder, "series.csv"), server, present)
+    files.append("series.csv")
     if hurry:
-        return document, exit_code, ["report.json", "series.csv"]
+        return
     rows = _rows(story, folder, server, clients)
-    kept = [watching.CSV] if story.watch and os.path.exists(os.path.join(folder, watching.CSV)) else []
-    files = ["report.json", "series.csv", *kept, *_latency(folder, present)]
+    files += [watching.CSV] if story.watch and os.path.exists(os.path.join(folder, watching.CSV)) else []
+    files += _latency(folder, present)
     made, said = plots.draw(folder, rows, document["phases"], f"{story.options.users:,} users")
     told = html_report.write(os.path.join(folder, "report.html"), story.build, html_report.document(html_report.summary(document), rows, title(story)))
+    files += ["report.html", *made]
     for words in (said, told):
         if words:
             show.note(words)
-    return document, exit_code, [*files, "report.html", *made]

@@ -99,19 +99,20 @@ def _play(told):
 
 
 def _finish(told, folder, trouble, interrupted):
-    told.ended_s, hurry = time.time(), False
+    told.ended_s, lingers = time.time(), False
     try:
         for wrong in [*told.stop(hurry=bool(trouble)), told.read_ledger()]:
             if wrong:
                 show.say(f"tools/simulate: error: {wrong}")
                 trouble = trouble or wrong
-    except (KeyboardInterrupt, Stopped):
+        lingers = told.options.linger > 0 and told.watch and told.watch.page and not interrupted
+        if told.watch and not lingers:
+            told.watch.stop()
+        document, exit_code, files = artefacts.write(told, folder, trouble, interrupted)
+    except (KeyboardInterrupt, Stopped) as signalled:  # somebody waits to leave, but the figures are there
         told.kill()
-        interrupted, hurry = interrupted or 130, True
-    lingers = told.options.linger > 0 and told.watch and told.watch.page and not interrupted
-    if told.watch and not lingers and not hurry:
-        told.watch.stop()
-    document, exit_code, files = artefacts.write(told, folder, trouble, interrupted, hurry)
+        interrupted, lingers = interrupted or getattr(signalled, "code", 130), False
+        document, exit_code, files = artefacts.write(told, folder, trouble, interrupted, hurry=True)
     if told.options.json:
         show.out(json.dumps(document))
         show.line("files", show.files_line(folder, files).split(maxsplit=1)[1])

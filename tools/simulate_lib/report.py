@@ -80,9 +80,9 @@ def trouble_of(restarts):
 
 
 def latencies(clients):
-    """The whole run's, over all clients: exact where each tells of its histogram, {} otherwise."""
+    """The whole run's, over all clients: exact where each tells of its histogram and something was answered, {} otherwise."""
     found = {kind: hgrm.of_clients(clients, kind) for kind in ("schedule", "service")}
-    return {kind: histogram.summary_us() for kind, histogram in found.items() if histogram is not None}
+    return {kind: histogram.summary_us() for kind, histogram in found.items() if histogram is not None and histogram.count}
 
 
 def collect(story):
