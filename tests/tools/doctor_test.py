@@ -250,6 +250,44 @@ class ApplyTest(unittest.TestCase):
         done = self.tree.run("--undo")
         self.assertEqual((done.returncode, "changed by hand" in done.stderr), (1, True))
 
+    def test_a_line_of_another_hand_is_not_lost(self):
+        self.tree.run("--apply")
+        text = self.tree.get(DROP_IN)
+        for line in ("vm.swappiness=10", "net/core/somaxconn = 9", "-kernel.pid_max = 5", "  vm.swappiness = 10"):
+            self.tree.put(DROP_IN, text + line)
+            for arguments in (["--apply", "--qps", "600k"], ["--undo"]):
+                done = self.tree.run(*arguments)
+                self.assertEqual((done.returncode, "changed by hand" in done.stderr), (1, True), line)
+            self.assertEqual(self.tree.get(DROP_IN), text + line + "\n")
+
+    def test_a_second_apply_that_fails_leaves_the_first_to_undo(self):
+        kernel = settings.Kernel(self.tree.root)
+        key = "net.core.netdev_max_backlog"
+        settings.apply(kernel, [preflight.Finding("a", "note", "", "c", (key, "2400"))], "a test")
+        refusing = settings.Kernel(self.tree.root)
+        refusing.set = lambda key, value: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        self.assertFalse(settings.apply(refusing, [preflight.Finding("a", "note", "", "c", (key, "9000"))], "a test")[1])
+        self.assertEqual([(s.value, s.before) for s in kernel.kept()], [("2400", "1000")])
+        self.assertEqual(settings.undo(kernel)[0][0], f"set {key} = 1000 (was 2400)")
+
+    def test_what_is_as_it_was_needs_no_undoing(self):
+        self.tree.run("--apply")
+        self.tree.put(BACKLOG, "1000")  # as after an end between the file and the setting
+        done = self.tree.run("--undo")
+        self.assertIn("net.core.netdev_max_backlog is 1000 already", done.stdout)
+        self.assertEqual((done.returncode, self.exists()), (0, False))
+
+    def test_an_interruption_waits_for_the_whole(self):
+        script = ("import os, signal, sys\nfrom doctor_lib import main, settings\nset_one = settings.Kernel.set\n"
+                  "def interrupted(*arguments):\n  set_one(*arguments)\n  os.kill(os.getpid(), signal.SIGINT)\n"
+                  "settings.Kernel.set = interrupted\nsys.exit(main.main(sys.argv[1:]))\n")
+        before = {path: self.tree.get(path) for path in (BACKLOG, TW_REUSE)}
+        for flag in ("--apply", "--undo"):
+            done = subprocess.run([sys.executable, "-c", script, flag, "--root", self.tree.root], capture_output=True, text=True, check=False, timeout=60)
+            self.assertEqual((done.returncode, done.stderr.count("Traceback")), (0, 0), done.stderr)
+            self.assertEqual(self.exists(), flag == "--apply")
+        self.assertEqual({path: self.tree.get(path) for path in before}, before)
+
     def test_a_setting_that_cannot_be_made_is_not_in_the_file(self):
         class Refuses(settings.Kernel):
             def set(self, key, value):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 
 from simulate_lib import command_line
@@ -146,6 +147,8 @@ def main(arguments):
     if changes and not options.root and os.geteuid() != 0:
         _say(f"--{'apply' if options.apply else 'undo'} changes the kernel's settings: run it as root")
         return EXIT_FAILS
+    if changes:  # the file and the kernel must not part: a signal that is still there at the end has come too late
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     if options.undo:
         return _undo(options, kernel)
     plan = judge.Plan(options.users, options.qps, options.side, options.server_ports, options.sources)

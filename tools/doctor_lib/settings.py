@@ -46,13 +46,13 @@ def parse(text):
     if not text.startswith(_HEADER):
         raise CouldNot("it was not written by tools/doctor, and is left alone")
     settings, before = [], {}
-    for line in text.splitlines():
+    for line in filter(None, text.splitlines()):
         match = _ENTRY.fullmatch(line.removeprefix("# before: ") + (" " if line.endswith("=") else ""))
         if line.startswith("# before: ") and match:
             before[match.group(1)] = match.group(2).strip()
-        elif match and not line.startswith("#"):
-            if match.group(1) not in before:
-                raise CouldNot(f"it was changed by hand: nothing says what {match.group(1)} was before")
+        elif not line.startswith("#"):
+            if not match or match.group(1) not in before:
+                raise CouldNot("it was changed by hand: nothing says " + (f"what {match.group(1)} was before" if match else f"what was before '{line}'"))
             settings.append(Setting(match.group(1), match.group(2).strip(), before[match.group(1)]))
     return settings
 
@@ -141,7 +141,7 @@ def apply(kernel, findings, purpose):
     if not to_set:
         return lines, not failed
     was = {setting.key: kernel.read(setting.key) for setting in to_set}
-    already = {setting.key for setting in kernel.kept()}
+    already = {setting.key: setting.value for setting in kernel.kept()}
     kernel.keep(settings, purpose)
     for setting in to_set:
         try:
@@ -151,7 +151,9 @@ def apply(kernel, findings, purpose):
         except OSError as error:
             failed = True
             lines.append(f"cannot set {setting.key} = {setting.value}: {error.strerror}")
-            if setting.key not in already:
+            if setting.key in already:
+                setting.value = already[setting.key]  # which it still is, and which undo compares
+            else:
                 settings = [kept for kept in settings if kept.key != setting.key]
     if settings:
         kernel.keep(settings, purpose)
@@ -169,6 +171,9 @@ def undo(kernel, really=True):
     for setting in settings:
         try:
             now = kernel.read(setting.key)
+            if now == setting.before:
+                lines.append(f"{setting.key} is {now or 'empty'} already, as before --apply")
+                continue
             if now != " ".join(setting.value.split()):
                 lines.append(f"left {setting.key} = {now}: it was changed since (before --apply it was {setting.before or 'empty'})")
                 continue
