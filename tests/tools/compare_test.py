@@ -112,6 +112,12 @@ class CommandTest(unittest.TestCase):
     def run_tool(self, *arguments):
         return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
+    def test_a_full_disk_is_told(self):
+        path = self.file("full.json", json.dumps(run_report()))
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([TOOL, path, path], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, "tools/compare: error: cannot write: No space left on device\n"))
+
     def test_folders_and_files(self):
         self.file("a/report.json", run_report())
         b = self.file("b.json", changed(phases__0__latency_us__schedule__p99=5_000.0, connections__seconds=10.0))

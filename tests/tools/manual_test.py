@@ -280,6 +280,14 @@ class ToolTest(unittest.TestCase):
             self.assertEqual(code, 0)
             self.assertIn("tools/kill_loop", page)
 
+    def test_ctrl_c_is_the_pagers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "man").write_text("#!/bin/sh\nkill -INT $PPID\nsleep 1\necho shown\n", encoding="ascii")
+            os.chmod(pathlib.Path(folder, "man"), 0o755)
+            done = subprocess.run([ROOT / "tools/manual", "--build", BUILD, "profile"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+                                  env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "shown\n", ""))
+
     def test_a_program_that_is_not_built(self):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run([ROOT / "tools/manual", "--build", folder, "--out", folder], capture_output=True, text=True, timeout=TIMEOUT_S,

@@ -1,6 +1,7 @@
 """tools/compare from the command line to the exit code."""
 
 import json
+import os
 import sys
 import time
 
@@ -34,7 +35,7 @@ examples:
 
 exit codes:
   0    compared
-  1    a report could not be read
+  1    a report could not be read, or the comparison not be written
   2    wrong usage
   3    with --fail-on-worse: something got worse""")
     parser.add_argument("a", metavar="A", help="the earlier run: its folder, or its report.json")
@@ -143,4 +144,8 @@ def main(arguments):
         print(json.dumps(document(names, rows, different)) if options.json else "\n".join(page(a, b, names, rows, different)), flush=True)
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads on; no traceback at the end either
+    except OSError as error:
+        print(f"tools/compare: error: cannot write: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try once more at its end
+        return EXIT_COULD_NOT
     return EXIT_WORSE if options.fail_on_worse and any(row.says == "worse" for row in rows) else 0

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -11,7 +12,7 @@ from simulate_lib.version import VERSION
 
 from . import commands, completion, roff
 
-EXIT_COULD_NOT = 1
+EXIT_COULD_NOT, EXIT_INTERRUPTED = 1, 130
 COMPLETION = "hongbao"  # the file's name
 
 
@@ -27,7 +28,8 @@ def _parse(arguments):
 exit codes:
   0    done
   1    a command is not built, or its --help keeps to another layout, or its page lacks something
-  2    wrong usage""")
+  2    wrong usage
+  130  interrupted""")
     parser.add_argument("page", metavar="PAGE", nargs="?", help="server, simulate, profile, ...: the page to show")
     parser.add_argument("--out", "-o", metavar="DIR", help="write all pages and the completion here")
     parser.add_argument("--build", metavar="DIR", default=command_line.default_build(), help="where the programs are (default: build/)")
@@ -62,6 +64,7 @@ def _show(page, build):
     if not shutil.which("man"):
         raise commands.Wrong("no man here to show it with (Debian's man-db); --out DIR writes the pages")
     with tempfile.TemporaryDirectory(prefix="hongbao-manual-") as folder:
+        signal.signal(signal.SIGINT, lambda *_: None)  # the pager's own: man takes the default again
         return os.spawnlp(os.P_WAIT, "man", "man", "-l", write_page(prose, build, folder)[0])
 
 
@@ -74,6 +77,8 @@ def main(arguments):
             return EXIT_COULD_NOT if _show(options.page, options.build) else 0
         _write_all(options.build, options.out)
         return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     except (commands.Wrong, OSError) as error:
         print(f"tools/manual: {error}", file=sys.stderr)
         return EXIT_COULD_NOT
