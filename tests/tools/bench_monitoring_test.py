@@ -63,6 +63,12 @@ class CommandTest(unittest.TestCase):
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(flags[0], done.stderr)
 
+    def test_a_file_that_cannot_be_written_is_told_beforehand(self):
+        done = bench("--out", "/no/such/folder/out.json")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual(done.stderr, "tools/bench monitoring: cannot write /no/such/folder/out.json: No such file or directory; choose another "
+                         "file with --out\n")
+
     def test_one_tiny_round(self):
         with tempfile.TemporaryDirectory() as folder:
             out = os.path.join(folder, "out.json")

@@ -144,6 +144,13 @@ class WholeTest(unittest.TestCase):
             first, last = map(int, file.read().split())
         self.assertFalse(first <= files.free_port() <= last)
 
+    def test_where_all_ports_are_the_kernels_it_is_one_of_them_all_the_same(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "range")
+            with open(path, "w", encoding="ascii") as file:
+                file.write("1024\t65535\n")
+            self.assertGreaterEqual(files.free_port(path), 10_000)  # 0 would be another one at each start of the server
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

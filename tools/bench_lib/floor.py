@@ -119,7 +119,7 @@ def run(options):
         return command_line.EXIT_USAGE
     programs = {floor_servers.program(name) for name in wanted["servers"]} | {"client/hongbao-client"}
     build = command_line.build_folder("tools/bench", *sorted(programs), build=options.build)
-    if build is None:
+    if build is None or (options.out is not None and not command_line.can_write("tools/bench floor", options.out)):
         return EXIT_COULD_NOT
     signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended
     document = {"options": wanted, "runs": [], "summaries": []}

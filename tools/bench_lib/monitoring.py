@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+from ledger_lib import files
 from simulate_lib import command_line, processes, units
 
 from . import figures, floor_run, watchers
@@ -132,7 +133,7 @@ def _rounds(server, client, watched, wanted, keep):
 
 
 def _measure(wanted, build, folder, keep):
-    monitor = watchers.free_port()
+    monitor = files.free_port()  # not one that the server could get for its own end while nobody listens
     server = processes.Process("server", [
         os.path.join(build, "server/hongbao-server"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--quiet",
         "--monitor", f"127.0.0.1:{monitor}", "--workers", str(wanted["workers"]), "--users-max", str(wanted["connections"]),
@@ -172,7 +173,7 @@ def run(options):
         return command_line.EXIT_USAGE
     build = command_line.build_folder("tools/bench", "server/hongbao-server", "client/hongbao-client", "tools/monitor/hongbao-monitor",
                                         build=options.build)
-    if build is None:
+    if build is None or (options.out is not None and not command_line.can_write("tools/bench monitoring", options.out)):
         return EXIT_COULD_NOT
     signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended
     rounds = []

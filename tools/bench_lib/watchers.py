@@ -8,12 +8,6 @@ import time
 from simulate_lib import processes
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Watched:
     """As a context: the server at `admin` (HOST:PORT) is watched, and a hongbao-monitor listens where it sends its records."""
 

@@ -46,12 +46,12 @@ def copy(path, folder):
     return target
 
 
-def free_port():
+def free_port(sysctl="/proc/sys/net/ipv4/ip_local_port_range"):
     """A TCP port of 127.0.0.1 for a server that will be started on it again and again: not one that the kernel gives to clients, or
-    one of the server's own clients may sit on it when the server comes back."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+    one of the server's own clients may sit on it when the server comes back; unless it gives them all (`sysctl`)."""
+    with open(sysctl, encoding="ascii") as file:
         first, last = map(int, file.read().split())
-    candidates = [port for port in range(10_000, 60_000) if not first <= port <= last]
+    candidates = [port for port in range(10_000, 60_000) if not first <= port <= last] or range(10_000, 60_000)
     for port in random.sample(candidates, min(100, len(candidates))):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

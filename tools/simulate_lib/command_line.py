@@ -99,6 +99,16 @@ def read(tool, parse, arguments):
     return (None, 0) if checking else (options, None)
 
 
+def can_write(tool, path):
+    """To be asked before the minutes of work, not after. False after saying why not."""
+    try:
+        with open(path, "a", encoding="utf-8"):
+            return True
+    except OSError as error:
+        print(f"{tool}: cannot write {path}: {error.strerror}; choose another file with --out", file=sys.stderr, flush=True)
+        return False
+
+
 def default_build():
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return os.environ.get("HONGBAO_BUILD_DIR") or os.path.join(root, "build")
