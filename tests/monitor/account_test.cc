@@ -97,6 +97,57 @@ TEST_F(AccountTest, AClientThatDiesTwiceIsAChain) {
   EXPECT_EQ(Difference(), 0);
 }
 
+TEST_F(AccountTest, AClientThatDiesAgainWhileItsUsersLogInCountsOnce) {
+  Tell(Tells(server_, 1'000, 1'000));
+  Tell(Tells(client_, 1'000, 1'000));
+  Die(client_);
+  Tell(Tells(again_, 1'004, 0, 100));  // a tenth of its users have logged in
+  Die(again_);
+  const Who third{.first_user = 0, .began_ns = 40, .process_id = 5, .connection = 5};
+  Tell(Ends(third, 1'008, 0, 1'000));
+  Tell(Ends(server_, 1'008, 1'000));
+  const Closing closing = account_.Close(sources_);
+  EXPECT_EQ(closing.sums.got_fen, 1'000);
+  EXPECT_TRUE(closing.in_order);
+}
+
+TEST_F(AccountTest, ALifeAfterThatKnowsOfNothingProvesNothing) {  // no ledger, --no-statements, or protocol 1: a base of 0
+  Tell(Tells(server_, 1'000, 700));
+  Tell(Tells(client_, 1'000, 500));
+  Die(client_);
+  Tell(Ends(again_, 1'004, 0));
+  Tell(Ends(server_, 1'004, 700));
+  Closing closing = account_.Close(sources_);
+  EXPECT_EQ(closing.sums.difference_fen(), 200);
+  EXPECT_FALSE(closing.in_order);
+  EXPECT_FALSE(closing.Broken());
+  EXPECT_EQ(closing.not_known, (std::vector<uint32_t>{2}));
+  Tell(Ends({.first_user = 0, .users = 50, .began_ns = 40, .process_id = 5, .connection = 5}, 1'005, 0));
+  EXPECT_EQ(account_.Close(sources_).not_known.size(), 1u);
+}
+
+TEST_F(AccountTest, WhatAClientLeftUnansweredIsNoLossOfTheServers) {
+  Arrival end = Ends(client_, 1'000, 500, 0, 130);  // a second SIGINT: it left at once
+  end.record.Set(wire::Slot::kLost, 0, 2);
+  Tell(Ends(server_, 1'000, 700));
+  Tell(end);
+  Closing closing = account_.Close(sources_);
+  EXPECT_EQ(closing.unanswered, (std::vector<uint32_t>{2}));
+  EXPECT_FALSE(closing.Broken());
+  Tell(Ends(other_, 1'000, 201));
+  EXPECT_TRUE(account_.Close(sources_).Broken()) << "more was got than given all the same";
+}
+
+TEST_F(AccountTest, AServerThatDiedBeforeThisMonitorsTimeExplainsWhatItsClientsHad) {
+  const Who next{.role = wire::Role::kServer, .users = 10'000, .began_ns = 50, .process_id = 6, .connection = 6};
+  Tell(Ends(next, 1'000, 100, 600));  // this monitor has not seen the server before it, which gave 600
+  Tell(Ends(client_, 1'000, 700));    // and has its money from both
+  EXPECT_EQ(account_.Look(sources_).difference_fen(), -600);
+  EXPECT_FALSE(account_.Close(sources_).Broken());
+  Tell(Ends({.first_user = 100, .began_ns = 60, .process_id = 7, .connection = 7}, 1'000, 800));
+  EXPECT_TRUE(account_.Close(sources_).Broken()) << "this one has not met the server before";
+}
+
 TEST_F(AccountTest, ADeadClientThatNeverComesBackIsNamed) {
   Tell(Ends(server_, 1'000, 700));
   Tell(Tells(client_, 1'000, 500));

@@ -144,5 +144,43 @@ TEST(SourceCsv, HasACellForEachColumn) {
   }
 }
 
+// A monitor that runs for weeks: what ended in order makes room, and its money stays.
+TEST(MonitorTest, TakesNewLivesForEver) {
+  Monitor monitor(0);
+  int64_t now_s = 1'000;
+  const auto take = [&](const Arrival& arrival) { monitor.Take(arrival, now_s * kSecond, now_s * kSecond); };
+  const Who server{.role = wire::Role::kServer, .users = 1'000, .began_ns = 1, .connection = 1};
+  const Who killed{.first_user = 200, .began_ns = 2, .process_id = 2, .connection = 2};
+  take(Tells(server, now_s, 5));
+  take(Tells(killed, now_s, 5));
+  take(Gone(killed));
+  monitor.Rows(now_s * kSecond);
+  constexpr uint64_t kLives = Sources::kSourcesMax + 500;
+  for (uint64_t i = 1; i <= kLives; ++i) {
+    now_s += 1;
+    const Who client{.began_ns = 1'000 + 10 * i, .process_id = i, .connection = 10 + i};
+    take(Ends(client, now_s, 10, 10 * (i - 1)));  // its users have it all from the clients before
+    take(Gone(client));
+    if (i % 20 == 0) {
+      take(Tells(server, now_s, 5 + 10 * i));
+      monitor.Rows(now_s * kSecond);
+      monitor.TakeNews();
+    }
+  }
+  take(Ends(server, now_s, 5 + 10 * kLives));
+  monitor.Rows(now_s * kSecond, true);
+  monitor.Publish();
+  const Snapshot seen = monitor.Look();
+  EXPECT_EQ(seen.sources_refused, 0u);
+  EXPECT_LE(seen.sources.size(), Sources::kSourcesMax - Sources::kRoom + 1);
+  EXPECT_EQ(seen.forgotten.lives + seen.sources.size(), kLives + 2);
+  EXPECT_EQ(seen.sources[1].process_id, 2u) << "who was killed and never came back is not forgotten";
+  EXPECT_EQ(seen.sums.got_fen, int64_t{5 + 10 * kLives});
+  const Closing closing = monitor.Close();
+  EXPECT_EQ(closing.sums.difference_fen(), 0);
+  EXPECT_EQ(closing.unseen_fen, 0) << "the users' earlier money is still known";
+  EXPECT_FALSE(closing.in_order);
+}
+
 }  // namespace
 }  // namespace hongbao::monitor

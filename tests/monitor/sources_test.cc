@@ -109,6 +109,20 @@ TEST_F(SourcesTest, OthersDoNotTakeAPlace) {
   EXPECT_EQ(sources_.all().back().before, 0u) << "what ended in order has told all it did";
 }
 
+TEST_F(SourcesTest, WhoLivedBesideItDoesNotGoOnForIt) {  // two servers of one machine; one client started twice
+  const Who first{.role = wire::Role::kServer}, second{.role = wire::Role::kServer, .began_ns = 2, .connection = 2};
+  Take(Tells(first, kNow));
+  Take(Tells(second, kNow));
+  now_s_ += 1;
+  Take(Tells(first, kNow + 1));
+  Take(Gone(first));
+  now_s_ += 3;
+  Take(Tells(second, kNow + 4));
+  Pass(0);
+  EXPECT_EQ(sources_.Of(1).condition, Condition::kSilent);
+  EXPECT_EQ(sources_.Of(2).before, 0u);
+}
+
 TEST_F(SourcesTest, UsersInCommonAreSaid) {
   Take(Tells({.first_user = 0, .users = 100}, kNow));
   Take(Tells({.first_user = 100, .users = 100, .began_ns = 2, .connection = 2}, kNow));

@@ -20,7 +20,7 @@ using wire::Slot;
 // What all lives of a role have told in all: a life that has ended keeps what it did, so the sum never shrinks.
 template <typename AnySlot>
 uint64_t TotalOf(const Snapshot& snapshot, Role role, AnySlot slot) {
-  uint64_t sum = 0;
+  uint64_t sum = snapshot.forgotten.total[static_cast<size_t>(role)][static_cast<size_t>(slot)];
   for (const Source& source : snapshot.sources) {
     sum += source.role == role ? source.newest.Total(slot) : 0;
   }

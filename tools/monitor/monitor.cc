@@ -1,5 +1,7 @@
 #include "tools/monitor/monitor.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/rows.h"
@@ -55,6 +57,10 @@ void Monitor::Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns
 
 std::vector<Told> Monitor::Rows(int64_t monotonic_ns, bool all) {
   sources_.Look(monotonic_ns);
+  if (const std::vector<uint32_t> over = sources_.OldestOver(monotonic_ns); !over.empty()) {
+    account_.Forget(over, sources_);
+    sources_.Forget(over);
+  }
   std::vector<Told> rows;
   for (const Timeline::Second& second : all ? timeline_.TakeAll() : timeline_.Take(monotonic_ns)) {
     const Hosts hosts = HostsOf(second, sources_);
@@ -82,19 +88,28 @@ std::string Monitor::ClosingText() const {
                                   yuan(sums.left_fen), ", difference ", yuan(sums.difference_fen()));
   absl::StrAppend(&text, closing.Broken()             ? "  DOES NOT RECONCILE\n"
                          : sums.difference_fen() == 0 ? "  ok\n"
-                         : closing.in_order           ? "  (users had it before their client was seen here)\n"
-                                                      : "  (in flight, or not told)\n");
+                         : !closing.in_order          ? "  (in flight, or not told)\n"
+                         : sums.difference_fen() < 0  ? "  (clients had it from a server before the first one seen here)\n"
+                         : !closing.left_behind       ? "  (users had it before their client was seen here)\n"
+                                                      : "  (in answers that clients did not get)\n");
   for (const uint32_t id : closing.never_back) {
     const Source& source = sources_.Of(id);
     absl::StrAppend(&text, "  never back ", source.Name(), ", last heard of at ", admin::ClockTime(source.newest.unix_s),
                     source.role == wire::Role::kClient ? ": what it got after that is missing in \"got\"\n"
                                                        : ": what it gave after that is missing in \"given\"\n");
   }
+  for (const uint32_t id : closing.unanswered) {
+    absl::StrAppend(&text, "  unanswered ", sources_.Of(id).Name(), " ended with requests that had no answer\n");
+  }
   for (const Source& source : sources_.all()) {
     if (source.condition == Condition::kReplaced) {
-      absl::StrAppend(&text, "  went on    ", source.Name(), " died; what it had done is known from ",
-                      sources_.Of(source.after).Name(), "\n");
+      const bool known = std::find(closing.not_known.begin(), closing.not_known.end(), source.id) == closing.not_known.end();
+      absl::StrAppend(&text, "  went on    ", source.Name(), " died; what it had done is ",
+                      known ? "known from " : "not all known from ", sources_.Of(source.after).Name(), "\n");
     }
+  }
+  if (const uint64_t lives = sources_.forgotten().lives; lives > 0) {
+    absl::StrAppend(&text, "  forgotten  ", lives, " lives that ended in order made room for others; their money is counted\n");
   }
   return text;
 }
@@ -107,6 +122,8 @@ json Monitor::CloseJson() const {
   }
   return {{"money_fen", SumsJson(closing.sums)},
           {"before_clients_fen", closing.unseen_fen},
+          {"before_servers_fen", std::min(closing.older_fen, closing.ledger_fen)},
+          {"unanswered", closing.unanswered},
           {"in_order", closing.in_order},
           {"never_back", std::move(never_back)},
           {"verdict", closing.Broken() ? "fail" : "pass"}};
@@ -130,7 +147,11 @@ void Monitor::Publish() {
                  .sums = account_.Look(sources_),
                  .records = records_,
                  .sources_refused = sources_.refused(),
-                 .newest_s = timeline_.given_out_s()};
+                 .newest_s = timeline_.given_out_s(),
+                 .forgotten = sources_.forgotten()};
+  fresh.late = fresh.forgotten.late;
+  fresh.repeated = fresh.forgotten.repeated;
+  fresh.clock_off = fresh.forgotten.clock_off;
   for (const Source& source : fresh.sources) {
     fresh.late += source.late;
     fresh.repeated += source.repeated;
@@ -154,6 +175,7 @@ json StatusJson(const Snapshot& snapshot) {
           {"version", admin::Version()},
           {"newest_s", snapshot.newest_s},
           {"sources", std::move(sources)},
+          {"sources_forgotten", snapshot.forgotten.lives},
           {"records",
            {{"taken", snapshot.records},
             {"late", snapshot.late},

@@ -35,6 +35,7 @@ struct Snapshot {
   uint64_t late = 0, repeated = 0, clock_off = 0;
   uint64_t sources_refused = 0;  // records of more sources than there may be
   int64_t newest_s = 0;          // the newest second that is out
+  Sources::Forgotten forgotten;
 };
 
 class Monitor {

@@ -70,8 +70,10 @@ Sources::Taken Sources::Take(const Arrival& arrival, int64_t wall_ns, int64_t mo
   if (arrival.ended) {
     if (const auto found = by_connection_.find(arrival.connection); found != by_connection_.end()) {
       for (const uint32_t id : found->second) {
-        Source& source = Of(id);
-        source.connection = source.connection == arrival.connection ? 0 : source.connection;
+        Source* const source = Find(id);
+        if (source != nullptr && source->connection == arrival.connection) {
+          source->connection = 0;
+        }
       }
       by_connection_.erase(found);
     }
@@ -116,17 +118,66 @@ void Sources::Look(int64_t monotonic_ns) {
     source.condition = Condition::kSilent;
     Say(absl::StrCat(source.Name(), " silent ", (monotonic_ns - source.heard_ns) / time::kNsPerSecond, " s",
                      source.connection == 0 ? ", its connection has ended" : ""));
-    // It may have died before this was known, and be back already.
+    // It may have died before this was known, and be back already. Who came while it lived is somebody else.
     for (Source& later : all_) {
-      if (later.id > source.id && later.before == 0 && later.condition != Condition::kReplaced && later.role == source.role &&
-          later.role != wire::Role::kNic && later.users > 0 && later.first_user == source.first_user &&
-          later.users == source.users && (later.role == wire::Role::kClient || later.peer_ipv4 == source.peer_ipv4) &&
-          source.connection == 0) {
+      if (later.id > source.id && later.came_ns >= source.heard_ns && later.before == 0 &&
+          later.condition != Condition::kReplaced && later.role == source.role && later.role != wire::Role::kNic &&
+          later.users > 0 && later.first_user == source.first_user && later.users == source.users &&
+          (later.role == wire::Role::kClient || later.peer_ipv4 == source.peer_ipv4) && source.connection == 0) {
         TakePlace(later, source);
         break;
       }
     }
   }
+}
+
+std::vector<uint32_t> Sources::OldestOver(int64_t monotonic_ns) const {
+  const auto over = [monotonic_ns](const Source& source) {
+    return source.connection == 0 && monotonic_ns - source.heard_ns >= kForgetNs;
+  };
+  std::vector<uint32_t> ids;
+  if (all_.size() + kRoom <= kSourcesMax) {
+    return ids;
+  }
+  for (const Source& last : all_) {
+    if (ids.size() >= kRoom) {
+      break;
+    }
+    if (last.condition != Condition::kEnded || last.after != 0) {
+      continue;
+    }
+    std::vector<uint32_t> chain;
+    bool all_over = true;
+    for (uint32_t id = last.id; id != 0; id = Of(id).before) {
+      chain.push_back(id);
+      all_over &= over(Of(id));
+    }
+    if (all_over) {
+      ids.insert(ids.end(), chain.begin(), chain.end());
+    }
+  }
+  return ids;
+}
+
+void Sources::Forget(const std::vector<uint32_t>& ids) {
+  for (const uint32_t id : ids) {
+    const Source& source = Of(id);
+    ++forgotten_.lives;
+    forgotten_.late += source.late;
+    forgotten_.repeated += source.repeated;
+    forgotten_.clock_off += source.clock_off;
+    for (size_t slot = 0; slot < wire::kRecordSlots; ++slot) {
+      forgotten_.total[static_cast<size_t>(source.role)][slot] += source.newest.total[slot];
+    }
+    absl::erase_if(by_life_, [id](const auto& entry) { return entry.second == id; });
+    std::erase_if(all_, [id](const Source& one) { return one.id == id; });
+  }
+}
+
+Source* Sources::Find(uint32_t id) {
+  const auto found = std::lower_bound(all_.begin(), all_.end(), id,
+                                      [](const Source& one, uint32_t wanted) { return one.id < wanted; });
+  return found != all_.end() && found->id == id ? &*found : nullptr;
 }
 
 std::vector<std::string> Sources::TakeNews() { return std::exchange(news_, {}); }
@@ -139,15 +190,16 @@ Source* Sources::FindOrMake(const Arrival& arrival, int64_t monotonic_ns) {
   if (found == by_life_.end() && all_.size() >= kSourcesMax) {
     return nullptr;
   }
-  const uint32_t id = found != by_life_.end() ? found->second : static_cast<uint32_t>(all_.size() + 1);
+  const uint32_t id = found != by_life_.end() ? found->second : newest_id_ + 1;
   if (found == by_life_.end()) {
     Source source{.id = id, .role = record.role, .peer_ipv4 = arrival.peer_ipv4, .began_unix_ns = began, .process_id = process};
     if (record.role != wire::Role::kNic) {
       source.first_user = record.Count(wire::Slot::kUsers);
       source.users = record.Total(wire::Slot::kUsers);
     }
-    source.heard_ns = monotonic_ns;
+    source.came_ns = source.heard_ns = monotonic_ns;
     source.connection = arrival.connection;
+    newest_id_ = id;
     by_life_.emplace(key, id);
     all_.push_back(source);
     Welcome(all_.back());
