@@ -44,7 +44,7 @@ wire::CounterRecord RecordOf(const Second& second, const serve::ServerCounts& be
   set(Slot::kConnectionsOpened, Counter::kConnectionsOpened);
   set(Slot::kConnectionsClosed, Counter::kConnectionsClosed);
   const auto issued_fen = [](const serve::ServerCounts& c) { return static_cast<uint64_t>(c.issued.sum.value()); };
-  record.Set(Slot::kShakeIssued, counts.issued.count - before.issued.count, counts.issued.count);
+  record.Set(Slot::kShakeIssued, second.issued, second.issued_total);
   record.Set(Slot::kShakeIssuedFen, issued_fen(counts) - issued_fen(before), issued_fen(counts));
   set(Slot::kShakeReceived, Counter::kWon);
   set(Slot::kShakeReceivedFen, Counter::kWonFen);

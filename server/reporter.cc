@@ -1,5 +1,7 @@
 #include "server/reporter.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "nlohmann/json.hpp"
 
@@ -50,8 +52,9 @@ void Reporter::Collect() {
     Second second{.row = series_.rows()[i], .rss_bytes = process.rss_bytes, .cpu_percent = cpu_percent};
     second.connections = static_cast<uint32_t>(second.row.total[Counter::kConnectionsOpened] -
                                                second.row.total[Counter::kConnectionsClosed]);
-    if (i + 1 == series_.rows().size()) {  // several at once: what was sampled belongs to the last
-      second.issued = counts.issued.count - issued_;
+    const bool newest = i + 1 == series_.rows().size();
+    CountIssued(second, newest ? counts.issued.count : issued_);
+    if (newest) {  // several at once: what was sampled belongs to the last
       second.network = network.Since(network_);
     }
     Print(second);
@@ -66,7 +69,14 @@ void Reporter::Collect() {
   process_ = process;
   network_ = network;
   sampled_ns_ = now_ns;
-  issued_ = counts.issued.count;
+}
+
+// By the minter's own seconds; where it has not finished this one, by what there is now, and the next second has the less.
+void Reporter::CountIssued(Second& second, uint64_t now) {
+  uint64_t by_then = 0;
+  second.issued_total = std::max(issued_, server_.IssuedBy(second.row.unix_second, by_then) ? by_then : now);
+  second.issued = second.issued_total - issued_;
+  issued_ = second.issued_total;
 }
 
 void Reporter::Print(const Second& second) {

@@ -32,6 +32,7 @@ class Reporter {
   const std::vector<Second>& seconds() const { return seconds_; }
 
  private:
+  void CountIssued(Second& second, uint64_t now);
   void Print(const Second& second);
 
   const serve::Server& server_;

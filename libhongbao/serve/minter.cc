@@ -183,6 +183,7 @@ void Minter::Restore(ledger::Recovered& recovered) {
 
 int64_t Minter::Step(int64_t wall_ns) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  history_.Roll(time::UnixSecond(wall_ns), counted_);
   int64_t next_ns = wall_ns + time::kNsPerSecond;
   IssueReturned();
   for (Run& run : runs_) {
@@ -194,6 +195,7 @@ int64_t Minter::Step(int64_t wall_ns) {
     }
   }
   std::erase_if(runs_, [](const Run& run) { return run.schedule.done(); });
+  counted_.Set(MintCounter::kIssued, pool_->issued().count);
   return next_ns;
 }
 

@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "libhongbao/count/cells.h"
+#include "libhongbao/count/history.h"
 #include "libhongbao/envelope/lucky_pool.h"
 #include "libhongbao/envelope/random.h"
 #include "libhongbao/serve/message.h"
@@ -44,6 +46,9 @@ struct MintReceipt {
   int64_t count = 0;
   int64_t at_s = 0;
 };
+
+// What the minter counts for the rows: as the pool's own account has it.
+enum class MintCounter : uint32_t { kIssued, kCount };  // shake envelopes published
 
 class Minter {
  public:
@@ -75,6 +80,8 @@ class Minter {
   // Envelopes ordered and not issued yet.
   int64_t waiting() const;
   size_t runs() const;
+  // Per second, by the minter's own clock: a reporter that looks late still finds what was issued when.
+  const count::History<MintCounter>& history() const { return history_; }
 
  private:
   struct Run {
@@ -107,6 +114,8 @@ class Minter {
   PostGift post_gift_;
   ledger::Ledger* ledger_;
   Returned* returned_;
+  count::Cells<MintCounter> counted_;        // the minter's thread writes
+  count::History<MintCounter> history_;
   std::vector<envelope::LuckyEnvelope> again_;  // taken from returned_ and not published yet
 
   mutable std::mutex mutex_;  // orders come once in a while, and a step holds it for microseconds

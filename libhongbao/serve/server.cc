@@ -274,6 +274,13 @@ absl::Status Server::StartWorkers() {
   return status;
 }
 
+bool Server::IssuedBy(int64_t unix_second, uint64_t& envelopes) const {
+  count::Values<MintCounter> minted;
+  const bool known = minter_.history().Read(unix_second, minted);
+  envelopes = known ? minted[MintCounter::kIssued] : 0;
+  return known;
+}
+
 ServerCounts Server::Look() const {
   ServerCounts counts;
   counts.connections = shared_.connections.load(std::memory_order_acquire);  // first: see App::OnClose

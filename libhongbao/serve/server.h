@@ -102,6 +102,9 @@ class Server {
   absl::StatusOr<MintReceipt> Mint(const MintOrder& order) { return minter_.Add(order); }
 
   ServerCounts Look() const;
+  // Shake envelopes issued up to the end of `unix_second`. False: the minter has not come past it yet (it does within 50 ms, but
+  // for a busy machine), or it was minutes ago.
+  bool IssuedBy(int64_t unix_second, uint64_t& envelopes) const;
   // For count::Series; valid as long as the server is.
   std::vector<const count::History<Counter>*> histories() const;
 

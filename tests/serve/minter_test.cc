@@ -70,6 +70,22 @@ MintOrder Gifts(int64_t rate, int64_t count, uint32_t users = 3, uint32_t first 
           .last_user = last};
 }
 
+TEST(MinterHistory, TellsOfEachSecondHoweverLateItIsAsked) {
+  World world;
+  ASSERT_TRUE(world.minter.Add(Shakes(200, 700)).ok());
+  world.RunTo(kNow + 7);
+  count::Values<MintCounter> by_then;
+  std::vector<uint64_t> issued;
+  uint64_t before = 0;
+  for (int64_t second = kNow; second < kNow + 6; ++second) {
+    ASSERT_TRUE(world.minter.history().Read(second, by_then)) << second;
+    issued.push_back(by_then[MintCounter::kIssued] - before);
+    before = by_then[MintCounter::kIssued];
+  }
+  EXPECT_EQ(issued, (std::vector<uint64_t>{0, 200, 200, 200, 100, 0}));
+  EXPECT_FALSE(world.minter.history().Read(kNow + 60, by_then)) << "a second that has not come";
+}
+
 TEST(MinterTest, StartsAtTheNextWholeSecondAndHoldsTheRateInEachSecond) {
   World world;
   const absl::StatusOr<MintReceipt> receipt = world.minter.Add(Shakes(200, 1'000));

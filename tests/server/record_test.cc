@@ -18,6 +18,7 @@ TEST(ServerRecord, TellsWhatTheServerKnows) {
   auto& total = second.row.total;
   total[Counter::kConnectionsOpened] = 50, total[Counter::kConnectionsClosed] = 8;
   total[Counter::kUsersCame] = 70, total[Counter::kUsersLeft] = 9;
+  second.issued = 2, second.issued_total = 12;
   serve::ServerCounts before, now;
   before.issued = {.count = 10, .sum = envelope::Fen(400)};
   now.issued = {.count = 12, .sum = envelope::Fen(700)};
