@@ -48,7 +48,7 @@ class OptionsTest(unittest.TestCase):
     def test_the_full_story(self):
         o = options.parse(["--users", "1M", "--qps", "60k"])
         self.assertEqual([(p.name, p.qps, p.seconds) for p in o.phases], [("30k", 30_000, 60), ("60k", 60_000, 120)])
-        self.assertEqual((o.users, o.qps_max, o.seconds), (10**6, 60_000, 180))
+        self.assertEqual((o.users, [phase.qps for phase in o.phases], o.seconds), (10**6, [30_000, 60_000], 180))
 
     def test_phases(self):
         o = options.parse(["--phases", "30k:60s,peak=60k:2m"])

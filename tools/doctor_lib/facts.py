@@ -44,7 +44,7 @@ class Facts:
 
 
 def _numbers(path):
-    text = preflight._read(path)  # pylint: disable=protected-access
+    text = preflight.read_text(path)
     words = text.split()
     return tuple(map(int, words)) if words and all(re.fullmatch(r"-?\d+", word) for word in words) else ()
 
@@ -100,7 +100,7 @@ def has_min_wait():
 
 
 def _first_line(path):
-    return preflight._read(path).split("\n")[0]  # pylint: disable=protected-access
+    return preflight.read_text(path).split("\n")[0]
 
 
 def read(root=""):
@@ -112,11 +112,11 @@ def read(root=""):
         tcp_rmem=_numbers(net + "/ipv4/tcp_rmem"),
         tcp_wmem=_numbers(net + "/ipv4/tcp_wmem"),
         tw_reuse=_number(net + "/ipv4/tcp_tw_reuse"),
-        reserved_ports=preflight._read(net + "/ipv4/ip_local_reserved_ports"),  # pylint: disable=protected-access
+        reserved_ports=preflight.read_text(net + "/ipv4/ip_local_reserved_ports"),
         netdev_backlog=_number(net + "/core/netdev_max_backlog"),
         overcommit=_number(proc + "/sys/vm/overcommit_memory"),
         conntrack_buckets=_number(net + "/netfilter/nf_conntrack_buckets"),
-        addresses=max(local_addresses(preflight._read(proc + "/net/fib_trie")), 1),  # pylint: disable=protected-access
+        addresses=max(local_addresses(preflight.read_text(proc + "/net/fib_trie")), 1),
         page_bytes=os.sysconf("SC_PAGE_SIZE"),
         clocksource=_first_line(root + "/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         governors=tuple(sorted({_first_line(path) for path in glob.glob(

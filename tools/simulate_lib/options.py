@@ -48,10 +48,6 @@ class Options:
     client_flags: List[str] = dataclasses.field(default_factory=list)
 
     @property
-    def qps_max(self):
-        return max(phase.qps for phase in self.phases)
-
-    @property
     def seconds(self):
         return sum(phase.seconds for phase in self.phases)
 

@@ -50,7 +50,7 @@ class Finding:
     needed: str = ""
 
 
-def _read(path, default=""):
+def read_text(path, default=""):
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             return file.read().strip()
@@ -59,17 +59,17 @@ def _read(path, default=""):
 
 
 def _number(path, default=-1):
-    words = _read(path).split()
+    words = read_text(path).split()
     return int(words[0]) if words and words[0].lstrip("-").isdigit() else default
 
 
 def memory_available(root=""):
     """Bytes a run may take: MemAvailable, or less under a cgroup's limit."""
     available = 0
-    for line in _read(root + "/proc/meminfo").splitlines():
+    for line in read_text(root + "/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024
-    limit = _read(root + "/sys/fs/cgroup/memory.max")
+    limit = read_text(root + "/sys/fs/cgroup/memory.max")
     if limit.isdigit():
         available = min(available, int(limit) - _number(root + "/sys/fs/cgroup/memory.current", 0))
     return available
@@ -90,9 +90,9 @@ def _io_uring_error():
 def read_facts(root=""):
     """This machine's; with `root`, a folder with a proc and a sys in it, those instead, where there is a file to read."""
     proc = root + "/proc"
-    ports = _read(proc + "/sys/net/ipv4/ip_local_port_range", "32768 60999").split()
+    ports = read_text(proc + "/sys/net/ipv4/ip_local_port_range", "32768 60999").split()
     return Facts(
-        kernel=platform.release() if not root else _read(proc + "/sys/kernel/osrelease"),
+        kernel=platform.release() if not root else read_text(proc + "/sys/kernel/osrelease"),
         cores=len(os.sched_getaffinity(0)),
         files_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         port_first=int(ports[0]),
@@ -259,7 +259,7 @@ def apply(findings):
             continue
         key, value = finding.sysctl
         path = "/proc/sys/" + key.replace(".", "/")
-        before = _read(path).replace("\t", " ")
+        before = read_text(path).replace("\t", " ")
         try:
             with open(path, "w", encoding="ascii") as file:
                 file.write(value)

@@ -1,6 +1,5 @@
 """What people see: rows and results on stdout, everything else on stderr."""
 
-import contextlib
 import json
 import sys
 import time
@@ -34,9 +33,8 @@ def note(text, label="note"):
 
 
 def out(text):
-    """To stdout; `| head` ends the rows, not the run."""
-    with contextlib.suppress(BrokenPipeError):
-        print(text, flush=True)
+    """To stdout, which takes it whether anybody reads or not: streams.go_on_unread."""
+    print(text, flush=True)
 
 
 class Rows:
@@ -44,26 +42,19 @@ class Rows:
 
     def __init__(self):
         self._since_header = None
-        self._gone = False
 
     def json(self, row):
-        if not self._gone and not _quiet:
-            try:
-                print(json.dumps(row), flush=True)
-            except BrokenPipeError:
-                self._gone = True
+        if not _quiet:
+            out(json.dumps(row))
 
     def row(self, values):
-        if self._gone or _quiet:
+        if _quiet:
             return
-        try:
-            if self._since_header is None or (sys.stdout.isatty() and self._since_header >= 20):
-                print(_HEADER)
-                self._since_header = 0
-            self._since_header += 1
-            print(format_row(values), flush=True)
-        except BrokenPipeError:
-            self._gone = True  # `| head` ends the rows, not the run
+        if self._since_header is None or (sys.stdout.isatty() and self._since_header >= 20):
+            out(_HEADER)
+            self._since_header = 0
+        self._since_header += 1
+        out(format_row(values))
 
 
 def format_row(v):
