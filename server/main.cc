@@ -13,7 +13,6 @@
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/linger.h"
-#include "libhongbao/admin/log.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/report.h"
@@ -230,7 +229,6 @@ int Main(int argc, const char* const* argv) {
     return admin::UsageError(kProgram, std::string(status.message()));
   }
   admin::Signals signals;  // before any thread
-  admin::SetUpLogging(admin::LogLevel::kNormal);
   if (!flags.report.empty()) {
     if (const absl::Status status = admin::CheckReportPath(flags.report); !status.ok()) {
       return CouldNotRun(status);

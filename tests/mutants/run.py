@@ -7,6 +7,7 @@ and the unit tests of money run, and one of them has to fail. The unchanged copy
 
   tests/mutants/run.py                    all of them
   tests/mutants/run.py defect05 ledger_   only those whose names begin so
+  tests/mutants/run.py --check            compile and run nothing: does each still fit its sources?
 
 Exit 0: all found. 1: one survived, or the unchanged sources fail. 2: usage, or it does not compile. Standard library only; uses
 ccache if it is there. A mutant is text: "# why", then for each change "file: PATH", "replace:", lines, "by:", lines, "end".
@@ -61,6 +62,21 @@ def pkg_config(*arguments):
     if done.returncode != 0:
         fail(f"pkg-config {' '.join(arguments)}: {done.stderr.strip()}")
     return shlex.split(done.stdout)
+
+
+def mutate(root, name, changes):
+    """{file: (text, changed text)}; exits where a text to replace is not in its file exactly once."""
+    texts = {}
+    for path, old, new in changes:
+        if path not in texts:
+            with open(os.path.join(root, path), encoding="utf-8") as file:
+                text = file.read()
+            texts[path] = (text, text)
+        kept, mutated = texts[path]
+        if mutated.count(old) != 1:
+            fail(f"{name}: its text is not in {path} exactly once any more: adapt the mutant to the source")
+        texts[path] = (kept, mutated.replace(old, new))
+    return texts
 
 
 class Bench:
@@ -140,25 +156,17 @@ class Bench:
 
 def look_for(bench, name, changes):
     """The names of the tests that fail with these changes."""
-    files, kept = {change[0] for change in changes}, {}
-    for path in files:
-        with open(os.path.join(bench.source, path), encoding="utf-8") as file:
-            kept[path] = file.read()
-    mutated = dict(kept)
-    for path, old, new in changes:
-        if mutated[path].count(old) != 1:
-            fail(f"{name}: its text is not in {path} exactly once any more: adapt the mutant to the source")
-        mutated[path] = mutated[path].replace(old, new)
+    texts = mutate(bench.source, name, changes)
     folder = os.path.join(bench.objects, name)
     try:
-        for path, text in mutated.items():
+        for path, (_, text) in texts.items():
             with open(os.path.join(bench.source, path), "w", encoding="utf-8") as file:
                 file.write(text)
-        changed = {unit for unit, needs in bench.needs.items() if needs & files}
+        changed = {unit for unit, needs in bench.needs.items() if needs & texts.keys()}
         bench.compile(changed, folder)
         return bench.run(changed, folder)
     finally:
-        for path, text in kept.items():
+        for path, (text, _) in texts.items():
             with open(os.path.join(bench.source, path), "w", encoding="utf-8") as file:
                 file.write(text)
         shutil.rmtree(folder, ignore_errors=True)
@@ -174,11 +182,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="beginnings of names; none: all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="compilers at a time")
+    parser.add_argument("--check", action="store_true", help="only whether each still fits its sources")
     options = parser.parse_args()
     mutants = {os.path.basename(p)[:-len(".mutant")]: read_mutant(p) for p in sorted(glob.glob(os.path.join(HERE, "*.mutant")))}
     chosen = [n for n in mutants if not options.names or any(n.startswith(beginning) for beginning in options.names)]
     if not chosen:
         fail("no mutant of that name")
+    if options.check:
+        for name in chosen:
+            mutate(ROOT, name, mutants[name])
+        print(f"{len(chosen)} mutants fit their sources")
+        return 0
     begun = time.monotonic()
     survived = []
     with tempfile.TemporaryDirectory(prefix="hongbao-mutants-") as folder:
