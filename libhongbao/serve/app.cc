@@ -55,6 +55,7 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              .wins_per_user = options.wins_per_user,
              .gateways_max = options.gateways_max,
              .gateway_token = options.gateway_token,
+             .user_token = options.user_token,
              .clock = &context.clock(),
              .directory = &shared.directory,
              .pool = &shared.pool,

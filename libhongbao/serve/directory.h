@@ -17,34 +17,39 @@
 
 namespace hongbao::serve {
 
-// One connection of the process. Packs into 64 bits: worker 8, port 8, generation 24, slot 24.
+// One connection of the process. Packs into 64 bits: worker 8, port 8, generation 24, gateway 1, slot 23.
 struct Address {
   static constexpr uint32_t kGenerationMax = (1U << 24) - 1;
-  static constexpr uint32_t kSlotMax = (1U << 24) - 1;
+  static constexpr uint32_t kSlotMax = (1U << 23) - 1;
 
   uint8_t worker = 0;
   uint8_t port = 0;
   uint32_t generation = 0;  // 1..kGenerationMax: a packed address is never 0, which means offline
   uint32_t slot = 0;
+  bool gateway = false;  // it has logged in as one
 
   friend bool operator==(const Address&, const Address&) = default;
 };
 
 inline constexpr uint64_t kOffline = 0;
+inline constexpr uint64_t kGatewayBit = 1U << 23;
 
 using ledger::kHistoryStamp;
 
 constexpr uint64_t Pack(const Address& address) {
   return uint64_t{address.worker} << 56 | uint64_t{address.port} << 48 | uint64_t{address.generation} << 24 |
-         address.slot;
+         (address.gateway ? kGatewayBit : 0) | address.slot;
 }
 
 constexpr Address Unpack(uint64_t packed) {
   return {.worker = static_cast<uint8_t>(packed >> 56),
           .port = static_cast<uint8_t>(packed >> 48),
           .generation = static_cast<uint32_t>(packed >> 24) & Address::kGenerationMax,
-          .slot = static_cast<uint32_t>(packed) & Address::kSlotMax};
+          .slot = static_cast<uint32_t>(packed) & Address::kSlotMax,
+          .gateway = (packed & kGatewayBit) != 0};
 }
+
+constexpr bool IsGateway(uint64_t packed) { return (packed & kGatewayBit) != 0; }
 
 class Directory {
  public:
@@ -70,6 +75,18 @@ class Directory {
   // second and sees the other, so a gift that arrives during a login is noticed at least once (release/acquire alone
   // would let both miss: the store-buffer pattern).
   uint64_t Login(uint32_t user, uint64_t packed) { return Session(user).exchange(packed, std::memory_order_seq_cst); }
+
+  // The same for a login that has proved nothing: a gateway's user stays the gateway's. False: it is so, nothing was changed.
+  // One step, so that a gateway whose login is under way on another worker is not replaced either.
+  bool LoginUnlessGateway(uint32_t user, uint64_t packed, uint64_t* replaced) {
+    *replaced = Session(user).load(std::memory_order_relaxed);  // a guess; the exchange is what counts
+    do {
+      if (IsGateway(*replaced)) {
+        return false;
+      }
+    } while (!Session(user).compare_exchange_weak(*replaced, packed, std::memory_order_seq_cst, std::memory_order_relaxed));
+    return true;
+  }
 
   // Ends the session if it still is `packed`. False: a newer login owns the user, nothing was changed.
   bool Logout(uint32_t user, uint64_t packed) {

@@ -17,7 +17,7 @@ constexpr uint32_t kWorkersMax = 256;  // an address has 8 bits for it
 
 // Of one set. Twice as many as are let in, because those that are ending hold their blocks a little longer.
 net::BulkOptions GatewaysOf(const ServerOptions& options) {
-  if (!options.gateway_token.has_value()) {
+  if (!options.gateway_token.has_value() && !options.user_token) {
     return {};
   }
   // A shake of 16 bytes is answered with 28; the rest of a frame may lie before the buffer.
@@ -163,6 +163,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
         absl::StrCat("the plan has ", plan->workers, " workers of ", plan->worker.sets, " sets; at most ", kWorkersMax,
                      " of each are possible: lower --connections-max or raise the limit of open files (ulimit -Hn)"));
   }
+  if (plan->worker.port.slots > Address::kSlotMax) {
+    return absl::InvalidArgumentError(absl::StrCat("a set of ", plan->worker.port.slots, " slots; at most ",
+                                                   Address::kSlotMax, " are possible: lower --connections-max"));
+  }
   absl::StatusOr<Directory> directory = Directory::Create(options.users_max);
   if (!directory.ok()) {
     return directory.status();
@@ -265,6 +269,7 @@ absl::Status Server::StartWorkers() {
                                .ledger_waiting_max = LaneRecords(options_),
                                .gateways_max = options_.gateways_max,
                                .gateway_token = options_.gateway_token,
+                               .user_token = options_.user_token,
                                .delay = options_.delay};
   absl::Status status = service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
     return std::make_unique<App>(context, app_options, shared_, *offices_[context.index()]);

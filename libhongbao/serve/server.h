@@ -39,7 +39,8 @@ struct ServerOptions {
   uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
   uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two
   uint32_t ledger_waiting_max = 16'384;  // records that wait for the ledger, over all workers
-  std::optional<wire::Token> gateway_token;  // without it gateways are refused
+  std::optional<wire::Token> gateway_token;  // without one of these two gateways are refused
+  UserTokenCheck user_token;                 // with it every login has to show a token; called on all workers
   uint32_t gateways_max = 64;                // of one worker
   uint32_t gateway_receive_bytes = 65'536;   // of a gateway's requests, taken in at once at most
   net::Tuning tuning;

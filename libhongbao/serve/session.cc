@@ -15,6 +15,11 @@ uint64_t IdentityOf(const Session& session, uint64_t stamp) {
   return session.version == wire::Version::k2 ? stamp : kHistoryStamp;
 }
 
+// How the directory names the session's connection.
+uint64_t Named(const Session& session, uint64_t address) {
+  return session.gateway == Gateways::kNone ? address : address | kGatewayBit;
+}
+
 }  // namespace
 
 SessionDesk::SessionDesk(SessionServices services)
@@ -26,6 +31,7 @@ void SessionDesk::OnClose(const Session& session, uint64_t address) {
   if (!session.logged_in) {
     return;
   }
+  address = Named(session, address);
   const uint32_t users = session.gateway == Gateways::kNone ? 1 : gateways_.user_count(session.gateway);
   uint64_t left = 0;
   for (uint32_t place = 0; place < users; ++place) {
@@ -208,7 +214,11 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   session.version = request.version;
 
   wire::LoginResponse response{.stamp = request.stamp, .first_user = request.first_user};
-  response.result = Judge(session, request);
+  const bool proved = Proves(request);
+  response.result = Judge(session, address, request, proved);
+  if (response.result == wire::LoginResult::kOk && !Accept(session, address, request, proved)) {
+    response.result = wire::LoginResult::kBadToken;
+  }
   CloseReason close = CloseReason::kRefused;
   Counter counter = Counter::kLoginsOk;
   switch (response.result) {
@@ -223,7 +233,6 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
       close = draining_ ? CloseReason::kDrain : CloseReason::kFull;
       break;
     case wire::LoginResult::kOk:
-      Accept(session, address, request);
       response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());
       response.last_stamp = session.gateway == Gateways::kNone ? session.stamp_floor : 0;
       close = CloseReason::kNone;
@@ -236,10 +245,22 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   return close;
 }
 
-wire::LoginResult SessionDesk::Judge(const Session& session, const wire::LoginRequest& request) {
+bool SessionDesk::Proves(const wire::LoginRequest& request) const {
+  if (request.version != wire::Version::k2) {
+    return false;  // no room for a token
+  }
+  if (services_.gateway_token.has_value() && SameToken(request.token, *services_.gateway_token)) {
+    return true;
+  }
+  return services_.user_token && services_.user_token(request.token, request.first_user, request.user_count,
+                                                      time::UnixSecond(services_.clock->WallNs()));
+}
+
+wire::LoginResult SessionDesk::Judge(const Session& session, uint64_t address, const wire::LoginRequest& request,
+                                     bool proved) {
   const bool gateway = request.user_count > 1;
-  // Without a token of its own the server has no gateways: there is no token that would be right.
-  if (gateway && !(services_.gateway_token.has_value() && SameToken(request.token, *services_.gateway_token))) {
+  // Without a token or a key of its own the server has no gateways: there is no token that would be right.
+  if (!proved && (gateway || services_.user_token)) {
     return wire::LoginResult::kBadToken;
   }
   // A gateway's login looks each of its users up, some 10 ns each, and everybody else on the worker waits for that.
@@ -247,13 +268,15 @@ wire::LoginResult SessionDesk::Judge(const Session& session, const wire::LoginRe
       uint64_t{request.first_user} + request.user_count > services_.directory->users_max()) {
     return wire::LoginResult::kUserOutOfRange;
   }
-  if (draining_ || session.over_limit) {
+  // Connections that have proved nothing could take all places; gateways are counted by themselves.
+  if (draining_ || (session.over_limit && !gateway)) {
     return wire::LoginResult::kFullOrDraining;
   }
   if (gateway && gateways_.full()) {
     // Perhaps by its own former connection, whose end nobody has told us of: then that makes room, and it comes again.
     const uint64_t holder = services_.directory->Find(request.first_user);
-    if (holder != kOffline && holder == services_.directory->Find(request.first_user + request.user_count - 1)) {
+    const bool former = holder == services_.directory->Find(request.first_user + request.user_count - 1);
+    if (former && IsGateway(holder) && Unpack(holder).worker == Unpack(address).worker) {
       services_.post(Unpack(holder).worker,
                      Message{.kind = MessageKind::kSupersede, .user = request.first_user, .address = holder});
     }
@@ -266,12 +289,16 @@ wire::LoginResult SessionDesk::Judge(const Session& session, const wire::LoginRe
   return wire::LoginResult::kOk;
 }
 
-void SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRequest& request) {
-  session.user = request.first_user;
-  session.logged_in = true;
+bool SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRequest& request, bool proved) {
+  address |= request.user_count > 1 ? kGatewayBit : 0;
   uint64_t told = kOffline;  // one gateway may have held many of them
   for (uint32_t user = request.first_user, left = request.user_count; left > 0; ++user, --left) {
-    const uint64_t replaced = services_.directory->Login(user, address);
+    uint64_t replaced = kOffline;
+    if (proved) {
+      replaced = services_.directory->Login(user, address);
+    } else if (!services_.directory->LoginUnlessGateway(user, address, &replaced)) {
+      return false;
+    }
     if (replaced == kOffline) {
       services_.cells->Add(Counter::kUsersCame);
     } else if (replaced != told) {
@@ -282,15 +309,18 @@ void SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRe
     // After the session is the newest, see RaiseStamp.
     session.stamp_floor = std::max(session.stamp_floor, services_.directory->last_stamp(user));
   }
+  session.user = request.first_user;
+  session.logged_in = true;
   if (request.user_count > 1) {
     session.gateway = gateways_.Add(request.user_count);
-    return;  // what was lost is asked for by repeating it
+    return true;  // what was lost is asked for by repeating it
   }
   session.at_cap = AtCap(session.user);
   if (durable_ && session.version == wire::Version::k2 && request.resume_after < session.stamp_floor) {
     // Its outcomes come after the answer to this login.
     services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kResume, session.user, request.resume_after));
   }
+  return true;
 }
 
 void SessionDesk::AskForNotices(uint32_t user, uint64_t address) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <optional>
 
 #include "absl/types/span.h"
@@ -48,11 +49,17 @@ struct Served {
   net::CloseReason close = net::CloseReason::kNone;  // other than kNone: close once the replies so far have left
 };
 
+// Whether a v2 login's token was made with a key of the server's for exactly these users, and has not expired (docs/PROTOCOL.md,
+// "User tokens"). A function of its own, so that serve/ links no cryptography.
+using UserTokenCheck =
+    std::function<bool(const wire::Token& token, uint32_t first_user, uint32_t user_count, int64_t unix_s)>;
+
 struct SessionServices {
   uint32_t workers = 1;
   uint32_t wins_per_user = 0;  // shake wins of one user at most, 0 = no limit
   uint32_t gateways_max = 0;   // of this worker
-  std::optional<wire::Token> gateway_token;  // without it nobody is a gateway
+  std::optional<wire::Token> gateway_token;  // who shows it may be a gateway, for any users
+  UserTokenCheck user_token;  // if there is one, every login has to show a token
   const time::Clock* clock = nullptr;
   Directory* directory = nullptr;
   const envelope::LuckyPool* pool = nullptr;
@@ -163,8 +170,11 @@ class SessionDesk {
   net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame,
                           Reply& reply);
   net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
-  wire::LoginResult Judge(const Session& session, const wire::LoginRequest& request);
-  void Accept(Session& session, uint64_t address, const wire::LoginRequest& request);
+  // Whether the login shows a token that is right for its users.
+  bool Proves(const wire::LoginRequest& request) const;
+  wire::LoginResult Judge(const Session& session, uint64_t address, const wire::LoginRequest& request, bool proved);
+  // False: the user is a gateway's, and the login has proved nothing.
+  bool Accept(Session& session, uint64_t address, const wire::LoginRequest& request, bool proved);
   net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);

@@ -12,7 +12,7 @@ namespace hongbao::serve {
 template <class Out>
 Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
   if (session.gateway != Gateways::kNone) {
-    return OnGatewayBytes(session, address, in, out);
+    return OnGatewayBytes(session, address | kGatewayBit, in, out);
   }
   Served served;
   while (out.open()) {
@@ -30,6 +30,10 @@ Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const
     served.close = one.close;
     if (one.consumed == 0 || one.close != net::CloseReason::kNone) {
       return served;
+    }
+    if (session.gateway != Gateways::kNone) {  // that was its login
+      const Served more = OnBytes(session, address, in.subspan(served.consumed), out);
+      return {served.consumed + more.consumed, more.close};
     }
   }
   return served;

@@ -181,10 +181,17 @@ class GatewayTest(processes.EndToEndTest):
         self.assertEqual(report["gifts"]["opened"], 60)
         self.assertEqual(report["gifts"]["opened_fen"], report["gifts"]["sent_fen"])
 
-    def test_a_user_that_logs_in_directly_ends_the_gateway(self):
+    def test_a_user_that_logs_in_directly_ends_the_gateway_only_with_the_token(self):
         server = self.gateway_server()
         gateway = Gateway(server.port, 0, 10)
-        with wire.Peer(server.port, user=5) as direct:
+        for version in (1, 2):
+            with wire.Peer(server.port, version=version) as stranger:
+                self.assertEqual(stranger.login(5).result, 2)
+                self.assertEqual(stranger.wait_closed(), [])
+        data, _ = gateway.shakes(10)
+        gateway.write(data)
+        self.assertEqual({answer.result for answer in gateway.answers(10)}, {wire.NOTHING}, "the gateway is still there")
+        with wire.Peer(server.port, user=5, token=TOKEN) as direct:
             self.assertEqual(gateway.wait_closed(), [])
             self.assertEqual(direct.shake().result, wire.NOTHING)
         server.wait_status(lambda page: page["connections"]["live"] == 0, "all have gone")

@@ -63,8 +63,9 @@ def decode(data, version):
 class Peer:
     """One connection. Notices that arrive while another answer is awaited are kept in `notices`."""
 
-    def __init__(self, port, version=2, user=None, host="127.0.0.1", receive_buffer=None, resume_after=0):
+    def __init__(self, port, version=2, user=None, host="127.0.0.1", receive_buffer=None, resume_after=0, token=bytes(16)):
         self.version, self.user, self.notices, self._received = version, user, [], b""
+        self.token = token
         self._stamp = 0
         self.socket = socket.socket()
         if receive_buffer is not None:
@@ -150,7 +151,7 @@ class Peer:
     def login(self, user, resume_after=0):
         self.user = user
         stamp = self.stamp()
-        self.write(login(self.version, user, stamp, resume_after=resume_after))
+        self.write(login(self.version, user, stamp, resume_after=resume_after, token=self.token))
         reply = self.expect(Login)
         assert (reply.stamp, reply.user) == (stamp, user), reply
         return reply

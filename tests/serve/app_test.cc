@@ -100,7 +100,7 @@ TEST_F(AppTest, AGatewayHasTheRoomOfABulkConnectionAndIsRefusedWithout) {
   EXPECT_EQ(second.close_reason, CloseReason::kFull);
   app_->OnClose(port_, second, CloseReason::kFull);
   EXPECT_EQ(shared_.directory.Find(2'500), kOffline);
-  EXPECT_EQ(shared_.directory.Find(1'999), AddressOf(gateway));
+  EXPECT_EQ(shared_.directory.Find(1'999), AddressOf(gateway) | kGatewayBit);
 }
 
 TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachMillisecondWhileItReads) {

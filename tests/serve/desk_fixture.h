@@ -110,6 +110,7 @@ struct OfficeOptions {
   uint32_t ledger_credits = 0;  // 0 = no ledger
   std::optional<wire::Token> gateway_token = std::nullopt;
   uint32_t gateways_max = 4;
+  UserTokenCheck user_token = nullptr;
 };
 
 class TestOffices : public ledger::OutcomeSink {
@@ -137,6 +138,7 @@ class TestOffices : public ledger::OutcomeSink {
                     .wins_per_user = options.wins_per_user,
                     .gateways_max = options.gateways_max,
                     .gateway_token = options.gateway_token,
+                    .user_token = options.user_token,
                     .clock = &offices.clock,
                     .directory = &offices.directory,
                     .pool = &offices.pool,
@@ -163,6 +165,8 @@ class TestOffices : public ledger::OutcomeSink {
     TestLine line;
 
     Served Feed(const std::vector<std::byte>& bytes) { return desk->sessions.OnBytes(session, address, bytes, line); }
+    // As the directory names it.
+    uint64_t Named() const { return session.gateway == Gateways::kNone ? address : address | kGatewayBit; }
     void Close() { desk->sessions.OnClose(session, address); }
     wire::LoginResponse TakeLogin() { return Decode<wire::LoginResponse>(wire::DecodeLoginResponse, session.version); }
     wire::OpenResponse TakeOpen() { return Decode<wire::OpenResponse>(wire::DecodeOpenResponse, session.version); }

@@ -13,9 +13,10 @@ constexpr uint64_t At(uint8_t worker, uint32_t generation, uint32_t slot) {
 
 TEST(AddressTest, PacksEveryFieldWithoutLoss) {
   for (const Address address : {Address{0, 0, 1, 0}, Address{255, 255, Address::kGenerationMax, Address::kSlotMax},
-                                Address{1, 2, 3, 4}, Address{7, 0, 0x123456, 0xabcdef}}) {
+                                Address{1, 2, 3, 4}, Address{7, 0, 0x123456, 0x2bcdef}, Address{1, 2, 3, 4, /*gateway=*/true}}) {
     EXPECT_EQ(Unpack(Pack(address)), address);
     EXPECT_NE(Pack(address), kOffline);
+    EXPECT_EQ(IsGateway(Pack(address)), address.gateway);
   }
 }
 
@@ -33,6 +34,23 @@ TEST(DirectoryTest, TheNewestLoginOwnsTheUserAndNamesTheOneItReplaced) {
   EXPECT_EQ(directory.Login(7, At(1, 1, 6)), At(0, 1, 5));
   EXPECT_EQ(directory.Find(7), At(1, 1, 6));
   EXPECT_EQ(directory.Find(6), kOffline);
+}
+
+TEST(DirectoryTest, AGatewaysUserStaysTheGatewaysUnlessTheLoginHasProvedItself) {
+  Directory directory = Make(10);
+  const uint64_t gateway = At(0, 1, 5) | kGatewayBit;
+  uint64_t replaced = 99;
+  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 6), &replaced));
+  EXPECT_EQ(replaced, kOffline);
+  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 8), &replaced));
+  EXPECT_EQ(replaced, At(1, 1, 6)) << "a direct session's is anybody's";
+  EXPECT_EQ(directory.Login(7, gateway), At(1, 1, 8));
+  EXPECT_FALSE(directory.LoginUnlessGateway(7, At(1, 1, 6), &replaced));
+  EXPECT_EQ(directory.Find(7), gateway);
+  EXPECT_EQ(directory.Login(7, At(1, 1, 6)), gateway);
+  directory.Login(7, gateway);
+  EXPECT_TRUE(directory.Logout(7, gateway));
+  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 6), &replaced)) << "it has gone";
 }
 
 TEST(DirectoryTest, Defect18_LateCloseOfTheOldConnectionLeavesTheNewOneAlone) {

@@ -109,7 +109,7 @@ TEST(GatewaysTest, RangeRoomAndDrain) {
   EXPECT_EQ(late.Feed(GatewayLogin(20, 10)).close, CloseReason::kDrain);
 }
 
-// Rule 2: one session per user, and the newest login has it.
+// Rule 2: one session per user, and the newest login that may have it has it.
 TEST(GatewaysTest, TheNewerLoginHasTheUserOnEitherSide) {
   TestOffices offices(WithToken());
   TestOffices::Peer direct = offices.Login(12, Version::k2, 1);
@@ -120,16 +120,42 @@ TEST(GatewaysTest, TheNewerLoginHasTheUserOnEitherSide) {
   EXPECT_EQ(offices.Count(Counter::kUsersLeft), 0U) << "the user is the gateway's now";
 
   TestOffices::Peer larger = Gateway(offices, 0, 20, 1);
-  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, gateway.address);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, gateway.Named());
   EXPECT_TRUE(offices.posted.empty()) << "told once, not for each user";
   gateway.Close();
   EXPECT_EQ(offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft), 20U);
 
-  TestOffices::Peer back = offices.Login(12, Version::k2, 0);
-  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, larger.address);
+  TestOffices::Peer back = offices.Connect();
+  back.Feed(LoginFrame(12, Version::k2, 1, 1, 0, kRight));
+  EXPECT_EQ(back.TakeLogin().result, wire::LoginResult::kOk) << "whoever knows the gateways' token may";
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, larger.Named());
   larger.Close();
   EXPECT_EQ(offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft), 1U);
   EXPECT_EQ(offices.directory.Find(12), back.address);
+}
+
+// Who has shown nothing throws nobody out, in either version and whatever stands in the token's place.
+TEST(GatewaysTest, ALoginThatProvesNothingLeavesTheGatewayItsUsers) {
+  for (const uint32_t user : {10U, 12U, 14U}) {
+    TestOffices offices(WithToken());
+    TestOffices::Peer gateway = Gateway(offices, 10, 5);
+    for (const Bytes& login : {LoginFrame(user, Version::k1), LoginFrame(user, Version::k2),
+                               LoginFrame(user, Version::k2, 1, 1, 0, Token(0x11))}) {
+      TestOffices::Peer stranger = offices.Connect(1);
+      EXPECT_EQ(stranger.Feed(login + ShakeFrame(user)).close, CloseReason::kRefused);
+      EXPECT_EQ(stranger.TakeLogin().result, wire::LoginResult::kBadToken);
+      EXPECT_TRUE(stranger.line.empty());
+      stranger.Close();
+    }
+    EXPECT_TRUE(offices.posted.empty()) << "nobody is told to close";
+    EXPECT_EQ(offices.Count(Counter::kSuperseded), 0U);
+    EXPECT_EQ(offices.Count(Counter::kLoginsBadToken), 3U);
+    EXPECT_EQ(offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft), 5U);
+    TestOffices::Peer outside = offices.Login(15, Version::k1);  // beside its range nothing has changed
+    gateway.Close();
+    TestOffices::Peer after = offices.Login(user, Version::k1);
+    EXPECT_EQ(offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft), 2U);
+  }
 }
 
 TEST(GatewaysTest, WhatIsNotOfItsUsersIsMalformedBehindTheAnswersBeforeIt) {
@@ -377,9 +403,90 @@ TEST(GatewaysTest, AFullTableEndsTheFormerConnectionOfWhoComesBack) {
   EXPECT_TRUE(offices.posted.empty()) << "nobody's former self";
   TestOffices::Peer back = offices.Connect();
   EXPECT_EQ(back.Feed(GatewayLogin(10, 5)).close, CloseReason::kFull);
-  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, dead.address);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, dead.Named());
   dead.Close();
   Gateway(offices, 10, 5);
+}
+
+// Ending it would make no room: the table is another worker's, or the place is no gateway's.
+TEST(GatewaysTest, AFullTableEndsNobodyWhoseEndMakesNoRoom) {
+  OfficeOptions options = WithToken();
+  options.gateways_max = 1;
+  TestOffices offices(options);
+  TestOffices::Peer elsewhere = Gateway(offices, 10, 5, 1);
+  TestOffices::Peer direct = offices.Login(2);
+  TestOffices::Peer here = Gateway(offices, 20, 5);
+  for (const auto& [first, count] : {std::pair{10U, 5U}, {2U, 2U}, {0U, 3U}}) {
+    TestOffices::Peer peer = offices.Connect();
+    EXPECT_EQ(peer.Feed(GatewayLogin(first, count)).close, CloseReason::kFull);
+  }
+  EXPECT_TRUE(offices.posted.empty());
+}
+
+// All places may be taken by connections that never say who they are.
+TEST(GatewaysTest, AGatewayIsLetInThoughAllConnectionsAreTaken) {
+  TestOffices offices(WithToken());
+  TestOffices::Peer gateway = offices.Connect();
+  gateway.session.over_limit = true;
+  EXPECT_EQ(gateway.Feed(GatewayLogin(10, 5)).close, CloseReason::kNone);
+  TestOffices::Peer direct = offices.Connect();
+  direct.session.over_limit = true;
+  EXPECT_EQ(direct.Feed(LoginFrame(3, Version::k2, 1, 1, 0, kRight)).close, CloseReason::kFull);
+}
+
+// With a user key: a login is let in by a token for exactly its users, or by the gateways'.
+TEST(GatewaysTest, WithAUserKeyEveryLoginHasToShowAToken) {
+  OfficeOptions options = WithToken();
+  struct Question {
+    uint32_t first_user, user_count;
+    int64_t unix_s;
+  };
+  std::vector<Question> asked;
+  options.user_token = [&asked](const wire::Token& token, uint32_t first_user, uint32_t user_count, int64_t unix_s) {
+    asked.push_back({first_user, user_count, unix_s});
+    return token == Token(0x77);
+  };
+  TestOffices offices(options);
+  offices.clock.SetWall(1'486'824'165'999'999'999);
+  const struct {
+    Bytes login;
+    bool let_in;
+  } cases[] = {
+      {LoginFrame(7, Version::k1), false},
+      {LoginFrame(7, Version::k2), false},
+      {LoginFrame(7, Version::k2, 1, 1, 0, Token(0x78)), false},
+      {LoginFrame(7, Version::k2, 1, 1, 0, Token(0x77)), true},
+      {LoginFrame(7, Version::k2, 1, 1, 0, kRight), true},
+      {GatewayLogin(20, 5, Token(0x78)), false},
+      {GatewayLogin(20, 5, Token(0x77)), true},
+      {GatewayLogin(20, 5, kRight), true},
+  };
+  for (const auto& c : cases) {
+    TestOffices::Peer peer = offices.Connect();
+    EXPECT_EQ(peer.Feed(c.login).close, c.let_in ? CloseReason::kNone : CloseReason::kRefused);
+    EXPECT_EQ(peer.TakeLogin().result, c.let_in ? wire::LoginResult::kOk : wire::LoginResult::kBadToken);
+    peer.Close();
+  }
+  EXPECT_EQ(offices.Count(Counter::kLoginsBadToken), 4U);
+  EXPECT_EQ(offices.Count(Counter::kLoginsOk), 4U);
+  ASSERT_EQ(asked.size(), 5U) << "version 1 has no token to look at, and the gateways' token needs no other";
+  EXPECT_EQ(asked[0].first_user, 7U);
+  EXPECT_EQ(asked[0].user_count, 1U);
+  EXPECT_EQ(asked[0].unix_s, 1'486'824'165);
+  EXPECT_EQ(asked[4].user_count, 5U);
+}
+
+TEST(GatewaysTest, AUserTokenIsEnoughForAGatewayAndAgainstOne) {
+  OfficeOptions options;  // no gateways' token
+  options.user_token = [](const wire::Token& token, uint32_t, uint32_t, int64_t) { return token == Token(0x77); };
+  TestOffices offices(options);
+  TestOffices::Peer gateway = offices.Connect();
+  gateway.Feed(GatewayLogin(10, 5, Token(0x77)));
+  EXPECT_EQ(gateway.TakeLogin().result, wire::LoginResult::kOk);
+  TestOffices::Peer user = offices.Connect();
+  user.Feed(LoginFrame(12, Version::k2, 1, 1, 0, Token(0x77)));
+  EXPECT_EQ(user.TakeLogin().result, wire::LoginResult::kOk);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, gateway.Named());
 }
 
 TEST(GatewaysTest, NoMoreUsersThanALoginMayLookUp) {
