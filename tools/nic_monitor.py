@@ -3,6 +3,7 @@
 import sys
 
 from nic_monitor_lib import main
+from simulate_lib import streams
 
 if __name__ == "__main__":
-    sys.exit(main.main(sys.argv[1:]))
+    sys.exit(streams.run(main.main, sys.argv[1:]))

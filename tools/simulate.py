@@ -2,7 +2,7 @@
 
 import sys
 
-from simulate_lib import main
+from simulate_lib import main, streams
 
 if __name__ == "__main__":
-    sys.exit(main.main(sys.argv[1:]))
+    sys.exit(streams.run(main.main, sys.argv[1:]))

@@ -7,6 +7,9 @@
 # environment:
 #   HONGBAO_BUILD_DIR   use the programs of this build directory as they are; no set-up, no build
 
+# meson ends with a traceback in a folder whose name the locale has no letters for; everything here is UTF-8.
+[ "$(locale charmap 2>/dev/null)" = UTF-8 ] || { LC_ALL=C.UTF-8; export LC_ALL; }
+
 with_programs() {
   tool=$1
   shift
@@ -16,6 +19,7 @@ with_programs() {
     case $? in
       0) ;;
       9) exit 0 ;;  # help or version was asked for and is printed
+      1) exit 1 ;;  # it could not be printed
       *) exit 2 ;;
     esac
   fi

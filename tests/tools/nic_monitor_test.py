@@ -36,7 +36,7 @@ class Tree:
 
     def put(self, name, text):
         path = os.path.join(self.proc, name)
-        with open(path + ".new", "w", encoding="ascii") as file:
+        with open(path + ".new", "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(path + ".new", path)
 
@@ -386,6 +386,21 @@ class ToolTest(unittest.TestCase):
                 tool.send_signal(signal.SIGHUP)
                 rest, _ = tool.communicate(timeout=30)
                 self.assertEqual((tool.returncode, "summary    2 rows" in rest), (0, True))
+
+    def test_a_name_the_locale_has_no_letters_for(self):
+        """Whatever the locale: a line, and the name's own bytes in the file."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        tree, path = Tree(folder.name), os.path.join(folder.name, "names.csv")
+        for environment in ({"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+            for flags in ((), ("--json",)):
+                with self.subTest(environment=environment, flags=flags):
+                    tree.write(dev_line("eth0", 1000) + dev_line("wl\u00e4n\u4e2d", 5))
+                    done = subprocess.run([TOOL, "--proc", tree.proc, "--duration", "1s", "--csv", path, *flags], capture_output=True,
+                                          timeout=60, check=False, env={**os.environ, **environment})
+                    self.assertEqual((done.returncode, done.stderr), (0, b""))
+                    with open(path, "rb") as file:
+                        self.assertIn("wl\u00e4n\u4e2d".encode(), file.read())
 
     def test_a_full_disk_is_an_error(self):
         with tempfile.TemporaryDirectory() as folder, open("/dev/full", "w", encoding="ascii") as full:

@@ -4,6 +4,7 @@ import copy
 import csv
 import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,43 @@ def facts(**changes):
     return changed
 
 
+class ProcessorsTest(unittest.TestCase):
+    """tests/net/processors_test.cc asks its twin the same."""
+
+    V2 = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = folder.name
+
+    def write(self, path, text):
+        os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
+        pathlib.Path(self.root + path).write_text(text, encoding="ascii")
+
+    def test_the_least_group_counts(self):
+        self.assertIsNone(processors.quota(self.root))
+        self.write("/proc/self/mountinfo", self.V2)
+        self.write("/proc/self/cgroup", "0::/a/b/c\n")
+        self.write("/sys/fs/cgroup/a/b/c/cpu.max", "max 100000\n")
+        self.assertIsNone(processors.quota(self.root))
+        self.write("/sys/fs/cgroup/a/b/c/cpu.max", "250000 100000\n")
+        self.assertEqual(processors.quota(self.root), 2.5)
+        self.write("/sys/fs/cgroup/a/cpu.max", "50000 100000\n")
+        self.assertEqual((processors.quota(self.root), processors.usable(self.root)), (0.5, 1))
+
+    def test_version_one_and_a_containers_own_folder(self):
+        self.write("/proc/self/mountinfo", "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n")
+        self.write("/proc/self/cgroup", "4:memory:/x\n3:cpu,cpuacct:/docker/abc\n0::/\n")
+        self.write("/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_quota_us", "150000\n")
+        self.write("/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_period_us", "100000\n")
+        self.assertEqual(processors.quota(self.root), 1.5)
+        self.write("/proc/self/mountinfo", "33 31 0:30 /docker/abc /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n")
+        self.write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n")
+        self.write("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
+        self.assertEqual(processors.quota(self.root), 4)
+
+
 class PreflightTest(unittest.TestCase):
     def finding(self, name, users, **changes):
         return next(f for f in preflight.judge(facts(**changes), users) if f.name == name)
@@ -130,6 +168,11 @@ class PreflightTest(unittest.TestCase):
         findings = preflight.judge(bad, 10**6)
         self.assertTrue(all(f.cure for f in findings))
         self.assertEqual({f.name for f in findings if f.level == "fail"}, {"io_uring", "open files", "ports", "memory", "file-max", "conntrack"})
+
+    def test_a_loopback_that_is_down(self):
+        found = self.finding("loopback", 10, loopback_up=False)
+        self.assertEqual((found.level, "ip link set lo up" in found.cure), ("fail", True))
+        self.assertNotIn("loopback", [f.name for f in preflight.judge(facts(loopback_up=False), 10, own_network=True)])
 
     def test_io_uring_refused(self):
         self.assertIn("seccomp", self.finding("io_uring", 10, io_uring_error=1).cure)

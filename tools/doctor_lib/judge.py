@@ -248,4 +248,5 @@ def judge(facts, plan):
     for finding in preflight.judge_ehash(base, plan.users, plan.ends):
         finding.cure = "boot with thash_entries=4194304" + (", or tools/simulate --own-network" if plan.side == "both" else "")
         findings.append(finding)
-    return findings + preflight.judge_busy(base)
+    loopback = preflight.judge_loopback(base) if plan.ends == 2 else []
+    return loopback + findings + preflight.judge_busy(base)

@@ -61,7 +61,7 @@ class Cards:
 
     def _ask(self, interface, buffer):
         address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-        fcntl.ioctl(self._socket, SIOCETHTOOL, struct.pack("16sP16x", interface.encode("ascii", "replace")[:15], address))
+        fcntl.ioctl(self._socket, SIOCETHTOOL, struct.pack("16sP16x", interface.encode("utf-8", "surrogateescape")[:15], address))
 
     def _read_names(self, interface):
         information = bytearray(_DRIVER_INFO_BYTES)

@@ -110,7 +110,7 @@ class Machine:
 
     def sample(self):
         """A Sample; OSError when there is not even a list of interfaces."""
-        with open(os.path.join(self._net, "dev"), encoding="ascii", errors="replace") as file:
+        with open(os.path.join(self._net, "dev"), encoding="utf-8", errors="surrogateescape") as file:
             interfaces = parse_dev(file.read())
         if self._cards is not None:
             for name in self._known - set(interfaces):

@@ -76,7 +76,7 @@ class _Outputs:
     def __init__(self, options):
         self._json, self._quiet = options.json, options.quiet
         self._rows = show.Rows(sys.stdout)
-        self._csv = open(options.csv, "w", encoding="ascii", newline="") if options.csv else None
+        self._csv = open(options.csv, "w", encoding="utf-8", errors="surrogateescape", newline="") if options.csv else None
         self.life = (time.time_ns(), os.getpid())
         self.link = record.Link(options.monitor, time.monotonic) if options.monitor else None
         self.nobody_reads = False

@@ -69,6 +69,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise UsageError(message)
 
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse's; a file or folder is not "-", which elsewhere is a stream: what is written here is not for one."""
+        values, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            if action.metavar in ("FILE", "DIR", "PATH") and getattr(values, action.dest, None) == "-":
+                name = max(action.option_strings, key=len, default=action.metavar)
+                self.error(f"{name}: - is no {'folder' if action.metavar == 'DIR' else 'file'} here; for one of that name: ./-")
+        return values, rest
+
 
 def count(values, name, default, low, high):
     """The number that was given for the flag (with k, M...), or the default; UsageError for one that cannot be."""
@@ -95,7 +104,8 @@ def read(tool, parse, arguments):
         print(f"{tool}: {error}\nRun '{tool} --help' for the options.", file=sys.stderr, flush=True)
         return None, EXIT_USAGE
     except SystemExit:
-        return None, EXIT_HELP_PRINTED if checking else 0
+        code = streams.exit_code(0)
+        return None, EXIT_HELP_PRINTED if checking and code == 0 else code
     return (None, 0) if checking else (options, None)
 
 

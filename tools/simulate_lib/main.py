@@ -42,11 +42,11 @@ def _default_users(facts):
 
 def _preflight(options, facts):
     """Prints the findings; True when the run may begin."""
-    findings = preflight.judge(facts, options.users, options.clients)
+    findings = preflight.judge(facts, options.users, options.clients, options.own_network)
     if options.apply:
         for line in preflight.apply(findings):
             show.line("apply", line)
-        findings = preflight.judge(preflight.read_facts(), options.users, options.clients)
+        findings = preflight.judge(preflight.read_facts(), options.users, options.clients, options.own_network)
     good = [f"{f.name} {f.text}" for f in findings if f.level == "ok"]
     show.line("preflight", "ok    " + "; ".join(good))
     for finding in findings:

@@ -1,11 +1,10 @@
 """The command line of tools/simulate, and the plan that follows from it."""
 
 import dataclasses
-import os
 import shlex
 from typing import List, Optional
 
-from . import thresholds, units
+from . import processors, thresholds, units
 from .command_line import Parser, UsageError, count
 
 DEFAULT_USERS = 20_000
@@ -206,7 +205,7 @@ def parse(arguments, default_users=DEFAULT_USERS):
         phases=phases,
         clients=count(values, "clients", 1, 1, min(users, 200)),
         protocol=int(values.protocol),
-        workers=count(values, "workers", max(len(os.sched_getaffinity(0)) // 2, 1), 1, 1024),
+        workers=count(values, "workers", max(processors.usable() // 2, 1), 1, 1024),
         connect_rate=count(values, "connect_rate", None, 1, 10_000_000),
         shake_rate=count(values, "shake_rate", min(200, slowest // 3), 0, 100_000_000),
         gift_rate=count(values, "gift_rate", min(200, max(users // 10, 1)), 0, 1_000_000),

@@ -6,10 +6,15 @@ tools/doctor judges more, with the same parts; `ends` is how many ends of each c
 
 import ctypes
 import dataclasses
+import fcntl
 import math
 import os
 import platform
 import resource
+import socket
+import struct
+
+from . import processors
 
 # Measured on Linux 6.x, per end of a connection: a socket (4.1 KB of slab) with an armed receive (0.87 KB of io_uring), and under 128
 # bytes in the process.
@@ -17,6 +22,8 @@ BYTES_PER_END = 4_100 + 870 + 128
 MEMORY_BASE_BYTES = 300 * 10**6
 MEMORY_SAFETY = 1.15
 SLOT_HEADROOM_PERCENT = 10  # a ring's table is filled to 90 %: SO_REUSEPORT spreads by hash
+_SIOCGIFFLAGS = 0x8913
+_IFF_UP = 1
 PAIRS_AVAILABLE = 60_000  # source addresses within 127.0.0.0/8 that the clients may use
 
 
@@ -37,6 +44,7 @@ class Facts:
     io_uring_disabled: int
     root: bool
     load_average: float = 0.0
+    loopback_up: bool = True
     ehash_entries: int = -1  # buckets of the table of established connections; -1: unknown
 
 
@@ -87,13 +95,25 @@ def _io_uring_error():
     return 0
 
 
+def _loopback_up(root=""):
+    """Of this network namespace; where nobody can tell, it is."""
+    if root:
+        return bool(int(read_text(root + "/sys/class/net/lo/flags", "0x1"), 16) & _IFF_UP)
+    try:  # /sys may still show the namespace that it was mounted in
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, struct.pack("16s16x", b"lo"))
+        return bool(struct.unpack("16xh14x", answer)[0] & _IFF_UP)
+    except OSError:
+        return True
+
+
 def read_facts(root=""):
     """This machine's; with `root`, a folder with a proc and a sys in it, those instead, where there is a file to read."""
     proc = root + "/proc"
     ports = read_text(proc + "/sys/net/ipv4/ip_local_port_range", "32768 60999").split()
     return Facts(
         kernel=platform.release() if not root else read_text(proc + "/sys/kernel/osrelease"),
-        cores=len(os.sched_getaffinity(0)),
+        cores=processors.usable(root),
         files_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         port_first=int(ports[0]),
         port_last=int(ports[1]),
@@ -107,6 +127,7 @@ def read_facts(root=""):
         io_uring_disabled=_number(proc + "/sys/kernel/io_uring_disabled", 0),
         root=os.geteuid() == 0,
         load_average=os.getloadavg()[0],
+        loopback_up=_loopback_up(root),
         # A namespace that shares its parent's table says so with a minus sign.
         ehash_entries=abs(_number(proc + "/sys/net/ipv4/tcp_ehash_entries")),
     )
@@ -229,6 +250,13 @@ def judge_ehash(facts, users, ends=2):
     return []
 
 
+def judge_loopback(facts):
+    if facts.loopback_up:
+        return []
+    return [Finding("loopback", "fail", "lo is down: nothing on this machine reaches this machine",
+                    "ip link set lo up (as root), or --own-network")]
+
+
 def judge_busy(facts):
     if facts.load_average > 0.5 * facts.cores:
         return [Finding("load", "note", f"{facts.load_average:.1f} on {facts.cores} cores: others are at work, latencies will show it",
@@ -236,9 +264,10 @@ def judge_busy(facts):
     return []
 
 
-def judge(facts, users, clients=1):
-    """All findings for a run of this size."""
+def judge(facts, users, clients=1, own_network=False):
+    """All findings for a run of this size. A network of its own has its own lo."""
     return [
+        *([] if own_network else judge_loopback(facts)),
         judge_kernel(facts),
         judge_open_files(facts, users),
         _ports(facts, users),

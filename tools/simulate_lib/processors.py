@@ -5,10 +5,64 @@ each is kept busy with reading the clock, and the time that went by unseen is co
 """
 
 import json
+import math
 import os
 import time
 
 STALL_NS = 100_000  # a loop over the clock takes well under a microsecond; scheduling a short interrupt, tens of them
+
+
+def _quota_in(folder, version):
+    """Processors that this one control group may use; None: it does not limit."""
+    words = []
+    for name in ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us"):
+        try:
+            with open(os.path.join(folder, name), encoding="ascii", errors="replace") as file:
+                words += file.read().split()
+        except OSError:
+            return None
+    try:
+        quota, period = float(words[0]), float(words[1])
+    except (IndexError, ValueError):  # "max"
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _lines(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def quota(root=""):
+    """The least that this process's control group and those above it allow, of either version; None: no limit."""
+    groups = [line.split(":", 2) for line in _lines(root + "/proc/self/cgroup") if line.count(":") >= 2]
+    found = []
+    for line in _lines(root + "/proc/self/mountinfo"):
+        left, _, right = line.partition(" - ")
+        left, right = left.split(" "), right.split(" ")
+        if len(left) < 5 or len(right) < 3 or not (right[0] == "cgroup2" or right[0] == "cgroup" and "cpu" in right[2].split(",")):
+            continue
+        version, mounted, mount = 2 if right[0] == "cgroup2" else 1, left[3], left[4]
+        group = next((path for number, controllers, path in groups if (number == "0" if version == 2 else "cpu" in controllers.split(","))), "")
+        if mounted != "/":  # a container may see its own group's folder, under the name that it has outside
+            group = group[len(mounted):] if group.startswith(mounted) else ""
+        group = group.strip("/")
+        while True:
+            found.append(_quota_in(os.path.join(root + mount, group), version))
+            if not group:
+                break
+            group = os.path.dirname(group)
+    return min((one for one in found if one is not None), default=None)
+
+
+def usable(root=""):
+    """How many threads this process can keep busy, a fraction of a processor being one. libhongbao/net/processors.h is its twin."""
+    cores = len(os.sched_getaffinity(0))
+    limit = quota(root)
+    return cores if limit is None else max(min(cores, math.ceil(limit)), 1)
 
 
 def stalls(readings, threshold_ns=STALL_NS):

@@ -1,7 +1,12 @@
-"""Standard output and standard error of a tool that must come to its end whether anybody reads them or not."""
+"""Standard output and standard error: of a tool that must come to its end whether anybody reads them or not, and that does not call a
+success what the disk did not take."""
 
+import errno
 import os
 import sys
+
+EXIT_NOT_WRITTEN = 1
+_lost = None  # the error of an output that is not complete; a reader who left is none
 
 
 def hold():
@@ -13,6 +18,74 @@ def hold():
     for name, fd in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # so Python says that it was closed
             setattr(sys, name, os.fdopen(fd, "w", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the locale has no letters for must not end a run
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave(stream):
+    """What is written from here on vanishes; Python itself writes once more at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
+def _lose(error):
+    global _lost  # pylint: disable=global-statement
+    if error.errno != errno.EPIPE and _lost is None:
+        _lost = error
+
+
+def exit_code(code):
+    """`code`, or 1 in place of 0 when stdout did not take everything."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _lose(error)
+        _leave(sys.stdout)
+    if code != 0 or _lost is None:
+        return code
+    print(f"error: cannot write to stdout: {_lost.strerror}; its output is not complete", file=sys.stderr, flush=True)
+    return EXIT_NOT_WRITTEN
+
+
+class _Marked:
+    """Standard output as it is; an error of writing to it is told from one of any other file."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text):
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            _lose(error)  # argparse goes on without what it could not print
+            error.of_stdout = True
+            raise
+
+    def flush(self):
+        try:
+            self._stream.flush()
+        except OSError as error:
+            error.of_stdout = True
+            raise
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def run(main, arguments):
+    """main(arguments) to the exit code, for a tool whose work is its output: when nobody reads on it ends quietly, and when the disk is
+    full it says so."""
+    sys.stdout = _Marked(sys.stdout) if sys.stdout is not None else None
+    try:
+        return exit_code(main(arguments))
+    except OSError as error:
+        if not getattr(error, "of_stdout", False):
+            raise
+        _lose(error)
+        _leave(sys.stdout)
+        return exit_code(0)
 
 
 class _Unbreakable:
@@ -24,20 +97,20 @@ class _Unbreakable:
     def write(self, text):
         try:
             return self._stream.write(text)
-        except OSError:
-            self._let_go()
+        except OSError as error:
+            self._let_go(error)
             return len(text)
 
     def flush(self):
         try:
             self._stream.flush()
-        except OSError:
-            self._let_go()
+        except OSError as error:
+            self._let_go(error)
 
-    def _let_go(self):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self._stream.fileno())
-        os.close(null)
+    def _let_go(self, error):
+        if self._stream.fileno() == 1:
+            _lose(error)
+        _leave(self._stream)
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
