@@ -8,6 +8,8 @@
 #include "client/money_log.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/token_file.h"
+#include "libhongbao/admin/user_keys.h"
+#include "libhongbao/time/clock.h"
 
 namespace hongbao::client {
 namespace {
@@ -41,9 +43,10 @@ absl::StatusOr<load::Endpoint> EndpointOf(const admin::HostPort& address) {
   return load::Endpoint{host == 0 ? 0x7f00'0001 : host, address.port};  // 0.0.0.0, where a server listens: this machine
 }
 
-// What only --gateways can have, as it was given.
+// What only --gateways can have, and tokens, as it was given.
 struct GatewayFlags {
   std::string token_file;
+  std::string user_key_file;
   int64_t requests = 0;
   bool window = false;
 };
@@ -60,8 +63,8 @@ std::string WrongTogether(const load::ClientOptions& load, const GatewayFlags& g
   if (load.version != wire::Version::k2) {
     return "--gateways needs --protocol 2";
   }
-  if (gateway.token_file.empty()) {
-    return "--gateways needs --gateway-token-file, the same as the server's";
+  if (gateway.token_file.empty() && !load.user_token) {
+    return "--gateways needs --gateway-token-file, the same as the server's (or --user-key-file)";
   }
   if (uint64_t{load.gateways} * 2 > load.users.count()) {
     return absl::StrCat("--gateways ", load.gateways, " for ", load.users.count(),
@@ -83,6 +86,8 @@ void AddGatewayFlags(CLI::App& app, load::ClientOptions& load, GatewayFlags& gat
       {.max = load::kGatewaysMax});
   admin::AddFile(app, "--gateway-token-file", &gateway.token_file,
                  "file with the 32 hex digits that the server lets gateways in for (openssl rand -hex 16 > FILE)");
+  admin::AddFile(app, "--user-key-file", &gateway.user_key_file,
+                 "file with the server's user keys: log in with tokens made with the first of them (protocol 2)");
   admin::AddCount(
       app, "--requests", &gateway.requests,
       "with --gateways: so many requests of the whole fleet (with --qps max: of this client), then the answers, "
@@ -90,6 +95,26 @@ void AddGatewayFlags(CLI::App& app, load::ClientOptions& load, GatewayFlags& gat
       {.max = static_cast<int64_t>(load::kRequestsMax)});
   admin::AddCount(app, "--window", &load.window, "with --gateways: requests without an answer at most, per gateway",
                   {.min = 1, .max = 1 << 20});
+}
+
+// Tokens of our own making. They are good for a day, which the clocks of two machines do not differ by; each login has a new one.
+absl::Status TakeUserKeys(const std::string& path, load::ClientOptions& load) {
+  constexpr int64_t kLifetimeS = 24 * 3'600;
+  if (path.empty()) {
+    return absl::OkStatus();
+  }
+  if (load.version != wire::Version::k2) {
+    return absl::InvalidArgumentError("--user-key-file needs --protocol 2: a version 1 login has no room for a token");
+  }
+  absl::StatusOr<admin::UserKeys> keys = admin::UserKeys::ReadFile(path);
+  if (!keys.ok()) {
+    return keys.status();
+  }
+  load.user_token = [keys = *std::move(keys)](uint32_t first_user, uint32_t user_count) {
+    const int64_t now_s = time::UnixSecond(time::RealClock().WallNs());
+    return keys.Make(first_user, user_count, static_cast<uint32_t>(now_s + kLifetimeS));
+  };
+  return absl::OkStatus();
 }
 
 // How fast it connects, and when exactly a request leaves.
@@ -115,11 +140,14 @@ CLI::Option* AddQps(CLI::App& app, Options& options) {
 absl::Status TakeGatewayFlags(const GatewayFlags& gateway, Options& options) {
   load::ClientOptions& load = options.load;
   options.qps = load.max_rate ? time::kQpsMax : options.qps;
+  if (absl::Status status = TakeUserKeys(gateway.user_key_file, load); !status.ok()) {
+    return status;
+  }
   if (const std::string wrong = WrongTogether(load, gateway, options.qps); !wrong.empty()) {
     return absl::InvalidArgumentError(wrong);
   }
   load.requests_max = static_cast<uint64_t>(gateway.requests);
-  if (load.gateways > 0) {
+  if (load.gateways > 0 && !gateway.token_file.empty()) {
     const absl::StatusOr<wire::Token> token = admin::ReadTokenFile(gateway.token_file);
     if (!token.ok()) {
       return token.status();

@@ -18,6 +18,7 @@
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/admin/token_file.h"
+#include "libhongbao/admin/user_keys.h"
 #include "libhongbao/serve/server.h"
 #include "server/metrics.h"
 #include "server/money.h"
@@ -66,6 +67,7 @@ struct Flags {
   bool audit_only = false;
   std::string ledger = "none";
   std::string gateway_token_file;
+  std::string user_key_file;
   std::string report;
 };
 
@@ -99,6 +101,9 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddSwitch(app, "--audit-only", &flags.audit_only, "check every identity of the ledger, print them, and end");
   admin::AddFile(app, "--gateway-token-file", &flags.gateway_token_file,
                  "let gateways in, connections that carry many users, that know the 32 hex digits in this file");
+  admin::AddFile(app, "--user-key-file", &flags.user_key_file,
+                 "let in only logins with a token made with a key in this file, 64 hex digits a line; else anybody may be "
+                 "any user");
   admin::AddCount(app, "--gateways-max", &server.gateways_max, "gateways at most, per thread", {.min = 1, .max = 1'024});
   admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "how long the first frame may take, 0 = for ever",
                        {.max = kDayMs});
@@ -131,6 +136,16 @@ absl::Status Settle(Flags& flags) {
       return token.status();
     }
     flags.server.gateway_token = *token;
+  }
+  if (!flags.user_key_file.empty()) {
+    absl::StatusOr<admin::UserKeys> keys = admin::UserKeys::ReadFile(flags.user_key_file);
+    if (!keys.ok()) {
+      return keys.status();
+    }
+    flags.server.user_token = [keys = *std::move(keys)](const wire::Token& token, uint32_t first_user, uint32_t user_count,
+                                                        int64_t unix_s) {
+      return keys.Check(token, first_user, user_count, unix_s);
+    };
   }
   flags.server.listen_ipv4 = ntohl(address.s_addr);
   flags.server.listen_port = flags.listen.port;
@@ -269,6 +284,10 @@ int Main(int argc, const char* const* argv) {
   }
   std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
                (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
+  if (!flags.server.user_token && flags.server.listen_ipv4 >> 24 != 127) {
+    std::fprintf(stderr, "%s: whoever reaches %s may log in as any user: --user-key-file asks for tokens\n", kProgram,
+                 facts.listen.c_str());
+  }
   Reporter reporter(**server, clock, flags.quiet, flags.json, recent, page);
   Teller teller(flags.monitor, **server, clock);
   RunUntilStopped(**server, facts, clock, flags, signals, reporter, teller);

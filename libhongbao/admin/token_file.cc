@@ -1,15 +1,12 @@
 #include "libhongbao/admin/token_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "libhongbao/admin/secret_file.h"
 
 namespace hongbao::admin {
 namespace {
@@ -27,31 +24,10 @@ int ValueOf(char digit) {
   return absl::ascii_isdigit(c) ? c - '0' : absl::ascii_tolower(c) - 'a' + 10;
 }
 
-absl::StatusOr<std::string> ReadStart(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("token file ", path, ": cannot be opened"));
-  }
-  std::string text(kFileBytesMax + 1, '\0');
-  size_t size = 0;
-  ssize_t got = 0;
-  do {
-    got = read(descriptor, text.data() + size, text.size() - size);
-    size += got > 0 ? static_cast<size_t>(got) : 0;
-  } while ((got > 0 && size < text.size()) || (got < 0 && errno == EINTR));
-  const int error = errno;
-  close(descriptor);
-  if (got < 0) {
-    return absl::ErrnoToStatus(error, absl::StrCat("token file ", path, ": cannot be read"));
-  }
-  text.resize(size);
-  return text;
-}
-
 }  // namespace
 
 absl::StatusOr<std::array<std::byte, 16>> ReadTokenFile(const std::string& path) {
-  const absl::StatusOr<std::string> text = ReadStart(path);
+  const absl::StatusOr<std::string> text = ReadSecretFile(path, "token file", kFileBytesMax, /*others_may_read=*/true);
   if (!text.ok()) {
     return text.status();
   }

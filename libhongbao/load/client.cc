@@ -163,6 +163,7 @@ FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
           .send_quantum_ns = options_.send_quantum_ns,
           .statements = options_.statements,
           .log_money = options_.money_records_per_worker > 0,
+          .user_token = options_.user_token,
           .seed = (uint64_t{options_.users.first} << 8) + worker};
 }
 
@@ -182,6 +183,7 @@ GatewayFleetOptions Client::GatewayFleetOptionsOf(uint32_t worker) const {
           .gateways = static_cast<uint32_t>(gateways.size()),
           .first_gateway = static_cast<uint32_t>(gateways.first),
           .token = options_.gateway_token,
+          .user_token = options_.user_token,
           .window = options_.window,
           .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
           .send_quantum_ns = options_.send_quantum_ns,

@@ -237,7 +237,8 @@ void Fleet::OnOpen(net::Port& port, net::Connection& connection) {
                             .version = options_.version,
                             .first_user = UserIdOf(user),
                             .user_count = 1,
-                            .resume_after = ResumeAfter(user, stamp)});
+                            .resume_after = ResumeAfter(user, stamp),
+                            .token = MakeUserToken(options_.user_token, UserIdOf(user), 1)});
 }
 
 // Outcomes are wanted from the oldest request without an answer on; everything before it has been booked. The list is in

@@ -21,6 +21,7 @@
 #include "libhongbao/load/reconnect.h"
 #include "libhongbao/load/seen_notices.h"
 #include "libhongbao/load/user.h"
+#include "libhongbao/load/user_token.h"
 #include "libhongbao/net/connection.h"
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/port.h"
@@ -45,6 +46,7 @@ struct FleetOptions {
   uint32_t in_flight_max = 1 << 20;         // outstanding requests at most (address space; memory as used)
   bool statements = true;                   // v2: ask for users' bases, so that kStatements can compare
   bool log_money = false;                   // hand every booked reply with money over to WorkerTally::money
+  UserTokenMaker user_token;                // v2: makes the token of each login; empty = none
   uint64_t seed = 1;                        // of the back-off's jitter
 };
 

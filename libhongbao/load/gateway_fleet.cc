@@ -322,11 +322,14 @@ void GatewayFleet::OnOpen(net::Port& port, net::Connection& connection) {
   cells_.Add(Counter::kConnects);
   net::Replies out = port.Out(connection);
   // resume_after 0, by rule 7: what has no answer is sent again.
-  wire::EncodeLoginRequest(out.Append(wire::LoginRequestBytes(wire::Version::k2)), {.stamp = gateway.login_stamp,
-                                                                                    .version = wire::Version::k2,
-                                                                                    .first_user = gateway.first_user(),
-                                                                                    .user_count = gateway.user_count(),
-                                                                                    .token = options_.token});
+  wire::EncodeLoginRequest(out.Append(wire::LoginRequestBytes(wire::Version::k2)),
+                           {.stamp = gateway.login_stamp,
+                            .version = wire::Version::k2,
+                            .first_user = gateway.first_user(),
+                            .user_count = gateway.user_count(),
+                            .token = options_.token.has_value()
+                                         ? *options_.token
+                                         : MakeUserToken(options_.user_token, gateway.first_user(), gateway.user_count())});
 }
 
 void GatewayFleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {

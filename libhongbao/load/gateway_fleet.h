@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -21,6 +22,7 @@
 #include "libhongbao/load/gateway.h"
 #include "libhongbao/load/reconnect.h"
 #include "libhongbao/load/seen_notices.h"
+#include "libhongbao/load/user_token.h"
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/port.h"
 #include "libhongbao/net/replies.h"
@@ -37,7 +39,8 @@ struct GatewayFleetOptions {
   uint32_t total_users = 1;    // of the whole fleet
   uint32_t gateways = 1;       // of this worker; at least two users for each
   uint32_t first_gateway = 0;  // this worker's first, numbered in the process: for the address plan
-  wire::Token token{};
+  std::optional<wire::Token> token;  // the gateways'
+  UserTokenMaker user_token;         // else
   uint32_t window = 16'384;  // requests in flight per gateway
   uint32_t connects_per_second = 25'000;
   int64_t send_quantum_ns = 50'000;  // wakes for due requests at most this often

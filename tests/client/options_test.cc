@@ -97,7 +97,7 @@ TEST_F(GatewayOptions, GatewaysKnowTheirTokenAndTheirWindow) {
   Options plain;
   ASSERT_FALSE(ParseMore({}, plain).has_value());
   EXPECT_EQ(plain.load.gateways, 2u);
-  EXPECT_EQ(plain.load.gateway_token[15], std::byte{15});
+  EXPECT_EQ(plain.load.gateway_token.value()[15], std::byte{15});
   EXPECT_EQ(plain.load.requests_max, 0u);
   EXPECT_FALSE(plain.load.max_rate);
   EXPECT_TRUE(plain.load.statements);
