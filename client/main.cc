@@ -13,6 +13,7 @@
 #include "client/metrics.h"
 #include "client/money_log.h"
 #include "client/options.h"
+#include "client/reach.h"
 #include "client/reporter.h"
 #include "client/teller.h"
 #include "client/summary.h"
@@ -344,6 +345,19 @@ int Main(int argc, char** argv) {
       return Fail(status);
     }
   }
+  const auto pause = [&signals](int64_t ns) { 
+    const SignalEvent event = signals.Wait(ns);
+    return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
+  };
+  const absl::StatusOr<SocketAddress> server = FindServer(options.server, options.wait_for_server_ns, pause);
+  const absl::StatusOr<HostPort> admin_at = NumericListen(options.admin);
+  for (const absl::Status& status : {server.status(), admin_at.status()}) {
+    if (!status.ok()) {
+      Fail(status);
+      return absl::IsCancelled(status) ? signals.exit_code() : 1;
+    }
+  }
+  options.load.servers = {*server};
   const time::RealClock clock;
   absl::StatusOr<std::unique_ptr<load::Client>> client = load::Client::Start(options.load, clock);
   if (!client.ok()) {
@@ -360,7 +374,7 @@ int Main(int argc, char** argv) {
   AddEndpoints(http, options, **client);
   page.AddTo(http);
   http.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
-  if (const absl::Status status = http.Start({.host = options.admin.host, .port = options.admin.port}); !status.ok()) {
+  if (const absl::Status status = http.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = options.admin_remote}); !status.ok()) {
     return Fail(status);
   }
   SayBanner(options, **client, http.address());

@@ -20,7 +20,7 @@ constexpr char kFooter[] = R"(examples:
   hongbao-client --users 0-9999/10000 --qps 2k --duration 30s
   hongbao-client --profile 0s:0,30s:2k,5m:2k --fail-if 'p99<5ms,missed<0.1%'
                                        up to 2,000/s in 30 s; exit code 3 if it was too slow
-  hongbao-client --server 10.0.0.5:1025 --users 500000-999999/1M --qps 60k
+  hongbao-client --server host5:1025 --users 500000-999999/1M --qps 60k
                                        the second of two machines
 
 exit codes:
@@ -32,16 +32,6 @@ exit codes:
   130  interrupted by SIGINT, with a partial report
   143  interrupted by SIGTERM, with a partial report
   129  interrupted by SIGHUP (the terminal is gone), with a partial report)";
-
-absl::StatusOr<load::Endpoint> EndpointOf(const admin::HostPort& address) {
-  const absl::StatusOr<admin::Ipv4Sources> ipv4 = admin::ParseIpv4Sources(address.host);
-  if (!ipv4.ok() || ipv4->Count() != 1 || address.port == 0) {
-    return absl::InvalidArgumentError("--server: want an IPv4 address and a port, e.g. 127.0.0.1:1025, not " +
-                                      address.ToString());
-  }
-  const uint32_t host = ipv4->At(0);
-  return load::Endpoint{host == 0 ? 0x7f00'0001 : host, address.port};  // 0.0.0.0, where a server listens: this machine
-}
 
 // What only --gateways can have, and tokens, as it was given.
 struct GatewayFlags {
@@ -217,11 +207,14 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
                "rate together by the clock alone: give each its part of the users and all the same --qps."};
   app.footer(kFooter);
   admin::UserRange users{0, 999, 1'000};
-  admin::Ipv4Sources sources;
+  admin::Sources sources;
   uint32_t protocol = 2;
   load::ClientOptions& load = options.load;
   GatewayFlags gateway;
-  admin::AddHostPort(app, "--server", &options.server, "where hongbao-server listens");
+  admin::AddHostPort(app, "--server", &options.server, "where hongbao-server listens: a name, or a number of IPv4 or [IPv6]");
+  admin::AddDurationNs(app, "--wait-for-server", &options.wait_for_server_ns,
+                       "keep trying so long for a server that is still starting, or whose name is not known yet",
+                       {.max = 86'400'000'000'000});
   admin::AddUsers(app, "--users", &users, "this client's users, of how many in all");
   CLI::Option* qps = AddQps(app, options);
   CLI::Option* profile = AddProfile(app, options);
@@ -230,13 +223,15 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   AddGatewayFlags(app, load, gateway);
   admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2})->type_name("1|2");
   admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
+  admin::AddSwitch(app, "--admin-remote", &options.admin_remote,
+                   "allow --admin to be off the loopback interface: whoever reaches it can change the rate");
   admin::AddHostPort(app, "--monitor", &options.monitor, "tell hongbao-monitor there of every second; it may be absent");
   admin::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end");
   admin::AddFile(app, "--hgrm", &options.hgrm,
                  "write the latencies from the intended time, in us, as an HdrHistogram percentile text to this file");
   admin::AddCount(app, "-t,--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
   admin::AddTuning(app, &load.tuning);
-  admin::AddIpv4Sources(app, "--source", &sources,
+  admin::AddSources(app, "--source", &sources,
                         "source addresses of this machine for this client alone (default: the kernel's choice; to a server "
                         "on 127.x as many of 127.0.0.1, 127.0.0.2.. as needed)");
   admin::AddCount(app, "--at", &options.at_second, "unix second of the first request (default: once all have connected)",
@@ -257,17 +252,23 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
     return code;
   }
-  const absl::StatusOr<load::Endpoint> server = EndpointOf(options.server);
-  if (!server.ok()) {
-    return admin::UsageError(kProgram, std::string(server.status().message()));
+  for (const admin::HostPort* peer : {&options.server, &options.monitor}) {
+    if (peer->port == 0 && !peer->host.empty()) {
+      return admin::UsageError(kProgram, absl::StrCat(peer == &options.server ? "--server " : "--monitor ", peer->ToString(),
+                                                      ": nobody listens on port 0; give the port that is printed there"));
+    }
   }
-  load.servers = {*server};
   load.users = {users.first, users.last, users.total};
   load.version = protocol == 1 ? wire::Version::k1 : wire::Version::k2;
   load.statements = load.version == wire::Version::k2 && !no_statements;
   load.money_records_per_worker = options.money_log.empty() ? 0 : kMoneyRecordsPerWorker;
-  for (const admin::Ipv4Sources::Range& range : sources.ranges) {
+  for (const admin::Sources::Range& range : sources.ranges) {
     load.sources.push_back({range.first, range.count});
+  }
+  if (!options.admin.IsNumeric() ? !options.admin_remote : !options.admin.IsLoopback() && !options.admin_remote) {
+    return admin::UsageError(kProgram, absl::StrCat("--admin ", options.admin.ToString(),
+                                                    ": whoever reaches it can change the rate; give 127.0.0.1:", options.admin.port,
+                                                    " and reach it through ssh -L, or add --admin-remote"));
   }
   if (qps->count() == 0) {
     options.qps = std::max(1u, users.total / 20);  // each user every 20 s, as in 2017

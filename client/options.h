@@ -27,6 +27,8 @@ struct Options {
   admin::HostPort monitor;   // an empty host: nobody is told
   int64_t linger_ns = 0;     // the pages stay up so long after the end
   bool compat = false;       // the prototype's GET /qps?qps=
+  int64_t wait_for_server_ns = 0;  // patience for a server that is not there yet
+  bool admin_remote = false;       // --admin may be off the loopback interface
   std::string report;        // file name; empty = none
   std::string hgrm;          // file name; empty = none
   std::string money_log;     // file name; empty = none

@@ -1,6 +1,5 @@
 // hongbao-server: options -> Server -> rows and admin -> drain -> report. Everything else is in the library.
 
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -74,7 +73,7 @@ struct Flags {
 void AddOptions(CLI::App& app, Flags& flags) {
   constexpr int64_t kDayMs = 24 * 3'600'000;
   serve::ServerOptions& server = flags.server;
-  admin::AddHostPort(app, "--listen", &flags.listen, "address for clients; port 0 = a free one");
+  admin::AddHostPort(app, "--listen", &flags.listen, "address for clients, a number or a name; port 0 = a free one; [::]:1025 is IPv6 and IPv4");
   admin::AddHostPort(app, "--admin", &flags.admin, "address for HTTP; whoever reaches it can issue money");
   admin::AddSwitch(app, "--admin-remote", &flags.admin_remote, "allow --admin to be off the loopback interface");
   admin::AddCount(app, "--users-max", &server.users_max, "users 0..N-1 may log in", {.min = 1});
@@ -123,12 +122,11 @@ void AddOptions(CLI::App& app, Flags& flags) {
 
 // An error names the flag.
 absl::Status Settle(Flags& flags) {
-  in_addr address{};
-  if (inet_pton(AF_INET, flags.listen.host.c_str(), &address) != 1) {
-    return absl::InvalidArgumentError("--listen takes an IPv4 address, not " + flags.listen.host);
-  }
   if (absl::Status status = CheckLedgerFlag(flags.ledger); !status.ok()) {
     return status;
+  }
+  if (flags.monitor.port == 0 && !flags.monitor.host.empty()) {
+    return absl::InvalidArgumentError("--monitor: nobody listens on port 0; give the port that hongbao-monitor prints");
   }
   if (!flags.gateway_token_file.empty()) {
     const absl::StatusOr<wire::Token> token = admin::ReadTokenFile(flags.gateway_token_file);
@@ -147,8 +145,6 @@ absl::Status Settle(Flags& flags) {
       return keys.Check(token, first_user, user_count, unix_s);
     };
   }
-  flags.server.listen_ipv4 = ntohl(address.s_addr);
-  flags.server.listen_port = flags.listen.port;
   flags.server.login_deadline_ms = static_cast<uint32_t>(flags.login_deadline_ms);
   flags.server.frame_deadline_ms = static_cast<uint32_t>(flags.frame_deadline_ms);
   flags.server.idle_timeout_ms = static_cast<uint32_t>(flags.idle_timeout_ms);
@@ -253,6 +249,15 @@ int Main(int argc, const char* const* argv) {
     const absl::Status status = PrintAudit(flags.ledger);
     return status.ok() ? 0 : CouldNotRun(status);
   }
+  const absl::StatusOr<SocketAddress> listen = ResolveListen(flags.listen);
+  if (!listen.ok()) {
+    return CouldNotRun(listen.status());
+  }
+  flags.server.listen_address = *listen;
+  const absl::StatusOr<HostPort> admin_at = NumericListen(flags.admin);
+  if (!admin_at.ok()) {
+    return CouldNotRun(admin_at.status());
+  }
   const time::RealClock clock;
   absl::StatusOr<std::unique_ptr<ledger::Ledger>> ledger = OpenLedger(flags.ledger, clock.WallNs() / time::kNsPerMs);
   if (!ledger.ok()) {
@@ -262,8 +267,7 @@ int Main(int argc, const char* const* argv) {
   if (!server.ok()) {
     return CouldNotRun(server.status());
   }
-  flags.listen.port = (*server)->port();
-  const ProcessFacts facts{.listen = flags.listen.ToString(),
+  const ProcessFacts facts{.listen = listen->WithPort((*server)->port()).ToString(),
                            .ledger = flags.ledger,
                            .started_unix_s = time::UnixSecond(clock.WallNs())};
   admin::RecentRows recent;  // outlives the server that answers from it, as the page does
@@ -278,7 +282,7 @@ int Main(int argc, const char* const* argv) {
   page.AddTo(admin);
   admin.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status =
-          admin.Start({.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
+          admin.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = flags.admin_remote});
       !status.ok()) {
     return CouldNotRun(status);
   }

@@ -31,7 +31,7 @@ class MemoryRing {
   void Accept(int) {}
   void WatchWake() {}
   int Install(uint32_t, int) { return 0; }
-  void Connect(uint32_t slot, uint32_t generation, const sockaddr_in&) {
+  void Connect(uint32_t slot, uint32_t generation, const SocketAddress&) {
     Complete(Operation::kConnect, generation, slot, 0);
   }
   void Receive(uint32_t slot, uint32_t generation) { armed_ = {Operation::kReceive, generation, slot}; }

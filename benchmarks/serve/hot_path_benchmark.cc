@@ -30,7 +30,7 @@ class InstantRing {
     benchmark::DoNotOptimize(bytes);
     sends_.push_back({.tag = {ring::Operation::kSend, generation, slot}, .result = static_cast<int32_t>(length)});
   }
-  void Connect(uint32_t, uint32_t, const sockaddr_in&) {}
+  void Connect(uint32_t, uint32_t, const SocketAddress&) {}
   void Cancel(ring::Tag) { Check(false, "nothing is cancelled here"); }
   void Close(uint32_t, uint32_t) { Check(false, "no connection ends here"); }
   void WatchWake() {}

@@ -1,9 +1,8 @@
 #include "libhongbao/admin/flags.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -12,7 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
+#include "absl/types/span.h"
 
 namespace hongbao::admin {
 namespace {
@@ -134,15 +133,6 @@ absl::StatusOr<int64_t> ParseWithUnit(absl::string_view text, const std::array<U
 
 constexpr absl::string_view kDurationExample = "5s, 30ms, 100us, 2m or 1h";
 
-bool ParseIpv4(absl::string_view text, uint32_t* address) {
-  in_addr parsed{};
-  if (inet_pton(AF_INET, std::string(text).c_str(), &parsed) != 1) {
-    return false;
-  }
-  *address = ntohl(parsed.s_addr);
-  return true;
-}
-
 absl::StatusOr<uint32_t> ParseUserId(absl::string_view whole, absl::string_view part) {
   const absl::StatusOr<int64_t> id = ParseCount(part);
   if (!id.ok() || *id > std::numeric_limits<uint32_t>::max()) {
@@ -152,40 +142,83 @@ absl::StatusOr<uint32_t> ParseUserId(absl::string_view whole, absl::string_view 
   return static_cast<uint32_t>(*id);
 }
 
+// The bytes of an address: 4 or 16.
+absl::Span<const uint8_t> BytesOf(const SocketAddress& address) {
+  return address.family() == AF_INET6
+             ? absl::MakeConstSpan(reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr.s6_addr, 16)
+             : absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(&reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr), 4);
+}
+
+// How many addresses from `first` to `last`, both of them, 2^32 - 1 at most; 0 when they are no range.
+uint32_t Between(const SocketAddress& first, const SocketAddress& last) {
+  if (!first.given() || first.family() != last.family()) {
+    return 0;
+  }
+  const absl::Span<const uint8_t> low = BytesOf(first), high = BytesOf(last);
+  if (std::lexicographical_compare(high.begin(), high.end(), low.begin(), low.end())) {
+    return 0;
+  }
+  unsigned __int128 distance = 0;
+  for (size_t i = 0; i < low.size(); ++i) {
+    distance = (distance << 8) + high[i] - low[i];
+  }
+  constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
+  return distance >= kMost ? kMost : static_cast<uint32_t>(distance) + 1;
+}
+
+// The first address of the block that `address` lies in.
+SocketAddress BlockStart(const SocketAddress& address, uint32_t bits) {
+  const absl::Span<const uint8_t> bytes = BytesOf(address);
+  std::array<uint8_t, 16> masked{};
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const uint32_t kept = std::min<uint32_t>(bits - std::min<uint32_t>(bits, static_cast<uint32_t>(8 * i)), 8);
+    masked[i] = static_cast<uint8_t>(bytes[i] & ~(0xffu >> kept));
+  }
+  if (address.family() == AF_INET6) {
+    in6_addr six;
+    std::memcpy(&six, masked.data(), sizeof(six));
+    return SocketAddress::Ipv6(six);
+  }
+  return SocketAddress::Ipv4(uint32_t{masked[0]} << 24 | uint32_t{masked[1]} << 16 | uint32_t{masked[2]} << 8 | masked[3]);
+}
+
+// "10.0.0.0/24".
+Sources::Range ParseBlock(absl::string_view network, absl::string_view prefix) {
+  const SocketAddress address = ParseAddress(network);
+  const uint32_t width = address.family() == AF_INET6 ? 128 : 32;
+  uint32_t bits = 0;
+  if (!address.given() || !absl::SimpleAtoi(prefix, &bits) || bits > width || bits < 1) {
+    return {};
+  }
+  const SocketAddress first = BlockStart(address, bits);
+  const uint32_t free_bits = width - bits;
+  const uint32_t count = free_bits >= 32 ? std::numeric_limits<uint32_t>::max() : uint32_t{1} << free_bits;
+  const bool ends_left_out = free_bits >= 2;
+  if (width == 128) {
+    return {.first = ends_left_out ? first.Plus(1) : first, .count = count - (ends_left_out ? 1 : 0)};
+  }
+  return {.first = ends_left_out ? first.Plus(1) : first, .count = count - (ends_left_out ? 2 : 0)};
+}
+
 // One item of a source list.
-absl::StatusOr<Ipv4Sources::Range> ParseSource(absl::string_view item) {
-  const absl::Status wrong = Wrong(
-      item,
-      "is not an IPv4 source; write it like 10.0.0.1, 10.0.0.1-10.0.0.9 or 127.0.0.0/8, several parted by commas");
-  uint32_t first = 0;
-  uint32_t last = 0;
+absl::StatusOr<Sources::Range> ParseSource(absl::string_view item) {
+  Sources::Range range;
   if (const size_t slash = item.find('/'); slash != absl::string_view::npos) {
-    uint32_t bits = 0;
-    if (!ParseIpv4(item.substr(0, slash), &first) || !absl::SimpleAtoi(item.substr(slash + 1), &bits) || bits > 32 ||
-        bits < 1) {
-      return wrong;
-    }
-    const uint32_t host_mask = bits == 32 ? 0 : (uint32_t{1} << (32 - bits)) - 1;
-    first &= ~host_mask;
-    last = first | host_mask;
-    if (bits <= 30) {
-      ++first;
-      --last;
-    }
+    range = ParseBlock(item.substr(0, slash), item.substr(slash + 1));
   } else if (const size_t dash = item.find('-'); dash != absl::string_view::npos) {
-    if (!ParseIpv4(item.substr(0, dash), &first) || !ParseIpv4(item.substr(dash + 1), &last) || last < first) {
-      return wrong;
+    range.first = ParseAddress(item.substr(0, dash));
+    range.count = Between(range.first, ParseAddress(item.substr(dash + 1)));
+    if (range.count == std::numeric_limits<uint32_t>::max() && range.first.family() == AF_INET) {
+      range.count = 0;  // all of IPv4 is nobody's
     }
-  } else {
-    if (!ParseIpv4(item, &first)) {
-      return wrong;
-    }
-    last = first;
+  } else if (range.first = ParseAddress(item); range.first.given()) {
+    range.count = 1;
   }
-  if (last - first == std::numeric_limits<uint32_t>::max()) {
-    return wrong;
+  if (range.count == 0) {
+    return Wrong(item, "is no source address; write it like 10.0.0.1, 10.0.0.1-10.0.0.9, 127.0.0.0/8 or 2001:db8::1, several parted "
+                       "by commas");
   }
-  return Ipv4Sources::Range{.first = first, .count = last - first + 1};
+  return range;
 }
 
 }  // namespace
@@ -210,48 +243,6 @@ absl::StatusOr<int64_t> ParseDurationMs(absl::string_view text) {
     return Wrong(text, "is not a whole number of milliseconds; write it like 30ms or 5s");
   }
   return *ns / 1'000'000;
-}
-
-bool HostPort::IsLoopback() const {
-  uint32_t address = 0;
-  return host == "::1" || (ParseIpv4(host, &address) && address >> 24 == 127);
-}
-
-std::string HostPort::ToString() const {
-  return IsIpv6() ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
-}
-
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
-  const size_t colon = text.rfind(':');
-  uint32_t port = 0;
-  if (colon == absl::string_view::npos) {
-    return Wrong(text, "has no port; write it like 127.0.0.1:1025 (port 0 picks a free one)");
-  }
-  const absl::string_view digits = text.substr(colon + 1);
-  if (digits.empty() || digits.size() > 5 || !std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit) ||
-      !absl::SimpleAtoi(digits, &port) || port > 65535) {
-    return Wrong(text, absl::StrCat("has the wrong port '", digits, "': a port is a number from 0 to 65535"));
-  }
-  absl::string_view host = text.substr(0, colon);
-  HostPort result{.host = std::string(host), .port = static_cast<uint16_t>(port)};
-  if (absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]")) {
-    in6_addr parsed{};
-    result.host = std::string(host);
-    if (inet_pton(AF_INET6, result.host.c_str(), &parsed) != 1) {
-      return Wrong(text, "is not an IPv6 address in brackets; write it like [::1]:1025");
-    }
-    return result;
-  }
-  if (result.host == "localhost") {
-    result.host = "127.0.0.1";
-  } else if (result.host.empty()) {
-    result.host = "0.0.0.0";
-  }
-  uint32_t address = 0;
-  if (!ParseIpv4(result.host, &address)) {
-    return Wrong(text, "has no numeric address (names are not resolved); write it like 127.0.0.1:1025 or [::1]:1025");
-  }
-  return result;
 }
 
 absl::StatusOr<UserRange> ParseUsers(absl::string_view text) {
@@ -292,7 +283,7 @@ absl::StatusOr<UserRange> ParseUsers(absl::string_view text) {
   return range;
 }
 
-uint64_t Ipv4Sources::Count() const {
+uint64_t Sources::Count() const {
   uint64_t count = 0;
   for (const Range& range : ranges) {
     count += range.count;
@@ -300,31 +291,26 @@ uint64_t Ipv4Sources::Count() const {
   return count;
 }
 
-uint32_t Ipv4Sources::At(uint64_t i) const {
+SocketAddress Sources::At(uint64_t i) const {
   for (const Range& range : ranges) {
     if (i < range.count) {
-      return range.first + static_cast<uint32_t>(i);
+      return range.first.Plus(static_cast<uint32_t>(i));
     }
     i -= range.count;
   }
-  return 0;
+  return {};
 }
 
-absl::StatusOr<Ipv4Sources> ParseIpv4Sources(absl::string_view text) {
-  Ipv4Sources sources;
+absl::StatusOr<Sources> ParseSources(absl::string_view text) {
+  Sources sources;
   for (const absl::string_view item : absl::StrSplit(text, ',')) {
-    absl::StatusOr<Ipv4Sources::Range> range = ParseSource(item);
+    absl::StatusOr<Sources::Range> range = ParseSource(item);
     if (!range.ok()) {
       return range.status();
     }
     sources.ranges.push_back(*range);
   }
   return sources;
-}
-
-std::string Ipv4ToString(uint32_t address_host_order) {
-  return absl::StrCat(address_host_order >> 24, ".", address_host_order >> 16 & 0xff, ".",
-                      address_host_order >> 8 & 0xff, ".", address_host_order & 0xff);
 }
 
 }  // namespace hongbao::admin

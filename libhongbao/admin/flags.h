@@ -2,7 +2,7 @@
 // right one.
 //
 // Owns: the syntax of counts, durations, addresses and user ranges, the same in every program.
-// Never: reads the command line itself (options.h), never resolves names beyond "localhost", never touches the network.
+// Never: reads the command line itself (options.h), never resolves a name, never touches the network.
 // Thread tag: thread-safe (pure functions).
 #pragma once
 
@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "libhongbao/address.h"
 
 namespace hongbao::admin {
 
@@ -27,19 +28,9 @@ absl::StatusOr<int64_t> ParseDurationNs(absl::string_view text);
 // nothing.
 absl::StatusOr<int64_t> ParseDurationMs(absl::string_view text);
 
-struct HostPort {
-  std::string host;   // numeric IPv4 or IPv6 without brackets; "localhost" becomes 127.0.0.1
-  uint16_t port = 0;  // 0: let the kernel pick one
-
-  bool IsIpv6() const { return host.find(':') != std::string::npos; }
-  // 127.0.0.0/8 or ::1.
-  bool IsLoopback() const;
-  // "127.0.0.1:80", "[::1]:80".
-  std::string ToString() const;
-};
-
-// "HOST:PORT", "[IPV6]:PORT", ":PORT" (= 0.0.0.0). The host must be numeric or "localhost".
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
+// HOST:PORT, in words of the command line (libhongbao/address.h).
+using hongbao::HostPort;
+using hongbao::ParseHostPort;
 
 // An inclusive range of user ids out of `total` users of the whole fleet.
 struct UserRange {
@@ -53,25 +44,23 @@ struct UserRange {
 // "0-499999/1M", "250k-499999/1M"; "20k" alone means 0-19999/20000. first <= last < total <= 2^32 - 1.
 absl::StatusOr<UserRange> ParseUsers(absl::string_view text);
 
-// Source addresses as ranges, because 127.0.0.0/8 has 16 million of them.
-struct Ipv4Sources {
+// Source addresses as ranges, because 127.0.0.0/8 has 16 million of them, and an IPv6 network more than anybody counts.
+struct Sources {
   struct Range {
-    uint32_t first = 0;  // host byte order
-    uint32_t count = 0;
+    SocketAddress first;
+    uint32_t count = 0;  // of a larger block the first 2^32 - 1
   };
   std::vector<Range> ranges;
 
   // Number of addresses in all ranges together.
   uint64_t Count() const;
-  // The i-th address, host byte order. i < Count().
-  uint32_t At(uint64_t i) const;
+  // The i-th address. i < Count().
+  SocketAddress At(uint64_t i) const;
 };
 
-// A comma-separated list of addresses ("10.0.0.1"), ranges ("10.0.0.1-10.0.0.9") and blocks ("127.0.0.0/8"). A block of
-// /30 or larger leaves out its first and last address (network and broadcast).
-absl::StatusOr<Ipv4Sources> ParseIpv4Sources(absl::string_view text);
-
-// "127.0.0.1" for 0x7f000001.
-std::string Ipv4ToString(uint32_t address_host_order);
+// A comma-separated list of addresses ("10.0.0.1", "2001:db8::1"), ranges ("10.0.0.1-10.0.0.9") and blocks ("127.0.0.0/8",
+// "2001:db8::/120"). An IPv4 block of /30 or larger leaves out its first and last address (network and broadcast), an IPv6
+// block its first one (the routers' own).
+absl::StatusOr<Sources> ParseSources(absl::string_view text);
 
 }  // namespace hongbao::admin

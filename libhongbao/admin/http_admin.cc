@@ -238,7 +238,8 @@ class GuardedServer : public httplib::Server {
 // 127.0.0.1) or Origin.
 bool FromForeignPage(const httplib::Request& request) {
   const std::string host = request.get_header_value("Host");
-  if (!host.empty() && !ParseHostPort(host).ok() && !ParseHostPort(host + ":80").ok()) {
+  const auto is_number = [](const absl::StatusOr<HostPort>& where) { return where.ok() && where->IsNumeric(); };
+  if (!host.empty() && !is_number(ParseHostPort(host)) && !is_number(ParseHostPort(host + ":80"))) {
     return true;
   }
   const std::string origin = request.get_header_value("Origin");

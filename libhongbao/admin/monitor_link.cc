@@ -1,6 +1,5 @@
 #include "libhongbao/admin/monitor_link.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -8,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,20 +28,6 @@ std::string NameOf(int error) {
   return name == nullptr ? absl::StrCat("errno ", error) : name;
 }
 
-// 0 when `address` is what `host` says.
-socklen_t AddressOf(const HostPort& monitor, sockaddr_storage& address) {
-  if (monitor.IsIpv6()) {
-    auto* six = reinterpret_cast<sockaddr_in6*>(&address);
-    six->sin6_family = AF_INET6;
-    six->sin6_port = htons(monitor.port);
-    return inet_pton(AF_INET6, monitor.host.c_str(), &six->sin6_addr) == 1 ? sizeof(*six) : 0;
-  }
-  auto* four = reinterpret_cast<sockaddr_in*>(&address);
-  four->sin_family = AF_INET;
-  four->sin_port = htons(monitor.port);
-  return inet_pton(AF_INET, monitor.host.c_str(), &four->sin_addr) == 1 ? sizeof(*four) : 0;
-}
-
 // Without a listener, a connect to a port of this machine may be given that very port for its own, and TCP then connects the
 // socket with itself. It would hold the port that the monitor is to come back to.
 bool ConnectedWithItself(int socket) {
@@ -52,6 +39,12 @@ bool ConnectedWithItself(int socket) {
 }
 
 }  // namespace
+
+// What a name stands for, asked on a thread of its own: a name server may take longer than a second's row may wait.
+struct MonitorLink::Lookup {
+  std::atomic<bool> done{false};
+  absl::StatusOr<std::vector<SocketAddress>> found = absl::UnknownError("not asked");
+};
 
 MonitorLink::MonitorLink(HostPort monitor, const time::Clock& clock) : monitor_(std::move(monitor)), clock_(clock) {}
 
@@ -103,13 +96,43 @@ bool MonitorLink::Flush(int64_t timeout_ms) {
   return all;
 }
 
+// False: not known yet, or nothing to be found: then as if the connection had been lost.
+bool MonitorLink::NextAddress(SocketAddress& address) {
+  if (next_address_ == addresses_.size() && lookup_ == nullptr) {
+    lookup_ = std::make_shared<Lookup>();
+    const auto look_up = [lookup = lookup_, monitor = monitor_] {
+      lookup->found = ResolvePeer(monitor);
+      lookup->done.store(true, std::memory_order_release);  // after what was found
+    };
+    monitor_.IsNumeric() ? look_up() : std::thread(look_up).detach();
+  }
+  if (lookup_ != nullptr) {
+    if (!lookup_->done.load(std::memory_order_acquire)) {  // pairs with the release
+      return false;
+    }
+    const absl::StatusOr<std::vector<SocketAddress>> found = std::move(std::exchange(lookup_, nullptr)->found);
+    if (!found.ok()) {
+      Lose(EDESTADDRREQ);
+      unresolved_ = std::string(found.status().message());
+      return false;
+    }
+    addresses_ = *found;
+    next_address_ = 0;
+  }
+  unresolved_.clear();
+  address = addresses_[next_address_++];
+  return true;
+}
+
 void MonitorLink::Connect() {
   ever_tried_ = true;
-  sockaddr_storage address{};
-  const socklen_t length = AddressOf(monitor_, address);
-  socket_ = length == 0 ? -1 : socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  SocketAddress address;
+  if (!NextAddress(address)) {
+    return;
+  }
+  socket_ = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (socket_ < 0) {
-    return Lose(length == 0 ? EINVAL : errno);
+    return Lose(errno);
   }
   // None of these is needed for it to work, so none may fail it.
   setsockopt(socket_, SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof(kSendBufferBytes));
@@ -118,7 +141,7 @@ void MonitorLink::Connect() {
   setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   state_ = State::kConnecting;
   retry_ns_ = clock_.MonotonicNs() + kConnectPatienceNs;
-  if (connect(socket_, reinterpret_cast<const sockaddr*>(&address), length) != 0 && errno != EINPROGRESS) {
+  if (connect(socket_, address.get(), address.size()) != 0 && errno != EINPROGRESS) {
     Lose(errno);
   }
 }
@@ -218,7 +241,7 @@ std::string MonitorLink::StateText() const {
     return absl::StrCat(name, "connecting");
   }
   return absl::StrCat(name, "no connection since ", ClockTime(time::UnixSecond(changed_wall_ns_)), " (",
-                      error_ == 0 ? "it closed" : NameOf(error_), "), ", waits, "; trying again each second");
+                      !unresolved_.empty() ? unresolved_ : error_ == 0 ? "it closed" : NameOf(error_), "), ", waits, "; trying again each second");
 }
 
 absl::optional<std::string> MonitorLink::News() {

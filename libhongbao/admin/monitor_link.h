@@ -4,6 +4,7 @@
 // Owns one socket and the last kQueueMax records that have not left; the oldest gives way, and is counted. Tries again
 // once a second for as long as it lives. A record that a lost connection cut off is sent again whole; what the kernel had
 // taken of whole records may be lost with the connection, which the totals in later records make good.
+// A name is looked up by a thread of its own, anew whenever all its addresses have been tried: a monitor may move.
 // Never blocks but in Flush, never ends the process, never raises SIGPIPE.
 // Thread tag: thread-compatible (the reporter's thread).
 #pragma once
@@ -12,7 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/types/optional.h"
 #include "libhongbao/admin/flags.h"
@@ -53,10 +56,12 @@ class MonitorLink {
  private:
   enum class State : uint8_t { kIdle, kConnecting, kConnected };
   static constexpr int64_t kRetryNs = time::kNsPerSecond;
+  struct Lookup;
   static constexpr int64_t kConnectPatienceNs = 5 * time::kNsPerSecond;
   static constexpr int64_t kNewsEveryNs = 10 * time::kNsPerSecond;
 
   void Connect();
+  bool NextAddress(SocketAddress& address);
   void LookWhetherConnected();
   void ReadAndForget();
   void Send();
@@ -67,6 +72,10 @@ class MonitorLink {
 
   const HostPort monitor_;
   const time::Clock& clock_;
+  std::vector<SocketAddress> addresses_;  // of the monitor, to be tried from next_address_ on
+  size_t next_address_ = 0;
+  std::shared_ptr<Lookup> lookup_;  // under way; shared with its thread, which may outlive the link
+  std::string unresolved_;          // why the name stands for nothing; empty: it does, or is not known yet
   State state_ = State::kIdle;
   int socket_ = -1;
   int error_ = 0;  // errno of the last trouble; 0 = none, or the monitor closed the connection

@@ -133,8 +133,8 @@ CLI::Option* AddUsers(CLI::App& app, const std::string& flag, UserRange* value, 
   return BindValue(app, flag, value, help, "A-B/TOTAL", present, &ParseUsers);
 }
 
-CLI::Option* AddIpv4Sources(CLI::App& app, const std::string& flag, Ipv4Sources* value, const std::string& help) {
-  return BindValue(app, flag, value, help, "ADDRESSES", "", &ParseIpv4Sources);
+CLI::Option* AddSources(CLI::App& app, const std::string& flag, Sources* value, const std::string& help) {
+  return BindValue(app, flag, value, help, "ADDRESSES", "", &ParseSources);
 }
 
 CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value, const std::string& help) {

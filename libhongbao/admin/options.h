@@ -43,7 +43,7 @@ CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* valu
                            Limits limits_ms = {});
 CLI::Option* AddHostPort(CLI::App& app, const std::string& flag, HostPort* value, const std::string& help);
 CLI::Option* AddUsers(CLI::App& app, const std::string& flag, UserRange* value, const std::string& help);
-CLI::Option* AddIpv4Sources(CLI::App& app, const std::string& flag, Ipv4Sources* value, const std::string& help);
+CLI::Option* AddSources(CLI::App& app, const std::string& flag, Sources* value, const std::string& help);
 CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);
 // The same for the name of a file; the shell then completes names of files.
 CLI::Option* AddFile(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);

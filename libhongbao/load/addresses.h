@@ -12,15 +12,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "libhongbao/address.h"
 
 namespace hongbao::load {
-
-// IPv4 address and port, both in host byte order.
-struct Endpoint {
-  uint32_t ipv4 = 0;
-  uint16_t port = 0;
-  friend bool operator==(const Endpoint&, const Endpoint&) = default;
-};
 
 // net.ipv4.ip_local_port_range, both ends inclusive.
 struct PortRange {
@@ -38,31 +32,31 @@ struct UserRange {
   friend bool operator==(const UserRange&, const UserRange&) = default;
 };
 
-// `count` addresses from `first` on, host byte order.
+// `count` addresses from `first` on.
 struct SourceRange {
-  uint32_t first = 0;
+  SocketAddress first;
   uint32_t count = 0;
 };
 
 struct AddressOptions {
-  std::vector<Endpoint> destinations;  // at least one
+  std::vector<SocketAddress> destinations;  // at least one; all of them reach the same server
   std::vector<SourceRange> sources;    // addresses of this machine for this client alone; empty = chosen here
   PortRange local_ports;
   UserRange users;
 };
 
-// What one user connects by. source_ipv4 0: the kernel chooses.
+// What one user connects by. No source: the kernel chooses.
 struct AddressPair {
-  uint32_t source_ipv4 = 0;
-  Endpoint destination;
+  SocketAddress source;
+  SocketAddress destination;
 };
 
 class AddressPlan {
  public:
-  // Enough pairs for all users, none with more than half of the local ports. Destinations on loopback get the sources
+  // Enough pairs for all users, none with more than half of the local ports. Destinations on 127.x get the sources
   // 127.0.0.1, 127.0.0.2, ... dealt by the user's number in the whole fleet, so that any number of clients on one machine
-  // share them out without knowing of each other. Elsewhere the sources given are this client's own.
-  // ResourceExhausted with the cure when there are too few.
+  // share them out without knowing of each other. Elsewhere the sources given are this client's own; destinations of
+  // another family than theirs are left out. ResourceExhausted with the cure when there are too few.
   static absl::StatusOr<AddressPlan> Make(const AddressOptions& options);
 
   // `user` is the number in the whole fleet.
@@ -76,8 +70,8 @@ class AddressPlan {
   size_t sources() const { return sources_.size(); }
 
  private:
-  std::vector<uint32_t> sources_;  // pair p uses sources_[p % size] and destinations_[p / size]
-  std::vector<Endpoint> destinations_;
+  std::vector<SocketAddress> sources_;  // pair p uses sources_[p % size] and destinations_[p / size]
+  std::vector<SocketAddress> destinations_;
   uint32_t pairs_ = 1;
   uint32_t base_ = 0;
   uint32_t users_per_pair_max_ = 0;

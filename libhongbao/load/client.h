@@ -33,7 +33,7 @@
 namespace hongbao::load {
 
 struct ClientOptions {
-  std::vector<Endpoint> servers;       // at least one
+  std::vector<SocketAddress> servers;  // at least one; all of them reach the same server
   UserRange users;
   wire::Version version = wire::Version::k2;
   std::vector<SourceRange> sources;    // empty = chosen by the address plan

@@ -196,7 +196,7 @@ bool Fleet::StartConnect(uint32_t index) {
   for (size_t tries = 0; tries < ports_.size() && slot == -EMFILE; ++tries) {
     user.port = static_cast<uint8_t>(next_port_);
     next_port_ = (next_port_ + 1) % ports_.size();
-    slot = ports_[user.port]->Connect(pair.source_ipv4, pair.destination.ipv4, pair.destination.port);
+    slot = ports_[user.port]->Connect(pair.source, pair.destination);
   }
   if (slot < 0) {
     books_.CountConnectFailed(-slot);

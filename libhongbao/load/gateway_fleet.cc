@@ -288,7 +288,7 @@ bool GatewayFleet::StartConnect(uint32_t index) {
   for (size_t tries = 0; tries < ports_.size() && slot == -EMFILE; ++tries) {
     gateway.port = static_cast<uint32_t>(next_port_);
     next_port_ = (next_port_ + 1) % ports_.size();
-    slot = ports_[gateway.port]->Connect(pair.source_ipv4, pair.destination.ipv4, pair.destination.port);
+    slot = ports_[gateway.port]->Connect(pair.source, pair.destination);
   }
   if (slot < 0) {
     books_.CountConnectFailed(-slot);

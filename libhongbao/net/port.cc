@@ -1,6 +1,5 @@
 #include "libhongbao/net/port.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -19,21 +18,18 @@ constexpr uint32_t kSmallBlockBytes = 256;  // one reply, or a few: the steady s
 // Room for all that may be unsent and the block's header, rounded up so that each header lies aligned.
 constexpr uint32_t LargeBlockBytes(uint32_t unsent_bytes_max) { return (unsent_bytes_max + 8 + 7) & ~7u; }
 
-// A socket bound to `source_ipv4` without choosing a port yet: connect chooses one that is free for the pair of
+// A socket bound to `source` without choosing a port yet: connect chooses one that is free for the pair of
 // addresses (IP_BIND_ADDRESS_NO_PORT), else a source address would be used up after one port range.
-int OpenDialSocket(uint32_t source_ipv4) {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int OpenDialSocket(const SocketAddress& source, int family) {
+  const int descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) {
     return -errno;
   }
   const int on = 1;
   setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // a 16-byte frame must not wait for the next
-  if (source_ipv4 != 0) {
+  if (source.given()) {
     setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-    sockaddr_in source = {};
-    source.sin_family = AF_INET;
-    source.sin_addr.s_addr = htonl(source_ipv4);
-    if (bind(descriptor, reinterpret_cast<const sockaddr*>(&source), sizeof(source)) != 0) {
+    if (bind(descriptor, source.get(), source.size()) != 0) {
       const int error = errno;
       close(descriptor);
       return -error;
@@ -106,11 +102,11 @@ void Port::ClearDeadline(Connection& connection) {
   }
 }
 
-int32_t Port::Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t destination_port) {
+int32_t Port::Connect(const SocketAddress& source, const SocketAddress& destination) {
   if (draining_) {
     return -ESHUTDOWN;
   }
-  const int descriptor = OpenDialSocket(source_ipv4);
+  const int descriptor = OpenDialSocket(source, destination.family());
   if (descriptor < 0) {
     return descriptor;
   }
@@ -120,11 +116,7 @@ int32_t Port::Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t 
     return -EMFILE;
   }
   OpenSlot(slot, ConnectionState::kConnecting).dialed = true;
-  Dial dial = {.slot = slot, .descriptor = descriptor, .destination = {}};
-  dial.destination.sin_family = AF_INET;
-  dial.destination.sin_addr.s_addr = htonl(destination_ipv4);
-  dial.destination.sin_port = htons(destination_port);
-  dials_.push_back(dial);
+  dials_.push_back({.slot = slot, .descriptor = descriptor, .destination = destination});
   return static_cast<int32_t>(slot);
 }
 

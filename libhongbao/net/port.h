@@ -5,12 +5,11 @@
 // Thread tag: worker-local.
 #pragma once
 
-#include <netinet/in.h>
-
 #include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "libhongbao/address.h"
 #include "libhongbao/net/block_pool.h"
 #include "libhongbao/net/connection.h"
 #include "libhongbao/net/deadline_wheel.h"
@@ -69,10 +68,10 @@ class Port {
   // The first message came in time: no login deadline any more.
   void ClearDeadline(Connection& connection);
 
-  // Connect side: opens a socket bound to `source_ipv4` (0 = the kernel chooses) and starts to connect. Returns its slot
+  // Connect side: opens a socket bound to `source` (none = the kernel chooses) and starts to connect. Returns its slot
   // (>= 0), or -errno when there was no socket to be had, ESHUTDOWN when the service drains. OnOpen or OnConnectFailed
-  // follows. Host byte order.
-  int32_t Connect(uint32_t source_ipv4, uint32_t destination_ipv4, uint16_t destination_port);
+  // follows.
+  int32_t Connect(const SocketAddress& source, const SocketAddress& destination);
 
   // ---- for the worker ----
   // After the last turn: closes descriptors that would outlive the ring (regular ones).
@@ -96,7 +95,7 @@ class Port {
   struct Dial {
     uint32_t slot;
     int descriptor;
-    sockaddr_in destination;
+    SocketAddress destination;
   };
   // In a block index: of which pool.
   static constexpr uint32_t kLarge = 1u << 31;

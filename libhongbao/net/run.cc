@@ -1,11 +1,9 @@
 #include "libhongbao/net/run.h"
 
-#include <arpa/inet.h>
 #include <signal.h>
 
 #include <cstdio>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace hongbao::net {
@@ -22,16 +20,12 @@ sigset_t StopSignals() {
 }  // namespace
 
 absl::Status ParseListen(const std::string& listen, ServiceOptions& options) {
-  const size_t colon = listen.rfind(':');
-  uint32_t port = 0;
-  in_addr address = {};
-  if (colon == std::string::npos || !absl::SimpleAtoi(listen.substr(colon + 1), &port) || port > 65'535 ||
-      inet_pton(AF_INET, listen.substr(0, colon).c_str(), &address) != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot listen on '", listen, "': expected an IPv4 address and a port, such as 0.0.0.0:7000"));
+  const absl::StatusOr<HostPort> where = ParseHostPort(listen);
+  const absl::StatusOr<SocketAddress> address = where.ok() ? ResolveListen(*where) : where.status();
+  if (!address.ok()) {
+    return absl::Status(address.status().code(), absl::StrCat("cannot listen: ", std::string(address.status().message())));
   }
-  options.listen_ipv4 = ntohl(address.s_addr);
-  options.listen_port = static_cast<uint16_t>(port);
+  options.listen_address = *address;
   return absl::OkStatus();
 }
 

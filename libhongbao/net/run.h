@@ -12,7 +12,7 @@
 namespace hongbao::net {
 
 struct RunOptions {
-  std::string listen = "127.0.0.1:0";  // HOST:PORT, an IPv4 address; port 0 = a free one, printed
+  std::string listen = "127.0.0.1:0";  // HOST:PORT, [::]:PORT for IPv6 and IPv4; port 0 = a free one, printed
   uint32_t connections_max = 1'000;
   uint32_t workers = 0;                // 0 = one per processor
   uint32_t drain_ms = 10'000;
@@ -20,7 +20,7 @@ struct RunOptions {
   uint32_t login_deadline_ms = 0;
 };
 
-// Fills listen_ipv4 and listen_port; the error shows what was expected.
+// Fills listen_address; the error shows what was expected.
 absl::Status ParseListen(const std::string& listen, ServiceOptions& options);
 void BlockStopSignals();
 void WaitForStopSignal();

@@ -66,7 +66,7 @@ absl::Status Service<App>::Start(const ServiceOptions& options, Factory make_app
   plan_ = *std::move(plan);
   if (options.listen) {
     absl::StatusOr<ring::Listeners> listeners =
-        ring::Listeners::Open(options.listen_ipv4, options.listen_port, plan_.sets, plan_.backlog);
+        ring::Listeners::Open(options.listen_address, plan_.sets, plan_.backlog);
     if (!listeners.ok()) {
       return listeners.status();
     }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "libhongbao/address.h"
 #include "libhongbao/net/worker_options.h"
 #include "libhongbao/ring/kernel_features.h"
 
@@ -23,8 +24,7 @@ struct Tuning {
 
 struct ServiceOptions {
   bool listen = true;             // false: a service that only connects
-  uint32_t listen_ipv4 = 0;       // host byte order; 0 = all addresses
-  uint16_t listen_port = 0;       // 0 = a free one
+  SocketAddress listen_address = SocketAddress::Ipv4(INADDR_ANY);  // port 0 = a free one
   uint32_t connections_max = 1'000;
   uint32_t workers = 0;           // 0 = one per processor
   uint32_t login_deadline_ms = 5'000;

@@ -134,11 +134,11 @@ void KernelRing::Send(uint32_t slot, uint32_t generation, const std::byte* bytes
   sqe->user_data = Pack({Operation::kSend, generation, slot});
 }
 
-void KernelRing::Connect(uint32_t slot, uint32_t generation, const sockaddr_in& destination) {
+void KernelRing::Connect(uint32_t slot, uint32_t generation, const SocketAddress& destination) {
   io_uring_sqe* sqe = NextSqe();
-  sockaddr_in& kept = destinations_[next_destination_++ % destinations_.size()];
+  SocketAddress& kept = destinations_[next_destination_++ % destinations_.size()];
   kept = destination;
-  io_uring_prep_connect(sqe, static_cast<int>(slot), reinterpret_cast<const sockaddr*>(&kept), sizeof(kept));
+  io_uring_prep_connect(sqe, static_cast<int>(slot), kept.get(), kept.size());
   SetFixed(sqe);
   sqe->user_data = Pack({Operation::kConnect, generation, slot});
 }

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <liburing.h>
-#include <netinet/in.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "libhongbao/address.h"
 #include "libhongbao/ring/buffer_group.h"
 #include "libhongbao/ring/completion.h"
 #include "libhongbao/ring/kernel_features.h"
@@ -48,7 +48,7 @@ class KernelRing {
   void Receive(uint32_t slot, uint32_t generation);                       // multishot; {kReceive, ...}
   void ReceiveBulk(uint32_t slot, uint32_t generation);                   // once, into a bulk buffer; {kReceiveBulk, ...}
   void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length);  // bytes live until completion
-  void Connect(uint32_t slot, uint32_t generation, const sockaddr_in& destination);
+  void Connect(uint32_t slot, uint32_t generation, const SocketAddress& destination);
   void Cancel(Tag target);                                                // completes as {kCancel, target's rest}
   void Close(uint32_t slot, uint32_t generation);
   void WatchWake();                                                       // multishot poll of the wake descriptor; {kWake}
@@ -108,7 +108,7 @@ class KernelRing {
   bool initialised_ = false;
   BufferGroup small_;
   BufferGroup bulk_;
-  std::vector<sockaddr_in> destinations_;  // the kernel reads an address when the SQE is submitted: one per possible SQE
+  std::vector<SocketAddress> destinations_;  // the kernel reads an address when the SQE is submitted: one per possible SQE
   uint32_t next_destination_ = 0;
   uint64_t enters_ = 0;
   uint64_t overflows_ = 0;

@@ -15,23 +15,18 @@
 namespace hongbao::ring {
 namespace {
 
-sockaddr_in Address(uint32_t ipv4, uint16_t port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(ipv4);
-  address.sin_port = htons(port);
-  return address;
-}
-
-absl::Status BindError(uint32_t ipv4, uint16_t port, int error) {
-  const std::string what = absl::StrCat("cannot listen on ", ipv4 >> 24, ".", ipv4 >> 16 & 0xff, ".", ipv4 >> 8 & 0xff, ".",
-                                        ipv4 & 0xff, ":", port, ": ", strerror(error));
+absl::Status BindError(const SocketAddress& address, int error) {
+  const std::string what = absl::StrCat("cannot listen on ", address.ToString(), ": ", strerror(error));
   if (error == EADDRINUSE) {
     return absl::AlreadyExistsError(
         absl::StrCat(what, "; another program has it (see: ss -ltnp), choose another port or 0 for a free one"));
   }
   if (error == EACCES) {
     return absl::PermissionDeniedError(absl::StrCat(what, "; ports below 1024 need root, choose a higher one"));
+  }
+  if (error == EAFNOSUPPORT || (error == EADDRNOTAVAIL && address.family() == AF_INET6 && (address.IsAny() || address.IsLoopback()))) {
+    return absl::InvalidArgumentError(absl::StrCat(what, "; this machine has no IPv6 (see: ip -6 addr), listen on ",
+                                                   address.IsLoopback() ? "127.0.0.1:" : "0.0.0.0:", address.port()));
   }
   if (error == EADDRNOTAVAIL) {
     return absl::InvalidArgumentError(absl::StrCat(what, "; this machine does not have the address (see: ip addr)"));
@@ -40,8 +35,8 @@ absl::Status BindError(uint32_t ipv4, uint16_t port, int error) {
 }
 
 // One bound socket, or -errno. `shared`: others of this group may bind the same port.
-int BindSocket(uint32_t ipv4, uint16_t port, bool shared) {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int BindSocket(const SocketAddress& address, bool shared) {
+  const int descriptor = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) {
     return -errno;
   }
@@ -53,8 +48,11 @@ int BindSocket(uint32_t ipv4, uint16_t port, bool shared) {
   }
   // Inherited by accepted sockets, which as direct descriptors could not be set one by one cheaply.
   setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  const sockaddr_in address = Address(ipv4, port);
-  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  if (address.family() == AF_INET6) {
+    const int off = 0;
+    setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));  // whatever sysctl net.ipv6.bindv6only says
+  }
+  if (bind(descriptor, address.get(), address.size()) != 0) {
     const int error = errno;
     close(descriptor);
     return -error;
@@ -64,44 +62,44 @@ int BindSocket(uint32_t ipv4, uint16_t port, bool shared) {
 
 // SO_REUSEPORT lets a second server of the same user bind silently and take half of the connections. A socket without it
 // finds out; it has to listen, as two SO_REUSEADDR sockets may be bound alike.
-absl::Status CheckNotOccupied(uint32_t ipv4, uint16_t port) {
-  const int descriptor = BindSocket(ipv4, port, /*shared=*/false);
+absl::Status CheckNotOccupied(const SocketAddress& address) {
+  const int descriptor = BindSocket(address, /*shared=*/false);
   if (descriptor < 0) {
-    return BindError(ipv4, port, -descriptor);
+    return BindError(address, -descriptor);
   }
   const bool free = listen(descriptor, 1) == 0;
   const int error = errno;
   close(descriptor);
-  return free ? absl::OkStatus() : BindError(ipv4, port, error);
+  return free ? absl::OkStatus() : BindError(address, error);
 }
 
 }  // namespace
 
-absl::StatusOr<Listeners> Listeners::Open(uint32_t ipv4, uint16_t port, uint32_t count, uint32_t backlog) {
-  if (port != 0) {
-    if (absl::Status status = CheckNotOccupied(ipv4, port); !status.ok()) {
+absl::StatusOr<Listeners> Listeners::Open(const SocketAddress& address, uint32_t count, uint32_t backlog) {
+  if (address.port() != 0) {
+    if (absl::Status status = CheckNotOccupied(address); !status.ok()) {
       return status;
     }
   }
   Listeners listeners;
-  listeners.port_ = port;
+  listeners.port_ = address.port();
   for (uint32_t i = 0; i < count; ++i) {
-    const int descriptor = BindSocket(ipv4, listeners.port_, /*shared=*/true);
+    const int descriptor = BindSocket(address.WithPort(listeners.port_), /*shared=*/true);
     if (descriptor < 0) {
-      return BindError(ipv4, listeners.port_, -descriptor);
+      return BindError(address.WithPort(listeners.port_), -descriptor);
     }
     listeners.descriptors_.push_back(descriptor);
     if (listeners.port_ == 0) {
-      sockaddr_in bound = {};
+      sockaddr_storage bound = {};
       socklen_t length = sizeof(bound);
       getsockname(descriptor, reinterpret_cast<sockaddr*>(&bound), &length);
-      listeners.port_ = ntohs(bound.sin_port);
+      listeners.port_ = SocketAddress::FromKernel(reinterpret_cast<const sockaddr*>(&bound), length).port();
     }
   }
   // All are bound before the first listens: the kernel's spreading never sees a half-made group.
   for (const int descriptor : listeners.descriptors_) {
     if (listen(descriptor, static_cast<int>(backlog)) != 0) {
-      return BindError(ipv4, listeners.port_, errno);
+      return BindError(address.WithPort(listeners.port_), errno);
     }
   }
   return listeners;

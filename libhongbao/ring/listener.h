@@ -9,14 +9,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "libhongbao/address.h"
 
 namespace hongbao::ring {
 
 class Listeners {
  public:
-  // Opens `count` sockets on `ipv4` (host byte order) and `port` (0: a free one, the same for all), spread by the kernel
-  // with SO_REUSEPORT. An occupied port is an error even when its owner would share it.
-  static absl::StatusOr<Listeners> Open(uint32_t ipv4, uint16_t port, uint32_t count, uint32_t backlog);
+  // Opens `count` sockets on `address` (port 0: a free one, the same for all), spread by the kernel with SO_REUSEPORT. On ::
+  // they take IPv4 too. An occupied port is an error even when its owner would share it.
+  static absl::StatusOr<Listeners> Open(const SocketAddress& address, uint32_t count, uint32_t backlog);
   Listeners() = default;
   Listeners(Listeners&& other) noexcept;
   Listeners& operator=(Listeners&& other) noexcept;

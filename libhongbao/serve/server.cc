@@ -33,8 +33,7 @@ net::BulkOptions GatewaysOf(const ServerOptions& options) {
 }
 
 net::ServiceOptions ToService(const ServerOptions& options) {
-  return {.listen_ipv4 = options.listen_ipv4,
-          .listen_port = options.listen_port,
+  return {.listen_address = options.listen_address,
           .connections_max = options.connections_max,
           .workers = options.workers,
           .login_deadline_ms = options.login_deadline_ms,

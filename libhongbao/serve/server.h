@@ -24,8 +24,7 @@
 namespace hongbao::serve {
 
 struct ServerOptions {
-  uint32_t listen_ipv4 = 0;        // host byte order; 0 = all addresses
-  uint16_t listen_port = 1025;     // 0 = a free one
+  SocketAddress listen_address = SocketAddress::Ipv4(INADDR_ANY, 1025);  // port 0 = a free one
   uint32_t users_max = 1'000'000;  // users 0..users_max-1
   uint32_t connections_max = 100'000;
   uint32_t workers = 0;        // 0 = one per processor

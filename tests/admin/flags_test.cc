@@ -58,26 +58,6 @@ TEST(ParseDurationTest, RefusesABareNumberAndRounding) {
   EXPECT_THAT(Message(ParseDurationNs("9999999999h").status()), HasSubstr("too large"));
 }
 
-TEST(ParseHostPortTest, ReadsIpv4AndIpv6) {
-  EXPECT_EQ(ParseHostPort("0.0.0.0:1025").value().ToString(), "0.0.0.0:1025");
-  EXPECT_EQ(ParseHostPort(":1025").value().host, "0.0.0.0");
-  EXPECT_EQ(ParseHostPort("localhost:0").value().ToString(), "127.0.0.1:0");
-  EXPECT_EQ(ParseHostPort("[::1]:80").value().host, "::1");
-  EXPECT_EQ(ParseHostPort("[::1]:80").value().ToString(), "[::1]:80");
-  EXPECT_TRUE(ParseHostPort("[::1]:80").value().IsLoopback());
-  EXPECT_TRUE(ParseHostPort("127.8.0.1:80").value().IsLoopback());
-  EXPECT_FALSE(ParseHostPort("0.0.0.0:80").value().IsLoopback());
-  EXPECT_FALSE(ParseHostPort("10.0.0.1:80").value().IsLoopback());
-}
-
-TEST(ParseHostPortTest, Refuses) {
-  for (const char* wrong :
-       {"", "1025", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:1k", "127.0.0.1: 1",
-        "127.0.0.1:000001", "example.com:80", "::1:80", "[::1]", "[::g]:80", "[::1:80", "1.2.3:80", "1.2.3.4.5:80"}) {
-    EXPECT_FALSE(ParseHostPort(wrong).ok()) << wrong;
-  }
-}
-
 TEST(ParseUsersTest, ReadsRanges) {
   const UserRange half = ParseUsers("0-499999/1M").value();
   EXPECT_EQ(half.first, 0u);
@@ -97,22 +77,34 @@ TEST(ParseUsersTest, RefusesEmptyReversedAndOutside) {
   }
 }
 
-TEST(ParseIpv4SourcesTest, ReadsAddressesRangesAndBlocks) {
-  const Ipv4Sources sources = ParseIpv4Sources("10.0.0.9,10.0.1.1-10.0.1.3,127.0.0.0/8").value();
+TEST(ParseSourcesTest, ReadsAddressesRangesAndBlocks) {
+  const Sources sources = ParseSources("10.0.0.9,10.0.1.1-10.0.1.3,127.0.0.0/8").value();
   EXPECT_EQ(sources.Count(), 1u + 3u + 16'777'214u);
-  EXPECT_EQ(Ipv4ToString(sources.At(0)), "10.0.0.9");
-  EXPECT_EQ(Ipv4ToString(sources.At(3)), "10.0.1.3");
-  EXPECT_EQ(Ipv4ToString(sources.At(4)), "127.0.0.1");
-  EXPECT_EQ(Ipv4ToString(sources.At(sources.Count() - 1)), "127.255.255.254");
-  EXPECT_EQ(ParseIpv4Sources("10.0.0.7/32").value().Count(), 1u);
-  EXPECT_EQ(ParseIpv4Sources("10.0.0.7/31").value().Count(), 2u);
-  EXPECT_EQ(Ipv4ToString(ParseIpv4Sources("10.0.0.7/24").value().At(0)), "10.0.0.1");
+  EXPECT_EQ(sources.At(0).HostToString(), "10.0.0.9");
+  EXPECT_EQ(sources.At(3).HostToString(), "10.0.1.3");
+  EXPECT_EQ(sources.At(4).HostToString(), "127.0.0.1");
+  EXPECT_EQ(sources.At(sources.Count() - 1).HostToString(), "127.255.255.254");
+  EXPECT_EQ(ParseSources("10.0.0.7/32").value().Count(), 1u);
+  EXPECT_EQ(ParseSources("10.0.0.7/31").value().Count(), 2u);
+  EXPECT_EQ(ParseSources("10.0.0.7/24").value().At(0).HostToString(), "10.0.0.1");
 }
 
-TEST(ParseIpv4SourcesTest, Refuses) {
-  for (const char* wrong : {"", ",", "10.0.0.1,", "10.0.0", "::1", "10.0.0.9-10.0.0.1", "10.0.0.0/33", "10.0.0.0/0",
-                            "10.0.0.0/", "0.0.0.0-255.255.255.255"}) {
-    EXPECT_FALSE(ParseIpv4Sources(wrong).ok()) << wrong;
+TEST(ParseSourcesTest, ReadsIpv6) {
+  const Sources sources = ParseSources("2001:db8::9,2001:db8::ff-2001:db8::101,2001:db8:1::7/120").value();
+  EXPECT_EQ(sources.Count(), 1u + 3u + 255u);
+  EXPECT_EQ(sources.At(0).HostToString(), "2001:db8::9");
+  EXPECT_EQ(sources.At(2).HostToString(), "2001:db8::100");
+  EXPECT_EQ(sources.At(4).HostToString(), "2001:db8:1::1");
+  EXPECT_EQ(sources.At(258).HostToString(), "2001:db8:1::ff");
+  EXPECT_EQ(ParseSources("::1").value().At(0).HostToString(), "::1");
+  EXPECT_EQ(ParseSources("2001:db8::/64").value().Count(), 4'294'967'294u) << "more than anybody needs";
+  EXPECT_EQ(ParseSources("2001:db8::7/128").value().At(0).HostToString(), "2001:db8::7");
+}
+
+TEST(ParseSourcesTest, Refuses) {
+  for (const char* wrong : {"", ",", "10.0.0.1,", "10.0.0", "::1::", "10.0.0.9-10.0.0.1", "10.0.0.0/33", "10.0.0.0/0", "10.0.0.0/",
+                            "0.0.0.0-255.255.255.255", "::1-10.0.0.1", "2001:db8::2-2001:db8::1", "::/129", "name", "[::1]"}) {
+    EXPECT_FALSE(ParseSources(wrong).ok()) << wrong;
   }
 }
 

@@ -245,6 +245,20 @@ TEST_F(MonitorLinkTest, ReachesAMonitorByIpv6) {
   close(listener);
 }
 
+TEST_F(MonitorLinkTest, ReachesAMonitorByName) {
+  Monitor monitor;
+  MonitorLink link({.host = "localhost", .port = monitor.port()}, clock_);
+  EXPECT_TRUE(TickUntil(link, [&] { return link.connected(); }));
+}
+
+TEST_F(MonitorLinkTest, SaysThatANameStandsForNothing) {
+  MonitorLink link({.host = "no-such-host.invalid", .port = 8002}, clock_);
+  ASSERT_TRUE(TickUntil(link, [&] { return link.StateText().find("cannot resolve the name") != std::string::npos; }));
+  const absl::optional<std::string> news = link.News();
+  ASSERT_TRUE(news.has_value());
+  EXPECT_NE(news->find("no-such-host.invalid:8002: no connection since"), std::string::npos) << *news;
+}
+
 // In a network of its own, where the kernel has two ports to choose from: soon it takes the monitor's own one, and TCP
 // connects the socket with itself.
 bool FindsOnlyItself(int tries) {

@@ -64,7 +64,7 @@ void Live(Bytes bytes) {
     const auto what = static_cast<uint64_t>(bytes[7]) % 4;
     const uint64_t connection = static_cast<uint64_t>(bytes[6]) % 5;
     now_s += what == 0 ? 1 : 0;
-    monitor.Take({.connection = connection, .peer_ipv4 = 1, .ended = what == 1, .record = Tame(bytes, now_s)}, now_s * kSecond,
+    monitor.Take({.connection = connection, .peer = SocketAddress::Ipv4(1), .ended = what == 1, .record = Tame(bytes, now_s)}, now_s * kSecond,
                  now_s * kSecond);
     look(false);
   }

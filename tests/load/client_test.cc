@@ -37,7 +37,7 @@ class ClosedPort {
 };
 
 ClientOptions Options(uint16_t port) {
-  return {.servers = {{kLoopback, port}}, .users = {0, 9, 10}, .workers = 2};
+  return {.servers = {SocketAddress::Ipv4(kLoopback, port)}, .users = {0, 9, 10}, .workers = 2};
 }
 
 template <typename Condition>
@@ -63,7 +63,7 @@ TEST(Client, WrongOptionsAreRefusedInWords) {
   options.servers.clear();
   EXPECT_EQ(Client::Start(options, clock).status().code(), absl::StatusCode::kInvalidArgument);
   options = Options(1);
-  options.servers = {{0x0a00'0001, 1}};
+  options.servers = {SocketAddress::Ipv4(0x0a00'0001, 1)};
   options.users = {0, 999'999, 1'000'000};
   const absl::Status too_few = Client::Start(options, clock).status();
   EXPECT_EQ(too_few.code(), absl::StatusCode::kResourceExhausted);

@@ -34,7 +34,7 @@ class FleetFixture : public testing::Test {
     options.own = {0, users};
     options.total_users = users;
     options.in_flight_max = 1 << 14;
-    const auto plan = AddressPlan::Make({.destinations = {{0x7f00'0001, 1025}}, .users = {0, users - 1, users}});
+    const auto plan = AddressPlan::Make({.destinations = {SocketAddress::Ipv4(0x7f00'0001, 1025)}, .users = {0, users - 1, users}});
     ASSERT_TRUE(plan.ok()) << plan.status();
     addresses = *plan;
     port = std::make_unique<net::Port>(

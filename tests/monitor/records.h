@@ -5,7 +5,7 @@
 
 namespace hongbao::monitor {
 
-inline constexpr uint32_t kHere = 0x0a00'0006;  // 10.0.0.6
+inline const SocketAddress kHere = SocketAddress::Ipv4(0x0a00'0006);  // 10.0.0.6
 
 // A process: where it runs, which life it is, its users.
 struct Who {
@@ -15,12 +15,12 @@ struct Who {
   uint64_t began_ns = 1;
   uint64_t process_id = 1;
   uint64_t connection = 1;
-  uint32_t peer = kHere;
+  SocketAddress peer = kHere;
 };
 
 // What it tells of a second: money in all, and more that a test sets by itself.
 inline Arrival Tells(const Who& who, int64_t unix_s, uint64_t fen = 0, uint64_t base_fen = 0) {
-  Arrival arrival{.connection = who.connection, .peer_ipv4 = who.peer};
+  Arrival arrival{.connection = who.connection, .peer = who.peer};
   wire::CounterRecord& record = arrival.record;
   record.unix_s = unix_s;
   record.role = who.role;
@@ -39,6 +39,6 @@ inline Arrival Ends(const Who& who, int64_t unix_s, uint64_t fen = 0, uint64_t b
   return arrival;
 }
 
-inline Arrival Gone(const Who& who) { return {.connection = who.connection, .peer_ipv4 = who.peer, .ended = true}; }
+inline Arrival Gone(const Who& who) { return {.connection = who.connection, .peer = who.peer, .ended = true}; }
 
 }  // namespace hongbao::monitor

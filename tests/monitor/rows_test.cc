@@ -138,7 +138,7 @@ TEST_F(RowsTest, TheClosingTextNamesWhoNeverCameBack) {
 TEST(SourceCsv, HasACellForEachColumn) {
   const std::string header = SourceCsvHeader();
   for (const auto role : {wire::Role::kClient, wire::Role::kServer, wire::Role::kNic}) {
-    const std::string line = SourceCsvLine({.role = role, .peer_ipv4 = kHere}, {.unix_s = 7, .role = role});
+    const std::string line = SourceCsvLine({.role = role, .peer = kHere}, {.unix_s = 7, .role = role});
     EXPECT_EQ(std::count(header.begin(), header.end(), ','), std::count(line.begin(), line.end(), ','));
     EXPECT_EQ(line.rfind(std::string("7,") + RoleName(role) + ",10.0.0.6,", 0), 0u) << line;
   }

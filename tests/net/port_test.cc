@@ -84,7 +84,7 @@ TEST(PortDeathTest, AppendTakesOneFrame) {
 
 TEST(Port, DialFromAForeignAddressFails) {
   Port port(0, {.slots = 8});
-  EXPECT_EQ(port.Connect(0x08080808, kLoopback, 9), -EADDRNOTAVAIL);
+  EXPECT_EQ(port.Connect(SocketAddress::Ipv4(0x08080808), SocketAddress::Ipv4(kLoopback, 9)), -EADDRNOTAVAIL);
   EXPECT_EQ(port.slots_in_use(), 0u);
   EXPECT_EQ(PortTester::Dials(port), 0u);
 }
@@ -93,7 +93,7 @@ TEST(Port, DialBeyondTheTableFailsAndLeavesNoDescriptor) {
   Port port(0, {.slots = 1, .direct_descriptors = false});
   const int next = dup(0);
   close(next);
-  EXPECT_EQ(port.Connect(0, kLoopback, 9), -EMFILE) << "descriptor numbers here are larger than 0";
+  EXPECT_EQ(port.Connect({}, SocketAddress::Ipv4(kLoopback, 9)), -EMFILE) << "descriptor numbers here are larger than 0";
   EXPECT_FALSE(IsOpen(next));
 }
 
@@ -102,7 +102,7 @@ TEST(Port, AbandonedDescriptorsAreClosed) {
     Port port(0, {.slots = 1'024, .direct_descriptors = direct});
     const int next = dup(0);
     close(next);
-    ASSERT_GE(port.Connect(0, kLoopback, 9), 0);
+    ASSERT_GE(port.Connect({}, SocketAddress::Ipv4(kLoopback, 9)), 0);
     ASSERT_TRUE(IsOpen(next));
     const int accepted = direct ? -1 : dup(0);
     if (!direct) {

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 
 #include <array>
 #include <cstddef>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "libhongbao/address.h"
 #include "libhongbao/check.h"
 #include "libhongbao/ring/completion.h"
 #include "libhongbao/ring/tag.h"
@@ -33,7 +33,7 @@ class ScriptedRing {
     ring::Tag target;                  // of a cancel
     const std::byte* bytes = nullptr;  // of a send
     std::string copy;                  // what `bytes` were when the send was queued
-    sockaddr_in destination = {};
+    SocketAddress destination;
     int listener = -1;
     uint64_t publishes = 0;            // PublishBuffers calls before it was queued
   };
@@ -56,7 +56,7 @@ class ScriptedRing {
            .bytes = bytes,
            .copy = std::string(reinterpret_cast<const char*>(bytes), length)});
   }
-  void Connect(uint32_t slot, uint32_t generation, const sockaddr_in& destination) {
+  void Connect(uint32_t slot, uint32_t generation, const SocketAddress& destination) {
     Queue({.tag = {ring::Operation::kConnect, generation, slot}, .destination = destination});
   }
   void Cancel(ring::Tag target) {

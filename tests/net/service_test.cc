@@ -114,7 +114,7 @@ class ServiceTest : public testing::TestWithParam<Layout> {
     } else {
       setenv("HONGBAO_RING_OFF", "direct", 1);
     }
-    options_.listen_ipv4 = kLoopback;
+    options_.listen_address = SocketAddress::Ipv4(kLoopback);
     options_.connections_max = 3'000;
     options_.login_deadline_ms = 60'000;  // the machine may be busy
     options_.workers = GetParam().workers;
@@ -417,7 +417,7 @@ struct PeerApp {
 TEST(Service, RegularDescriptorsSayWhoThePeerIs) {
   const time::RealClock clock;
   Service<PeerApp> service(clock);
-  ASSERT_TRUE(service.Start({.listen_ipv4 = INADDR_LOOPBACK, .workers = 1, .login_deadline_ms = 0, .regular_descriptors = true},
+  ASSERT_TRUE(service.Start({.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK), .workers = 1, .login_deadline_ms = 0, .regular_descriptors = true},
                             MakeApp<PeerApp>).ok());
   const int peer = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
@@ -437,7 +437,7 @@ TEST(Service, RegularDescriptorsSayWhoThePeerIs) {
 TEST_P(ServiceTest, OccupiedPortIsAnError) {
   Service<EchoApp> first(clock_);
   Start(first);
-  options_.listen_port = first.port();
+  options_.listen_address = SocketAddress::Ipv4(kLoopback, first.port());
   Service<EchoApp> second(clock_);
   const absl::Status status = second.Start(options_, MakeApp<EchoApp>);
   EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists) << status;
@@ -531,7 +531,7 @@ struct Dialer {
     return in.size();
   }
   void OnMessage(const Message& message) {
-    if (context_.ports()[next_++ % context_.ports().size()]->Connect(0, kLoopback, message.port) < 0) {
+    if (context_.ports()[next_++ % context_.ports().size()]->Connect({}, SocketAddress::Ipv4(kLoopback, message.port)) < 0) {
       ++not_started;
     }
   }

@@ -87,7 +87,7 @@ struct Echo {
     ++failed;
   }
   void Dial(Port& port) {
-    if (port.Connect(0, 0x7f000001, 9) >= 0) {
+    if (port.Connect({}, SocketAddress::Ipv4(0x7f000001, 9)) >= 0) {
       ++dialed;
     }
   }

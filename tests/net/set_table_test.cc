@@ -193,7 +193,7 @@ class SetConnectTable : public SetFixture, public testing::WithParamInterface<st
 
 TEST_P(SetConnectTable, OpensOrFailsOnce) {
   const auto [result, given_up] = GetParam();
-  const int32_t slot = port->Connect(0, 0x7f000001, 9);
+  const int32_t slot = port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9));
   ASSERT_GE(slot, 0);
   TurnAll();
   ASSERT_EQ(ring.installed.size(), 1u);

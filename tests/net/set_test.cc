@@ -447,7 +447,7 @@ TEST_F(SetTest, RegularDescriptorDialedAgainBeforeItsCloseIsReported) {
   PortOptions options;
   options.direct_descriptors = false;
   Make(options);
-  const int32_t first = port->Connect(0, 0x7f000001, 9);
+  const int32_t first = port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9));
   ASSERT_GE(first, 0);
   const uint32_t slot = static_cast<uint32_t>(first);
   TurnAll();
@@ -456,7 +456,7 @@ TEST_F(SetTest, RegularDescriptorDialedAgainBeforeItsCloseIsReported) {
   ASSERT_TRUE(ring.InFlight(Operation::kClose, slot));
   const ring::Tag close_tag = TagOf(Operation::kClose, slot);
   close(first);  // the kernel has done it, its completion is still in the CQ
-  ASSERT_EQ(port->Connect(0, 0x7f000001, 9), first) << "the lowest free number, so this one";
+  ASSERT_EQ(port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9)), first) << "the lowest free number, so this one";
   ring.Complete(close_tag, 0);
   TurnAll();
   ASSERT_TRUE(ring.InFlight(Operation::kConnect, slot));
@@ -584,7 +584,7 @@ TEST_F(SetTest, LongestTimeoutsAreLong) {
 }
 
 TEST_F(SetTest, ConnectThatTakesTooLongFailsWithATimeout) {
-  const int32_t slot = port->Connect(0, 0x7f000001, 9);
+  const int32_t slot = port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9));
   ASSERT_GE(slot, 0);
   TurnAll();
   close(ring.installed.back());
@@ -597,7 +597,7 @@ TEST_F(SetTest, ConnectThatTakesTooLongFailsWithATimeout) {
 
 TEST_F(SetTest, DialThatCannotBeInstalledFails) {
   ring.install_result = -EMFILE;
-  ASSERT_GE(port->Connect(0, 0x7f000001, 9), 0);
+  ASSERT_GE(port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9)), 0);
   TurnAll();
   close(ring.installed.back());
   ASSERT_EQ(app.failed.size(), 1u);
@@ -609,7 +609,7 @@ TEST_F(SetTest, SlotsRunOutAndComeBack) {
   for (int round = 0; round < 3; ++round) {
     std::vector<uint32_t> slots;
     for (;;) {
-      const int32_t slot = port->Connect(0, 0x7f000001, 9);
+      const int32_t slot = port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9));
       if (slot < 0) {
         EXPECT_EQ(slot, -EMFILE);
         break;
@@ -738,11 +738,11 @@ TEST_F(SetTest, DrainSendsWhatIsOwedAndClosesAll) {
 }
 
 TEST_F(SetTest, NobodyDialsWhileItDrains) {
-  ASSERT_GE(port->Connect(0, 0x7f000001, 9), 0);
+  ASSERT_GE(port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9)), 0);
   TurnAll();
   close(ring.installed.back());
   set->DrainSome(kSlots);
-  EXPECT_EQ(port->Connect(0, 0x7f000001, 9), -ESHUTDOWN);
+  EXPECT_EQ(port->Connect({}, SocketAddress::Ipv4(0x7f000001, 9)), -ESHUTDOWN);
   TurnAll();
   EXPECT_EQ(app.failed.size(), 1u);
   ExpectNothingLeaks();
@@ -835,7 +835,7 @@ struct Redialer {
   void OnConnectFailed(Port& port, uint32_t, int) { Dial(port); }
   void Dial(Port& port) {
     if (dials-- > 0) {
-      EXPECT_GE(port.Connect(0, 0x7f000001, 9), 0);
+      EXPECT_GE(port.Connect({}, SocketAddress::Ipv4(0x7f000001, 9)), 0);
     }
   }
   int dials = 20;

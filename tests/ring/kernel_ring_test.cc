@@ -73,7 +73,7 @@ class KernelRingTest : public testing::TestWithParam<bool> {
     EXPECT_TRUE(probed.ok()) << probed.status();
     features_ = *probed;
     features_.direct_descriptors = features_.direct_descriptors && GetParam();
-    absl::StatusOr<Listeners> listeners = Listeners::Open(kLoopback, 0, 1, 4096);
+    absl::StatusOr<Listeners> listeners = Listeners::Open(SocketAddress::Ipv4(kLoopback), 1, 4096);
     EXPECT_TRUE(listeners.ok());
     listeners_ = *std::move(listeners);
   }
@@ -97,18 +97,12 @@ class KernelRingTest : public testing::TestWithParam<bool> {
 
   int Client() {
     const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = Destination();
-    EXPECT_EQ(connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    const SocketAddress address = Destination();
+    EXPECT_EQ(connect(descriptor, address.get(), address.size()), 0);
     clients_.insert(descriptor);
     return descriptor;
   }
-  sockaddr_in Destination() const {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(kLoopback);
-    address.sin_port = htons(listeners_.port());
-    return address;
-  }
+  SocketAddress Destination() const { return SocketAddress::Ipv4(kLoopback, listeners_.port()); }
 
   // Enters and reaps until `done`; completions go to `seen_`, their bytes to `text_`.
   void Until(const std::function<bool()>& done) {
@@ -257,7 +251,7 @@ TEST_P(KernelRingTest, RefusedConnectSaysSo) {
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const uint32_t slot = features_.direct_descriptors ? 5 : static_cast<uint32_t>(descriptor);
   ASSERT_EQ(ring_->Install(slot, descriptor), 0);
-  const sockaddr_in nobody = Destination();
+  const SocketAddress nobody = Destination();
   listeners_.Close(0);
   ring_->Connect(slot, 3, nobody);
   UntilSeen(Operation::kConnect);
@@ -282,9 +276,7 @@ TEST_P(KernelRingTest, ManyConnectsInOneSubmissionKeepTheirAddresses) {
     const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const uint32_t slot = features_.direct_descriptors ? i : static_cast<uint32_t>(descriptor);
     ASSERT_EQ(ring_->Install(slot, descriptor), 0);
-    sockaddr_in destination = Destination();
-    destination.sin_addr.s_addr = htonl(kLoopback + i % 2);  // nobody listens on 127.0.0.2
-    ring_->Connect(slot, 1 + i, destination);
+    ring_->Connect(slot, 1 + i, Destination().Plus(i % 2));  // nobody listens on 127.0.0.2
     slots.push_back(slot);
   }
   Until([&] { return seen_.size() == 30; });

@@ -54,7 +54,7 @@ uint16_t PortOf(int descriptor) {
 }
 
 TEST(Listeners, PortZeroGivesTheWholeGroupOneFreePort) {
-  absl::StatusOr<Listeners> listeners = Listeners::Open(kLoopback, 0, 4, 16);
+  absl::StatusOr<Listeners> listeners = Listeners::Open(SocketAddress::Ipv4(kLoopback), 4, 16);
   ASSERT_TRUE(listeners.ok()) << listeners.status();
   EXPECT_NE(listeners->port(), 0);
   for (uint32_t i = 0; i < 4; ++i) {
@@ -63,7 +63,7 @@ TEST(Listeners, PortZeroGivesTheWholeGroupOneFreePort) {
 }
 
 TEST(Listeners, KernelSpreadsConnectionsOverTheGroup) {
-  absl::StatusOr<Listeners> listeners = Listeners::Open(kLoopback, 0, 4, 128);
+  absl::StatusOr<Listeners> listeners = Listeners::Open(SocketAddress::Ipv4(kLoopback), 4, 128);
   ASSERT_TRUE(listeners.ok()) << listeners.status();
   std::set<int> clients;
   for (int i = 0; i < 64; ++i) {
@@ -89,7 +89,7 @@ TEST(Listeners, OccupiedPortIsRefusedWhateverItsOwnerAllows) {
     const int owner = Occupy(0, reuse_port);
     const uint16_t port = PortOf(owner);
     for (const uint32_t address : {kLoopback, 0u}) {
-      const absl::StatusOr<Listeners> listeners = Listeners::Open(address, port, 2, 16);
+      const absl::StatusOr<Listeners> listeners = Listeners::Open(SocketAddress::Ipv4(address, port), 2, 16);
       ASSERT_FALSE(listeners.ok()) << "shared a port with its owner, SO_REUSEPORT " << reuse_port;
       EXPECT_EQ(listeners.status().code(), absl::StatusCode::kAlreadyExists);
       EXPECT_THAT(std::string(listeners.status().message()), testing::HasSubstr(std::to_string(port)));
@@ -100,15 +100,15 @@ TEST(Listeners, OccupiedPortIsRefusedWhateverItsOwnerAllows) {
 }
 
 TEST(Listeners, SecondGroupOfOurOwnIsRefused) {
-  absl::StatusOr<Listeners> first = Listeners::Open(kLoopback, 0, 2, 16);
+  absl::StatusOr<Listeners> first = Listeners::Open(SocketAddress::Ipv4(kLoopback), 2, 16);
   ASSERT_TRUE(first.ok());
-  EXPECT_FALSE(Listeners::Open(kLoopback, first->port(), 2, 16).ok());
+  EXPECT_FALSE(Listeners::Open(SocketAddress::Ipv4(kLoopback, first->port()), 2, 16).ok());
 }
 
 TEST(Listeners, PortIsFreeAgainAfterwardsThoughConnectionsLinger) {
   uint16_t port = 0;
   {
-    absl::StatusOr<Listeners> listeners = Listeners::Open(kLoopback, 0, 1, 16);
+    absl::StatusOr<Listeners> listeners = Listeners::Open(SocketAddress::Ipv4(kLoopback), 1, 16);
     ASSERT_TRUE(listeners.ok());
     port = listeners->port();
     const int client = Client(port);
@@ -117,19 +117,19 @@ TEST(Listeners, PortIsFreeAgainAfterwardsThoughConnectionsLinger) {
     close(accepted);  // this side closes first: TIME_WAIT is ours
     close(client);
   }
-  const absl::StatusOr<Listeners> again = Listeners::Open(kLoopback, port, 1, 16);
+  const absl::StatusOr<Listeners> again = Listeners::Open(SocketAddress::Ipv4(kLoopback, port), 1, 16);
   EXPECT_TRUE(again.ok()) << again.status();
 }
 
 TEST(Listeners, ErrorsSayWhatToDo) {
-  const absl::StatusOr<Listeners> foreign = Listeners::Open(0x08080808, 0, 1, 16);
+  const absl::StatusOr<Listeners> foreign = Listeners::Open(SocketAddress::Ipv4(0x08080808), 1, 16);
   ASSERT_FALSE(foreign.ok());
   EXPECT_EQ(foreign.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(foreign.status().message()), testing::HasSubstr("ip addr"));
 }
 
 TEST(Listeners, ClosedOneRefusesAndMoveKeepsTheSockets) {
-  absl::StatusOr<Listeners> opened = Listeners::Open(kLoopback, 0, 1, 16);
+  absl::StatusOr<Listeners> opened = Listeners::Open(SocketAddress::Ipv4(kLoopback), 1, 16);
   ASSERT_TRUE(opened.ok());
   Listeners listeners;
   listeners = *std::move(opened);

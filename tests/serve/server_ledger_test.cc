@@ -19,7 +19,7 @@ using wire::Version;
 class ServerLedgerTest : public testing::Test {
  protected:
   static ServerOptions Small() {
-    return {.listen_ipv4 = INADDR_LOOPBACK, .listen_port = 0, .users_max = 1'000, .connections_max = 100, .workers = 2,
+    return {.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK), .users_max = 1'000, .connections_max = 100, .workers = 2,
             .gifts_max = 1'024};
   }
   std::unique_ptr<ledger::Ledger> OpenFile() {

@@ -21,8 +21,7 @@ class ServerTest : public testing::Test {
  protected:
   // Options that make a small server on a free port of the loopback interface.
   static ServerOptions Small() {
-    return {.listen_ipv4 = INADDR_LOOPBACK,
-            .listen_port = 0,
+    return {.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK),
             .users_max = 1'000,
             .connections_max = 100,
             .workers = 2,
@@ -77,7 +76,7 @@ TEST_F(ServerTest, WrongOptionsSayWhich) {
 TEST_F(ServerTest, AnOccupiedPortIsAnErrorWithItsCause) {
   Start(Small());
   ServerOptions options = Small();
-  options.listen_port = server_->port();
+  options.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK, server_->port());
   const absl::Status status = Server::Start(options, &clock_).status();
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr(std::to_string(server_->port())));

@@ -16,8 +16,7 @@ using testing::HasSubstr;
 class RoutesTest : public testing::Test {
  protected:
   void Start(bool compat) {
-    absl::StatusOr<std::unique_ptr<serve::Server>> started = serve::Server::Start({.listen_ipv4 = INADDR_LOOPBACK,
-                                                                                   .listen_port = 0,
+    absl::StatusOr<std::unique_ptr<serve::Server>> started = serve::Server::Start({.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK),
                                                                                    .users_max = 100,
                                                                                    .connections_max = 10,
                                                                                    .workers = 1,

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "libhongbao/address.h"
 #include "libhongbao/wire/counter_record.h"
 
 namespace hongbao::monitor {
@@ -29,7 +30,7 @@ static_assert(std::size(kRefusalNames) == static_cast<size_t>(Refusal::kCount));
 
 struct Arrival {
   uint64_t connection = 0;  // a number of its own for each
-  uint32_t peer_ipv4 = 0;   // host byte order
+  SocketAddress peer;       // without its port
   bool ended = false;       // the connection has; there is no record
   wire::CounterRecord record;
 };

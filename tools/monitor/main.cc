@@ -30,7 +30,7 @@ namespace {
 constexpr const char* kProgram = "hongbao-monitor";
 constexpr const char* kFooter = R"(examples:
   hongbao-monitor                                       a row a second of who has --monitor
-  hongbao-monitor --listen 0.0.0.0:8002                 and of other machines
+  hongbao-monitor --listen [::]:8002                    and of other machines, by IPv6 and IPv4
   hongbao-monitor --csv run.csv --sources-csv who.csv   all seconds in files as well
   hongbao-monitor --quiet --report run.json             only the account, and everything in one file
 
@@ -111,9 +111,11 @@ class Run {
       return status;
     }
     AddRoutes();
-    status = http_.Start({.host = flags_.admin.host, .port = flags_.admin.port, .allow_remote = flags_.admin_remote});
+    const absl::StatusOr<HostPort> admin_at = NumericListen(flags_.admin);
+    status = !admin_at.ok() ? admin_at.status()
+                            : http_.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = flags_.admin_remote});
     if (status.ok()) {
-      const admin::HostPort listen{.host = flags_.listen.host, .port = service_.port()};
+      const SocketAddress listen = options.listen_address.WithPort(service_.port());
       std::fprintf(stderr, "%s %s: page http://%s/, rows %s behind\nready: listening on %s, admin %s (pid %d)\n", kProgram,
                    admin::Version(), http_.address().c_str(), admin::DurationToString(flags_.delay_ns).c_str(),
                    listen.ToString().c_str(), http_.address().c_str(), getpid());

@@ -13,7 +13,7 @@ using nlohmann::json;
 
 json SourceJson(const Source& source) {
   return {{"role", RoleName(source.role)},
-          {"host", Ipv4Text(source.peer_ipv4)},
+          {"host", source.peer.HostToString()},
           {"pid", source.process_id},
           {"began_unix_ns", source.began_unix_ns},
           {"users", {{"first", source.first_user}, {"count", source.users}}},

@@ -5,7 +5,6 @@
 // Thread tag: worker-local.
 #pragma once
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -34,7 +33,7 @@ class Receiver {
 
   void OnOpen(net::Port& port, net::Connection& connection) {
     peers_[KeyOf(port, connection)] = {.number = ++connections_,
-                                       .ipv4 = PeerOf(connection),
+                                       .address = PeerOf(connection),
                                        .credit = kRecordsAtOnce,
                                        .credit_ns = context_.clock().MonotonicNs(),
                                        .id = net::Port::IdOf(connection)};
@@ -47,7 +46,7 @@ class Receiver {
     const bool sound = peer.stream.Take(in, now_ns, [&](const wire::CounterRecord& record) {
       flood = flood || !Spend(peer, now_ns);
       if (!flood) {
-        inlet_.Put({.connection = peer.number, .peer_ipv4 = peer.ipv4, .record = record});
+        inlet_.Put({.connection = peer.number, .peer = peer.address, .record = record});
       }
     });
     if (!sound || flood) {
@@ -63,7 +62,7 @@ class Receiver {
     if (!found->second.judged && found->second.stream.began_ns() != 0) {
       inlet_.Refuse(Refusal::kShort);
     }
-    inlet_.Put({.connection = found->second.number, .peer_ipv4 = found->second.ipv4, .ended = true});
+    inlet_.Put({.connection = found->second.number, .peer = found->second.address, .ended = true});
     peers_.erase(found);
   }
 
@@ -79,7 +78,7 @@ class Receiver {
  private:
   struct Peer {
     uint64_t number = 0;
-    uint32_t ipv4 = 0;
+    SocketAddress address;
     int64_t credit = 0;
     int64_t credit_ns = 0;
     net::ConnectionId id;
@@ -91,12 +90,13 @@ class Receiver {
     return uint64_t{port.index()} << 32 | connection.slot;
   }
   // Slots are descriptors (ServiceOptions::regular_descriptors).
-  static uint32_t PeerOf(const net::Connection& connection) {
-    sockaddr_in address{};
-    socklen_t length = sizeof(address);
-    const bool known =
-        getpeername(static_cast<int>(connection.slot), reinterpret_cast<sockaddr*>(&address), &length) == 0;
-    return known && address.sin_family == AF_INET ? ntohl(address.sin_addr.s_addr) : 0;
+  static SocketAddress PeerOf(const net::Connection& connection) {
+    sockaddr_storage storage{};
+    auto* const address = reinterpret_cast<sockaddr*>(&storage);
+    socklen_t length = sizeof(storage);
+    return getpeername(static_cast<int>(connection.slot), address, &length) == 0
+               ? SocketAddress::FromKernel(address, length).WithPort(0)
+               : SocketAddress();
   }
   static bool Spend(Peer& peer, int64_t now_ns) {
     const int64_t seconds = (now_ns - peer.credit_ns) / time::kNsPerSecond;

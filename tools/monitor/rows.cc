@@ -135,7 +135,7 @@ std::string SourceCsvHeader() {
 
 std::string SourceCsvLine(const Source& source, const CounterRecord& record) {
   const bool client = record.role == Role::kClient, server = record.role == Role::kServer;
-  std::string line = absl::StrCat(record.unix_s, ",", RoleName(record.role), ",", Ipv4Text(source.peer_ipv4));
+  std::string line = absl::StrCat(record.unix_s, ",", RoleName(record.role), ",", source.peer.HostToString());
   const auto cell = [&line](bool known, uint64_t value) { absl::StrAppend(&line, ",", known ? absl::StrCat(value) : ""); };
   const bool latency = client && record.Total(Slot::kLatencyP50) > 0;
   const uint64_t fen = record.Count(Slot::kShakeReceivedFen) + record.Count(Slot::kSharesReceivedFen);

@@ -51,10 +51,8 @@ const char* ConditionName(Condition condition) {
   return "?";
 }
 
-std::string Ipv4Text(uint32_t address) { return admin::Ipv4ToString(address); }
-
 std::string Source::Name() const {
-  return absl::StrCat(RoleName(role), " ", Ipv4Text(peer_ipv4), Users(*this),
+  return absl::StrCat(RoleName(role), " ", peer.HostToString(), Users(*this),
                       process_id == 0 ? "" : absl::StrCat(" (pid ", process_id, ")"));
 }
 
@@ -123,7 +121,7 @@ void Sources::Look(int64_t monotonic_ns) {
       if (later.id > source.id && later.came_ns >= source.heard_ns && later.before == 0 &&
           later.condition != Condition::kReplaced && later.role == source.role && later.role != wire::Role::kNic &&
           later.users > 0 && later.first_user == source.first_user && later.users == source.users &&
-          (later.role == wire::Role::kClient || later.peer_ipv4 == source.peer_ipv4) && source.connection == 0) {
+          (later.role == wire::Role::kClient || later.peer == source.peer) && source.connection == 0) {
         TakePlace(later, source);
         break;
       }
@@ -185,14 +183,14 @@ std::vector<std::string> Sources::TakeNews() { return std::exchange(news_, {}); 
 Source* Sources::FindOrMake(const Arrival& arrival, int64_t monotonic_ns) {
   const wire::CounterRecord& record = arrival.record;
   const uint64_t began = record.Count(wire::Slot::kLife), process = record.Total(wire::Slot::kLife);
-  const Key key{static_cast<uint64_t>(record.role), arrival.peer_ipv4, began, process, began == 0 ? arrival.connection : 0};
+  const Key key{static_cast<uint64_t>(record.role), arrival.peer, began, process, began == 0 ? arrival.connection : 0};
   const auto found = by_life_.find(key);
   if (found == by_life_.end() && all_.size() >= kSourcesMax) {
     return nullptr;
   }
   const uint32_t id = found != by_life_.end() ? found->second : newest_id_ + 1;
   if (found == by_life_.end()) {
-    Source source{.id = id, .role = record.role, .peer_ipv4 = arrival.peer_ipv4, .began_unix_ns = began, .process_id = process};
+    Source source{.id = id, .role = record.role, .peer = arrival.peer, .began_unix_ns = began, .process_id = process};
     if (record.role != wire::Role::kNic) {
       source.first_user = record.Count(wire::Slot::kUsers);
       source.users = record.Total(wire::Slot::kUsers);
@@ -221,7 +219,7 @@ void Sources::Welcome(Source& fresh) {
   }
   for (auto old = all_.rbegin(); old != all_.rend(); ++old) {
     const bool same = old->role == fresh.role && old->first_user == fresh.first_user && old->users == fresh.users &&
-                      fresh.users > 0 && (fresh.role == wire::Role::kClient || old->peer_ipv4 == fresh.peer_ipv4);
+                      fresh.users > 0 && (fresh.role == wire::Role::kClient || old->peer == fresh.peer);
     const bool dead = old->condition == Condition::kSilent || (old->condition == Condition::kLiving && old->connection == 0);
     if (old->id != fresh.id && same && dead) {
       TakePlace(fresh, *old);

@@ -28,7 +28,7 @@ enum class Condition : uint8_t {
 struct Source {
   uint32_t id = 0;
   wire::Role role = wire::Role::kClient;
-  uint32_t peer_ipv4 = 0;
+  SocketAddress peer;  // without its port
   uint64_t began_unix_ns = 0;
   uint64_t process_id = 0;
   uint64_t first_user = 0;
@@ -56,7 +56,6 @@ struct Source {
 
 const char* RoleName(wire::Role role);
 const char* ConditionName(Condition condition);
-std::string Ipv4Text(uint32_t address);
 
 class Sources {
  public:
@@ -103,7 +102,7 @@ class Sources {
 
  private:
   // Role, address, start, process id; and the connection of a sender that does not say its life.
-  using Key = std::tuple<uint64_t, uint32_t, uint64_t, uint64_t, uint64_t>;
+  using Key = std::tuple<uint64_t, SocketAddress, uint64_t, uint64_t, uint64_t>;
 
   Source* Find(uint32_t id);  // null: forgotten
   const Source* Find(uint32_t id) const { return const_cast<Sources*>(this)->Find(id); }
