@@ -6,6 +6,7 @@
 #include <ctime>
 #include <string>
 
+#include "client/reach.h"
 #include "client/verdict.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/time/clock_sync.h"
@@ -72,8 +73,9 @@ json PhaseDocument(const load::PhaseReport& phase) {
             {"service", LatencyDocument(phase.service.Summary())}}}};
 }
 
-json ConnectionsDocument(const load::ClientSnapshot& snapshot) {
+json ConnectionsDocument(const Options& options, const load::ClientSnapshot& snapshot) {
   const auto& counters = snapshot.counters;
+  const std::string trouble = TroubleOf(options, snapshot);
   json failed = json::object();
   for (const auto& [name, number] : snapshot.connect_errors) {
     failed[name] = number;
@@ -94,6 +96,12 @@ json ConnectionsDocument(const load::ClientSnapshot& snapshot) {
           {"logins", counters[Counter::kLogins]},
           {"logins_refused", counters[Counter::kLoginsRefused]},
           {"logins_timed_out", counters[Counter::kLoginsTimedOut]},
+          {"logins_closed", counters[Counter::kLoginsClosed]},
+          {"logins_garbled", counters[Counter::kLoginsGarbled]},
+          {"closed_silent", counters[Counter::kClosedSilent]},
+          {"closed_idle", counters[Counter::kClosedIdle]},
+          {"closed_idle_after_s", static_cast<double>(snapshot.idle_close_ns) * 1e-9},
+          {"trouble", trouble.empty() ? json() : json(trouble)},
           {"barred", counters[Counter::kBarred]},
           {"seconds", snapshot.connect_seconds},
           {"done", snapshot.all_online}};
@@ -168,7 +176,7 @@ json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot
           {"server", options.server.ToString()},
           {"protocol", static_cast<int>(options.load.version)},
           {"users", {{"first", users.first}, {"last", users.last}, {"total", users.total}}},
-          {"connections", ConnectionsDocument(snapshot)},
+          {"connections", ConnectionsDocument(options, snapshot)},
           {"target_qps", snapshot.target_qps},
           {"gateways", options.load.gateways},                              // 0: a connection for each user
           {"latency_sample_every", load::LatencySampleEvery(options.load)},  // requests; of one of them it is known

@@ -38,7 +38,6 @@ using load::Counter;
 
 constexpr int64_t kPollNs = 50'000'000;
 constexpr int64_t kStatementsPerSecond = 20'000;  // a slow server's; for the patience with it
-constexpr double kReachSeconds = 3;  // without one connection by then: the server cannot be reached
 
 void Say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
@@ -77,35 +76,6 @@ std::string TitleOf(const Options& options) {
                       WithCommas(users.total), " on ", options.server.ToString());
 }
 
-std::string ErrorsOf(const load::ClientSnapshot& snapshot) {
-  std::string text;
-  for (const auto& [name, number] : snapshot.connect_errors) {
-    absl::StrAppend(&text, text.empty() ? "" : ", ", name, " ", WithCommas(static_cast<int64_t>(number)));
-  }
-  return text;
-}
-
-// What to do about a failed connect, by its errno's name; null when only the kernel knows.
-const char* AdviceFor(const std::string& error) {
-  static constexpr std::pair<const char*, const char*> kAdvice[] = {
-      {"ECONNREFUSED", "nothing listens there: start hongbao-server, or correct --server"},
-      {"EADDRNOTAVAIL", "no free local port, or --source is no address of this machine: give more or other sources"},
-      {"EMFILE", "out of open files: raise the hard limit (ulimit -Hn), or use fewer users"},
-      {"ENFILE", "out of open files: raise fs.file-max, or use fewer users"},
-      {"ETIMEDOUT", "no answer: a firewall, a full backlog, or a wrong address"},
-      {"EHOSTUNREACH", "no route: correct --server"},
-      {"ENETUNREACH", "no route: correct --server"},
-      {"ENOMEM", "the kernel is out of socket memory: see net.ipv4.tcp_mem, or use fewer users"},
-      {"ENOBUFS", "the kernel is out of socket memory: see net.ipv4.tcp_mem, or use fewer users"},
-  };
-  for (const auto& [name, advice] : kAdvice) {
-    if (error == name) {
-      return advice;
-    }
-  }
-  return nullptr;
-}
-
 // One client from the first connect to the report.
 class Run {
  public:
@@ -127,11 +97,11 @@ class Run {
         break;
       }
       const load::ClientSnapshot snapshot = client_.Snapshot();
-      if (absl::Status status = CheckReach(snapshot); !status.ok()) {
-        return Fail(status);
+      if (!CheckReach(options_, snapshot).ok()) {
+        return Fail(WhyOut(snapshot));
       }
       Advise(snapshot);
-      if (snapshot.all_online && !connected_) {
+      if (!connected_ && (snapshot.all_online || Stalled(snapshot))) {
         SayConnected(snapshot);
         if (options_.at_second == 0 && !Plan(time::UnixSecond(clock_.WallNs()) + 2)) {
           return 1;
@@ -192,25 +162,23 @@ class Run {
     return steps;
   }
 
-  absl::Status CheckReach(const load::ClientSnapshot& snapshot) const {
-    if (snapshot.counters[Counter::kConnects] == 0 && snapshot.connect_seconds > kReachSeconds) {
-      const std::string errors = ErrorsOf(snapshot);
-      const char* advice = snapshot.connect_errors.empty() ? nullptr : AdviceFor(snapshot.connect_errors[0].first);
-      return absl::UnavailableError(absl::StrCat("cannot reach the server at ", options_.server.ToString(), " (",
-                                                 errors.empty() ? "no answer" : errors, " in ", kReachSeconds, " s)",
-                                                 advice == nullptr ? "" : absl::StrCat(": ", advice)));
+  // Nobody is in. A web server that was told no more than a login may have said nothing yet: then it is asked.
+  absl::Status WhyOut(load::ClientSnapshot snapshot) const {
+    if (snapshot.stranger.empty() && snapshot.counters[Counter::kConnects] > 0 && SpeaksHttp(options_.load.servers.front())) {
+      snapshot.stranger = "HTTP/";
     }
-    if (options_.load.gateways > 0 && snapshot.counters[Counter::kBarred] > 0) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the server does not take a gateway: give it the same --gateway-token-file, and --users-max of at least ",
-          options_.load.users.total));
+    return CheckReach(options_, snapshot);
+  }
+
+  // Some are in, and for as long as a login may take no other has followed: they begin without the rest.
+  bool Stalled(const load::ClientSnapshot& snapshot) {
+    const uint64_t in = snapshot.counters[Counter::kEstablished] + snapshot.counters[Counter::kBarred];
+    const int64_t now_ns = clock_.MonotonicNs();
+    if (in != in_ || in == 0) {
+      in_ = in;
+      in_since_ns_ = now_ns;
     }
-    if (snapshot.counters[Counter::kBarred] == snapshot.target) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the server knows none of the users ", options_.load.users.first, "-", options_.load.users.last,
-          ": start it with --users-max of at least ", options_.load.users.total));
-    }
-    return absl::OkStatus();
+    return now_ns - in_since_ns_ > options_.load.connect_timeout_ns;
   }
 
   // Says once per kind of trouble what to do about it.
@@ -236,6 +204,9 @@ class Run {
                      snapshot.counters[Counter::kBarred] == 0
                          ? ""
                          : absl::StrCat(", refused by the server for good ", snapshot.counters[Counter::kBarred])));
+    if (const std::string trouble = TroubleOf(options_, snapshot); !trouble.empty()) {
+      Say(absl::StrCat("warning: ", trouble));
+    }
   }
 
   // Sends nothing more, takes the answers that are still to come, reports.
@@ -324,6 +295,8 @@ class Run {
   Teller teller_{options_.monitor, client_, clock_};
   int64_t end_second_ = 0;
   bool connected_ = false;
+  uint64_t in_ = 0;          // users that have had a session or never will, as last seen
+  int64_t in_since_ns_ = 0;  // and since when so many
   bool reported_ = false;
   size_t advised_ = 0;
 };

@@ -53,7 +53,11 @@ Families ConnectionFamilies(const ClientSnapshot& snapshot) {
           ConnectFailures(snapshot),
           CounterOf("hongbao_logins_total", "Logins, by what came of them.",
                     {With("result", "ok", c[Counter::kLogins]), With("result", "refused", c[Counter::kLoginsRefused]),
-                     With("result", "timed_out", c[Counter::kLoginsTimedOut])})};
+                     With("result", "timed_out", c[Counter::kLoginsTimedOut]),
+                     With("result", "closed", c[Counter::kLoginsClosed]),
+                     With("result", "garbled", c[Counter::kLoginsGarbled])}),
+          CounterOf("hongbao_connections_closed_idle_total",
+                    "Connections that the server closed for idleness; their users were back at once.", c[Counter::kClosedIdle])};
 }
 
 Families RequestFamilies(const ClientSnapshot& snapshot) {

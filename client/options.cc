@@ -112,6 +112,13 @@ void AddPaceFlags(CLI::App& app, load::ClientOptions& load) {
   admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
   admin::AddCount(app, "--connecting-max", &load.connecting_max_per_worker,
                   "connects and logins under way at most, per thread", {.min = 1});
+  admin::AddDurationNs(app, "--connect-timeout", &load.connect_timeout_ns,
+                       "a connect, and a login's answer, may take so long; when nobody has logged in by then, the client gives up",
+                       {.min = 100'000'000, .max = 3'600'000'000'000});
+  admin::AddDurationNs(app, "--answer-timeout", &load.answer_timeout_ns,
+                       "a connection that says nothing for so long while requests wait is made anew, and in protocol 2 they are "
+                       "repeated; 0 = never",
+                       {.max = 86'400'000'000'000});
   admin::AddSwitch(app, "--burst", &load.burst, "all of a second's requests at its start, as in 2017");
   admin::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent", {.min = 1'000'000});
   admin::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",

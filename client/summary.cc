@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "libhongbao/admin/options.h"
 #include "libhongbao/admin/rows.h"
 
 namespace hongbao::client {
@@ -38,6 +39,24 @@ void AddBounds(const nlohmann::json& report, std::string& text) {
   }
   absl::StrAppendFormat(&text, "  bound by   %s (%s)\n", report["bound_by"]["by"].get<std::string>(),
                         report["bound_by"]["reason"].get<std::string>());
+}
+
+// Who did not get in, and connections that did not last.
+void AddConnections(const Options& options, const nlohmann::json& report, std::string& text) {
+  const nlohmann::json& connections = report["connections"];
+  if (!connections["trouble"].is_null()) {
+    absl::StrAppendFormat(&text, "  connect    %s\n", connections["trouble"].get<std::string>());
+  }
+  if (connections["closed_idle"] > 0) {
+    absl::StrAppendFormat(&text,
+                          "  idle       the server closed %s connections after %.1f s without a byte: its --idle-timeout is below "
+                          "the time between a user's requests; each had to log in again\n",
+                          Number(connections["closed_idle"]), connections["closed_idle_after_s"].get<double>());
+  }
+  if (connections["closed_silent"] > 0) {
+    absl::StrAppendFormat(&text, "  silent     %s connections said nothing for %s (--answer-timeout) while requests waited, and were made anew\n",
+                          Number(connections["closed_silent"]), admin::DurationToString(options.load.answer_timeout_ns));
+  }
 }
 
 std::string ValueOf(const nlohmann::json& threshold) {
@@ -89,6 +108,7 @@ std::string SummaryOf(const Options& options, const nlohmann::json& report) {
     absl::StrAppendFormat(&text, "  statements %s equal, %s different, %s skipped\n", Number(statements["equal"]),
                           Number(statements["different"]), Number(statements["skipped"]));
   }
+  AddConnections(options, report, text);
   AddBounds(report, text);
   AddThresholds(report, text);
   for (const auto& [name, holds] : report["identities"].items()) {

@@ -85,4 +85,21 @@ void Bookkeeper::CountConnectFailed(int error) {
   tally_.connect_errors.Add(static_cast<Errno>(std::clamp<int>(error, 0, static_cast<int>(Errno::kCount) - 1)));
 }
 
+void Bookkeeper::CountLoginRefused(wire::LoginResult why) {
+  tally_.cells.Add(Counter::kLoginsRefused);
+  constexpr uint32_t kLast = static_cast<uint32_t>(LoginRefusal::kCount) - 1;
+  tally_.login_refusals.Add(static_cast<LoginRefusal>(std::min(static_cast<uint32_t>(why), kLast)));
+}
+
+void Bookkeeper::CountLoginEnded(net::CloseReason reason) {
+  if (reason == net::CloseReason::kPeer || reason == net::CloseReason::kReset) {
+    tally_.cells.Add(Counter::kLoginsClosed);
+  }
+}
+
+void Bookkeeper::CountGarbled(absl::Span<const std::byte> bytes) {
+  tally_.cells.Add(Counter::kLoginsGarbled);
+  tally_.stranger.Take(bytes.data(), bytes.size());
+}
+
 }  // namespace hongbao::load

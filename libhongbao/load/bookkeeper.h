@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <limits>
 
+#include "absl/types/span.h"
 #include "libhongbao/load/counters.h"
 #include "libhongbao/load/money.h"
+#include "libhongbao/net/connection.h"
 #include "libhongbao/time/schedule.h"
 #include "libhongbao/wire/messages.h"
 
@@ -46,6 +48,11 @@ class Bookkeeper {
   // A reply with money has been booked to its user.
   void LogMoney(const MoneyRecord& money);
   void CountConnectFailed(int error);
+  void CountLoginRefused(wire::LoginResult why);
+  // A connection has ended before its login was answered. `reason`: why.
+  void CountLoginEnded(net::CloseReason reason);
+  // These bytes are no answer to a login.
+  void CountGarbled(absl::Span<const std::byte> bytes);
   // All own users have had a session, or never will; monotonic.
   void AllOnline(int64_t now_ns) {
     // Release: who sees it also sees the counters of the logins before it.

@@ -113,6 +113,7 @@ absl::Status Client::StartFleets() {
                          // A worker holds at most its slice, one more than the mean.
                          .connections_max = options_.users.count() + options_.workers,
                          .workers = options_.workers,
+                         .login_deadline_ms = static_cast<uint32_t>(options_.connect_timeout_ns / time::kNsPerMs),
                          .idle_timeout_ms = 0,  // an idle user is the normal case
                          .tuning = options_.tuning},
                         [this](net::WorkerContext<FleetMessage>& context) {
@@ -130,6 +131,7 @@ absl::Status Client::StartGatewayFleets() {
   return starting.Start({.listen = false,
                          .connections_max = options_.gateways + options_.workers,
                          .workers = options_.workers,
+                         .login_deadline_ms = static_cast<uint32_t>(options_.connect_timeout_ns / time::kNsPerMs),
                          .idle_timeout_ms = 0,
                          // Twice: a new connection may be there before the kernel has let go of the old one. No room for
                          // answers is asked for: nothing that comes makes a gateway send more.
@@ -159,6 +161,8 @@ FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
           .version = options_.version,
           .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
           .connecting_max = options_.connecting_max_per_worker,
+          .connect_timeout_ns = options_.connect_timeout_ns,
+          .answer_timeout_ns = options_.answer_timeout_ns,
           .late_max_ns = options_.late_max_ns,
           .send_quantum_ns = options_.send_quantum_ns,
           .statements = options_.statements,
@@ -186,6 +190,8 @@ GatewayFleetOptions Client::GatewayFleetOptionsOf(uint32_t worker) const {
           .user_token = options_.user_token,
           .window = options_.window,
           .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
+          .connect_timeout_ns = options_.connect_timeout_ns,
+          .answer_timeout_ns = options_.answer_timeout_ns,
           .send_quantum_ns = options_.send_quantum_ns,
           .max_rate = options_.max_rate,
           .quota = limited ? quota : std::numeric_limits<uint64_t>::max(),
@@ -255,6 +261,11 @@ ClientSnapshot Client::Snapshot() const {
   for (uint32_t worker = 0; worker < workers(); ++worker) {
     snapshot.counters += tallies_[worker]->cells.Snapshot();
     errors += tallies_[worker]->connect_errors.Snapshot();
+    snapshot.login_refusals += tallies_[worker]->login_refusals.Snapshot();
+    snapshot.idle_close_ns = std::max(snapshot.idle_close_ns, tallies_[worker]->idle_close_ns.load(std::memory_order_relaxed));
+    if (snapshot.stranger.empty()) {
+      snapshot.stranger = tallies_[worker]->stranger.bytes();
+    }
     const net::Counters& counters = service_->counters(worker);
     snapshot.closes += counters.closes.Snapshot();
     snapshot.net += counters.events.Snapshot();

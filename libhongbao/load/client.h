@@ -40,6 +40,8 @@ struct ClientOptions {
   uint32_t workers = 0;                // 0 = one per processor
   uint32_t connects_per_second = 50'000;
   uint32_t connecting_max_per_worker = 512;
+  int64_t connect_timeout_ns = 10 * time::kNsPerSecond;  // of a connect, and of a login's answer
+  int64_t answer_timeout_ns = 10 * time::kNsPerSecond;   // see SilenceWatch; 0 = never
   int64_t late_max_ns = time::kNsPerSecond;
   int64_t send_quantum_ns = 50'000;
   bool statements = true;              // v2: whether AskStatements has the bases it needs
@@ -69,6 +71,9 @@ inline uint64_t LatencySampleEvery(const ClientOptions& options) {
 struct ClientSnapshot {
   count::Values<Counter> counters;
   std::vector<std::pair<std::string, uint64_t>> connect_errors;  // by errno's name, those that happened
+  count::Values<LoginRefusal> login_refusals;
+  std::string stranger;        // the first bytes of what answered a login and was no answer; mostly empty
+  int64_t idle_close_ns = 0;   // for how long the last connection of kClosedIdle had been silent; 0 = there was none
   count::Values<net::CloseReason> closes;
   count::Values<net::Counter> net;
   time::Skew skew;

@@ -7,9 +7,13 @@
 // Thread tag: as count::Cells.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "libhongbao/count/cells.h"
@@ -20,6 +24,9 @@
 #include "libhongbao/time/schedule.h"
 
 namespace hongbao::load {
+
+// A connection closed sooner after the last byte was not closed for idleness: no server has a shorter idle timeout.
+inline constexpr int64_t kIdleAtLeastNs = 1'000'000'000;
 
 // A request sent more than this after it was due counts as late (and is sent all the same).
 inline constexpr int64_t kLateAfterNs = 1'000'000;
@@ -57,7 +64,11 @@ enum class Counter : uint32_t {
   kClosed,          // of kConnects
   kLogins,          // sessions begun
   kLoginsRefused,
-  kLoginsTimedOut,  // no answer to the login in kLoginDeadlineNs
+  kLoginsTimedOut,  // no answer to the login within the connect timeout
+  kLoginsClosed,    // the peer ended the connection instead of answering the login
+  kLoginsGarbled,   // the login was answered with what is no answer to it
+  kClosedSilent,    // of kClosed, by us: nothing came for the answer timeout, though requests waited for it
+  kClosedIdle,      // of kClosed, by the server: its idle timeout; the user was back at once
   kOnline,          // gauge: sessions
   kEstablished,     // users that have had a session
   kBarred,          // users the server refused for good
@@ -109,6 +120,10 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kLogins, "logins"},
     {Counter::kLoginsRefused, "logins_refused"},
     {Counter::kLoginsTimedOut, "logins_timed_out"},
+    {Counter::kLoginsClosed, "logins_closed"},
+    {Counter::kLoginsGarbled, "logins_garbled"},
+    {Counter::kClosedSilent, "closed_silent"},
+    {Counter::kClosedIdle, "closed_idle"},
     {Counter::kOnline, "online"},
     {Counter::kEstablished, "established"},
     {Counter::kBarred, "barred"},
@@ -138,6 +153,27 @@ inline uint64_t Missed(const count::Values<Counter>& values) {
 // Per errno of a failed connect; numbers beyond the table count in the last cell.
 enum class Errno : uint32_t { kCount = 160 };
 
+// Refused logins by the protocol's result; larger ones count in the last cell.
+enum class LoginRefusal : uint32_t { kCount = 8 };
+
+// What came in place of a login's answer: the first bytes of it, once.
+class Stranger {
+ public:
+  // By the worker alone.
+  void Take(const std::byte* bytes, size_t size) {
+    if (size > 0 && size_.load(std::memory_order_relaxed) == 0) {  // ours: as stored
+      std::memcpy(bytes_, bytes, std::min(size, sizeof(bytes_)));
+      size_.store(static_cast<uint32_t>(std::min(size, sizeof(bytes_))), std::memory_order_release);  // the bytes before it
+    }
+  }
+  // From any thread; empty: nothing of the kind has come.
+  std::string bytes() const { return {bytes_, size_.load(std::memory_order_acquire)}; }  // pairs with the release
+
+ private:
+  char bytes_[16] = {};
+  std::atomic<uint32_t> size_{0};
+};
+
 // Requests belong to the phase they were due in, whenever they were sent or answered.
 enum class PhaseCounter : uint32_t { kDue, kSent, kLate, kMissed, kAnswered, kLost, kWon, kWonFen, kOverload, kCount };
 
@@ -157,6 +193,9 @@ struct WorkerTally {
   count::Histogram latency;  // from the intended time, all phases: the rows take differences of it
   count::Histogram lag;      // how late requests left: from the intended time to the send; at max_rate there is none
   count::Cells<Errno> connect_errors;
+  count::Cells<LoginRefusal> login_refusals;
+  Stranger stranger;
+  std::atomic<int64_t> idle_close_ns{0};  // for how long the last connection of kClosedIdle had been silent
   // Monotonic time when the last own user had had its first session (or was barred); 0 before.
   std::atomic<int64_t> all_online_ns{0};
   // Set once the worker has taken kStop: it sends nothing any more.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "libhongbao/check.h"
 #include "libhongbao/time/permutation.h"
@@ -34,6 +35,8 @@ Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Sp
       wheel_(clock.MonotonicNs()),
       connect_limit_(options.connects_per_second),
       logins_(std::min(options.connecting_max, user_count_)),
+      silence_(options.answer_timeout_ns),
+      silent_ns_(clock.MonotonicNs()),
       random_(options.seed * 0x9e37'79b9'7f4a'7c15 + 1) {
   Check(!ports_.empty() && ports_.size() <= 256, "a fleet has 1 to 256 ports");
   for (const net::Port* port : ports_) {
@@ -56,6 +59,7 @@ int64_t Fleet::OnTurn(int64_t now_ns) {
   TurnSecond(wall_ns);
   SendDue(wall_ns, wall_ns);
   ConnectSome(now_ns);
+  EndSilent(now_ns);
   AskStatements();
   return NextTurnNs(now_ns);
 }
@@ -219,6 +223,7 @@ void Fleet::BackOff(User& user) {
 
 void Fleet::OnConnectFailed(net::Port& port, uint32_t slot, int error) {
   User& user = UserOf(port, slot);
+  user.closed_idle = false;  // it is not there any more
   --connecting_;
   books_.CountConnectFailed(error);
   BackOff(user);
@@ -250,12 +255,19 @@ uint64_t Fleet::ResumeAfter(const User& user, uint64_t login_stamp) {
   return user.requests.first == kNoRequest ? login_stamp : in_flight_[user.requests.first].stamp - 1;
 }
 
-void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
+void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReason reason) {
   User& user = UserOf(port, connection.slot);
   cells_.Add(Counter::kClosed);
   if (user.state == UserState::kOnline) {
     cells_.Subtract(Counter::kOnline);
+    const int64_t silent_ns = port.SilentNs(connection);
+    user.closed_idle = reason == net::CloseReason::kPeer && user.requests.first == kNoRequest && silent_ns >= kIdleAtLeastNs;
+    if (user.closed_idle) {
+      tally_.idle_close_ns.store(silent_ns, std::memory_order_relaxed);  // a figure for people, of its own
+    }
   } else if (user.state == UserState::kLoggingIn) {
+    user.closed_idle = false;
+    books_.CountLoginEnded(reason);
     LeaveLogin(user);
   }
   LoseStatement(user);
@@ -283,9 +295,34 @@ void Fleet::LeaveLogin(User& user) {
   --connecting_;
 }
 
+// Every user is looked at once in a quarter of the timeout, a few in each turn: no list to keep, and no stall.
+void Fleet::EndSilent(int64_t now_ns) {
+  const int64_t round_ns = std::max<int64_t>(silence_.timeout_ns() / 4, 1);
+  silent_credit_ += std::min(now_ns - std::exchange(silent_ns_, now_ns), round_ns) * user_count_;
+  const int64_t looks = silent_credit_ / round_ns;
+  silent_credit_ -= looks * round_ns;
+  for (int64_t i = 0; i < looks && silence_.on() && in_flight_.used() > 0; ++i) {
+    EndIfSilent(users_[next_silent_], now_ns);
+    next_silent_ = next_silent_ + 1 < user_count_ ? next_silent_ + 1 : 0;
+  }
+}
+
+void Fleet::EndIfSilent(const User& user, int64_t now_ns) {
+  if (user.state != UserState::kOnline || user.requests.first == kNoRequest) {
+    return;
+  }
+  net::Port& port = *ports_[user.port];
+  net::Connection* const connection = port.Find({user.slot, user.generation});
+  const int64_t waits_ns = now_ns - in_flight_[user.requests.first].sent_ns;
+  if (connection != nullptr && silence_.MayEnd(std::min(waits_ns, port.SilentNs(*connection)), now_ns)) {
+    cells_.Add(Counter::kClosedSilent);
+    port.Close(*connection, net::CloseReason::kNoAnswer);
+  }
+}
+
 // Looked at once a second: a server that hangs must not hold the places of those who could connect.
 void Fleet::EndLateLogins(int64_t now_ns) {
-  logins_.Check(now_ns, [this](uint32_t index) {
+  logins_.Check(now_ns, options_.connect_timeout_ns, [this](uint32_t index) {
     const User& user = users_[index];
     net::Port& port = *ports_[user.port];
     if (net::Connection* connection = port.Find({user.slot, user.generation}); connection != nullptr) {

@@ -20,6 +20,7 @@
 #include "libhongbao/load/login_watch.h"
 #include "libhongbao/load/reconnect.h"
 #include "libhongbao/load/seen_notices.h"
+#include "libhongbao/load/silence_watch.h"
 #include "libhongbao/load/user.h"
 #include "libhongbao/load/user_token.h"
 #include "libhongbao/net/connection.h"
@@ -41,6 +42,8 @@ struct FleetOptions {
   wire::Version version = wire::Version::k2;
   uint32_t connects_per_second = 25'000;    // first connects and reconnects together
   uint32_t connecting_max = 512;            // connects and logins under way at most
+  int64_t connect_timeout_ns = 10 * time::kNsPerSecond;  // of a login's answer
+  int64_t answer_timeout_ns = 10 * time::kNsPerSecond;   // see SilenceWatch; 0 = never
   int64_t late_max_ns = time::kNsPerSecond; // later than this a request is missed, not sent
   int64_t send_quantum_ns = 50'000;         // wakes for due requests at most this often
   uint32_t in_flight_max = 1 << 20;         // outstanding requests at most (address space; memory as used)
@@ -87,6 +90,8 @@ class Fleet {
   void CountFirstOnline(int64_t now_ns);
   void LeaveLogin(User& user);
   void EndLateLogins(int64_t now_ns);
+  void EndSilent(int64_t now_ns);
+  void EndIfSilent(const User& user, int64_t now_ns);
   void LoseShakes(User& user);
   int64_t NextTurnNs(int64_t now_ns) const;
 
@@ -103,6 +108,8 @@ class Fleet {
   // What became of the search for the request that an answer answers.
   enum class Match { kFound, kRepeated, kNone };
   Match TakeAnswered(User& user, uint64_t stamp, uint32_t envelope_id, InFlightRequest& request);
+  // In v1 an answer's 0 means "me", as an open's does: the prototype's server says so to who has won.
+  bool IsUser(uint32_t user_id, const User& user) const { return user_id == UserIdOf(user) || (user_id == 0 && !v2()); }
   bool v2() const { return options_.version == wire::Version::k2; }
   uint64_t Stamp(User& user, int64_t wall_ns);
   void SendAgain(User& user, net::Replies& out);
@@ -147,10 +154,15 @@ class Fleet {
   ReconnectWheel wheel_;
   RateLimit connect_limit_;
   LoginWatch logins_;        // users in kLoggingIn
+  SilenceWatch silence_;
+  uint32_t next_silent_ = 0;   // user that EndSilent looks at next
+  int64_t silent_ns_;          // when it looked last, monotonic
+  int64_t silent_credit_ = 0;  // looks that are due, times a round
   uint32_t connecting_ = 0;  // users in kConnecting or kLoggingIn
   uint32_t settled_ = 0;     // users that have had a session, or never will
   size_t next_port_ = 0;
   uint64_t random_;
+
 
   int64_t now_ns_ = 0;          // monotonic, as last read
   int64_t wall_offset_ns_ = 0;  // wall - monotonic, as of this turn

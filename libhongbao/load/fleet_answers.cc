@@ -17,6 +17,7 @@ constexpr uint64_t kStampAheadMaxNs = uint64_t{3'600} * kNsPerSecond;
 
 size_t Fleet::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
   now_ns_ = clock_.MonotonicNs();
+  silence_.Heard(now_ns_);
   User& user = UserOf(port, connection.slot);
   size_t consumed = 0;
   while (consumed < in.size()) {
@@ -24,11 +25,13 @@ size_t Fleet::OnBytes(net::Port& port, net::Connection& connection, absl::Span<c
     if (peeked.framing == wire::Framing::kPartial) {
       break;
     }
-    if (peeked.framing == wire::Framing::kMalformed) {
-      cells_.Add(Counter::kMalformed);
-      return kMalformed;
-    }
-    if (!OnFrame(port, connection, user, peeked.type, in.subspan(consumed, peeked.length), out)) {
+    const bool taken = peeked.framing != wire::Framing::kMalformed &&
+                       OnFrame(port, connection, user, peeked.type, in.subspan(consumed, peeked.length), out);
+    if (!taken) {
+      cells_.Add(Counter::kMalformed, peeked.framing == wire::Framing::kMalformed ? 1 : 0);
+      if (user.state == UserState::kLoggingIn) {
+        books_.CountGarbled(in.subspan(consumed));
+      }
       return kMalformed;
     }
     consumed += peeked.length;
@@ -95,7 +98,8 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
 }
 
 bool Fleet::RefuseLogin(net::Port& port, net::Connection& connection, User& user, wire::LoginResult why) {
-  cells_.Add(Counter::kLoginsRefused);
+  books_.CountLoginRefused(why);
+  user.closed_idle = false;
   if (why != wire::LoginResult::kFullOrDraining) {
     LeaveLogin(user);
     user.state = UserState::kBarred;  // asking again would not change it
@@ -114,6 +118,8 @@ void Fleet::Enter(User& user) {
   LeaveLogin(user);
   user.state = UserState::kOnline;
   user.failures = 0;
+  cells_.Add(Counter::kClosedIdle, user.closed_idle ? 1 : 0);
+  user.closed_idle = false;
   cells_.Add(Counter::kLogins);
   cells_.Add(Counter::kOnline);
   if (!user.seen_online) {
@@ -168,7 +174,7 @@ bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
   }
   const bool won = answer.result == wire::ShakeResult::kWon;
   // An amount without a win, or a win without one, is no outcome that anybody could book.
-  if (answer.user_id != UserIdOf(user) || won != (answer.amount_fen != 0) || won != (answer.envelope_id != 0)) {
+  if (!IsUser(answer.user_id, user) || won != (answer.amount_fen != 0) || won != (answer.envelope_id != 0)) {
     return Refuse(Counter::kUnexpected);
   }
   InFlightRequest request;
@@ -193,7 +199,7 @@ void Fleet::BookShake(User& user, const InFlightRequest& request, const wire::Sh
   (answer.result == wire::ShakeResult::kWon ? phase.winners : phase.others).Record(latency_ns);
   phase.service.Record(now_ns_ - request.sent_ns);
   if (answer.result == wire::ShakeResult::kWon) {
-    BookMoney(user, {request.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
+    BookMoney(user, {request.stamp, UserIdOf(user), answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
   }
 }
 

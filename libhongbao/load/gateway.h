@@ -137,6 +137,8 @@ class Gateway {
   }
   // Waits for no statement any more; returns for how many it did. Their answers may still be on their way.
   uint64_t GiveUpStatements();
+  // Whether an answer of any kind is waited for.
+  bool Waits() const { return window_.in_flight() > 0 || statements_.in_flight() > 0 || !opens.empty(); }
   bool AllAsked() const { return next_statement == users_.end; }
 
   // Under way, in the order of their stamps; those from `opens_sent` on have not been sent on this connection.
@@ -156,6 +158,8 @@ class Gateway {
   int64_t ready_ns = 0;        // kWaiting: when it may connect
   int64_t next_send_ns = 0;     // kOnline: not before, so that what is due leaves in batches
   int64_t login_since_ns = 0;  // kLoggingIn
+  int64_t idle_ns = 0;         // when it last had nothing in flight, as far as was looked (once a second); monotonic
+  bool closed_idle = false;    // the server has closed its connection while neither waited for the other
   uint64_t login_stamp = 0;    // of the login request under way
   uint32_t port = 0;           // which of the worker's ports holds the connection
   net::ConnectionId connection;

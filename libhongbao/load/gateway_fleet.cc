@@ -4,7 +4,6 @@
 #include <cerrno>
 
 #include "libhongbao/check.h"
-#include "libhongbao/load/login_watch.h"
 
 namespace hongbao::load {
 namespace {
@@ -30,6 +29,7 @@ GatewayFleet::GatewayFleet(const GatewayFleetOptions& options, const AddressPlan
       books_(schedule, tally, options.log_money),
       accounts_(options.own.size()),
       connect_limit_(options.connects_per_second),
+      silence_(options.answer_timeout_ns),
       random_(options.seed * 0x9e37'79b9'7f4a'7c15 + 1) {
   Check(!ports_.empty() && ports_.size() <= 256, "a fleet has 1 to 256 ports");
   for (const net::Port* port : ports_) {
@@ -83,6 +83,7 @@ void GatewayFleet::TurnSecond(int64_t wall_ns) {
   tally_.history.Roll(second, cells_);
   second_ = second;
   EndLateLogins(now_ns_);
+  EndSilent(now_ns_);
 }
 
 // Each turn another gateway begins, so that none is always the last to be served.
@@ -309,6 +310,7 @@ void GatewayFleet::BackOff(Gateway& gateway) {
 }
 
 void GatewayFleet::OnConnectFailed(net::Port& port, uint32_t slot, int error) {
+  GatewayOf(port, slot).closed_idle = false;  // it is not there any more
   books_.CountConnectFailed(error);
   BackOff(GatewayOf(port, slot));
 }
@@ -332,11 +334,19 @@ void GatewayFleet::OnOpen(net::Port& port, net::Connection& connection) {
                                          : MakeUserToken(options_.user_token, gateway.first_user(), gateway.user_count())});
 }
 
-void GatewayFleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
+void GatewayFleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReason reason) {
   Gateway& gateway = GatewayOf(port, connection.slot);
   cells_.Add(Counter::kClosed);
   if (gateway.state == GatewayState::kOnline) {
     cells_.Subtract(Counter::kOnline, gateway.user_count());
+    const int64_t silent_ns = port.SilentNs(connection);
+    gateway.closed_idle = reason == net::CloseReason::kPeer && !gateway.Waits() && silent_ns >= kIdleAtLeastNs;
+    if (gateway.closed_idle) {
+      tally_.idle_close_ns.store(silent_ns, std::memory_order_relaxed);  // a figure for people, of its own
+    }
+  } else if (gateway.state == GatewayState::kLoggingIn) {
+    gateway.closed_idle = false;
+    books_.CountLoginEnded(reason);
   }
   gateway.Rewind();
   if (draining_ || gateway.state == GatewayState::kBarred) {
@@ -358,12 +368,30 @@ void GatewayFleet::LoseUnanswered(Gateway& gateway) {
 // Looked at once a second, as in Fleet.
 void GatewayFleet::EndLateLogins(int64_t now_ns) {
   for (Gateway& gateway : gateways_) {
-    if (gateway.state != GatewayState::kLoggingIn || now_ns - gateway.login_since_ns < kLoginDeadlineNs) {
+    if (gateway.state != GatewayState::kLoggingIn || now_ns - gateway.login_since_ns < options_.connect_timeout_ns) {
       continue;
     }
     if (net::Connection* connection = ConnectionOf(gateway); connection != nullptr) {
       cells_.Add(Counter::kLoginsTimedOut);
       ports_[gateway.port]->Close(*connection, net::CloseReason::kLoginDeadline);
+    }
+  }
+}
+
+// Looked at once a second, too.
+void GatewayFleet::EndSilent(int64_t now_ns) {
+  for (Gateway& gateway : gateways_) {
+    net::Connection* const connection = gateway.state == GatewayState::kOnline || gateway.state == GatewayState::kBases
+                                            ? ConnectionOf(gateway)
+                                            : nullptr;
+    if (connection == nullptr || !gateway.Waits()) {
+      gateway.idle_ns = now_ns;
+      continue;
+    }
+    net::Port& port = *ports_[gateway.port];
+    if (silence_.MayEnd(std::min(now_ns - gateway.idle_ns, port.SilentNs(*connection)), now_ns)) {
+      cells_.Add(Counter::kClosedSilent);
+      port.Close(*connection, net::CloseReason::kNoAnswer);
     }
   }
 }

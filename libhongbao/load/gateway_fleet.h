@@ -23,6 +23,7 @@
 #include "libhongbao/load/reconnect.h"
 #include "libhongbao/load/seen_notices.h"
 #include "libhongbao/load/user_token.h"
+#include "libhongbao/load/silence_watch.h"
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/port.h"
 #include "libhongbao/net/replies.h"
@@ -43,6 +44,8 @@ struct GatewayFleetOptions {
   UserTokenMaker user_token;         // else
   uint32_t window = 16'384;  // requests in flight per gateway
   uint32_t connects_per_second = 25'000;
+  int64_t connect_timeout_ns = 10 * time::kNsPerSecond;  // of a login's answer
+  int64_t answer_timeout_ns = 10 * time::kNsPerSecond;   // see SilenceWatch; 0 = never
   int64_t send_quantum_ns = 50'000;  // wakes for due requests at most this often
   bool max_rate = false;             // no schedule: as fast as the windows allow, while the rate in force is not 0
   uint64_t quota = std::numeric_limits<uint64_t>::max();  // max_rate: requests of this worker in all
@@ -103,6 +106,7 @@ class GatewayFleet {
   bool StartConnect(uint32_t index);
   void BackOff(Gateway& gateway);
   void EndLateLogins(int64_t now_ns);
+  void EndSilent(int64_t now_ns);
   void LoseUnanswered(Gateway& gateway);
   void CountFirstOnline(int64_t now_ns);
 
@@ -155,6 +159,7 @@ class GatewayFleet {
   std::array<time::DueUser, kBatch> due_;
 
   RateLimit connect_limit_;
+  SilenceWatch silence_;
   uint32_t settled_ = 0;  // gateways that have had a session, or never will
   size_t next_port_ = 0;
   size_t first_ = 0;  // gateway that sends first in this turn

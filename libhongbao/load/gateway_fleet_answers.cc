@@ -1,6 +1,7 @@
 // GatewayFleet's answers: what comes from the server, and what is booked for it. See gateway_fleet.cc for the sending
 // side.
 #include <algorithm>
+#include <utility>
 
 #include "libhongbao/load/gateway_fleet.h"
 #include "libhongbao/net/application.h"
@@ -28,6 +29,7 @@ inline bool IsNothing(const std::byte* at, const GatewayRequest& request) {
 size_t GatewayFleet::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in,
                              net::Replies&) {
   now_ns_ = clock_.MonotonicNs();
+  silence_.Heard(now_ns_);
   Gateway& gateway = GatewayOf(port, connection.slot);
   size_t consumed = 0;
   while (consumed < in.size()) {
@@ -36,11 +38,13 @@ size_t GatewayFleet::OnBytes(net::Port& port, net::Connection& connection, absl:
     if (peeked.framing == wire::Framing::kPartial) {
       break;
     }
-    if (peeked.framing == wire::Framing::kMalformed) {
-      cells_.Add(Counter::kMalformed);
-      return kMalformed;
-    }
-    if (!OnFrame(port, connection, gateway, peeked.type, in.subspan(consumed, peeked.length))) {
+    const bool taken = peeked.framing != wire::Framing::kMalformed &&
+                       OnFrame(port, connection, gateway, peeked.type, in.subspan(consumed, peeked.length));
+    if (!taken) {
+      cells_.Add(Counter::kMalformed, peeked.framing == wire::Framing::kMalformed ? 1 : 0);
+      if (gateway.state == GatewayState::kLoggingIn) {
+        books_.CountGarbled(in.subspan(consumed));
+      }
       return kMalformed;
     }
     consumed += peeked.length;
@@ -140,6 +144,7 @@ bool GatewayFleet::OnLogin(net::Port& port, net::Connection& connection, Gateway
     return true;
   }
   gateway.LoggedIn(answer.last_stamp);
+  cells_.Add(Counter::kClosedIdle, std::exchange(gateway.closed_idle, false) ? 1 : 0);
   cells_.Add(Counter::kLogins);
   if (options_.statements && !gateway.has_bases) {
     gateway.state = GatewayState::kBases;
@@ -150,7 +155,8 @@ bool GatewayFleet::OnLogin(net::Port& port, net::Connection& connection, Gateway
 }
 
 void GatewayFleet::RefuseLogin(net::Port& port, net::Connection& connection, Gateway& gateway, wire::LoginResult why) {
-  cells_.Add(Counter::kLoginsRefused);
+  books_.CountLoginRefused(why);
+  gateway.closed_idle = false;
   if (why != wire::LoginResult::kFullOrDraining) {
     gateway.state = GatewayState::kBarred;  // asking again would not change it
     cells_.Add(Counter::kBarred, gateway.user_count());

@@ -14,8 +14,6 @@
 
 namespace hongbao::load {
 
-inline constexpr int64_t kLoginDeadlineNs = 10'000'000'000;
-
 class LoginWatch {
  public:
   // `capacity`: users that may be in it at a time.
@@ -35,11 +33,11 @@ class LoginWatch {
     waiting_.pop_back();
     users[user].next = kNoUser;
   }
-  // Calls expire(user) for everyone who has waited longer than the deadline. It may not change the watch at once.
+  // Calls expire(user) for everyone who has waited as long as the deadline. It may not change the watch at once.
   template <typename Expire>
-  void Check(int64_t now_ns, Expire expire) const {
+  void Check(int64_t now_ns, int64_t deadline_ns, Expire expire) const {
     for (const Waiting& one : waiting_) {
-      if (now_ns - one.since_ns >= kLoginDeadlineNs) expire(one.user);
+      if (now_ns - one.since_ns >= deadline_ns) expire(one.user);
     }
   }
 

@@ -49,7 +49,8 @@ struct User {
   uint8_t outstanding = 0;       // shakes and opens in `requests`
   uint8_t failures = 0;          // in a row; the exponent of the back-off
   bool seen_online : 1 = false;  // has logged in at least once
-  StatementState statement : 7 = StatementState::kNone;
+  bool closed_idle : 1 = false;  // the server has closed its connection while neither waited for the other
+  StatementState statement : 6 = StatementState::kNone;
   uint32_t statement_mark = 0;   // of the statement asked last: the low half of its stamp
   uint32_t grants = 0;           // wins and shares that came, each stamp once, and the base
   uint64_t fen = 0;              // theirs

@@ -24,6 +24,7 @@ enum class CloseReason : uint8_t {
   kFull,           // no room for it
   kRefused,        // the application refused it in words (a failed login)
   kDrain,          // this side is stopping
+  kNoAnswer,       // connect side: the application waited for an answer in vain
   kCount
 };
 

@@ -63,6 +63,7 @@ inline constexpr count::Label<CloseReason> kCloseReasonLabels[] = {
     {CloseReason::kFull, "full"},
     {CloseReason::kRefused, "refused"},
     {CloseReason::kDrain, "drain"},
+    {CloseReason::kNoAnswer, "no_answer"},
 };
 static_assert(count::LabelsMatch(kCloseReasonLabels));
 

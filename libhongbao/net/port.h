@@ -68,6 +68,11 @@ class Port {
   // The first message came in time: no login deadline any more.
   void ClearDeadline(Connection& connection);
 
+  // For how long nothing has come, in steps of a tick (100 ms). Of an open connection, or one that OnClose is told of.
+  int64_t SilentNs(const Connection& connection) const {
+    return int64_t{now_tick_ - connection.last_receive_tick} * DeadlineWheel::kTickMs * 1'000'000;
+  }
+
   // Connect side: opens a socket bound to `source` (none = the kernel chooses) and starts to connect. Returns its slot
   // (>= 0), or -errno when there was no socket to be had, ESHUTDOWN when the service drains. OnOpen or OnConnectFailed
   // follows.

@@ -98,7 +98,7 @@ TEST_F(GatewayFixture, ALoginThatIsNeverAnsweredEndsAndIsTriedAgain) {
   Run(kMs);
   AcceptAll();
   ASSERT_EQ(Take(FrameType::kLoginRequest).size(), 1u);
-  Run(kLoginDeadlineNs - kSecond, 10 * kMs);
+  Run(options.connect_timeout_ns - kSecond, 10 * kMs);
   EXPECT_EQ(Count(Counter::kLoginsTimedOut), 0u);
   Run(3 * kSecond, 10 * kMs);
   Settle();

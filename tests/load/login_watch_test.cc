@@ -8,9 +8,11 @@
 namespace hongbao::load {
 namespace {
 
+constexpr int64_t kDeadlineNs = 10'000'000'000;
+
 std::set<uint32_t> Expired(const LoginWatch& watch, int64_t now_ns) {
   std::set<uint32_t> expired;
-  watch.Check(now_ns, [&](uint32_t user) { EXPECT_TRUE(expired.insert(user).second); });
+  watch.Check(now_ns, kDeadlineNs, [&](uint32_t user) { EXPECT_TRUE(expired.insert(user).second); });
   return expired;
 }
 
@@ -18,9 +20,9 @@ TEST(LoginWatch, NamesThoseWhoWaitTooLong) {
   std::vector<User> users(10);
   LoginWatch watch(10);
   for (uint32_t user = 0; user < 10; ++user) watch.Add(users.data(), user, 1'000 * user);
-  EXPECT_TRUE(Expired(watch, kLoginDeadlineNs - 1).empty());
-  EXPECT_EQ(Expired(watch, kLoginDeadlineNs), (std::set<uint32_t>{0}));
-  EXPECT_EQ(Expired(watch, kLoginDeadlineNs + 2'500), (std::set<uint32_t>{0, 1, 2}));
+  EXPECT_TRUE(Expired(watch, kDeadlineNs - 1).empty());
+  EXPECT_EQ(Expired(watch, kDeadlineNs), (std::set<uint32_t>{0}));
+  EXPECT_EQ(Expired(watch, kDeadlineNs + 2'500), (std::set<uint32_t>{0, 1, 2}));
 }
 
 TEST(LoginWatch, WhoeverLeavesDoesNotDisturbTheOthers) {
@@ -34,7 +36,7 @@ TEST(LoginWatch, WhoeverLeavesDoesNotDisturbTheOthers) {
     watch.Remove(users.data(), user);
     left.erase(user);
     EXPECT_EQ(users[user].next, kNoUser);
-    ASSERT_EQ(Expired(watch, kLoginDeadlineNs), left);
+    ASSERT_EQ(Expired(watch, kDeadlineNs), left);
   }
   EXPECT_EQ(watch.size(), 0u);
 }
