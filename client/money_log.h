@@ -1,7 +1,8 @@
 // MoneyLog: --money-log: every booked reply that brought money, as a line of CSV.
 //
-// Owns the file. Written by the main thread from what the workers hand over; never asks a worker to wait. What stands in
-// the file after a crash of this process is a prefix of each worker's replies, in whole lines.
+// Owns the file, whose lines are of all runs that were given its name. Written by the main thread from what the workers hand
+// over; never asks a worker to wait. What stands in the file after a crash of this process is a prefix of each worker's
+// replies, in whole lines but for the last one.
 // Thread tag: thread-compatible (main's thread).
 #pragma once
 
@@ -22,7 +23,8 @@ inline constexpr uint32_t kMoneyRecordsPerWorker = 1 << 18;
 class MoneyLog {
  public:
   MoneyLog() = default;
-  // Creates or empties the file and writes the header line. The Status names the path and the cause.
+  // Creates the file with the header line, or goes on behind the lines of an earlier run, after a crash too; what is there
+  // is never lost. Refused: a file that holds something else. The Status names the path, the cause and the cure.
   absl::Status Open(const std::string& path);
 
   bool open() const { return file_ != nullptr; }

@@ -40,6 +40,46 @@ TEST(MoneyLog, OneLineForEachReplyUnderTheHeader) {
   std::remove(path.c_str());
 }
 
+class MoneyLogAgain : public testing::Test {
+ protected:
+  void Put(const std::string& text) { std::ofstream(path_) << text; }
+  ~MoneyLogAgain() override { std::remove(path_.c_str()); }
+
+  const std::string path_ = testing::TempDir() + "money_log_again." + std::to_string(getpid());
+};
+
+TEST_F(MoneyLogAgain, GoesOnBehindWhatAnEarlierRunWrote) {
+  for (uint32_t run = 1; run <= 2; ++run) {
+    MoneyLog log;
+    ASSERT_TRUE(log.Open(path_).ok());
+    log.Write({.stamp = run, .user = run, .envelope_id = run, .fen = run});
+    log.Close();
+    EXPECT_EQ(log.end().written, 1u) << "its own lines";
+  }
+  EXPECT_EQ(Contents(path_), "kind,user,stamp,envelope,fen\nshake,1,1,1,1\nshake,2,2,2,2\n");
+}
+
+TEST_F(MoneyLogAgain, ALineThatACrashHasCutOffMakesRoom) {
+  const std::string whole = "kind,user,stamp,envelope,fen\nshake,1,1,1,1\n";
+  for (const std::string& cut : {whole + "shake,2,22", whole, std::string("kind,us"), std::string()}) {
+    Put(cut);
+    MoneyLog log;
+    ASSERT_TRUE(log.Open(path_).ok()) << cut;
+    log.Write({.stamp = 3, .user = 3, .envelope_id = 3, .fen = 3});
+    log.Close();
+    EXPECT_EQ(Contents(path_), (cut.size() < whole.size() ? whole.substr(0, 29) : whole) + "shake,3,3,3,3\n") << cut;
+  }
+}
+
+TEST_F(MoneyLogAgain, AFileThatHoldsSomethingElseIsLeftAsItIs) {
+  Put("my notes\n");
+  MoneyLog log;
+  const absl::Status status = log.Open(path_);
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(std::string(status.message()).find("holds something else"), std::string::npos);
+  EXPECT_EQ(Contents(path_), "my notes\n");
+}
+
 TEST(MoneyLog, APlaceWhereNothingCanBeWrittenIsNamed) {
   MoneyLog log;
   const absl::Status status = log.Open(testing::TempDir() + "no/such/folder/money.csv");

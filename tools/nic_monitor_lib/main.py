@@ -42,7 +42,7 @@ exit codes:
     add = parser.add_argument
     add("--interface", "-i", metavar="NAMES", help="only these, with commas between; one may come later")
     add("--duration", "-d", metavar="TIME", help="so long, e.g. 60s (default: until Ctrl-C)")
-    add("--csv", metavar="FILE", help="write every second to FILE too")
+    add("--csv", metavar="FILE", help="append every second to FILE too")
     add("--json", action="store_true", help="one JSON document a second instead of rows, and one with the summary")
     add("--monitor", metavar="HOST:PORT", help="send counter records there (hongbao-monitor listens on port 8002); it may come and go")
     add("--netns", metavar="PID", type=int, help="in the network namespace of that process (root)")
@@ -76,11 +76,11 @@ class _Outputs:
     def __init__(self, options):
         self._json, self._quiet = options.json, options.quiet
         self._rows = show.Rows(sys.stdout)
-        self._csv = open(options.csv, "w", encoding="utf-8", errors="surrogateescape", newline="") if options.csv else None
+        self._csv = open(options.csv, "a", encoding="utf-8", errors="surrogateescape", newline="") if options.csv else None
         self.life = (time.time_ns(), os.getpid())
         self.link = record.Link(options.monitor, time.monotonic) if options.monitor else None
         self.nobody_reads = False
-        if self._csv:
+        if self._csv and os.fstat(self._csv.fileno()).st_size == 0:
             self._write_csv([",".join(show.CSV_COLUMNS)])
 
     def _write_csv(self, lines):
