@@ -79,11 +79,12 @@ std::string TitleOf(const Options& options) {
 // One client from the first connect to the report.
 class Run {
  public:
-  Run(const Options& options, admin::Signals& signals, load::Client& client, admin::RecentRows& recent, admin::Page& page,
-      MoneyLog& money)
+  Run(const Options& options, admin::Signals& signals, load::Client& client, std::string admin_address,
+      admin::RecentRows& recent, admin::Page& page, MoneyLog& money)
       : options_(options),
         signals_(signals),
         client_(client),
+        admin_address_(std::move(admin_address)),
         reporter_(client, options.quiet, options.json, recent, page),
         money_(money) {}
 
@@ -100,6 +101,7 @@ class Run {
       if (!CheckReach(options_, snapshot).ok()) {
         return Fail(WhyOut(snapshot));
       }
+      SayReady(snapshot);
       Advise(snapshot);
       if (!connected_ && (snapshot.all_online || Stalled(snapshot))) {
         SayConnected(snapshot);
@@ -160,6 +162,14 @@ class Run {
       steps.push_back({at_second + step.second, step.qps});
     }
     return steps;
+  }
+
+  // Not before somebody is in, unless the server is waited for: until then it may turn out that nothing can start.
+  void SayReady(const load::ClientSnapshot& snapshot) {
+    if (!ready_ && (snapshot.counters[Counter::kLogins] > 0 || options_.wait_for_server_ns > 0)) {
+      ready_ = true;
+      SayBanner(options_, client_, admin_address_);
+    }
   }
 
   // Nobody is in. A web server that was told no more than a login may have said nothing yet: then it is asked.
@@ -289,11 +299,13 @@ class Run {
   const Options& options_;
   admin::Signals& signals_;
   load::Client& client_;
+  const std::string admin_address_;
   Reporter reporter_;
   MoneyLog& money_;
   const time::RealClock clock_;
   Teller teller_{options_.monitor, client_, clock_};
   int64_t end_second_ = 0;
+  bool ready_ = false;
   bool connected_ = false;
   uint64_t in_ = 0;          // users that have had a session or never will, as last seen
   int64_t in_since_ns_ = 0;  // and since when so many
@@ -318,7 +330,7 @@ int Main(int argc, char** argv) {
       return Fail(status);
     }
   }
-  const auto pause = [&signals](int64_t ns) { 
+  const auto pause = [&signals](int64_t ns) {
     const SignalEvent event = signals.Wait(ns);
     return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
   };
@@ -347,11 +359,12 @@ int Main(int argc, char** argv) {
   AddEndpoints(http, options, **client);
   page.AddTo(http);
   http.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
-  if (const absl::Status status = http.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = options.admin_remote}); !status.ok()) {
+  if (const absl::Status status =
+          http.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = options.admin_remote});
+      !status.ok()) {
     return Fail(status);
   }
-  SayBanner(options, **client, http.address());
-  Run run(options, signals, **client, recent, page, money);
+  Run run(options, signals, **client, http.address(), recent, page, money);
   const int code = run.Go();
   run.TellEnd(code);
   if (run.reported()) {

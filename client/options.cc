@@ -33,6 +33,20 @@ exit codes:
   143  interrupted by SIGTERM, with a partial report
   129  interrupted by SIGHUP (the terminal is gone), with a partial report)";
 
+// Which address makes no sense, and why; empty when all do.
+std::string WrongAddress(const Options& options) {
+  const auto is_nowhere = [](const admin::HostPort& peer) { return peer.port == 0 && !peer.host.empty(); };
+  if (is_nowhere(options.server) || is_nowhere(options.monitor)) {
+    return absl::StrCat(is_nowhere(options.server) ? "--server" : "--monitor",
+                        ": nobody listens on port 0; give the port that is printed there");
+  }
+  if (!options.admin_remote && !options.admin.IsLoopback()) {
+    return absl::StrCat("--admin ", options.admin.ToString(), ": whoever reaches it can change the rate; give 127.0.0.1:",
+                        options.admin.port, " and reach it through ssh -L, or add --admin-remote");
+  }
+  return "";
+}
+
 // What only --gateways can have, and tokens, as it was given.
 struct GatewayFlags {
   std::string token_file;
@@ -112,17 +126,28 @@ void AddPaceFlags(CLI::App& app, load::ClientOptions& load) {
   admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
   admin::AddCount(app, "--connecting-max", &load.connecting_max_per_worker,
                   "connects and logins under way at most, per thread", {.min = 1});
-  admin::AddDurationNs(app, "--connect-timeout", &load.connect_timeout_ns,
-                       "a connect, and a login's answer, may take so long; when nobody has logged in by then, the client gives up",
-                       {.min = 100'000'000, .max = 3'600'000'000'000});
-  admin::AddDurationNs(app, "--answer-timeout", &load.answer_timeout_ns,
-                       "a connection that says nothing for so long while requests wait is made anew, and in protocol 2 they are "
-                       "repeated; 0 = never",
-                       {.max = 86'400'000'000'000});
   admin::AddSwitch(app, "--burst", &load.burst, "all of a second's requests at its start, as in 2017");
-  admin::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent", {.min = 1'000'000});
+  admin::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent",
+                       {.min = 1'000'000});
   admin::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",
                        {.max = 100'000'000});
+}
+
+// Where the server is, and the patience with it.
+void AddServerFlags(CLI::App& app, Options& options) {
+  admin::AddHostPort(app, "--server", &options.server, "where hongbao-server listens: a name, or a number of IPv4 or [IPv6]");
+  admin::AddDurationNs(app, "--wait-for-server", &options.wait_for_server_ns,
+                       "keep trying so long for a server that is still starting, or whose name is not known yet",
+                       {.max = 86'400'000'000'000});
+  admin::AddDurationNs(app, "--connect-timeout", &options.load.connect_timeout_ns,
+                       "a connect, and a login's answer, may take so long; when nobody has logged in by then, "
+                       "the client gives up",
+                       {.min = 100'000'000, .max = 3'600'000'000'000});
+  admin::AddDurationNs(
+      app, "--answer-timeout", &options.load.answer_timeout_ns,
+      "a connection that says nothing for so long while requests wait is made anew, and in protocol 2 they are "
+      "repeated; 0 = never",
+      {.max = 86'400'000'000'000});
 }
 
 CLI::Option* AddQps(CLI::App& app, Options& options) {
@@ -155,11 +180,12 @@ absl::Status TakeGatewayFlags(const GatewayFlags& gateway, Options& options) {
 }
 
 CLI::Option* AddProfile(CLI::App& app, Options& options) {
-  return admin::AddText(app, "--profile", &options.profile,
-                        "the rate over time, linear from point to point: TIME:QPS,TIME:QPS.. from 0s on (the same time twice is "
-                        "a jump), or a file with a point a line, or the series.csv of an earlier run, or gala2015: the curve of "
-                        "that evening with --qps as its peak and --duration (4h) as its length. Ends with the last point, or "
-                        "after --duration")
+  return admin::AddText(
+             app, "--profile", &options.profile,
+             "the rate over time, linear from point to point: TIME:QPS,TIME:QPS.. from 0s on (the same time twice is "
+             "a jump), or a file with a point a line, or the series.csv of an earlier run, or gala2015: the curve of "
+             "that evening with --qps as its peak and --duration (4h) as its length. Ends with the last point, or "
+             "after --duration")
       ->type_name("TIME:QPS,..|FILE|gala2015");
 }
 
@@ -218,10 +244,7 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   uint32_t protocol = 2;
   load::ClientOptions& load = options.load;
   GatewayFlags gateway;
-  admin::AddHostPort(app, "--server", &options.server, "where hongbao-server listens: a name, or a number of IPv4 or [IPv6]");
-  admin::AddDurationNs(app, "--wait-for-server", &options.wait_for_server_ns,
-                       "keep trying so long for a server that is still starting, or whose name is not known yet",
-                       {.max = 86'400'000'000'000});
+  AddServerFlags(app, options);
   admin::AddUsers(app, "--users", &users, "this client's users, of how many in all");
   CLI::Option* qps = AddQps(app, options);
   CLI::Option* profile = AddProfile(app, options);
@@ -233,7 +256,7 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddSwitch(app, "--admin-remote", &options.admin_remote,
                    "allow --admin to be off the loopback interface: whoever reaches it can change the rate");
   admin::AddHostPort(app, "--monitor", &options.monitor, "tell hongbao-monitor there of every second; it may be absent");
-  admin::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end");
+  admin::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end, in place of an earlier one");
   admin::AddFile(app, "--hgrm", &options.hgrm,
                  "write the latencies from the intended time, in us, as an HdrHistogram percentile text to this file");
   admin::AddCount(app, "-t,--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
@@ -251,7 +274,7 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   admin::AddSwitch(app, "--no-statements", &no_statements,
                    "do not ask the server at the end what each user got, to compare (protocol 2)");
   admin::AddFile(app, "--money-log", &options.money_log,
-                 "write every reply that brought money to this file: kind,user,stamp,envelope,fen");
+                 "append every reply that brought money to this file: kind,user,stamp,envelope,fen");
   admin::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",
                        {.max = 86'400'000'000'000});
   admin::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
@@ -259,11 +282,8 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
     return code;
   }
-  for (const admin::HostPort* peer : {&options.server, &options.monitor}) {
-    if (peer->port == 0 && !peer->host.empty()) {
-      return admin::UsageError(kProgram, absl::StrCat(peer == &options.server ? "--server " : "--monitor ", peer->ToString(),
-                                                      ": nobody listens on port 0; give the port that is printed there"));
-    }
+  if (const std::string wrong = WrongAddress(options); !wrong.empty()) {
+    return admin::UsageError(kProgram, wrong);
   }
   load.users = {users.first, users.last, users.total};
   load.version = protocol == 1 ? wire::Version::k1 : wire::Version::k2;
@@ -271,11 +291,6 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   load.money_records_per_worker = options.money_log.empty() ? 0 : kMoneyRecordsPerWorker;
   for (const admin::Sources::Range& range : sources.ranges) {
     load.sources.push_back({range.first, range.count});
-  }
-  if (!options.admin.IsNumeric() ? !options.admin_remote : !options.admin.IsLoopback() && !options.admin_remote) {
-    return admin::UsageError(kProgram, absl::StrCat("--admin ", options.admin.ToString(),
-                                                    ": whoever reaches it can change the rate; give 127.0.0.1:", options.admin.port,
-                                                    " and reach it through ssh -L, or add --admin-remote"));
   }
   if (qps->count() == 0) {
     options.qps = std::max(1u, users.total / 20);  // each user every 20 s, as in 2017

@@ -48,14 +48,18 @@ void AddConnections(const Options& options, const nlohmann::json& report, std::s
     absl::StrAppendFormat(&text, "  connect    %s\n", connections["trouble"].get<std::string>());
   }
   if (connections["closed_idle"] > 0) {
-    absl::StrAppendFormat(&text,
-                          "  idle       the server closed %s connections after %.1f s without a byte: its --idle-timeout is below "
-                          "the time between a user's requests; each had to log in again\n",
-                          Number(connections["closed_idle"]), connections["closed_idle_after_s"].get<double>());
+    absl::StrAppendFormat(
+        &text,
+        "  idle       the server closed %s connections after %.1f s without a byte: its --idle-timeout is "
+        "below the time between a user's requests; each had to log in again\n",
+        Number(connections["closed_idle"]), connections["closed_idle_after_s"].get<double>());
   }
   if (connections["closed_silent"] > 0) {
-    absl::StrAppendFormat(&text, "  silent     %s connections said nothing for %s (--answer-timeout) while requests waited, and were made anew\n",
-                          Number(connections["closed_silent"]), admin::DurationToString(options.load.answer_timeout_ns));
+    absl::StrAppendFormat(
+        &text,
+        "  silent     %s connections said nothing for %s (--answer-timeout) while requests waited, and were made "
+        "anew\n",
+        Number(connections["closed_silent"]), admin::DurationToString(options.load.answer_timeout_ns));
   }
 }
 

@@ -35,7 +35,8 @@ bool IsName(absl::string_view host) {
   const std::vector<absl::string_view> labels = absl::StrSplit(host, '.');
   const auto is_label = [](absl::string_view label) {
     return !label.empty() && label.size() <= 63 && label.front() != '-' && label.back() != '-' &&
-           std::all_of(label.begin(), label.end(), [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_'; });
+           std::all_of(label.begin(), label.end(),
+                       [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_'; });
   };
   return std::all_of(labels.begin(), labels.end(), is_label) &&
          !std::all_of(labels.back().begin(), labels.back().end(), absl::ascii_isdigit);
@@ -49,8 +50,9 @@ absl::Status CannotResolve(const HostPort& where, int code, int error) {
     return absl::UnavailableError(absl::StrCat(what, "; no name server answers: see /etc/resolv.conf, or give the address "
                                                      "itself, such as 10.0.0.5:", where.port));
   }
-  return absl::NotFoundError(absl::StrCat(what, "; correct it (getent hosts ", where.host,
-                                          " shows what it stands for), or give the address itself, such as 10.0.0.5:", where.port));
+  return absl::NotFoundError(
+      absl::StrCat(what, "; correct it (getent hosts ", where.host,
+                   " shows what it stands for), or give the address itself, such as 10.0.0.5:", where.port));
 }
 
 }  // namespace
@@ -193,7 +195,8 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
       return result;
     }
     return Wrong(text, host.find('%') != absl::string_view::npos
-                           ? "names no IPv6 address of an interface of this machine (see: ip -6 addr); write it like [fe80::1%eth0]:1025"
+                           ? "is no address behind an interface of this machine (see: ip -6 addr); write it like "
+                             "[fe80::1%eth0]:1025"
                            : "is not an IPv6 address in brackets; write it like [::1]:1025");
   }
   if (result.IsIpv6()) {

@@ -73,7 +73,8 @@ struct Flags {
 void AddOptions(CLI::App& app, Flags& flags) {
   constexpr int64_t kDayMs = 24 * 3'600'000;
   serve::ServerOptions& server = flags.server;
-  admin::AddHostPort(app, "--listen", &flags.listen, "address for clients, a number or a name; port 0 = a free one; [::]:1025 is IPv6 and IPv4");
+  admin::AddHostPort(app, "--listen", &flags.listen,
+                     "address for clients, a number or a name; port 0 = a free one; [::]:1025 is IPv6 and IPv4");
   admin::AddHostPort(app, "--admin", &flags.admin, "address for HTTP; whoever reaches it can issue money");
   admin::AddSwitch(app, "--admin-remote", &flags.admin_remote, "allow --admin to be off the loopback interface");
   admin::AddCount(app, "--users-max", &server.users_max, "users 0..N-1 may log in", {.min = 1});
@@ -106,8 +107,8 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddCount(app, "--gateways-max", &server.gateways_max, "gateways at most, per thread", {.min = 1, .max = 1'024});
   admin::AddDurationMs(app, "--login-deadline", &flags.login_deadline_ms, "how long the first frame may take, 0 = for ever",
                        {.max = kDayMs});
-  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms, "how long the rest of a frame that has begun may take",
-                       {.min = 1, .max = kDayMs});
+  admin::AddDurationMs(app, "--frame-deadline", &flags.frame_deadline_ms,
+                       "how long the rest of a frame that has begun may take", {.min = 1, .max = kDayMs});
   admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms,
                        "a connection without a byte for so long is closed, 0 = never", {.max = 7 * kDayMs});
   admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});

@@ -19,17 +19,39 @@ TEST(ParseHostPort, ReadsNumbersAndNames) {
   EXPECT_EQ(ParseHostPort(":1025").value().host, "0.0.0.0");
   EXPECT_EQ(ParseHostPort("[::1]:80").value().host, "::1");
   EXPECT_EQ(ParseHostPort("[::1]:80").value().ToString(), "[::1]:80");
-  for (const char* name : {"localhost:0", "server:1025", "a.b-c.example.com:1", "my_service.ns.svc.cluster.local.:1025", "8ball:9",
-                           "1.2.3.4.in-addr:5"}) {
+  for (const char* name : {"localhost:0", "server:1025", "a.b-c.example.com:1", "my_service.ns.svc.cluster.local.:1025",
+                           "8ball:9", "1.2.3.4.in-addr:5"}) {
     EXPECT_EQ(ParseHostPort(name).value().ToString(), name);
   }
 }
 
 TEST(ParseHostPort, Refuses) {
-  for (const char* wrong :
-       {"", "1025", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:1k", "127.0.0.1: 1", "127.0.0.1:000001",
-        "[::1]", "[::g]:80", "[::1:80", "[127.0.0.1]:80", "[]:80", "1.2.3:80", "1.2.3.4.5:80", "256.0.0.1:80", "10.1:80", "a..b:80",
-        "-a:80", "a-:80", "a b:80", "http://a:80", "a/b:80", "\xc3\xa4:80", "[fe80::1%nosuchcard]:80"}) {
+  for (const char* wrong : {"",
+                            "1025",
+                            "127.0.0.1",
+                            "127.0.0.1:",
+                            "127.0.0.1:65536",
+                            "127.0.0.1:-1",
+                            "127.0.0.1:1k",
+                            "127.0.0.1: 1",
+                            "127.0.0.1:000001",
+                            "[::1]",
+                            "[::g]:80",
+                            "[::1:80",
+                            "[127.0.0.1]:80",
+                            "[]:80",
+                            "1.2.3:80",
+                            "1.2.3.4.5:80",
+                            "256.0.0.1:80",
+                            "10.1:80",
+                            "a..b:80",
+                            "-a:80",
+                            "a-:80",
+                            "a b:80",
+                            "http://a:80",
+                            "a/b:80",
+                            "\xc3\xa4:80",
+                            "[fe80::1%nosuchcard]:80"}) {
     EXPECT_FALSE(ParseHostPort(wrong).ok()) << wrong;
   }
   EXPECT_THAT(Message(ParseHostPort("::1:80").status()), HasSubstr("[::1]:1025"));

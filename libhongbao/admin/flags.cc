@@ -146,7 +146,8 @@ absl::StatusOr<uint32_t> ParseUserId(absl::string_view whole, absl::string_view 
 absl::Span<const uint8_t> BytesOf(const SocketAddress& address) {
   return address.family() == AF_INET6
              ? absl::MakeConstSpan(reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr.s6_addr, 16)
-             : absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(&reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr), 4);
+             : absl::MakeConstSpan(
+                   reinterpret_cast<const uint8_t*>(&reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr), 4);
 }
 
 // How many addresses from `first` to `last`, both of them, 2^32 - 1 at most; 0 when they are no range.
@@ -215,8 +216,8 @@ absl::StatusOr<Sources::Range> ParseSource(absl::string_view item) {
     range.count = 1;
   }
   if (range.count == 0) {
-    return Wrong(item, "is no source address; write it like 10.0.0.1, 10.0.0.1-10.0.0.9, 127.0.0.0/8 or 2001:db8::1, several parted "
-                       "by commas");
+    return Wrong(item, "is no source address; write it like 10.0.0.1, 10.0.0.1-10.0.0.9, 127.0.0.0/8 or 2001:db8::1, several "
+                       "parted by commas");
   }
   return range;
 }

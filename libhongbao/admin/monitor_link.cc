@@ -241,7 +241,10 @@ std::string MonitorLink::StateText() const {
     return absl::StrCat(name, "connecting");
   }
   return absl::StrCat(name, "no connection since ", ClockTime(time::UnixSecond(changed_wall_ns_)), " (",
-                      !unresolved_.empty() ? unresolved_ : error_ == 0 ? "it closed" : NameOf(error_), "), ", waits, "; trying again each second");
+                      !unresolved_.empty() ? unresolved_
+                      : error_ == 0        ? "it closed"
+                                           : NameOf(error_),
+                      "), ", waits, "; trying again each second");
 }
 
 absl::optional<std::string> MonitorLink::News() {

@@ -43,8 +43,8 @@ absl::StatusOr<AddressPlan> AddressPlan::Make(const AddressOptions& options) {
   });
   if (plan.destinations_.empty() || !one_family) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--source: the server is reached at ", options.destinations.front().HostToString(),
-        ", so give IPv", options.destinations.front().family() == AF_INET6 ? "6" : "4", " addresses of this machine, and only those"));
+        "--source: the server is reached at ", options.destinations.front().HostToString(), ", so give IPv",
+        options.destinations.front().family() == AF_INET6 ? "6" : "4", " addresses of this machine, and only those"));
   }
   const uint32_t per_pair = options.local_ports.count() / 2;
   if (per_pair == 0) {

@@ -7,13 +7,9 @@
 // Thread tag: as count::Cells.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "libhongbao/count/cells.h"
@@ -21,6 +17,7 @@
 #include "libhongbao/count/history.h"
 #include "libhongbao/handover.h"
 #include "libhongbao/load/money.h"
+#include "libhongbao/load/stranger.h"
 #include "libhongbao/time/schedule.h"
 
 namespace hongbao::load {
@@ -155,24 +152,6 @@ enum class Errno : uint32_t { kCount = 160 };
 
 // Refused logins by the protocol's result; larger ones count in the last cell.
 enum class LoginRefusal : uint32_t { kCount = 8 };
-
-// What came in place of a login's answer: the first bytes of it, once.
-class Stranger {
- public:
-  // By the worker alone.
-  void Take(const std::byte* bytes, size_t size) {
-    if (size > 0 && size_.load(std::memory_order_relaxed) == 0) {  // ours: as stored
-      std::memcpy(bytes_, bytes, std::min(size, sizeof(bytes_)));
-      size_.store(static_cast<uint32_t>(std::min(size, sizeof(bytes_))), std::memory_order_release);  // the bytes before it
-    }
-  }
-  // From any thread; empty: nothing of the kind has come.
-  std::string bytes() const { return {bytes_, size_.load(std::memory_order_acquire)}; }  // pairs with the release
-
- private:
-  char bytes_[16] = {};
-  std::atomic<uint32_t> size_{0};
-};
 
 // Requests belong to the phase they were due in, whenever they were sent or answered.
 enum class PhaseCounter : uint32_t { kDue, kSent, kLate, kMissed, kAnswered, kLost, kWon, kWonFen, kOverload, kCount };

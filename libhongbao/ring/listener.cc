@@ -24,7 +24,7 @@ absl::Status BindError(const SocketAddress& address, int error) {
   if (error == EACCES) {
     return absl::PermissionDeniedError(absl::StrCat(what, "; ports below 1024 need root, choose a higher one"));
   }
-  if (error == EAFNOSUPPORT || (error == EADDRNOTAVAIL && address.family() == AF_INET6 && (address.IsAny() || address.IsLoopback()))) {
+  if (error == EAFNOSUPPORT || (error == EADDRNOTAVAIL && address.family() == AF_INET6 && address.IsLoopback())) {
     return absl::InvalidArgumentError(absl::StrCat(what, "; this machine has no IPv6 (see: ip -6 addr), listen on ",
                                                    address.IsLoopback() ? "127.0.0.1:" : "0.0.0.0:", address.port()));
   }

@@ -95,12 +95,12 @@ class EchoTest(unittest.TestCase):
         self.stop(echo)
 
     def test_bad_address(self):
-        for listen in ("nonsense", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "localhost:7000", ":7000", "::1:7000",
+        for listen in ("nonsense", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "he re:7000", "1.2.3:7000", "::1:7000",
                        "127.0.0.1:-1", "127.0.0.1:7000x"):
             with self.subTest(listen=listen):
                 echo = subprocess.run([ECHO, listen], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
                 self.assertEqual(echo.returncode, 1)
-                self.assertIn("expected an IPv4 address and a port", echo.stderr)
+                self.assertIn("error: cannot listen: ", echo.stderr)
 
     def test_without_io_uring(self):
         echo = subprocess.run([ECHO, "127.0.0.1:0"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False,

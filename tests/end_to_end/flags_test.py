@@ -52,8 +52,8 @@ class FlagsTest(processes.EndToEndTest):
     def test_wrong_flags_of_the_server(self):
         for flags, says in (
                 (["--no-such-flag"], "--no-such-flag"), (["stray"], "stray"), (["--listen"], "--listen"),
-                (["--listen", "127.0.0.1"], "--listen"), (["--listen", "here:1025"], "--listen"),
-                (["--listen", "127.0.0.1:65536"], "--listen"), (["--listen", "[::1]:1025"], "--listen"),
+                (["--listen", "127.0.0.1"], "--listen"), (["--listen", "he re:1025"], "--listen"),
+                (["--listen", "127.0.0.1:65536"], "--listen"), (["--listen", "::1:1025"], "[::1]:1025"),
                 (["--admin", "127.0.0.1:"], "--admin"), (["--users-max", "0"], "--users-max"),
                 (["--users-max", "-5"], "--users-max"), (["--users-max", "5G"], "--users-max"),
                 (["--connections-max", "many"], "--connections-max"), (["--connections-max", "0"], "--connections-max"),
@@ -66,7 +66,7 @@ class FlagsTest(processes.EndToEndTest):
 
     def test_wrong_flags_of_the_client(self):
         for flags, says in (
-                (["--qsp", "5"], "--qsp"), (["--server", "127.0.0.1:0"], "--server"), (["--server", "example.org:1025"], "--server"),
+                (["--qsp", "5"], "--qsp"), (["--server", "127.0.0.1:0"], "--server"), (["--server", "::1:1025"], "[::1]:1025"),
                 (["--users", "5-4/10"], "--users"), (["--users", "0-10/10"], "--users"), (["--users", "0"], "--users"),
                 (["--users", "1-2"], "--users"), (["--qps", "-1"], "--qps"), (["--qps", "1e3"], "--qps"),
                 (["--duration", "soon"], "--duration"), (["--duration", "30"], "--duration"), (["--protocol", "3"], "--protocol"),

@@ -1,10 +1,10 @@
 #include "libhongbao/load/addresses.h"
 
 #include <cstdio>
-#include <map>
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -18,7 +18,7 @@ AddressOptions Loopback(UserRange users) {
   return {.destinations = {SocketAddress::Ipv4(kLoopback, 1025)}, .local_ports = kKernelDefault, .users = users};
 }
 
-using Pairs = std::map<std::pair<SocketAddress, SocketAddress>, uint32_t>;
+using Pairs = absl::flat_hash_map<std::pair<SocketAddress, SocketAddress>, uint32_t>;
 
 // How many of the users each pair gets.
 Pairs Shares(const AddressPlan& plan, UserRange users) {
@@ -65,8 +65,9 @@ TEST(AddressPlan, ClientsOnOneMachineShareTheLoopbackPairsWithoutKnowingOfEachOt
 }
 
 TEST(AddressPlan, ElsewhereTheKernelChoosesTheSource) {
-  const auto plan = AddressPlan::Make(
-      {.destinations = {SocketAddress::Ipv4(0x0a00'0005, 1025)}, .local_ports = kKernelDefault, .users = {500, 599, 1'000'000}});
+  const auto plan = AddressPlan::Make({.destinations = {SocketAddress::Ipv4(0x0a00'0005, 1025)},
+                                       .local_ports = kKernelDefault,
+                                       .users = {500, 599, 1'000'000}});
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_FALSE(plan->PairOf(555).source.given());
 }
@@ -122,7 +123,8 @@ TEST(AddressPlan, Ipv6SourcesAndDestinationsGoTogether) {
 }
 
 TEST(AddressPlan, LoopbackOfIpv6HasOneAddressAndTheCureIsOneThatHelps) {
-  AddressOptions options = {.destinations = {ParseAddress("::1").WithPort(1025)}, .local_ports = kKernelDefault, .users = {0, 999, 1'000}};
+  AddressOptions options = {
+      .destinations = {ParseAddress("::1").WithPort(1025)}, .local_ports = kKernelDefault, .users = {0, 999, 1'000}};
   const auto few = AddressPlan::Make(options);
   ASSERT_TRUE(few.ok()) << few.status();
   EXPECT_FALSE(few->PairOf(7).source.given());

@@ -34,7 +34,8 @@ class FleetFixture : public testing::Test {
     options.own = {0, users};
     options.total_users = users;
     options.in_flight_max = 1 << 14;
-    const auto plan = AddressPlan::Make({.destinations = {SocketAddress::Ipv4(0x7f00'0001, 1025)}, .users = {0, users - 1, users}});
+    const auto plan =
+        AddressPlan::Make({.destinations = {SocketAddress::Ipv4(0x7f00'0001, 1025)}, .users = {0, users - 1, users}});
     ASSERT_TRUE(plan.ok()) << plan.status();
     addresses = *plan;
     port = std::make_unique<net::Port>(
@@ -66,6 +67,16 @@ class FleetFixture : public testing::Test {
       clock.Advance(std::min(ns, step_ns));
       Turn();
     }
+  }
+
+  // The same with the worker's ticks, as silence and deadlines are counted in them.
+  void RunTicking(int64_t ns, int64_t step_ns = 100 * kMs) {
+    for (; ns > 0; ns -= step_ns) {
+      clock.Advance(step_ns);
+      set->Tick(static_cast<uint32_t>((clock.MonotonicNs() - 77 * kSecond) / (100 * kMs)));
+      Turn();
+    }
+    ring.Settle([this] { set->Flush(), set->Turn(3); });
   }
 
   // ---- what a controlling thread does ----
@@ -137,8 +148,9 @@ class FleetFixture : public testing::Test {
   }
   std::string Notice(uint32_t envelope_id, const std::vector<uint32_t>& users) const {
     return Bytes(wire::GiftNoticeBytes(options.version, users.size()), [&](std::byte* out) {
-      wire::EncodeGiftNotice(out, options.version,
-                             {.stamp = 1, .envelope_id = envelope_id, .amount_fen = 300, .recipient = users[0], .users = users});
+      wire::EncodeGiftNotice(
+          out, options.version,
+          {.stamp = 1, .envelope_id = envelope_id, .amount_fen = 300, .recipient = users[0], .users = users});
     });
   }
   std::string OpenAnswer(const wire::OpenRequest& request, uint32_t user, uint32_t amount_fen) const {

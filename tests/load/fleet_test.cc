@@ -116,6 +116,125 @@ TEST_F(FleetFixture, AReconnectStormIsHeldToTheRateOfTheRamp) {
   EXPECT_GE(ring.installed.size() - before, 15u);
 }
 
+// ---- peers that are gone, silent, or something else ----
+
+TEST_F(FleetFixture, WhatAnswersALoginAndIsNoAnswerIsKept) {
+  Make(2);
+  Run(kMs);
+  AcceptAll();
+  const auto logins = Take(FrameType::kLoginRequest);
+  ASSERT_EQ(logins.size(), 2u);
+  Deliver(logins[0].slot, "HTTP/1.1 400 Bad Request\r\n\r\n");
+  Deliver(logins[1].slot, "SSH-2.0-x\r\n");
+  EXPECT_EQ(Count(Counter::kLoginsGarbled), 2u);
+  EXPECT_EQ(tally.stranger.bytes(), "HTTP/1.1 400 Bad");
+}
+
+TEST_F(FleetFixture, AConnectionClosedInPlaceOfALoginsAnswerIsCountedAsThat) {
+  Make(1);
+  Run(kMs);
+  AcceptAll();
+  const auto logins = Take(FrameType::kLoginRequest);
+  ASSERT_EQ(logins.size(), 1u);
+  Hang(logins[0].slot);
+  EXPECT_EQ(Count(Counter::kLoginsClosed), 1u);
+  LogInAll();
+  Hang(slot_of[0]);
+  EXPECT_EQ(Count(Counter::kLoginsClosed), 1u) << "it had been in";
+}
+
+TEST_F(FleetFixture, RefusedLoginsAreCountedByTheirReason) {
+  Make(2);
+  Run(kMs);
+  AcceptAll();
+  for (const Request& request : Take(FrameType::kLoginRequest)) {
+    const bool first = request.Login().first_user == 0;
+    Deliver(request.slot,
+            LoginAnswer(request.Login(), first ? wire::LoginResult::kFullOrDraining : wire::LoginResult::kBadToken));
+  }
+  EXPECT_EQ(tally.login_refusals.Get(static_cast<LoginRefusal>(2)), 1u);
+  EXPECT_EQ(tally.login_refusals.Get(static_cast<LoginRefusal>(3)), 1u);
+}
+
+// All connections are forgotten on the way: one is made anew, and once its login is answered the others follow. Their
+// requests are asked again under the stamps they had.
+TEST_F(FleetFixture, ConnectionsThatWereForgottenOnTheirWayAreMadeAnew) {
+  Make(3);
+  LogInAll();
+  Plan(3, kStartSecond + 5);
+  clock.SetWall((kStartSecond + 5) * kSecond);
+  Run(kSecond);
+  const auto shakes = Take(FrameType::kShakeRequest);
+  ASSERT_GE(shakes.size(), 3u);
+  fleet->OnMessage(FleetMessage::kStop);
+  RunTicking(options.answer_timeout_ns - 2 * kSecond);
+  EXPECT_EQ(Count(Counter::kClosedSilent), 0u);
+  RunTicking(30 * kSecond);
+  EXPECT_EQ(Count(Counter::kClosedSilent), 1u) << "a server that stands still is not left by all";
+  std::set<uint64_t> repeated;
+  for (int i = 0; i < 100; ++i) {
+    AcceptAll();
+    for (const Request& request : TakeRequests()) {
+      if (request.type == FrameType::kLoginRequest) {
+        Deliver(request.slot, LoginAnswer(request.Login()));
+      } else if (request.type == FrameType::kShakeRequest) {
+        repeated.insert(request.Shake().stamp);
+        Nothing(request);
+      }
+    }
+    RunTicking(100 * kMs);
+  }
+  EXPECT_EQ(Count(Counter::kClosedSilent), 3u);
+  EXPECT_EQ(counters.closes.Get(net::CloseReason::kNoAnswer), 3u);
+  EXPECT_EQ(repeated.size(), shakes.size());
+  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  EXPECT_EQ(Count(Counter::kLost), 0u);
+  ExpectIdentities();
+}
+
+TEST_F(FleetFixture, AServerThatGoesOnAfterAStopKeepsItsConnections) {
+  Make(3);
+  LogInAll();
+  Plan(3, kStartSecond + 5);
+  clock.SetWall((kStartSecond + 5) * kSecond);
+  Run(kSecond);
+  const auto shakes = Take(FrameType::kShakeRequest);
+  fleet->OnMessage(FleetMessage::kStop);
+  RunTicking(60 * kSecond);
+  ASSERT_EQ(Count(Counter::kClosedSilent), 1u);
+  for (const Request& shake : shakes) {  // it goes on: everything that it was asked is answered
+    if (ring.Find(Operation::kReceive, shake.slot) != nullptr) Nothing(shake);
+  }
+  RunTicking(20 * kSecond);
+  EXPECT_EQ(Count(Counter::kClosedSilent), 1u);
+}
+
+TEST_F(FleetFixture, WhoeverWaitsForNothingMayBeSilent) {
+  Make(3);
+  LogInAll();
+  RunTicking(600 * kSecond, kSecond);
+  EXPECT_EQ(Count(Counter::kClosedSilent), 0u);
+  EXPECT_EQ(Count(Counter::kOnline), 3u);
+}
+
+TEST_F(FleetFixture, AServersIdleTimeoutIsToldFromItsEnd) {
+  Make(2);
+  LogInAll();
+  RunTicking(5 * kSecond);
+  Hang(slot_of[0]);
+  Hang(slot_of[1]);
+  RunTicking(300 * kMs);
+  const auto connects = SlotsOf(ring, Operation::kConnect);
+  ASSERT_EQ(connects.size(), 2u);
+  const uint32_t refused = connects[0];
+  ring.Complete(ring.Find(Operation::kConnect, refused)->tag, -ECONNREFUSED);
+  RunTicking(100 * kMs);
+  LogInAll();
+  EXPECT_EQ(Count(Counter::kOnline), 2u);
+  EXPECT_EQ(Count(Counter::kClosedIdle), 1u) << "where the next connect was refused, the server had ended";
+  EXPECT_GE(tally.idle_close_ns.load(), 5 * kSecond);
+}
+
 // The prototype lost 2 pooled messages per reconnect and stood still after 586. Here nothing is taken that is not given
 // back.
 TEST_F(FleetFixture, Defect16_ReconnectsLeakNothing) {
@@ -368,6 +487,24 @@ TEST_F(FleetAnswers, InV1AnAnswerTooManyEndsTheConnection) {
   Nothing(shakes[0]);
   Deliver(shakes[0].slot, ShakeAnswer(shakes[0].Shake(), ShakeResult::kWon, 0x100001, 100));
   ExpectClosed(Counter::kUnexpected);
+}
+
+// The prototype's server says so to whoever has won.
+TEST_F(FleetFixture, InV1AnAnswerToUser0IsForMe) {
+  Make(2, {.version = wire::Version::k1, .log_money = true});
+  LogInAll();
+  Plan(2, time::UnixSecond(clock.WallNs()) + 1);
+  Run(2 * kSecond);
+  for (const Request& shake : Take(FrameType::kShakeRequest)) {
+    wire::ShakeRequest request = shake.Shake();
+    request.user_id = 0;
+    Deliver(shake.slot, ShakeAnswer(request, ShakeResult::kWon, 0x100001, 257));
+  }
+  EXPECT_EQ(Count(Counter::kUnexpected), 0u);
+  EXPECT_EQ(Count(Counter::kWon), Count(Counter::kSent));
+  std::set<uint32_t> booked_to;
+  for (MoneyRecord record; tally.money.Pop(record);) booked_to.insert(record.user);
+  EXPECT_EQ(booked_to, (std::set<uint32_t>{0, 1}));
 }
 
 TEST_F(FleetAnswers, AnAnswerForSomebodyElseEndsTheConnection) {

@@ -107,6 +107,44 @@ TEST_F(GatewayFixture, ALoginThatIsNeverAnsweredEndsAndIsTriedAgain) {
   EXPECT_EQ(Count(Counter::kOnline), 4u);
 }
 
+// As with users: one asks whether the server is there, and once it is answered the others follow.
+TEST_F(GatewayFixture, GatewaysThatWereForgottenOnTheirWayAreMadeAnew) {
+  Make(6, {.gateways = 3});
+  LogInAll();
+  Plan(300, time::UnixSecond(clock.WallNs()) + 1);
+  Run(2 * kSecond);
+  const size_t asked = TakeShakes().size();
+  ASSERT_GT(asked, 30u);
+  fleet->OnMessage(FleetMessage::kStop);
+  const auto run_ticking = [&](int64_t ns) {
+    for (; ns > 0; ns -= 100 * kMs) {
+      clock.Advance(100 * kMs);
+      set->Tick(static_cast<uint32_t>(clock.MonotonicNs() / (100 * kMs)));
+      Turn();
+    }
+    Settle();
+  };
+  run_ticking(60 * kSecond);
+  EXPECT_EQ(Count(Counter::kClosedSilent), 1u) << "a server that stands still is not left by all";
+  size_t repeated = 0;
+  for (int i = 0; i < 150; ++i) {
+    AcceptAll();
+    for (const Frame& frame : TakeAll()) {
+      if (frame.type == FrameType::kLoginRequest) {
+        Deliver(frame.slot, LoginAnswer(frame.Login()));
+      } else if (frame.type == FrameType::kShakeRequest) {
+        ++repeated;
+        Deliver(frame.slot, Nothing(frame));
+      }
+    }
+    run_ticking(100 * kMs);
+  }
+  EXPECT_EQ(Count(Counter::kClosedSilent), 3u);
+  EXPECT_EQ(repeated, asked);
+  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  ExpectIdentities();
+}
+
 TEST_F(GatewayFixture, WithoutRoomForABulkConnectionItComesAgain) {
   bulk_connections = 0;
   Make(4);

@@ -78,7 +78,8 @@ TEST_F(SourcesTest, ANewLifeOfTheSameUsersTakesADeadOnesPlace) {
   Take(Gone(first));
   Pass(3);
   News();
-  Take(Tells({.began_ns = 2, .process_id = 2, .connection = 2, .peer = SocketAddress::Ipv4(0x0a00'0007)}, now_s_));  // on another machine
+  Take(Tells({.began_ns = 2, .process_id = 2, .connection = 2, .peer = SocketAddress::Ipv4(0x0a00'0007)},
+             now_s_));  // on another machine
   EXPECT_EQ(sources_.Of(2).before, 1u);
   EXPECT_EQ(sources_.Of(1).after, 2u);
   EXPECT_EQ(sources_.Of(1).condition, Condition::kReplaced);

@@ -417,8 +417,13 @@ struct PeerApp {
 TEST(Service, RegularDescriptorsSayWhoThePeerIs) {
   const time::RealClock clock;
   Service<PeerApp> service(clock);
-  ASSERT_TRUE(service.Start({.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK), .workers = 1, .login_deadline_ms = 0, .regular_descriptors = true},
-                            MakeApp<PeerApp>).ok());
+  ASSERT_TRUE(service
+                  .Start({.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK),
+                          .workers = 1,
+                          .login_deadline_ms = 0,
+                          .regular_descriptors = true},
+                         MakeApp<PeerApp>)
+                  .ok());
   const int peer = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;

@@ -16,12 +16,13 @@ using testing::HasSubstr;
 class RoutesTest : public testing::Test {
  protected:
   void Start(bool compat) {
-    absl::StatusOr<std::unique_ptr<serve::Server>> started = serve::Server::Start({.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK),
-                                                                                   .users_max = 100,
-                                                                                   .connections_max = 10,
-                                                                                   .workers = 1,
-                                                                                   .gifts_max = 256},
-                                                                                  &clock_);
+    absl::StatusOr<std::unique_ptr<serve::Server>> started =
+        serve::Server::Start({.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK),
+                              .users_max = 100,
+                              .connections_max = 10,
+                              .workers = 1,
+                              .gifts_max = 256},
+                             &clock_);
     ASSERT_TRUE(started.ok()) << started.status().message();
     server_ = *std::move(started);
     AddRoutes(admin_, *server_, {.listen = "127.0.0.1:1", .started_unix_s = 1}, clock_, compat);

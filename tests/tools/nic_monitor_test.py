@@ -183,7 +183,9 @@ class RecordTest(unittest.TestCase):
         self.assertEqual(record.parse_address("127.0.0.1:8002"), (socket.AF_INET, "127.0.0.1", 8002))
         self.assertEqual(record.parse_address("localhost:1"), (socket.AF_INET, "127.0.0.1", 1))
         self.assertEqual(record.parse_address("[::1]:80"), (socket.AF_INET6, "::1", 80))
-        for wrong in ("", "x", "host:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80", "127.0.0.1:²"):
+        for name in ("monitor:8002", "a.b-c.example.com:1", "my_service.local.:65535"):
+            self.assertEqual(record.parse_address(name), (None, *name.rsplit(":", 1)[:1], int(name.rsplit(":", 1)[1])))
+        for wrong in ("", "x", "-host:80", "a b:80", "1.2.3:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80", "127.0.0.1:²"):
             with self.assertRaises(ValueError, msg=wrong):
                 record.parse_address(wrong)
 

@@ -3,10 +3,14 @@
 import collections
 import errno
 import os
+import re
 import socket
 import struct
+import threading
 
 ROLE_NIC = 2
+# What a name may look like; one that ends in a number would be a mistyped address.
+_NAME = re.compile(r"(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*(?![0-9]+\.?$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?")
 SLOTS = 60
 RECORD_BYTES = 976
 QUEUE_MAX = 120  # two minutes
@@ -53,7 +57,7 @@ def of_end(unix_s, book, life, exit_code):
 
 
 def parse_address(text):
-    """'HOST:PORT' -> (family, host, port); ValueError with the reason. Numeric, so that no name server can make us wait."""
+    """'HOST:PORT' -> (family, host, port), the family None for a name; ValueError with the reason."""
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -65,9 +69,27 @@ def parse_address(text):
             socket.inet_pton(family, host)
         except (OSError, UnicodeError):
             continue
-        if colon and port.isdecimal() and port.isascii() and 0 < int(port) < 65_536:
-            return family, host, int(port)
-    raise ValueError(f"'{text}' is no address; write 127.0.0.1:8002 or [::1]:8002")
+        break
+    else:
+        family = None
+    if colon and port.isdecimal() and port.isascii() and 0 < int(port) < 65_536 and (family is not None or _NAME.fullmatch(host)):
+        return family, host, int(port)
+    raise ValueError(f"'{text}' is no address; write 127.0.0.1:8002, monitor.example.com:8002 or [::1]:8002")
+
+
+class _Lookup(threading.Thread):
+    """What a name stands for, asked on a thread of its own: a name server may take longer than a second's record may wait."""
+
+    def __init__(self, host, port):
+        super().__init__(daemon=True)
+        self._host, self._port = host, port
+        self.found, self.error = [], ""
+
+    def run(self):
+        try:
+            self.found = [(one[0], one[4][0]) for one in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)]
+        except (OSError, UnicodeError) as error:
+            self.error = f"cannot resolve the name: {error}"
 
 
 class Link:
@@ -75,6 +97,9 @@ class Link:
 
     def __init__(self, address, clock):
         self._family, self._host, self._port = address
+        self._lookup = None  # of a name, under way
+        self._addresses = [] if self._family is None else [(self._family, self._host)]
+        self._next = 0
         self._clock = clock
         self._socket = None
         self._connected = False
@@ -106,11 +131,31 @@ class Link:
         except OSError as error:
             self._lose(error.errno)
 
+    def _next_address(self):
+        """(family, host) to try; None while the name is being looked up, as it is whenever all its addresses have been tried."""
+        if self._family is None and self._next == len(self._addresses):
+            if self._lookup is None:
+                self._lookup = _Lookup(self._host, self._port)
+                self._lookup.start()
+            if self._lookup.is_alive():
+                return None
+            lookup, self._lookup = self._lookup, None
+            if not lookup.found:
+                self._lose(0)
+                self.error = lookup.error
+                return None
+            self._addresses, self._next = lookup.found, 0
+        self._next = self._next % len(self._addresses) + 1
+        return self._addresses[self._next - 1]
+
     def _connect(self):
-        self._socket = socket.socket(self._family, socket.SOCK_STREAM)
+        address = self._next_address()
+        if address is None:
+            return
+        self._socket = socket.socket(address[0], socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._due = self._clock() + PATIENCE_S
-        code = self._socket.connect_ex((self._host, self._port))
+        code = self._socket.connect_ex((address[1], self._port))
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
 
@@ -155,7 +200,7 @@ class Link:
 
     def news(self):
         """A line when the monitor has come or gone since the last time; None otherwise."""
-        if self._said == self._connected or (self._socket is not None and not self._connected):
+        if self._said == self._connected or (not self._connected and (self._socket is not None or self._lookup is not None)):
             return None
         self._said = self._connected
         name = f"monitor {self._host}:{self._port}"
