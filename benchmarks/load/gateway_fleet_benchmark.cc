@@ -132,7 +132,7 @@ class Bench {
  public:
   Bench(bool max_rate, uint32_t window, size_t win_every)
       : ring_(win_every),
-        addresses_(*AddressPlan::Make({.destinations = {{0x7f00'0001, 1}}, .users = {0, 0, 1}})),
+        addresses_(*AddressPlan::Make({.destinations = {SocketAddress::Ipv4(INADDR_LOOPBACK, 1)}, .users = {0, 0, 1}})),
         port_(0, {.slots = 4, .idle_timeout_ms = 0, .bulk = {.connections = 2, .unsent_bytes_max = 262'144}}) {
     tally_.phases[0] = std::make_unique<PhaseTally>();
     Check(schedule_.Add({.at_second = kT, .qps = 14'000'000}).ok(), "the rate is possible");
