@@ -95,7 +95,8 @@ std::string RefusalText(const load::ClientSnapshot& snapshot) {
                         " refused): raise its --connections-max, or use fewer users");
   }
   if (const uint64_t token = snapshot.login_refusals[kBadToken]; token > 0) {
-    return absl::StrCat("the server does not take the token (", Count(token, "login"), " refused): give both sides the same key");
+    return absl::StrCat("the server does not take the token (", Count(token, "login"),
+                        " refused): give both sides the same --user-key-file");
   }
   return absl::StrCat("the server refuses (", Count(snapshot.counters[load::Counter::kLoginsRefused], "login"),
                       "): start it with a larger --users-max");
@@ -161,8 +162,10 @@ absl::Status CheckReach(const Options& options, const load::ClientSnapshot& snap
   const auto& n = snapshot.counters;
   const load::UserRange& users = options.load.users;
   if (options.load.gateways > 0 && n[Counter::kBarred] > 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the server does not take a gateway: give it the same --gateway-token-file, and --users-max of at least ", users.total));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the server does not take a gateway: give it the same --gateway-token-file or --user-key-file, "
+                     "and --users-max of at least ",
+                     users.total));
   }
   if (n[Counter::kBarred] == snapshot.target) {
     const bool unknown = snapshot.login_refusals[static_cast<load::LoginRefusal>(wire::LoginResult::kUserOutOfRange)] > 0;

@@ -153,6 +153,18 @@ absl::Status Settle(Flags& flags) {
   return serve::Validate(flags.server);
 }
 
+// What the names among them stand for, here and now.
+absl::Status ResolveAddresses(Flags& flags) {
+  const absl::StatusOr<SocketAddress> listen = ResolveListen(flags.listen);
+  const absl::StatusOr<HostPort> admin_at = NumericListen(flags.admin);
+  if (!listen.ok() || !admin_at.ok()) {
+    return !listen.ok() ? listen.status() : admin_at.status();
+  }
+  flags.server.listen_address = *listen;
+  flags.admin = *admin_at;
+  return absl::OkStatus();
+}
+
 int CouldNotRun(const absl::Status& status) {
   std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
   return status.code() == absl::StatusCode::kDataLoss ? kDoesNotReconcile : kCouldNotRun;
@@ -250,14 +262,8 @@ int Main(int argc, const char* const* argv) {
     const absl::Status status = PrintAudit(flags.ledger);
     return status.ok() ? 0 : CouldNotRun(status);
   }
-  const absl::StatusOr<SocketAddress> listen = ResolveListen(flags.listen);
-  if (!listen.ok()) {
-    return CouldNotRun(listen.status());
-  }
-  flags.server.listen_address = *listen;
-  const absl::StatusOr<HostPort> admin_at = NumericListen(flags.admin);
-  if (!admin_at.ok()) {
-    return CouldNotRun(admin_at.status());
+  if (const absl::Status status = ResolveAddresses(flags); !status.ok()) {
+    return CouldNotRun(status);
   }
   const time::RealClock clock;
   absl::StatusOr<std::unique_ptr<ledger::Ledger>> ledger = OpenLedger(flags.ledger, clock.WallNs() / time::kNsPerMs);
@@ -268,7 +274,7 @@ int Main(int argc, const char* const* argv) {
   if (!server.ok()) {
     return CouldNotRun(server.status());
   }
-  const ProcessFacts facts{.listen = listen->WithPort((*server)->port()).ToString(),
+  const ProcessFacts facts{.listen = flags.server.listen_address.WithPort((*server)->port()).ToString(),
                            .ledger = flags.ledger,
                            .started_unix_s = time::UnixSecond(clock.WallNs())};
   admin::RecentRows recent;  // outlives the server that answers from it, as the page does
@@ -283,13 +289,13 @@ int Main(int argc, const char* const* argv) {
   page.AddTo(admin);
   admin.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status =
-          admin.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = flags.admin_remote});
+          admin.Start({.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
       !status.ok()) {
     return CouldNotRun(status);
   }
   std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
                (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
-  if (!flags.server.user_token && flags.server.listen_ipv4 >> 24 != 127) {
+  if (!flags.server.user_token && !flags.server.listen_address.IsLoopback()) {
     std::fprintf(stderr, "%s: whoever reaches %s may log in as any user: --user-key-file asks for tokens\n", kProgram,
                  facts.listen.c_str());
   }
