@@ -49,7 +49,7 @@ void AddEndpoints(admin::AdminServer& server, const Options& options, load::Clie
   server.Get("/v1/status", [&options, &client](const admin::Request&) { return Status(options, client); });
   server.Post("/v1/qps", [&client](const admin::Request& request) { return SetRate(request, client); });
   if (options.compat) {
-    server.Get("/qps", [&client](const admin::Request& request) { return SetRate(request, client); });
+    server.GetCommand("/qps", [&client](const admin::Request& request) { return SetRate(request, client); });
   }
 }
 

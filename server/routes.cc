@@ -110,8 +110,8 @@ void AddRoutes(admin::AdminServer& admin, serve::Server& server, const ProcessFa
   admin.Post("/v1/envelopes/shake", [&server](const Request& request) { return Shake(server, request); });
   admin.Post("/v1/envelopes/gift", [&server](const Request& request) { return Gift(server, request); });
   if (compat) {
-    admin.Get("/yaohongbao", [&server](const Request& request) { return CompatShake(server, request); });
-    admin.Get("/fahongbao", [&server](const Request& request) { return CompatGift(server, request); });
+    admin.GetCommand("/yaohongbao", [&server](const Request& request) { return CompatShake(server, request); });
+    admin.GetCommand("/fahongbao", [&server](const Request& request) { return CompatGift(server, request); });
   }
 }
 

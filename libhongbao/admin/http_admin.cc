@@ -1,26 +1,25 @@
 #include "libhongbao/admin/http_admin.h"
 
+#include <arpa/inet.h>
 #include <httplib.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
+#include <netdb.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <exception>
-#include <mutex>
-#include <thread>
+#include <set>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "libhongbao/admin/event_streams.h"
+#include "libhongbao/admin/exact_json.h"
 #include "libhongbao/admin/flags.h"
 #include "libhongbao/check.h"
 #include "nlohmann/json.hpp"
@@ -28,90 +27,37 @@
 namespace hongbao::admin {
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
+constexpr char kHealthy[] = "/-/healthy";
 
 absl::Status WrongParameter(const std::string& name, absl::string_view reason) {
   return absl::InvalidArgumentError(absl::StrCat("parameter '", name, "' ", reason));
 }
 
-// A connection as httplib reads it, with what httplib 0.11 lacks: one deadline for the whole request (not for each
-// read, which a byte every few seconds outlives for ever), a bound on everything the peer may send, and an end when the
-// server stops.
-class BoundedStream : public httplib::Stream {
+// A whole request as httplib reads it, and its answer as httplib writes it: no socket, so httplib waits for nobody.
+class MemoryStream : public httplib::Stream {
  public:
-  BoundedStream(int socket, const AdminOptions& options, const std::atomic<bool>& stopping)
-      : socket_(socket),
-        stopping_(stopping),
-        budget_bytes_(options.head_bytes_max + options.body_bytes_max),
-        deadline_ms_(options.request_deadline_ms),
-        read_deadline_(SteadyClock::now() + std::chrono::milliseconds(deadline_ms_)) {}
+  explicit MemoryStream(std::string request) : request_(std::move(request)) {}
 
-  enum class Head { kComplete, kTooLarge, kGone };
+  std::string TakeAnswer() { return std::move(answer_); }
 
-  // Takes in everything up to the empty line, before httplib sees a byte of it.
-  Head ReadHead(size_t bytes_max) {
-    while (pending_.find("\r\n\r\n") == std::string::npos && pending_.find("\n\n") == std::string::npos) {
-      if (pending_.size() >= bytes_max) {
-        return Head::kTooLarge;
-      }
-      char chunk[4096];
-      const ssize_t got = Receive(chunk, std::min(sizeof chunk, bytes_max - pending_.size()));
-      if (got <= 0) {
-        return Head::kGone;
-      }
-      pending_.append(chunk, static_cast<size_t>(got));
-    }
-    return Head::kComplete;
-  }
-
-  const std::string& pending() const { return pending_; }
-
-  // A POST without a body says so by leaving out its length (curl -X POST); httplib would wait for one.
-  void DeclareNoBody() { pending_.insert(pending_.find('\n') + 1, "Content-Length: 0\r\n"); }
-
-  // Reads and forgets what the peer still sends, for a moment, so that closing does not reset the connection before the
-  // peer has read the answer.
-  void Linger() {
-    ::shutdown(socket_, SHUT_WR);
-    read_deadline_ = SteadyClock::now() + std::chrono::milliseconds(std::min<int64_t>(deadline_ms_, 200));
-    char chunk[4096];
-    while (Receive(chunk, sizeof chunk) > 0) {
-    }
-  }
-
-  // The answer is somebody else's to give: what httplib writes from here on vanishes.
-  void HandOverTo(EventStreams* streams) { streams_ = streams; }
-  EventStreams* TakeStreams() { return std::exchange(streams_, nullptr); }
-
-  // Not marked override: httplib's releases differ in which of these four exist.
-  bool is_readable() const { return true; }
+  // Not marked override: httplib's releases differ in which of these there are.
+  bool is_readable() const { return taken_ < request_.size(); }
   bool is_writable() const { return true; }
-  bool wait_readable() const { return true; }
+  bool wait_readable() const { return is_readable(); }
   bool wait_writable() const { return true; }
+  bool is_peer_alive() const { return true; }
   time_t duration() const { return 0; }
 
   ssize_t read(char* into, size_t size) override {
-    if (taken_ < pending_.size()) {
-      const size_t count = std::min(size, pending_.size() - taken_);
-      std::memcpy(into, pending_.data() + taken_, count);
-      taken_ += count;
-      return static_cast<ssize_t>(count);
-    }
-    return Receive(into, size);
+    const size_t count = std::min(size, request_.size() - taken_);
+    std::memcpy(into, request_.data() + taken_, count);
+    taken_ += count;
+    return static_cast<ssize_t>(count);
   }
 
   ssize_t write(const char* from, size_t size) override {
-    if (streams_ != nullptr) {
-      return static_cast<ssize_t>(size);
-    }
-    if (!writing_) {
-      writing_ = true;
-      write_deadline_ = SteadyClock::now() + std::chrono::milliseconds(deadline_ms_);
-    }
-    if (!WaitFor(POLLOUT, write_deadline_)) {
-      return -1;
-    }
-    return ::send(socket_, from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    answer_.append(from, size);
+    return static_cast<ssize_t>(size);
   }
 
   void get_remote_ip_and_port(std::string& ip, int& port) const override {
@@ -122,128 +68,92 @@ class BoundedStream : public httplib::Stream {
     ip.clear();
     port = 0;
   }
-  socket_t socket() const override { return socket_; }
+  socket_t socket() const override { return 0; }
 
  private:
-  ssize_t Receive(char* into, size_t size) {
-    size = std::min(size, budget_bytes_);
-    if (size == 0 || !WaitFor(POLLIN, read_deadline_)) {
-      return -1;
-    }
-    const ssize_t got = ::recv(socket_, into, size, MSG_DONTWAIT);
-    budget_bytes_ -= got > 0 ? static_cast<size_t>(got) : 0;
-    return got;
-  }
-
-  bool WaitFor(short events, SteadyClock::time_point deadline) const {
-    while (!stopping_.load(std::memory_order_relaxed)) {  // a flag that guards no data; late by one slice at most
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now()).count();
-      if (left <= 0) {
-        return false;
-      }
-      pollfd poll_socket{.fd = socket_, .events = events, .revents = 0};
-      const int ready = ::poll(&poll_socket, 1, static_cast<int>(std::min<int64_t>(left, 100)));
-      if (ready > 0) {
-        return true;
-      }
-      if (ready < 0 && errno != EINTR) {
-        return false;
-      }
-    }
-    return false;
-  }
-
-  int socket_;
-  const std::atomic<bool>& stopping_;
-  size_t budget_bytes_;
-  int64_t deadline_ms_;
-  SteadyClock::time_point read_deadline_;
-  SteadyClock::time_point write_deadline_;
-  bool writing_ = false;
-  EventStreams* streams_ = nullptr;
-  std::string pending_;
+  std::string request_;
   size_t taken_ = 0;
+  std::string answer_;
 };
 
-// The connection that a thread of httplib's is answering: httplib's handlers see the request, but not where it came from.
-thread_local BoundedStream* answering = nullptr;
-
-// httplib's server with a door of our own in front of it: heads are complete, bounded and free of what the status pages
-// never need and httplib 0.11 handles badly (ranges, compressed bodies that unfold to gigabytes).
-class GuardedServer : public httplib::Server {
+// httplib's server without its sockets: it reads a whole request, routes it and writes the answer, all in memory.
+class Codec : public httplib::Server {
  public:
-  AdminOptions options;
-  std::atomic<bool> stopping{false};
-
- private:
-  // Overrides httplib's private virtual: the one place where a connection's life can be bounded.
-  bool process_and_close_socket(socket_t socket) override {
-    BoundedStream stream(socket, options, stopping);
-    bool ok = false;
-    answering = &stream;
+  std::string Answer(std::string request) {
+    MemoryStream stream(std::move(request));
     try {
-      ok = Answer(*this, stream);
-      if (EventStreams* const streams = stream.TakeStreams()) {
-        if (streams->Take(socket)) {
-          return true;
-        }
-        ok = Refuse(stream, "503 Service Unavailable", "so many look on already that there is no room for another");
-      }
+      Process(*this, stream);
     } catch (...) {
-      // httplib parses some headers outside its own try block. The peer that sent such a thing loses its connection, no
-      // more.
+      // httplib parses some headers outside its own try block. Whoever sent such a thing gets no answer, no more.
     }
-    stream.Linger();
-    ::close(socket);
-    return ok;
+    return stream.TakeAnswer();
   }
 
+ private:
   // A template, because which process_request exists depends on httplib's release.
   template <typename Self>
-  static bool Answer(Self& self, BoundedStream& stream) {
-    switch (stream.ReadHead(self.options.head_bytes_max)) {
-      case BoundedStream::Head::kGone:
-        return false;
-      case BoundedStream::Head::kTooLarge:
-        return Refuse(stream, "431 Request Header Fields Too Large", "the request's head is too large");
-      case BoundedStream::Head::kComplete:
-        break;
-    }
-    const std::string head = absl::AsciiStrToLower(stream.pending());
-    if (absl::StrContains(head, "\nrange:") || absl::StrContains(head, "\ncontent-encoding:") ||
-        absl::StrContains(head, "\nexpect:")) {
-      return Refuse(stream, "400 Bad Request", "Range, Content-Encoding and Expect are not understood here");
-    }
-    if (!absl::StrContains(head, "\ncontent-length:") && !absl::StrContains(head, "\ntransfer-encoding:")) {
-      stream.DeclareNoBody();
-    }
+  static void Process(Self& self, MemoryStream& stream) {
     bool closed = false;
     if constexpr (requires { self.process_request(stream, true, closed, nullptr); }) {
-      return self.process_request(stream, true, closed, nullptr);
+      self.process_request(stream, true, closed, nullptr);
     } else {
-      return self.process_request(stream, "", 0, "", 0, true, closed, nullptr);
+      self.process_request(stream, "", 0, "", 0, true, closed, nullptr);
     }
-  }
-
-  static bool Refuse(BoundedStream& stream, absl::string_view status, absl::string_view reason) {
-    const std::string body = ErrorResponse(400, reason).body;
-    const std::string answer = absl::StrCat(
-        "HTTP/1.1 ", status, "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ", body.size(),
-        "\r\n\r\n", body);
-    return stream.httplib::Stream::write(answer) > 0;
   }
 };
 
+// The request that this thread answers: httplib passes on neither the order of its headers nor its connection.
+struct Answering {
+  const HttpHead* head = nullptr;
+  EventStreams* streams = nullptr;
+};
+thread_local Answering answering;
+
+std::string HeaderOf(const HttpHead& head, absl::string_view wanted) {
+  std::string all;
+  bool is_first = true;
+  for (const auto& [name, value] : head.headers) {
+    if (name == wanted) {
+      absl::StrAppend(&all, std::exchange(is_first, false) ? "" : ", ", value);
+    }
+  }
+  return all;
+}
+
+// "Metrics.Example.com.:443" -> "metrics.example.com", "[::1]:80" -> "::1".
+std::string NameOf(absl::string_view authority) {
+  if (absl::ConsumePrefix(&authority, "[")) {
+    return std::string(authority.substr(0, authority.find(']')));
+  }
+  std::string name = absl::AsciiStrToLower(authority.substr(0, authority.find(':')));
+  if (!name.empty() && name.back() == '.') {
+    name.pop_back();
+  }
+  return name;
+}
+
+bool IsAddress(const std::string& name) {
+  in6_addr address{};
+  return inet_pton(AF_INET, name.c_str(), &address) == 1 || inet_pton(AF_INET6, name.c_str(), &address) == 1;
+}
+
 // Whether a page of some other site made the user's browser send this: its name is in Host (a name rebound to
-// 127.0.0.1) or Origin.
-bool FromForeignPage(const httplib::Request& request) {
-  const std::string host = request.get_header_value("Host");
-  const auto is_number = [](const absl::StatusOr<HostPort>& where) { return where.ok() && where->IsNumeric(); };
-  if (!host.empty() && !is_number(ParseHostPort(host)) && !is_number(ParseHostPort(host + ":80"))) {
+// 127.0.0.1) or Origin. `hosts`: names that are ours, given by --admin-hosts.
+bool FromForeignPage(const HttpHead& head, const std::vector<std::string>& hosts) {
+  const auto is_given = [&hosts](const std::string& name) { return std::find(hosts.begin(), hosts.end(), name) != hosts.end(); };
+  const std::string host = HeaderOf(head, "host");
+  const std::string name = NameOf(host);
+  if (!host.empty() && name != "localhost" && !IsAddress(name) && !is_given(name)) {
     return true;
   }
-  const std::string origin = request.get_header_value("Origin");
-  return !origin.empty() && origin != "http://" + host;
+  std::string origin = HeaderOf(head, "origin");
+  if (origin.empty()) {
+    return false;
+  }
+  absl::string_view authority = origin;
+  const bool is_web = absl::ConsumePrefix(&authority, "http://") || absl::ConsumePrefix(&authority, "https://");
+  // A proxy may have put its own Host in place of the browser's.
+  return !is_web || (!absl::EqualsIgnoreCase(authority, host) && !is_given(NameOf(authority)));
 }
 
 void Fill(const Response& from, httplib::Response& to) {
@@ -251,25 +161,37 @@ void Fill(const Response& from, httplib::Response& to) {
   to.set_content(from.body, from.content_type.c_str());
 }
 
-// Only for the message: what the kernel says about listening there.
-std::string BindErrno(const HostPort& where) {
+// A socket that listens at `where`, whose port becomes the real one; -1: errno says why not.
+int Listen(HostPort& where) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   if (getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found) != 0) {
-    return "not a numeric address";
+    errno = EADDRNOTAVAIL;
+    return -1;
   }
-  const int probe = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const int yes = 1;
-  setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  const bool bound = probe >= 0 && ::bind(probe, found->ai_addr, found->ai_addrlen) == 0 && ::listen(probe, 1) == 0;
-  const std::string reason = bound ? "it failed once and would work now" : std::strerror(errno);
-  if (probe >= 0) {
-    ::close(probe);
+  const int no = 0;
+  setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);  // fails for IPv4, which has no such thing
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  if (socket < 0 || ::bind(socket, found->ai_addr, found->ai_addrlen) != 0 || ::listen(socket, SOMAXCONN) != 0 ||
+      getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
+    const int error = errno;
+    freeaddrinfo(found);
+    if (socket >= 0) {
+      ::close(socket);
+    }
+    errno = error;
+    return -1;
   }
   freeaddrinfo(found);
-  return reason;
+  where.port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(bound).sin6_port
+                                                 : reinterpret_cast<const sockaddr_in&>(bound).sin_port);
+  return socket;
 }
 
 }  // namespace
@@ -305,10 +227,12 @@ absl::StatusOr<std::string> Request::Text(const std::string& name) const {
 }
 
 std::string Request::Header(const std::string& name) const {
-  const auto [begin, end] = headers_.equal_range(name);
   std::string all;
-  for (auto header = begin; header != end; ++header) {
-    absl::StrAppend(&all, header == begin ? "" : ", ", header->second);
+  bool is_first = true;
+  for (const auto& [key, value] : headers_) {
+    if (key == name) {
+      absl::StrAppend(&all, std::exchange(is_first, false) ? "" : ", ", value);
+    }
   }
   return all;
 }
@@ -323,7 +247,7 @@ absl::Status Request::CheckNames(std::initializer_list<const char*> known) const
 }
 
 Response JsonResponse(const nlohmann::json& document) {
-  return {.body = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
+  return {.body = Dump(document, -1) + "\n",
           .content_type = "application/json"};
 }
 
@@ -357,18 +281,36 @@ Response ErrorResponse(const absl::Status& status) {
 }
 
 struct AdminServer::Impl {
-  // Finds the handler for a request and runs it. Unhandled: httplib shall read the body and come back through RunPost.
+  HttpDoor::Lane LaneOf(const HttpHead& head) const;
+  HttpDoor::Answer Answer(const HttpHead& head, const std::string& body);
+  // Finds the handler for a request and runs it. Unhandled: httplib shall read the body and come back through Run.
   httplib::Server::HandlerResponse Route(const httplib::Request& request, httplib::Response& response);
   void Run(const Handler& handler, const httplib::Request& request, httplib::Response& response);
 
   std::map<std::string, std::map<std::string, Handler>> routes;  // path -> method -> handler
   std::map<std::string, EventStreams*> streams;                  // of these, each with a GET handler for HEAD
+  std::set<std::string> get_commands;
   std::function<bool()> ready = [] { return true; };
-  std::mutex handlers_mutex;  // one handler at a time, so that they need not be thread-safe among themselves
-  GuardedServer server;
-  std::thread listener;
+  std::vector<std::string> hosts;
+  Codec codec;
   HostPort where;
+  bool started = false;
+  HttpDoor door;  // last: its threads end first
 };
+
+HttpDoor::Lane AdminServer::Impl::LaneOf(const HttpHead& head) const {
+  const std::string path = head.target.substr(0, head.target.find('?'));
+  if ((head.method != "GET" && head.method != "HEAD") || get_commands.contains(path)) {
+    return HttpDoor::Lane::kCommand;
+  }
+  return path == kHealthy ? HttpDoor::Lane::kAtOnce : HttpDoor::Lane::kLook;
+}
+
+HttpDoor::Answer AdminServer::Impl::Answer(const HttpHead& head, const std::string& body) {
+  answering = {.head = &head};
+  std::string bytes = codec.Answer(WholeRequest(head, body));
+  return {.bytes = std::move(bytes), .streams = std::exchange(answering, {}).streams};
+}
 
 httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request& request,
                                                           httplib::Response& response) {
@@ -378,8 +320,10 @@ httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request
     Fill(ErrorResponse(404, "no such path"), response);
     return handled;
   }
-  if (where.IsLoopback() && FromForeignPage(request)) {
-    Fill(ErrorResponse(403, "requests from web pages of other sites are refused"), response);
+  if ((where.IsLoopback() || !hosts.empty()) && FromForeignPage(*answering.head, hosts)) {
+    Fill(ErrorResponse(403, "requests from web pages of other sites are refused; names by which this process is reached, "
+                            "as by a proxy, are given by --admin-hosts"),
+         response);
     return handled;
   }
   const auto method = path->second.find(request.method == "HEAD" ? "GET" : request.method);
@@ -394,7 +338,7 @@ httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request
     return httplib::Server::HandlerResponse::Unhandled;
   }
   if (const auto events = streams.find(request.path); events != streams.end() && request.method == "GET") {
-    answering->HandOverTo(events->second);
+    answering.streams = events->second;
     return handled;
   }
   Run(method->second, request, response);
@@ -402,13 +346,8 @@ httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request
 }
 
 void AdminServer::Impl::Run(const Handler& handler, const httplib::Request& request, httplib::Response& response) {
-  std::multimap<std::string, std::string> headers;
-  for (const auto& [name, value] : request.headers) {
-    headers.emplace(absl::AsciiStrToLower(name), value);
-  }
-  const Request ours(request.method, request.path, request.params, request.body, std::move(headers));
+  const Request ours(request.method, request.path, request.params, request.body, answering.head->headers);
   try {
-    const std::lock_guard lock(handlers_mutex);
     Fill(handler(ours), response);
   } catch (const std::exception& error) {
     Fill(ErrorResponse(500, error.what()), response);
@@ -416,7 +355,7 @@ void AdminServer::Impl::Run(const Handler& handler, const httplib::Request& requ
 }
 
 AdminServer::AdminServer() : impl_(std::make_unique<Impl>()) {
-  Get("/-/healthy", [](const Request&) { return Response{.body = "ok\n"}; });
+  Get(kHealthy, [](const Request&) { return Response{.body = "ok\n"}; });
   Get("/-/ready", [this](const Request&) {
     return impl_->ready() ? Response{.body = "ready\n"} : Response{.status = 503, .body = "not ready\n"};
   });
@@ -428,6 +367,13 @@ void AdminServer::Get(const std::string& path, Handler handler) { impl_->routes[
 
 void AdminServer::Post(const std::string& path, Handler handler) { impl_->routes[path]["POST"] = std::move(handler); }
 
+void AdminServer::Delete(const std::string& path, Handler handler) { impl_->routes[path]["DELETE"] = std::move(handler); }
+
+void AdminServer::GetCommand(const std::string& path, Handler handler) {
+  impl_->get_commands.insert(path);
+  Get(path, std::move(handler));
+}
+
 void AdminServer::Events(const std::string& path, EventStreams* streams) {
   impl_->streams[path] = streams;
   Get(path, [](const Request&) { return Response{.content_type = "text/event-stream"}; });
@@ -437,65 +383,40 @@ void AdminServer::SetReady(std::function<bool()> ready) { impl_->ready = std::mo
 
 absl::Status AdminServer::Start(const AdminOptions& options) {
   Impl& impl = *impl_;
-  Check(!impl.listener.joinable(), "an admin server starts once");
+  Check(!impl.started, "an admin server starts once");
   impl.where = {.host = options.host, .port = options.port};
+  impl.hosts = options.hosts;
   if (!impl.where.IsLoopback() && !options.allow_remote) {
     return absl::PermissionDeniedError(absl::StrCat(
         "refusing to serve admin commands on ", impl.where.ToString(),
         ": whoever reaches them can issue money; use 127.0.0.1:", options.port, " and reach it through ssh -L"));
   }
-  GuardedServer& server = impl.server;
-  server.options = options;
-  server.set_payload_max_length(options.body_bytes_max);
-  server.set_pre_routing_handler(
-      [&impl](const auto& request, auto& response) { return impl.Route(request, response); });
-  for (const auto& [path, methods] : impl.routes) {
-    if (const auto post = methods.find("POST"); post != methods.end()) {
-      // httplib's paths are patterns; only the dot and the like could occur in ours.
-      Check(path.find_first_of("[](){}*+?^$|\\:") == std::string::npos, "admin paths hold no pattern characters");
-      server.Post(path, [&impl, handler = post->second](const auto& request, auto& response) {
-        impl.Run(handler, request, response);
-      });
-    }
-  }
-  server.new_task_queue = [threads = static_cast<size_t>(options.threads)] { return new httplib::ThreadPool(threads); };
-  // httplib would set SO_REUSEPORT, and a second process would silently share the port.
-  server.set_socket_options([](socket_t socket) {
-    const int yes = 1;
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  const int port = options.port == 0 ? server.bind_to_any_port(options.host)
-                                     : (server.bind_to_port(options.host, options.port) ? options.port : -1);
-  if (port <= 0) {
-    return absl::AlreadyExistsError(absl::StrCat("cannot serve admin commands on ", impl.where.ToString(), ": ",
-                                                 BindErrno(impl.where),
+  const int listener = Listen(impl.where);
+  if (listener < 0) {
+    const std::string reason = std::strerror(errno);
+    return absl::AlreadyExistsError(absl::StrCat("cannot serve admin commands on ", impl.where.ToString(), ": ", reason,
                                                  "; choose another with --admin HOST:PORT (port 0 picks a free one)"));
   }
-  impl.where.port = static_cast<uint16_t>(port);
-
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // httplib's threads inherit it: signals belong to main
-  impl.listener = std::thread([&server] { server.listen_after_bind(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  while (!server.is_running()) {  // Stop before this moment would not be heard
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return absl::OkStatus();
+  impl.codec.set_payload_max_length(options.limits.body_bytes_max);
+  impl.codec.set_pre_routing_handler(
+      [&impl](const auto& request, auto& response) { return impl.Route(request, response); });
+  impl.codec.Post(".*", [&impl](const auto& request, auto& response) {  // Route has found it
+    impl.Run(impl.routes.at(request.path).at("POST"), request, response);
+  });
+  impl.started = true;
+  return impl.door.Start(
+      listener, options.limits, [&impl](const HttpHead& head) { return impl.LaneOf(head); },
+      [&impl](const HttpHead& head, const std::string& body) { return impl.Answer(head, body); });
 }
 
 void AdminServer::Stop() {
-  if (!impl_->listener.joinable()) {
-    return;
-  }
-  impl_->server.stopping.store(true, std::memory_order_relaxed);  // a flag that guards no data
-  impl_->server.stop();
-  impl_->listener.join();  // with all of httplib's threads
+  impl_->door.Stop();
   for (const auto& [path, streams] : impl_->streams) {
     streams->Close();
   }
 }
+
+HttpCounts AdminServer::counts() const { return impl_->door.counts(); }
 
 uint16_t AdminServer::port() const { return impl_->where.port; }
 

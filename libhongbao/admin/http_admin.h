@@ -1,10 +1,11 @@
 // AdminServer: the HTTP side door of a process, for status, health and the few commands that change something.
 //
-// Owns: its listening socket and a few threads of its own; method checks (405), parameter errors (400), limits of size
-// and time for hostile peers, health and readiness. Handlers run on its threads, one at a time, with all signals
-// blocked. Never: runs on a worker's thread, listens off loopback unless told to (whoever reaches this port can issue
-// money), lets what a peer sends end the process. Thread tag: thread-safe after Start; routes are added before it, from
-// one thread.
+// Owns: the door (http_door.h: connections, limits of size and time for hostile peers, three threads), method checks (405),
+// parameter errors (400), the guard against pages of other sites, health and readiness. Handlers of commands run one at a
+// time, those that only look one at a time beside them, with all signals blocked: a handler must be thread-safe.
+// Never: runs on a worker's thread, waits for a peer on a handler's thread, listens off loopback unless told to (whoever
+// reaches this port can issue money), lets what a peer sends end the process.
+// Thread tag: thread-safe after Start; routes are added before it, from one thread.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,13 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "libhongbao/admin/http_door.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace hongbao::admin {
@@ -27,9 +30,9 @@ namespace hongbao::admin {
 // body.
 class Request {
  public:
-  // `headers`: by name in lower case.
+  // `headers`: by name in lower case, in the order of the request.
   Request(std::string method, std::string path, std::multimap<std::string, std::string> parameters, std::string body,
-          std::multimap<std::string, std::string> headers = {})
+          std::vector<std::pair<std::string, std::string>> headers = {})
       : method_(std::move(method)),
         path_(std::move(path)),
         parameters_(std::move(parameters)),
@@ -58,7 +61,7 @@ class Request {
   std::string path_;
   std::multimap<std::string, std::string> parameters_;
   std::string body_;
-  std::multimap<std::string, std::string> headers_;
+  std::vector<std::pair<std::string, std::string>> headers_;
 };
 
 struct Response {
@@ -77,13 +80,9 @@ struct AdminOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;                 // 0: the kernel picks one, see port()
   bool allow_remote = false;         // true: may listen off loopback
-  size_t head_bytes_max = 16 << 10;  // request line and headers
-  size_t body_bytes_max = 64 << 10;
-  int64_t request_deadline_ms = 3'000;  // for the whole of a request to arrive, and for its answer to be taken
-  int threads = 4;
+  std::vector<std::string> hosts;    // names, in lower case, by which a browser may ask, beside addresses and localhost
+  HttpLimits limits;
 };
-
-class EventStreams;
 
 class AdminServer {
  public:
@@ -98,6 +97,9 @@ class AdminServer {
   // A handler answers a wrong request with ErrorResponse(status).
   void Get(const std::string& path, Handler handler);
   void Post(const std::string& path, Handler handler);
+  void Delete(const std::string& path, Handler handler);
+  // A GET that changes something, as the prototype had: it takes its turn among the commands.
+  void GetCommand(const std::string& path, Handler handler);
   // GET of `path` hands its connection over to `streams`, which must outlive the server; 503 when they take no more. No thread
   // is held by it. Stop closes them.
   void Events(const std::string& path, EventStreams* streams);
@@ -108,9 +110,10 @@ class AdminServer {
   // Binds and serves. PermissionDenied off loopback without allow_remote, AlreadyExists when the port is taken,
   // InvalidArgument for a host that is no local address: each with the cure.
   absl::Status Start(const AdminOptions& options);
-  // Ends within about request_deadline_ms. Idempotent.
+  // Waits for the handler that is running, if any, and for no peer. Idempotent.
   void Stop();
 
+  HttpCounts counts() const;
   uint16_t port() const;
   // "127.0.0.1:8989", with the real port.
   std::string address() const;

@@ -260,9 +260,25 @@ std::shared_ptr<const prometheus::Collectable> Collects(std::function<Families()
   return std::make_shared<const FunctionCollectable>(std::move(collect));
 }
 
+namespace {
+
+Families HttpFamilies(const HttpCounts& counts) {
+  return {CounterOf("hongbao_http_connections_total", "Connections to the HTTP side.", counts.connections),
+          CounterOf("hongbao_http_requests_total", "Requests that came whole and within limits.", counts.requests),
+          CounterOf("hongbao_http_refused_total",
+                    "Requests answered with an error before any route: malformed, too large, or too many wait.",
+                    counts.refused),
+          CounterOf("hongbao_http_dropped_total", "HTTP connections closed before they had their answer, by cause.",
+                    {{.labels = {{"cause", "room"}}, .value = Whole(counts.dropped_for_room)},
+                     {.labels = {{"cause", "deadline"}}, .value = Whole(counts.dropped_late)}})};
+}
+
+}  // namespace
+
 MetricsPage::MetricsPage(std::string role) : role_(std::move(role)), start_unix_s_(ProcessStartUnixSeconds()) {}
 
 void MetricsPage::AddTo(AdminServer& server) {
+  server_ = &server;
   server.Get("/metrics", [this](const Request& request) { return Answer(request); });
 }
 
@@ -284,6 +300,10 @@ Families MetricsPage::ProcessFamilies() const {
 
 Families MetricsPage::Collect() const {
   Families families = ProcessFamilies();
+  if (server_ != nullptr) {
+    Families http = HttpFamilies(server_->counts());
+    std::move(http.begin(), http.end(), std::back_inserter(families));
+  }
   for (const auto& source : sources_) {
     Families more = source->Collect();
     std::move(more.begin(), more.end(), std::back_inserter(families));

@@ -90,6 +90,7 @@ class MetricsPage {
 
   const std::string role_;
   const double start_unix_s_;
+  const AdminServer* server_ = nullptr;
   std::vector<std::shared_ptr<const prometheus::Collectable>> sources_;
 };
 

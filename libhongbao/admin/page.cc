@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "libhongbao/admin/exact_json.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::admin {
@@ -21,7 +22,8 @@ void AppendValues(const SecondRow& row, std::string* text) {
     *text += before;
     before = ',';
     if (row.Knows(label.id)) {
-      absl::StrAppend(text, row[label.id]);
+      const char* quote = IsExactInDoubles(row[label.id]) ? "" : "\"";
+      absl::StrAppend(text, quote, row[label.id], quote);
     } else {
       *text += "null";
     }

@@ -1,6 +1,7 @@
 #include "libhongbao/admin/second_row.h"
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/admin/exact_json.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::admin {
@@ -23,7 +24,9 @@ nlohmann::json ColumnNames() {
 nlohmann::json RowValues(const SecondRow& row) {
   nlohmann::json values = nlohmann::json::array();
   for (const auto& label : kColumnLabels) {
-    values.push_back(row.Knows(label.id) ? nlohmann::json(row[label.id]) : nlohmann::json());
+    values.push_back(!row.Knows(label.id)               ? nlohmann::json()
+                     : IsExactInDoubles(row[label.id]) ? nlohmann::json(row[label.id])
+                                                       : nlohmann::json(absl::StrCat(row[label.id])));
   }
   return values;
 }

@@ -22,7 +22,7 @@ class EventStreamsTest : public testing::Test {
  protected:
   EventStreamsTest() {
     admin_.Events("/events", &streams_);
-    const absl::Status started = admin_.Start({.request_deadline_ms = 400});
+    const absl::Status started = admin_.Start({.limits = {.request_deadline_ms = 400}});
     EXPECT_TRUE(started.ok()) << started;
   }
 

@@ -7,12 +7,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <future>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "nlohmann/json.hpp"
+#include "raw_http.h"
 
 namespace hongbao::admin {
 namespace {
@@ -36,9 +39,15 @@ class HttpAdminTest : public testing::Test {
       qps_ = *qps;
       return JsonResponse({{"qps", *qps}, {"at", *at}});
     });
+    admin_.Get("/large", [](const Request&) { return Response{.body = std::string(8 << 20, 'x')}; });
+    admin_.Post("/slow", [this](const Request&) {
+      slow_runs_.set_value();
+      slow_may_end_.get_future().wait();
+      return Response{.body = "done"};
+    });
     admin_.Get("/accept", [](const Request& request) { return Response{.body = "[" + request.Header("accept") + "]"}; });
     admin_.Get("/throws", [](const Request&) -> Response { throw std::runtime_error("a handler's bug"); });
-    const absl::Status started = admin_.Start({.request_deadline_ms = 400});
+    const absl::Status started = admin_.Start({.limits = {.request_deadline_ms = 400}});
     EXPECT_TRUE(started.ok()) << started;
   }
 
@@ -80,8 +89,142 @@ class HttpAdminTest : public testing::Test {
   void ExpectAlive() const { EXPECT_THAT(Ask("GET", "/-/healthy"), StartsWith("HTTP/1.1 200")); }
 
   int64_t qps_ = -1;
+  std::promise<void> slow_runs_;
+  std::promise<void> slow_may_end_;
   AdminServer admin_;
 };
+
+// Neither idle peers, nor slow ones, nor a command that takes its time stands before a look.
+TEST_F(HttpAdminTest, NobodyWaitsForASlowPeerOrForALongCommand) {
+  std::thread command([this] { EXPECT_THAT(Ask("POST", "/slow"), HasSubstr("done")); });
+  slow_runs_.get_future().wait();
+  std::vector<int> peers;
+  for (const char* begun : {"", "GET /v1/sta", "POST /v1/qps HTTP/1.1\r\nContent-Length: 100\r\n\r\nqps",
+                            "GET /large HTTP/1.1\r\n\r\n", "POST /v1/qps?qps=5 HTTP/1.1\r\n\r\n"}) {
+    for (int i = 0; i < 10; ++i) {
+      peers.push_back(Connect());
+      ::send(peers.back(), begun, std::strlen(begun), MSG_NOSIGNAL);
+    }
+  }
+  for (int i = 0; i < 10; ++i) {
+    ExpectAlive();
+    EXPECT_THAT(Ask("GET", "/v1/status"), HasSubstr("{\"role\":\"test\"}"));
+    EXPECT_THAT(Ask("GET", "/-/ready"), StartsWith("HTTP/1.1 200"));
+  }
+  EXPECT_EQ(qps_, -1);  // commands take turns: the long one has not ended
+  slow_may_end_.set_value();
+  command.join();
+  for (const int socket : peers) {
+    ::close(socket);
+  }
+}
+
+TEST_F(HttpAdminTest, AThousandIdlePeersMakeRoomTheOldestFirst) {
+  std::vector<int> idle;
+  for (int i = 0; i < 1'000; ++i) {
+    idle.push_back(Connect());
+  }
+  ExpectAlive();
+  EXPECT_EQ(ReadAll(idle.front()), "");  // long before its deadline or not: it has gone
+  EXPECT_GE(admin_.counts().dropped_for_room, 1'000u - HttpLimits{}.connections_max);
+  for (const int socket : idle) {
+    ::close(socket);
+  }
+  ExpectAlive();
+}
+
+TEST_F(HttpAdminTest, ALargeAnswerArrivesWholeAtAPeerThatReadsSlowly) {
+  const int socket = Connect();
+  const std::string request = "GET /large HTTP/1.1\r\n\r\n";
+  ::send(socket, request.data(), request.size(), MSG_NOSIGNAL);
+  std::string answer;
+  char chunk[65'536];
+  for (ssize_t got; (got = ::recv(socket, chunk, sizeof chunk, 0)) > 0;) {
+    answer.append(chunk, static_cast<size_t>(got));
+    if (answer.size() < 12 * sizeof chunk) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // in all longer than a request may take
+    }
+  }
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, size_t{8 << 20});
+  ::close(socket);
+}
+
+TEST_F(HttpAdminTest, ABodyIsAskedForWhereThePeerWaits) {
+  const int socket = Connect();
+  const std::string head =
+      "POST /v1/qps HTTP/1.1\r\nExpect: 100-continue\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+      "Content-Length: 5\r\n\r\n";
+  ::send(socket, head.data(), head.size(), MSG_NOSIGNAL);
+  const std::string wanted = "HTTP/1.1 100 Continue\r\n\r\n";
+  std::string got(wanted.size(), '\0');
+  EXPECT_EQ(::recv(socket, got.data(), got.size(), MSG_WAITALL), static_cast<ssize_t>(wanted.size()));
+  EXPECT_EQ(got, wanted);
+  ::send(socket, "qps=5", 5, MSG_NOSIGNAL);
+  EXPECT_THAT(ReadAll(socket), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(qps_, 5);
+  ::close(socket);
+  EXPECT_THAT(Ask("POST", "/v1/qps?qps=6", "Expect: 100-continue\r\n"), HasSubstr(R"("qps":6)"));
+  EXPECT_THAT(Ask("POST", "/v1/qps?qps=7", "Expect: 100-continue\r\nContent-Length: 1000000\r\n"),
+              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask("POST", "/v1/qps?qps=7", "Expect: tea\r\n"), StartsWith("HTTP/1.1 417"));
+  EXPECT_EQ(qps_, 6);
+}
+
+TEST_F(HttpAdminTest, BodiesInChunksAndInPieces) {
+  const std::string head = "POST /v1/qps HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+  const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nqp\r\n3\r\ns=9\r\n0\r\nTrailer: 1\r\n\r\n";
+  EXPECT_THAT(Raw(chunked), HasSubstr(R"("qps":9)"));
+  const int socket = Connect();
+  for (const char byte : chunked) {
+    ::send(socket, &byte, 1, MSG_NOSIGNAL);
+  }
+  EXPECT_THAT(ReadAll(socket), HasSubstr(R"("qps":9)"));
+  ::close(socket);
+  for (const char* wrong : {"zz\r\n", "5\r\nqps=98\r\n0\r\n\r\n", "-1\r\n\r\n"}) {
+    EXPECT_THAT(Raw(head + "Transfer-Encoding: chunked\r\n\r\n" + wrong), StartsWith("HTTP/1.1 400")) << wrong;
+  }
+  EXPECT_THAT(Raw(head + "Transfer-Encoding: chunked\r\n\r\nfffffff\r\n"), StartsWith("HTTP/1.1 413"));
+}
+
+// A proxy in front and this process must not read two requests out of one.
+TEST_F(HttpAdminTest, TwoReadingsOfOneRequestAreRefused) {
+  for (const char* more : {"Content-Length: 5\r\nContent-Length: 0\r\n", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                           "Content-Length: +5\r\n", "Content-Length : 5\r\n", "X: a\r\n b\r\n", "Host: a\r\n"}) {
+    EXPECT_THAT(Ask("POST", "/v1/qps?qps=1", more), StartsWith("HTTP/1.1 400")) << more;
+  }
+  EXPECT_THAT(Ask("POST", "/v1/qps?qps=1", "Transfer-Encoding: gzip, chunked\r\n"), StartsWith("HTTP/1.1 501"));
+  EXPECT_EQ(qps_, -1);
+}
+
+TEST_F(HttpAdminTest, OfPipelinedRequestsTheFirstIsAnsweredAndTheConnectionCloses) {
+  const std::string one = "GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const std::string answer = Raw(one + "POST /v1/qps?qps=4 HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+  EXPECT_EQ(answer.find("HTTP/1.1", 1), std::string::npos);
+  EXPECT_EQ(qps_, -1);
+}
+
+TEST(AdminServerTest, NamesThatAreGivenMayAskAlsoThroughAProxy) {
+  AdminServer admin;
+  admin.Get("/page", [](const Request&) { return Response{.body = "page"}; });
+  ASSERT_TRUE(admin.Start({.hosts = {"metrics.example.com"}}).ok());
+  const auto ask = [&admin](const std::string& headers) {
+    return RawAnswer(admin.port(), "GET /page HTTP/1.1\r\n" + headers + "\r\n");
+  };
+  for (const char* ours : {"Host: metrics.example.com\r\n", "Host: Metrics.Example.com.:8443\r\n",
+                           "Host: metrics.example.com\r\nOrigin: https://metrics.example.com\r\n",
+                           "Host: 127.0.0.1:8989\r\nOrigin: https://metrics.example.com:8443\r\n", "Host: [::1]:80\r\n",
+                           "Host: localhost\r\nOrigin: http://localhost\r\n", ""}) {
+    EXPECT_THAT(ask(ours), StartsWith("HTTP/1.1 200")) << ours;
+  }
+  for (const char* foreign : {"Host: example.com\r\n", "Host: xmetrics.example.com\r\n", "Host: metrics.example.com.evil.org\r\n",
+                              "Host: 127.0.0.1.evil.org\r\n", "Host: 127.0.0.1\r\nOrigin: null\r\n",
+                              "Host: 127.0.0.1\r\nOrigin: http://evil.org/metrics.example.com\r\n",
+                              "Host: localhost:1\r\nOrigin: http://localhost:2\r\n"}) {
+    EXPECT_THAT(ask(foreign), StartsWith("HTTP/1.1 403")) << foreign;
+  }
+}
 
 TEST_F(HttpAdminTest, ServesRoutesHealthAndReadiness) {
   EXPECT_THAT(Ask("GET", "/v1/status"), HasSubstr("\r\n\r\n{\"role\":\"test\"}\n"));

@@ -3,9 +3,12 @@
 In each test a well-behaved peer (or two, of both versions) shakes all the while, and the server ends with all identities.
 """
 
+import os
 import random
+import re
 import socket
 import struct
+import threading
 import time
 import unittest
 
@@ -398,6 +401,49 @@ class HostileTest(processes.EndToEndTest):
             self.assertEqual(code, 400, f"{wrong}: {body}")
         report = self.finish()
         self.assertEqual(report["gifts"]["sent"], 0)
+
+    def begun(self, data, number):
+        """So many connections to the admin port that have sent no more than `data`."""
+        peers = [socket.create_connection(("127.0.0.1", self.server_process.admin_port)) for _ in range(number)]
+        for peer in peers:
+            self.addCleanup(peer.close)
+            peer.sendall(data)
+        return peers
+
+    @staticmethod
+    def is_open(peer):
+        peer.setblocking(False)
+        try:
+            return peer.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+
+    def test_http_peers_that_are_idle_or_slow_delay_nobody(self):
+        """Health and metrics are answered while all of them are still there, not after their deadlines have passed."""
+        server = self.hosted("--ledger", "sqlite:" + os.path.join(self.folder, "slow.ledger"))
+        order = threading.Thread(target=server.http, args=("POST", "/v1/envelopes/shake"), kwargs={"rate": 1, "count": 2_000_000})
+        order.start()
+        self.begun(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", 1)
+        for data in (b"", b"GET /met", b"POST /v1/envelopes/shake HTTP/1.1\r\nContent-Length: 50\r\n\r\nrate="):
+            peers = self.begun(data, 20)
+            for path in ("/-/healthy", "/metrics", "/v1/status"):
+                self.assertEqual(server.http("GET", path)[0], 200)
+            self.assertTrue(all(map(self.is_open, peers)), f"all that sent {data} are there still")
+        order.join()
+        self.finish()
+
+    def test_thousands_of_idle_http_peers(self):
+        """The oldest make room: descriptors do not run out, and it goes on serving."""
+        server = self.hosted(open_files=1_000)
+        peers = self.begun(b"", 2_500)
+        for path in ("/-/healthy", "/metrics"):
+            self.assertEqual(server.http("GET", path)[0], 200)
+        self.assertTrue(self.is_open(peers[-1]))
+        dropped = re.search(r'hongbao_http_dropped_total{cause="room"} (\d+)', server.http("GET", "/metrics")[1])
+        self.assertGreater(int(dropped.group(1)), 2_000)
+        self.finish()
 
 
 if __name__ == "__main__":

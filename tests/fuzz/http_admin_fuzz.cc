@@ -81,7 +81,7 @@ class Door {
       }
       return JsonResponse({{"qps", *qps}, {"name", name.value_or("")}, {"body", request.body()}});
     });
-    Check(admin_.Start({.head_bytes_max = 2'048, .body_bytes_max = 4'096, .request_deadline_ms = 400}).ok(),
+    Check(admin_.Start({.limits = {.head_bytes_max = 2'048, .body_bytes_max = 4'096, .request_deadline_ms = 400}}).ok(),
           "it listens");
   }
 

@@ -4,6 +4,8 @@
 const PAGE = /*PAGE*/null;
 const SECONDS_KEPT = 2 * 3600;
 const GONE_AFTER_MS = 6000;
+// A proxy may serve the page below a prefix, with or without a slash at its end.
+const BASE = location.pathname.replace(/\/?$/, "/");
 
 // [column or null, name, format, wide]
 const TILES = {
@@ -64,7 +66,7 @@ class Live {
 
   connect() {
     this.retry = null;
-    this.source = new EventSource("/events");
+    this.source = new EventSource(BASE + "events");
     this.source.onopen = () => { this.lostSince = null; this.lastRow = performance.now(); this.catchUp(); };
     this.source.onmessage = (event) => this.take([JSON.parse(event.data)]);
     this.source.onerror = () => {
@@ -81,7 +83,7 @@ class Live {
     this.waiting = [];
     try {
       const after = this.store !== null && this.store.size > 0 ? this.store.last() : 0;
-      const history = await (await fetch("/v1/history?after=" + after)).json();
+      const history = await (await fetch(BASE + "v1/history?after=" + after)).json();
       if (history.role !== PAGE.role) {  // another program has this port now
         location.reload();
         return;
