@@ -53,7 +53,7 @@ class FlagsTest(processes.EndToEndTest):
         for flags, says in (
                 (["--no-such-flag"], "--no-such-flag"), (["stray"], "stray"), (["--listen"], "--listen"),
                 (["--listen", "127.0.0.1"], "--listen"), (["--listen", "he re:1025"], "--listen"),
-                (["--listen", "127.0.0.1:65536"], "--listen"), (["--listen", "::1:1025"], "[::1]:1025"),
+                (["--listen", "127.0.0.1:65536"], "--listen"), (["--listen", "::1:1025"], "--listen"),
                 (["--admin", "127.0.0.1:"], "--admin"), (["--users-max", "0"], "--users-max"),
                 (["--users-max", "-5"], "--users-max"), (["--users-max", "5G"], "--users-max"),
                 (["--connections-max", "many"], "--connections-max"), (["--connections-max", "0"], "--connections-max"),
@@ -63,6 +63,7 @@ class FlagsTest(processes.EndToEndTest):
                 (["--drain", "1d"], "--drain"), (["--gift-expiry", "0s"], "--gift-expiry")):
             with self.subTest(flags=flags):
                 self.check_usage(SERVER, *FREE, *flags, says=says)
+        self.check_usage(SERVER, "--listen", "::1:1025", says="[::1]:1025")  # the message shows what is taken
 
     def test_wrong_flags_of_the_client(self):
         for flags, says in (
