@@ -77,6 +77,8 @@ class BenchFloorTest(unittest.TestCase):
             out = os.path.join(folder, "floor.json")
             done = subprocess.run(bench("--connections", "100", "--rounds", "1", "--seconds", "1", "--qps", "500", "--saturate", "20k",
                                         "--out", out), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+            if "needs direct descriptors" in done.stderr:
+                self.skipTest("the floor needs a kernel with direct descriptors and batched waits")
             self.assertEqual(done.returncode, 0, done.stderr)
             with open(out, encoding="utf-8") as file:
                 document = json.load(file)

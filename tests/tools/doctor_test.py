@@ -115,6 +115,10 @@ class JudgeTest(unittest.TestCase):
         self.assertEqual(few.cure, "more of them, or --qps 53000")
         self.assertEqual(findings(changed({"cores": 2}), qps=53_000)["processors"].level, "ok")
 
+    def test_locked_memory(self):
+        self.assertEqual(findings(changed({"locked_bytes": 64 << 10}))["locked memory"].level, "fail")
+        self.assertNotIn("locked memory", findings(changed()))
+
     def test_unknown_is_not_wrong(self):
         unknown = facts.Facts(base=BASE, clock_read=True, clock_synchronised=True)
         self.assertEqual(self.levels(unknown), {})

@@ -158,6 +158,21 @@ class PreflightTest(unittest.TestCase):
     def finding(self, name, users, **changes):
         return next(f for f in preflight.judge(facts(**changes), users) if f.name == name)
 
+    def test_locked_memory(self):
+        levels = {kib: self.finding("locked memory", 10**6, locked_bytes=kib << 10).level for kib in (0, 1024, 8192, 65_536)}
+        self.assertEqual(levels, {0: "fail", 1024: "fail", 8192: "note", 65_536: "ok"})
+        self.assertIn("ulimit -l", self.finding("locked memory", 10**6, locked_bytes=0).cure)
+        self.assertEqual(self.finding("locked memory", 1_000, locked_bytes=8 << 20, cores=2).level, "ok")
+        self.assertEqual(self.finding("locked memory", 1_000, locked_bytes=8 << 20, cores=16).level, "note")
+        self.assertEqual([f for f in preflight.judge(facts(locked_bytes=0, kernel="6.12"), 1_000) if f.name == "locked memory"], [])
+
+    def test_a_filter_is_named_also_when_it_plays_an_old_kernel(self):
+        for changes in ({"io_uring_error": 1}, {"io_uring_error": 38, "seccomp": True}):
+            self.assertIn("seccomp", self.finding("io_uring", 100, **changes).cure)
+        self.assertIn("CONFIG_IO_URING", self.finding("io_uring", 100, io_uring_error=38).cure)
+        self.assertIn("io_uring_group", self.finding("io_uring", 100, io_uring_error=1, io_uring_disabled=1).cure)
+        self.assertIn("ulimit -l", self.finding("io_uring", 100, io_uring_error=12).cure)
+
     def test_a_million_users_fit_the_two_core_machine(self):
         self.assertEqual([f.name for f in preflight.judge(FACTS, 10**6) if f.level != "ok"], [])
         self.assertIn("55 rings", self.finding("open files", 10**6).text)

@@ -232,6 +232,7 @@ def judge(facts, plan):
     """All findings, in the order in which they stop a run."""
     base = facts.base
     findings = [_io_uring(facts), preflight.judge_open_files(base, plan.users), *_nr_open(facts, plan),
+                *filter(None, [preflight.judge_locked_memory(base, plan.users, plan.ends)]),
                 preflight.judge_file_max(base, plan.users, plan.ends), _memory(facts, plan)]
     widened = False
     if plan.side != "server":

@@ -6,16 +6,22 @@ tools/doctor judges more, with the same parts; `ends` is how many ends of each c
 
 import ctypes
 import dataclasses
+import errno
 import fcntl
 import math
 import os
 import platform
+import re
 import resource
 import socket
 import struct
 
 from . import processors
 
+# Of locked memory, each: one set on its thread, many of them, and what they are not made smaller than (net/service_plan.cc).
+RING_BYTES = 612 << 10
+SMALL_RING_BYTES = 112 << 10
+LEAST_RING_BYTES = 20 << 10
 # Measured on Linux 6.x, per end of a connection: a socket (4.1 KB of slab) with an armed receive (0.87 KB of io_uring), and under 128
 # bytes in the process.
 BYTES_PER_END = 4_100 + 870 + 128
@@ -45,6 +51,8 @@ class Facts:
     root: bool
     load_average: float = 0.0
     loopback_up: bool = True
+    locked_bytes: int = -1   # of all rings of all the user's processes, where they count; -1: no limit
+    seccomp: bool = False    # a filter watches this process
     ehash_entries: int = -1  # buckets of the table of established connections; -1: unknown
 
 
@@ -107,6 +115,14 @@ def _loopback_up(root=""):
         return True
 
 
+def _locked_bytes(root):
+    """Rings count from Linux 6.14 on, unless the process has CAP_IPC_LOCK."""
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)", read_text(root + "/proc/self/status"), re.MULTILINE)
+    may_lock = found is not None and int(found.group(1), 16) >> 14 & 1
+    return -1 if limit == resource.RLIM_INFINITY or may_lock else limit
+
+
 def read_facts(root=""):
     """This machine's; with `root`, a folder with a proc and a sys in it, those instead, where there is a file to read."""
     proc = root + "/proc"
@@ -126,6 +142,8 @@ def read_facts(root=""):
         io_uring_error=_io_uring_error(),
         io_uring_disabled=_number(proc + "/sys/kernel/io_uring_disabled", 0),
         root=os.geteuid() == 0,
+        locked_bytes=_locked_bytes(root),
+        seccomp=re.search(r"^Seccomp:\s*[12]", read_text(proc + "/self/status"), re.MULTILINE) is not None,
         load_average=os.getloadavg()[0],
         loopback_up=_loopback_up(root),
         # A namespace that shares its parent's table says so with a minus sign.
@@ -161,7 +179,11 @@ def judge_kernel(facts):
         reason = os.strerror(facts.io_uring_error)
         if facts.io_uring_disabled > 0:
             cure = f"sysctl -w kernel.io_uring_disabled=0 (it is {facts.io_uring_disabled})"
-        elif facts.io_uring_error == 1:
+            if facts.io_uring_disabled == 1:
+                cure += ", or kernel.io_uring_group= a group of yours"
+        elif facts.io_uring_error == errno.ENOMEM:
+            cure = "raise the limit of locked memory: ulimit -l unlimited (LimitMEMLOCK= of a unit, --ulimit memlock=-1 of a container)"
+        elif facts.io_uring_error == errno.EPERM or facts.seccomp:  # filters answer "not implemented", too
             cure = "a container's seccomp profile forbids it: run with one that allows io_uring_setup, io_uring_enter, io_uring_register"
         else:
             cure = "use Linux 6.1 or newer, with CONFIG_IO_URING"
@@ -170,6 +192,23 @@ def judge_kernel(facts):
         return Finding("io_uring", "fail", f"kernel {facts.kernel} is older than 6.1", "use Linux 6.1 or newer")
     direct = "direct descriptors" if version >= (6, 13) else "regular descriptors (direct ones need 6.13)"
     return Finding("io_uring", "ok", f"kernel {facts.kernel}, {direct}")
+
+
+def judge_locked_memory(facts, users, ends=2):
+    """None where there is no limit, or rings do not count. The programs make their rings smaller before they fail."""
+    if facts.locked_bytes < 0 or kernel_version(facts.kernel) < (6, 14):
+        return None
+    sets = max(facts.cores, math.ceil(users * 1.12 / max(min(facts.files_hard, 2**20), 1)))
+    full = ends * sets * (RING_BYTES if sets == facts.cores else SMALL_RING_BYTES)
+    least = ends * sets * LEAST_RING_BYTES
+    needed = f"{full >> 10:,} KiB"
+    text = f"{facts.locked_bytes >> 10:,} KiB for {ends * sets} rings"
+    cure = "ulimit -l unlimited (LimitMEMLOCK= of a unit, --ulimit memlock=-1 of a container)"
+    if facts.locked_bytes < least:
+        return Finding("locked memory", "fail", f"{text}, the smallest of which take {least >> 10:,} KiB", cure, needed=needed)
+    if facts.locked_bytes < full:
+        return Finding("locked memory", "note", f"{text}, which will be smaller than {full >> 10:,} KiB: slower under load", cure, needed=needed)
+    return Finding("locked memory", "ok", text, needed=needed)
 
 
 def judge_open_files(facts, users):
@@ -270,6 +309,7 @@ def judge(facts, users, clients=1, own_network=False):
         *([] if own_network else judge_loopback(facts)),
         judge_kernel(facts),
         judge_open_files(facts, users),
+        *filter(None, [judge_locked_memory(facts, users)]),
         _ports(facts, users),
         judge_memory(facts, users),
         *judge_backlogs(facts),
