@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <string>
 #include <utility>
@@ -30,10 +32,11 @@ bool Hidden(const char* feature) {
   return false;
 }
 
-std::string SysctlIoUringDisabled() {
+// The first line of a file of /proc; empty without one.
+std::string FirstLine(const char* path) {
   std::string value;
-  if (FILE* file = fopen("/proc/sys/kernel/io_uring_disabled", "re")) {
-    char text[16] = {};
+  if (FILE* file = fopen(path, "re")) {
+    char text[64] = {};
     if (fgets(text, sizeof(text), file) != nullptr) {
       value = std::string(text, strcspn(text, "\n"));
     }
@@ -42,63 +45,159 @@ std::string SysctlIoUringDisabled() {
   return value;
 }
 
+bool IsFiltered() {
+  bool filtered = false;
+  if (FILE* file = fopen("/proc/self/status", "re")) {
+    char line[256] = {};
+    while (fgets(line, sizeof(line), file) != nullptr) {
+      int mode = 0;
+      filtered |= sscanf(line, "Seccomp: %d", &mode) == 1 && mode != 0;
+    }
+    fclose(file);
+  }
+  return filtered;
+}
+
+std::pair<int, int> VersionOf(const std::string& kernel) {
+  int major = 0;
+  int minor = 0;
+  return sscanf(kernel.c_str(), "%d.%d", &major, &minor) == 2 ? std::pair(major, minor) : std::pair(0, 0);
+}
+
+std::string Kernel() {
+  utsname name = {};
+  uname(&name);
+  return name.release;
+}
+
+absl::Status FilterError(const Refusal& refusal) {
+  return absl::PermissionDeniedError(absl::StrCat(
+      refusal.call, " is answered with \"", strerror(refusal.error), "\" by a seccomp filter (Docker, Podman and systemd's "
+      "SystemCallFilter= do this by default); start the container with --security-opt seccomp=unconfined, or with a profile "
+      "that allows io_uring_setup, io_uring_enter and io_uring_register"));
+}
+
+// One submission and one registration, both without effect: a filter may let some of the three system calls through.
+Refusal TryCalls(io_uring& ring) {
+  io_uring_prep_nop(io_uring_get_sqe(&ring));
+  if (const int result = io_uring_submit_and_wait(&ring, 1); result < 0) {
+    return {.call = "io_uring_enter", .error = -result};
+  }
+  unsigned unchanged[2] = {0, 0};
+  if (const int result = io_uring_register_iowq_max_workers(&ring, unchanged); result < 0) {
+    return {.call = "io_uring_register", .error = -result};
+  }
+  return {};
+}
+
+int TrySetup(io_uring& ring, io_uring_params& params) {
+  params = {};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  return -io_uring_queue_init_params(4, &ring, &params);
+}
+
+// Asked with a limit of nothing at all; the limit is this process's own and comes back at once.
+bool RingsAreLocked() {
+  rlimit limit = {};
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  const rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+  setrlimit(RLIMIT_MEMLOCK, &none);
+  io_uring ring;
+  io_uring_params params;
+  const int error = TrySetup(ring, params);
+  setrlimit(RLIMIT_MEMLOCK, &limit);
+  if (error == 0) {
+    io_uring_queue_exit(&ring);
+  }
+  return error == ENOMEM;
+}
+
+absl::Status NoMemoryError() {
+  const auto text = [](int resource) -> std::string {
+    rlimit limit = {};
+    getrlimit(resource, &limit);
+    return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : absl::StrCat(limit.rlim_cur / 1024, " KiB");
+  };
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "no memory for an io_uring: locked memory is limited to ", text(RLIMIT_MEMLOCK),
+      " for all processes of the user together, address space to ", text(RLIMIT_AS),
+      "; raise the limit (ulimit -l unlimited, LimitMEMLOCK=infinity of the unit, --ulimit memlock=-1 for a container; ulimit -v "
+      "unlimited), or use fewer workers or connections"));
+}
+
 }  // namespace
 
-absl::Status SetupError(int error) {
-  switch (error) {
-    case EPERM: {
-      const std::string disabled = SysctlIoUringDisabled();
-      if (!disabled.empty() && disabled != "0") {
-        return absl::PermissionDeniedError(
-            absl::StrCat("io_uring is switched off by sysctl kernel.io_uring_disabled=", disabled,
-                         "; switch it on with: sysctl -w kernel.io_uring_disabled=0"));
+absl::Status Explain(const Refusal& refusal) {
+  switch (refusal.error) {
+    case EPERM:
+      if (refusal.call == "io_uring_setup" && !refusal.disabled.empty() && refusal.disabled != "0") {
+        const std::string group =
+            refusal.disabled == "1" ? absl::StrCat(", or let a group of this process in: sysctl -w kernel.io_uring_group=",
+                                                   refusal.group_id, " (it is ", refusal.group, ")")
+                                    : "";
+        return absl::PermissionDeniedError(absl::StrCat("io_uring is switched off by sysctl kernel.io_uring_disabled=",
+                                                        refusal.disabled,
+                                                        "; switch it on with: sysctl -w kernel.io_uring_disabled=0", group));
       }
-      return absl::PermissionDeniedError(
-          "io_uring is forbidden by a seccomp filter (containers do this by default); start the container with "
-          "--security-opt seccomp=unconfined, or a profile that allows io_uring_setup, io_uring_enter and io_uring_register");
-    }
+      return FilterError(refusal);
     case ENOSYS:
-      return absl::UnimplementedError("this kernel has no io_uring; Linux 6.1 or newer is needed");
+      // Filters answer this too, so that programs take it for an old kernel.
+      if (refusal.filtered || refusal.call != "io_uring_setup") {
+        return FilterError(refusal);
+      }
+      return absl::UnimplementedError(
+          VersionOf(refusal.kernel) >= std::pair(6, 1)
+              ? absl::StrCat("Linux ", refusal.kernel, " was built without io_uring (CONFIG_IO_URING); use a kernel that has it")
+              : "this kernel has no io_uring; Linux 6.1 or newer is needed");
     case ENOMEM:
-      return absl::ResourceExhaustedError(
-          "no memory for an io_uring; raise the locked-memory limit (ulimit -l unlimited, or --ulimit memlock=-1 for a "
-          "container), or use fewer connections");
+      return NoMemoryError();
     case EMFILE:
     case ENFILE:
       return absl::ResourceExhaustedError(
           "no descriptor left for an io_uring; raise the limit of open files (ulimit -n)");
     case EINVAL:
-      return absl::UnimplementedError(
-          "this kernel's io_uring is too old (no IORING_SETUP_DEFER_TASKRUN); Linux 6.1 or newer is needed");
+      if (refusal.call == "io_uring_setup" && !(refusal.filtered && VersionOf(refusal.kernel) >= std::pair(6, 1))) {
+        return absl::UnimplementedError(
+            "this kernel's io_uring is too old (no IORING_SETUP_DEFER_TASKRUN); Linux 6.1 or newer is needed");
+      }
+      return FilterError(refusal);
     default:
-      return absl::InternalError(absl::StrCat("io_uring_setup failed: ", strerror(error)));
+      if (refusal.filtered) {
+        return FilterError(refusal);
+      }
+      return absl::InternalError(absl::StrCat(refusal.call, " failed: ", strerror(refusal.error),
+                                              "; a security module (SELinux, AppArmor) may forbid it, see the kernel's log"));
   }
 }
+
+absl::Status SetupError(int error) { return Explain({.error = error,
+                                                     .kernel = Kernel(),
+                                                     .disabled = FirstLine("/proc/sys/kernel/io_uring_disabled"),
+                                                     .group = FirstLine("/proc/sys/kernel/io_uring_group"),
+                                                     .filtered = IsFiltered(),
+                                                     .group_id = getegid()}); }
 
 absl::StatusOr<Features> ProbeFeatures() {
   if (Hidden("io_uring")) {
     return SetupError(EPERM);
   }
-  io_uring_params params = {};
-  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   io_uring scratch;
-  if (const int result = io_uring_queue_init_params(4, &scratch, &params); result < 0) {
-    return SetupError(-result);
+  io_uring_params params;
+  if (const int error = TrySetup(scratch, params); error != 0) {
+    return SetupError(error);
   }
+  Refusal refusal = TryCalls(scratch);
   io_uring_queue_exit(&scratch);
-
-  Features features;
-  utsname name = {};
-  uname(&name);
-  features.kernel = name.release;
-  int major = 0;
-  int minor = 0;
-  if (sscanf(name.release, "%d.%d", &major, &minor) != 2) {
-    major = minor = 0;
+  if (refusal.error != 0) {
+    refusal.filtered = IsFiltered();
+    return Explain(refusal);
   }
+  Features features;
+  features.kernel = Kernel();
   // No feature bit tells of the fix, so this one has to go by the version.
-  features.direct_descriptors = std::pair(major, minor) >= std::pair(6, 13) && !Hidden("direct");
+  features.direct_descriptors = VersionOf(features.kernel) >= std::pair(6, 13) && !Hidden("direct");
   features.min_wait = (params.features & IORING_FEAT_MIN_TIMEOUT) != 0 && !Hidden("min_wait");
+  features.locked_rings = RingsAreLocked();
   return features;
 }
 

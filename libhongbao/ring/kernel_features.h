@@ -15,6 +15,9 @@ struct Features {
   bool direct_descriptors = false;
   // Waiting for a batch of completions, or a minimal time (6.12).
   bool min_wait = false;
+  // Rings count against the limit of locked memory, that of all the user's processes together (from 6.14 on, without
+  // CAP_IPC_LOCK).
+  bool locked_rings = false;
   std::string kernel;  // uname release
 
   std::string ToString() const;  // "kernel 6.18.44: direct descriptors, batched waits"
@@ -27,5 +30,17 @@ absl::StatusOr<Features> ProbeFeatures();
 
 // The message for a refused io_uring_setup (errno as a positive number): cause, then cure.
 absl::Status SetupError(int error);
+
+// What a refusal is judged by.
+struct Refusal {
+  std::string call = "io_uring_setup";
+  int error = 0;
+  std::string kernel;    // uname release
+  std::string disabled;  // sysctl kernel.io_uring_disabled, empty before 6.6
+  std::string group;     // sysctl kernel.io_uring_group
+  bool filtered = false;  // a seccomp filter watches this process
+  uint32_t group_id = 0;  // this process's
+};
+absl::Status Explain(const Refusal& refusal);
 
 }  // namespace hongbao::ring

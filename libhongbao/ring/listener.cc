@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -46,8 +45,6 @@ int BindSocket(const SocketAddress& address, bool shared) {
   if (shared) {
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
   }
-  // Inherited by accepted sockets, which as direct descriptors could not be set one by one cheaply.
-  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (address.family() == AF_INET6) {
     const int off = 0;
     setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));  // whatever sysctl net.ipv6.bindv6only says
@@ -75,7 +72,8 @@ absl::Status CheckNotOccupied(const SocketAddress& address) {
 
 }  // namespace
 
-absl::StatusOr<Listeners> Listeners::Open(const SocketAddress& address, uint32_t count, uint32_t backlog) {
+absl::StatusOr<Listeners> Listeners::Open(const SocketAddress& address, uint32_t count, uint32_t backlog,
+                                          const SocketOptions& sockets) {
   if (address.port() != 0) {
     if (absl::Status status = CheckNotOccupied(address); !status.ok()) {
       return status;
@@ -98,6 +96,7 @@ absl::StatusOr<Listeners> Listeners::Open(const SocketAddress& address, uint32_t
   }
   // All are bound before the first listens: the kernel's spreading never sees a half-made group.
   for (const int descriptor : listeners.descriptors_) {
+    Apply(descriptor, sockets);  // inherited by accepted sockets
     if (listen(descriptor, static_cast<int>(backlog)) != 0) {
       return BindError(address.WithPort(listeners.port_), errno);
     }

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "libhongbao/address.h"
+#include "libhongbao/ring/socket_options.h"
 
 namespace hongbao::ring {
 
@@ -17,7 +18,8 @@ class Listeners {
  public:
   // Opens `count` sockets on `address` (port 0: a free one, the same for all), spread by the kernel with SO_REUSEPORT. On ::
   // they take IPv4 too. An occupied port is an error even when its owner would share it.
-  static absl::StatusOr<Listeners> Open(const SocketAddress& address, uint32_t count, uint32_t backlog);
+  static absl::StatusOr<Listeners> Open(const SocketAddress& address, uint32_t count, uint32_t backlog,
+                                        const SocketOptions& sockets = {});
   Listeners() = default;
   Listeners(Listeners&& other) noexcept;
   Listeners& operator=(Listeners&& other) noexcept;
