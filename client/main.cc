@@ -27,6 +27,7 @@
 #include "libhongbao/admin/rows.h"
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/load/client.h"
+#include "libhongbao/net/set_up.h"
 #include "libhongbao/time/clock.h"
 
 namespace hongbao::client {
@@ -377,4 +378,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace hongbao::client
 
-int main(int argc, char** argv) { return hongbao::client::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return hongbao::net::RunMain("hongbao-client", [&] { return hongbao::client::Main(argc, argv); });
+}

@@ -121,6 +121,17 @@ absl::Status TakeUserKeys(const std::string& path, load::ClientOptions& load) {
   return absl::OkStatus();
 }
 
+// When a server's machine that answers nothing is given up.
+void AddPeerFlags(CLI::App& app, ring::SocketOptions& sockets) {
+  constexpr int64_t kDayMs = 24 * 3'600'000;
+  admin::AddDurationMs(app, "--peer-timeout", &sockets.peer_timeout_ms,
+                       "a server whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
+                       "time",
+                       {.max = kDayMs});
+  admin::AddDurationMs(app, "--keepalive", &sockets.keepalive_ms,
+                       "a server that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
+}
+
 // How fast it connects, and when exactly a request leaves.
 void AddPaceFlags(CLI::App& app, load::ClientOptions& load) {
   admin::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
@@ -131,6 +142,7 @@ void AddPaceFlags(CLI::App& app, load::ClientOptions& load) {
                        {.min = 1'000'000});
   admin::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",
                        {.max = 100'000'000});
+  AddPeerFlags(app, load.sockets);
 }
 
 // Where the server is, and the patience with it.

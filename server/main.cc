@@ -18,6 +18,7 @@
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/admin/token_file.h"
 #include "libhongbao/admin/user_keys.h"
+#include "libhongbao/net/set_up.h"
 #include "libhongbao/serve/server.h"
 #include "server/metrics.h"
 #include "server/money.h"
@@ -56,6 +57,7 @@ struct Flags {
   int64_t login_deadline_ms = 5'000;
   int64_t frame_deadline_ms = 5'000;
   int64_t idle_timeout_ms = 240'000;
+  int64_t unsent_deadline_ms = 15'000;
   int64_t drain_ms = 10'000;
   int64_t linger_ns = 0;
   int64_t queue_wait_ns = 20 * time::kNsPerMs;
@@ -111,6 +113,14 @@ void AddOptions(CLI::App& app, Flags& flags) {
                        "how long the rest of a frame that has begun may take", {.min = 1, .max = kDayMs});
   admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms,
                        "a connection without a byte for so long is closed, 0 = never", {.max = 7 * kDayMs});
+  admin::AddDurationMs(app, "--unsent-deadline", &flags.unsent_deadline_ms,
+                       "who is held back for not reading, and takes nothing for so long, is closed", {.min = 100, .max = kDayMs});
+  admin::AddDurationMs(app, "--peer-timeout", &server.sockets.peer_timeout_ms,
+                       "a peer whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
+                       "time",
+                       {.max = kDayMs});
+  admin::AddDurationMs(app, "--keepalive", &server.sockets.keepalive_ms,
+                       "a peer that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
   admin::AddDurationMs(app, "--drain", &flags.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});
   admin::AddDurationNs(app, "--linger", &flags.linger_ns, "after the end, keep /metrics and the other pages up so long",
                        {.max = 24 * 3'600 * time::kNsPerSecond});
@@ -149,6 +159,7 @@ absl::Status Settle(Flags& flags) {
   flags.server.login_deadline_ms = static_cast<uint32_t>(flags.login_deadline_ms);
   flags.server.frame_deadline_ms = static_cast<uint32_t>(flags.frame_deadline_ms);
   flags.server.idle_timeout_ms = static_cast<uint32_t>(flags.idle_timeout_ms);
+  flags.server.unsent_deadline_ms = static_cast<uint32_t>(flags.unsent_deadline_ms);
   flags.server.delay.wait_max_us = flags.queue_wait_ns / time::kNsPerUs;
   return serve::Validate(flags.server);
 }
@@ -312,4 +323,6 @@ int Main(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace hongbao::server
 
-int main(int argc, char** argv) { return hongbao::server::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return hongbao::net::RunMain("hongbao-server", [&] { return hongbao::server::Main(argc, argv); });
+}

@@ -115,6 +115,8 @@ Families NetworkFamilies(const ServerCounts& counts) {
           CounterOf("hongbao_network_receives_total", "Receives that brought bytes.", n[Counter::kReceives]),
           CounterOf("hongbao_network_sends_total", "Sends that completed.", n[Counter::kSends]),
           CounterOf("hongbao_receive_buffer_shortages_total", "Receives that had to wait for a buffer.", n[Counter::kNoBuffers]),
+          CounterOf("hongbao_connection_holds_total", "Times a connection was made to wait: no room for more answers to it.",
+                    n[Counter::kHolds]),
           CounterOf("hongbao_accept_pauses_total", "Times accepting stopped for want of descriptors or memory.",
                     n[Counter::kAcceptPauses]),
           CounterOf("hongbao_connections_turned_away_total", "Connections closed at once: the table was too small.",

@@ -18,6 +18,7 @@
 namespace hongbao::ledger {
 
 inline constexpr uint32_t kInvitedMax = 50;
+inline constexpr uint32_t kResumePage = 64;  // grants handed out for one kResume, at most
 inline constexpr uint32_t kNobody = 0xffff'ffff;  // sender of what was minted
 
 enum class RecordKind : uint8_t {

@@ -24,7 +24,6 @@ namespace hongbao::ledger {
 class Writer {
  public:
   static constexpr size_t kDeniedMax = 65'536;
-  static constexpr size_t kResumePage = 64;  // grants handed out for one kResume
 
   // Begins behind what is in the file; `heads` as Recovery found them.
   Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id);

@@ -115,6 +115,7 @@ absl::Status Client::StartFleets() {
                          .workers = options_.workers,
                          .login_deadline_ms = static_cast<uint32_t>(options_.connect_timeout_ns / time::kNsPerMs),
                          .idle_timeout_ms = 0,  // an idle user is the normal case
+                         .sockets = options_.sockets,
                          .tuning = options_.tuning},
                         [this](net::WorkerContext<FleetMessage>& context) {
                           const uint32_t worker = context.index();
@@ -133,6 +134,7 @@ absl::Status Client::StartGatewayFleets() {
                          .workers = options_.workers,
                          .login_deadline_ms = static_cast<uint32_t>(options_.connect_timeout_ns / time::kNsPerMs),
                          .idle_timeout_ms = 0,
+                         .sockets = options_.sockets,
                          // Twice: a new connection may be there before the kernel has let go of the old one. No room for
                          // answers is asked for: nothing that comes makes a gateway send more.
                          .bulk = {.connections = 2 * per_worker, .unsent_bytes_max = kGatewayUnsentBytesMax},

@@ -42,6 +42,7 @@ struct ClientOptions {
   uint32_t connecting_max_per_worker = 512;
   int64_t connect_timeout_ns = 10 * time::kNsPerSecond;  // of a connect, and of a login's answer
   int64_t answer_timeout_ns = 10 * time::kNsPerSecond;   // see SilenceWatch; 0 = never
+  ring::SocketOptions sockets{.peer_timeout_ms = 20'000, .keepalive_ms = 60'000};
   int64_t late_max_ns = time::kNsPerSecond;
   int64_t send_quantum_ns = 50'000;
   bool statements = true;              // v2: whether AskStatements has the bases it needs

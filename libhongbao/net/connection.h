@@ -19,7 +19,7 @@ enum class CloseReason : uint8_t {
   kLoginDeadline,  // the application's first deadline passed (SetDeadline)
   kFrameDeadline,  // a partial frame did not complete in time
   kIdle,           // nothing received for idle_timeout_ms
-  kUnsentBytes,    // more unsent reply bytes than unsent_bytes_max
+  kUnsentBytes,    // more unsent reply bytes than unsent_bytes_max, or it took none of them for unsent_deadline_ms
   kSuperseded,     // the application replaced it by a newer connection
   kFull,           // no room for it
   kRefused,        // the application refused it in words (a failed login)
@@ -65,10 +65,13 @@ struct Connection {
   bool let_go : 1 = false;          // closing, and the application has been told
   bool bulk : 1 = false;            // carries pipelined traffic, see Port::MakeBulk
   bool bulk_receiving : 1 = false;  // the receive that is armed is a bulk one
-  bool switching : 1 = false;       // became bulk: its receive into small buffers is being cancelled
-  bool held : 1 = false;            // bulk: its next receive waits until there is room for the answers
+  bool switching : 1 = false;       // its receive into small buffers is being cancelled: it became bulk, or is held
+  bool held : 1 = false;            // nothing more is received until there is room for the answers
+  bool ended : 1 = false;           // the peer sends no more (a half-close), and gets what it is owed
+  bool unread_pending : 1 = false;  // `deadline_tick` is when the peer must have taken something
   uint8_t cancels_in_flight : 3 = 0;
   uint8_t connect_error = 0;        // errno of a failed connect; 0 = it took too long
+  uint16_t owed = 0;                // answers that are promised and come from elsewhere, see Port::Owe
   uint32_t wheel_next = kNoIndex;   // deadline wheel: doubly linked list of slots
   uint32_t wheel_previous = kNoIndex;
   uint32_t deadline_tick = 0;       // hard deadline (login or partial frame); 0 = none
@@ -77,6 +80,6 @@ struct Connection {
   uint32_t sending_block = kNoIndex;  // bytes that the kernel reads now
   uint32_t pending_block = kNoIndex;  // bytes that leave when the send in flight has completed
 };
-static_assert(sizeof(Connection) <= 48, "a million connections must stay well below 128 bytes each");
+static_assert(sizeof(Connection) <= 44, "a million connections must stay well below 128 bytes each");
 
 }  // namespace hongbao::net

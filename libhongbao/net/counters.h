@@ -22,6 +22,7 @@ enum class Counter : uint32_t {
   kShortSends,     // the kernel took a part only; the rest went in another send
   kNoBuffers,      // receives that ended for want of a buffer and were armed again
   kRearms,         // multishot receives that ended by themselves and were armed again
+  kHolds,          // times that a connection's receive was stopped, because the answers to more would have had no room
   kAcceptPauses,   // accepts that ended by want of descriptors or memory and were armed again later
   kTurns,
   kSleeps,
@@ -42,6 +43,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kShortSends, "short_sends"},
     {Counter::kNoBuffers, "no_buffers"},
     {Counter::kRearms, "rearms"},
+    {Counter::kHolds, "holds"},
     {Counter::kAcceptPauses, "accept_pauses"},
     {Counter::kTurns, "turns"},
     {Counter::kSleeps, "sleeps"},

@@ -8,10 +8,9 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <new>
 #include <type_traits>
 #include <utility>
-
-#include "libhongbao/check.h"
 
 namespace hongbao::net {
 
@@ -34,7 +33,9 @@ class LazyArray {
     // number of connections).
     void* memory = mmap(nullptr, size * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                         -1, 0);
-    Check(memory != MAP_FAILED, "no address space for a table (vm.overcommit_memory=2, or ulimit -v?)");
+    if (memory == MAP_FAILED) {
+      throw std::bad_alloc();  // while a program starts: see net/set_up.h
+    }
     if (pages == Pages::kHuge) {
       madvise(memory, size * sizeof(T), MADV_HUGEPAGE);  // a wish: without it the array only is slower
     }

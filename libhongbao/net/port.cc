@@ -1,7 +1,6 @@
 #include "libhongbao/net/port.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,13 +19,13 @@ constexpr uint32_t LargeBlockBytes(uint32_t unsent_bytes_max) { return (unsent_b
 
 // A socket bound to `source` without choosing a port yet: connect chooses one that is free for the pair of
 // addresses (IP_BIND_ADDRESS_NO_PORT), else a source address would be used up after one port range.
-int OpenDialSocket(const SocketAddress& source, int family) {
+int OpenDialSocket(const SocketAddress& source, int family, const ring::SocketOptions& sockets) {
   const int descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) {
     return -errno;
   }
   const int on = 1;
-  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // a 16-byte frame must not wait for the next
+  ring::Apply(descriptor, sockets);
   if (source.given()) {
     setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     if (bind(descriptor, source.get(), source.size()) != 0) {
@@ -90,11 +89,15 @@ void Port::CloseAfterFlush(Connection& connection, CloseReason reason) {
   }
   connection.state = ConnectionState::kFlushing;
   connection.close_reason = reason;
-  SetHardDeadline(connection, options_.frame_deadline_ms);
+  if (connection.ended) {  // it reads on, at its own pace
+    UnreadStarted(connection);
+  } else {
+    SetHardDeadline(connection, options_.frame_deadline_ms);
+  }
 }
 
 void Port::ClearDeadline(Connection& connection) {
-  if (!connection.frame_pending) {
+  if (!connection.frame_pending && !connection.unread_pending) {
     connection.deadline_tick = 0;
     if (connection.partial_block != kNoIndex) {
       FrameStarted(connection);  // had only the login's deadline so far
@@ -106,7 +109,7 @@ int32_t Port::Connect(const SocketAddress& source, const SocketAddress& destinat
   if (draining_) {
     return -ESHUTDOWN;
   }
-  const int descriptor = OpenDialSocket(source, destination.family());
+  const int descriptor = OpenDialSocket(source, destination.family(), options_.sockets);
   if (descriptor < 0) {
     return descriptor;
   }
@@ -235,6 +238,105 @@ std::byte* Port::AppendBytes(Connection& connection, size_t size) {
   return bytes;
 }
 
+// ---- holding back ----
+
+// Whether the answers to one more full buffer have room, beside those that are owed.
+bool Port::HasRoom(const Connection& connection) {
+  if (connection.state != ConnectionState::kOpen) {
+    return true;
+  }
+  if (connection.bulk) {
+    return connection.owed <= options_.bulk.owed_max && Room(connection) >= options_.bulk.room_bytes;
+  }
+  const bool nothing_unsent = connection.pending_block == kNoIndex && connection.sending_block == kNoIndex;
+  if (options_.room_bytes == 0 || (nothing_unsent && connection.owed == 0)) [[likely]] {
+    return true;
+  }
+  return Room(connection) >= options_.room_bytes + size_t{connection.owed} * options_.owed_bytes;
+}
+
+bool Port::HasSpareRoom(const Connection& connection, size_t bytes) {
+  const size_t kept = connection.bulk ? options_.bulk.room_bytes : size_t{connection.owed} * options_.owed_bytes;
+  return Room(connection) >= kept + bytes;
+}
+
+void Port::Hold(Connection& connection) {
+  connection.held = true;
+  FrameCompleted(connection);  // the rest of a frame is late because of us
+  if (connection.deadline_tick == 0) {
+    UnreadStarted(connection);
+  }
+}
+
+void Port::Release(Connection& connection) {
+  connection.held = false;
+  if (connection.unread_pending && !connection.ended) {
+    connection.unread_pending = false;
+    connection.deadline_tick = 0;
+  }
+  if (connection.partial_block != kNoIndex) {
+    FrameStarted(connection);
+  }
+}
+
+// A held connection that has room again is looked at in this turn's Flush.
+void Port::WakeIfRoom(Connection& connection) {
+  if (connection.held && !connection.starved && connection.state == ConnectionState::kOpen && HasRoom(connection)) {
+    connection.starved = true;
+    starved_.push_back(connection.slot);
+  }
+}
+
+void Port::Park(Connection& connection, absl::Span<const std::byte> bytes) {
+  Parked& parked = parked_[connection.slot];
+  parked.bytes.insert(parked.bytes.end(), bytes.begin(), bytes.end());
+}
+
+// As many of the bytes parked first as `into` takes.
+size_t Port::TakeParked(Connection& connection, absl::Span<std::byte> into) {
+  const auto found = parked_.find(connection.slot);
+  if (found == parked_.end()) {
+    return 0;
+  }
+  Parked& parked = found->second;
+  const size_t taken = std::min(into.size(), parked.bytes.size() - parked.taken);
+  std::memcpy(into.data(), parked.bytes.data() + parked.taken, taken);
+  parked.taken += taken;
+  if (parked.taken == parked.bytes.size()) {
+    parked_.erase(found);
+  }
+  return taken;
+}
+
+// ---- half-closed ----
+
+void Port::PeerEnded(Connection& connection) {
+  if (connection.state != ConnectionState::kOpen) {
+    return;
+  }
+  connection.ended = true;
+  EndIfPaid(connection);
+  if (connection.state == ConnectionState::kOpen) {
+    FrameCompleted(connection);  // what is partial stays so
+    UnreadStarted(connection);
+  }
+}
+
+void Port::EndIfPaid(Connection& connection) {
+  if (connection.ended && connection.owed == 0 && !HasParked(connection)) {
+    CloseAfterFlush(connection, CloseReason::kPeer);
+  }
+}
+
+void Port::Paid(Connection& connection, uint32_t answers) {
+  connection.owed = static_cast<uint16_t>(connection.owed - answers);
+  if (connection.ended) {
+    TookSome(connection);
+    EndIfPaid(connection);
+  }
+  WakeIfRoom(connection);
+}
+
 // ---- bulk ----
 
 bool Port::MakeBulk(Connection& connection) {
@@ -246,11 +348,6 @@ bool Port::MakeBulk(Connection& connection) {
   ++bulk_live_;
   switching_.push_back(connection.slot);
   return true;
-}
-
-// Whether the answers to one more full buffer have room.
-bool Port::HasBulkRoom(const Connection& connection) {
-  return connection.state != ConnectionState::kOpen || Room(connection) >= options_.bulk.room_bytes;
 }
 
 // None of its blocks is in use any more.
@@ -293,18 +390,34 @@ uint32_t Port::TicksFor(uint32_t milliseconds) const {
 
 void Port::SetHardDeadline(Connection& connection, uint32_t milliseconds) {
   connection.deadline_tick = milliseconds == 0 ? 0 : now_tick_ + std::max(1u, TicksFor(milliseconds));
-  if (connection.deadline_tick != 0) {
-    wheel_.Schedule(connection, connection.deadline_tick);
-  } else if (options_.idle_timeout_ms != 0 && !connection.in_wheel) {
-    wheel_.Schedule(connection, now_tick_ + TicksFor(options_.idle_timeout_ms));
+  const uint32_t next = NextLook(connection);
+  if (next != 0 && (connection.deadline_tick != 0 || !connection.in_wheel)) {
+    wheel_.Schedule(connection, next);
+  }
+}
+
+// From now on the peer has to take some of what is unsent, again and again.
+void Port::UnreadStarted(Connection& connection) {
+  connection.unread_pending = true;
+  SetHardDeadline(connection, options_.unsent_deadline_ms);
+}
+
+void Port::TookSome(Connection& connection) {
+  if (connection.held) {
+    connection.last_receive_tick = now_tick_;  // it cannot send, but it reads
+  }
+  if (connection.unread_pending) {  // later only, so the wheel need not know
+    connection.deadline_tick = now_tick_ + std::max(1u, TicksFor(options_.unsent_deadline_ms));
   }
 }
 
 void Port::FrameStarted(Connection& connection) {
-  // A login deadline is stricter and stays. Counted from the first byte of the frame: one byte a second does not help.
+  // Counted from the first byte of the frame: one byte a second does not help.
   if (connection.deadline_tick == 0 && options_.frame_deadline_ms != 0) {
     connection.frame_pending = true;
     SetHardDeadline(connection, options_.frame_deadline_ms);
+  } else if (FrameBeforeLogin(connection) && FrameSilentAt(connection) < connection.deadline_tick) {
+    wheel_.Schedule(connection, NextLook(connection));
   }
 }
 
@@ -313,6 +426,33 @@ void Port::FrameCompleted(Connection& connection) {
     connection.frame_pending = false;
     connection.deadline_tick = 0;
   }
+}
+
+// The earliest of the deadlines that apply; 0 = none does.
+uint32_t Port::NextLook(const Connection& connection) const {
+  uint32_t next = connection.deadline_tick;
+  // A connection that connects, flushes, or whose peer has sent its last byte, is not idle: its hard deadline bounds it.
+  const bool may_idle = connection.deadline_tick == 0 ||
+                        (connection.state == ConnectionState::kOpen && !connection.ended);
+  if (options_.idle_timeout_ms != 0 && may_idle) {
+    const uint32_t idle_at = connection.last_receive_tick + std::max(1u, TicksFor(options_.idle_timeout_ms));
+    next = next == 0 ? idle_at : std::min(next, idle_at);
+  }
+  if (FrameBeforeLogin(connection)) {
+    next = std::min(next, FrameSilentAt(connection));
+  }
+  return next;
+}
+
+// A frame has begun before the first message came: the login's deadline is the one that is kept, from the connection's start. So
+// the frame's is counted from its last byte; that a byte now and then would move it does not matter, as the login's stands.
+bool Port::FrameBeforeLogin(const Connection& connection) {
+  return connection.state == ConnectionState::kOpen && connection.partial_block != kNoIndex && connection.deadline_tick != 0 &&
+         !connection.frame_pending && !connection.unread_pending;
+}
+
+uint32_t Port::FrameSilentAt(const Connection& connection) const {
+  return connection.last_receive_tick + std::max(1u, TicksFor(options_.frame_deadline_ms));
 }
 
 void Port::Expire(uint32_t tick) {
@@ -324,22 +464,33 @@ void Port::Look(Connection& connection) {
   if (connection.state == ConnectionState::kFree || connection.state == ConnectionState::kClosing) {
     return;
   }
-  if (connection.deadline_tick != 0 && now_tick_ >= connection.deadline_tick) {
-    Close(connection, connection.frame_pending ? CloseReason::kFrameDeadline : CloseReason::kLoginDeadline);
+  // It waits for us (its answers are not made yet), not we for it.
+  const bool nothing_unsent = connection.pending_block == kNoIndex && connection.sending_block == kNoIndex;
+  if (connection.held && !connection.ended && nothing_unsent) {
+    TookSome(connection);
+  }
+  const uint32_t next = NextLook(connection);
+  if (next == 0 || now_tick_ < next) {
+    if (next != 0) {
+      wheel_.Schedule(connection, next);
+    }
     return;
   }
-  uint32_t next = connection.deadline_tick;
-  if (options_.idle_timeout_ms != 0) {
-    const uint32_t idle_at = connection.last_receive_tick + TicksFor(options_.idle_timeout_ms);
-    if (now_tick_ >= idle_at) {
-      Close(connection, CloseReason::kIdle);
-      return;
-    }
-    next = next == 0 ? idle_at : std::min(next, idle_at);
+  Close(connection, PassedDeadline(connection));
+}
+
+CloseReason Port::PassedDeadline(const Connection& connection) const {
+  if (connection.deadline_tick == 0 || now_tick_ < connection.deadline_tick) {
+    const bool frame = FrameBeforeLogin(connection) && now_tick_ >= FrameSilentAt(connection);
+    return frame ? CloseReason::kFrameDeadline : CloseReason::kIdle;
   }
-  if (next != 0) {
-    wheel_.Schedule(connection, next);
+  if (connection.frame_pending) {
+    return CloseReason::kFrameDeadline;
   }
+  if (connection.ended) {
+    return CloseReason::kPeer;
+  }
+  return connection.unread_pending ? CloseReason::kUnsentBytes : CloseReason::kLoginDeadline;
 }
 
 }  // namespace hongbao::net

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "libhongbao/address.h"
 #include "libhongbao/net/block_pool.h"
@@ -15,6 +16,7 @@
 #include "libhongbao/net/deadline_wheel.h"
 #include "libhongbao/net/replies.h"
 #include "libhongbao/net/slot_table.h"
+#include "libhongbao/ring/socket_options.h"
 
 namespace hongbao::net {
 
@@ -25,6 +27,7 @@ struct BulkOptions {
   uint32_t receive_bytes = 65'536;    // of one receive buffer
   uint32_t room_bytes = 0;            // that the answers to one full buffer may take
   uint32_t unsent_bytes_max = 262'144;  // waiting behind the send in flight, of one connection
+  uint32_t owed_max = 16'384;         // answers owed (Port::Owe); with more nothing is received
 };
 
 struct PortOptions {
@@ -34,6 +37,12 @@ struct PortOptions {
   uint32_t frame_deadline_ms = 5'000;   // for a partial frame, and for the last bytes of a closing connection
   uint32_t idle_timeout_ms = 240'000;   // 0 = none
   uint32_t unsent_bytes_max = 4'096;
+  // What the answers to one receive buffer may take, and one answer that is owed. With less room than that nothing more is
+  // received from the connection: it waits instead of being closed. 0 = it is closed at unsent_bytes_max.
+  uint32_t room_bytes = 0;
+  uint32_t owed_bytes = 0;
+  uint32_t unsent_deadline_ms = 15'000;  // for a peer that is held, or sends no more, to take some of what is unsent
+  ring::SocketOptions sockets;  // connect side: of each socket
   BulkOptions bulk;
 };
 
@@ -61,6 +70,14 @@ class Port {
   void Close(Connection& connection, CloseReason reason);
   // Ends it once all that was appended so far has left (bounded by the frame deadline). Receives nothing more.
   void CloseAfterFlush(Connection& connection, CloseReason reason);
+
+  // `answers` more come from elsewhere (another worker, a ledger). Until each was Paid the connection has to stay: what it
+  // receives leaves room for them, and when its peer sends no more it is closed only after the last.
+  void Owe(Connection& connection, uint32_t answers) { connection.owed = static_cast<uint16_t>(connection.owed + answers); }
+  // So many have been appended, or will never be. May come before their Owe in the same OnBytes.
+  void Paid(Connection& connection, uint32_t answers = 1);
+  // Whether `bytes` that nobody waits for have room beside all that is owed.
+  bool HasSpareRoom(const Connection& connection, size_t bytes);
 
   // From now on the connection is a bulk one (BulkOptions). False: the port has no room for one more.
   bool MakeBulk(Connection& connection);
@@ -110,7 +127,17 @@ class Port {
   void StartClose(Connection& connection, CloseReason reason);
   std::byte* AppendBytes(Connection& connection, size_t size);
   size_t Room(const Connection& connection);
-  bool HasBulkRoom(const Connection& connection);
+  bool HasRoom(const Connection& connection);
+  void Hold(Connection& connection);
+  void Release(Connection& connection);
+  void WakeIfRoom(Connection& connection);
+  void Park(Connection& connection, absl::Span<const std::byte> bytes);
+  bool HasParked(const Connection& connection) const { return connection.held && parked_.contains(connection.slot); }
+  size_t TakeParked(Connection& connection, absl::Span<std::byte> into);
+  void PeerEnded(Connection& connection);
+  void EndIfPaid(Connection& connection);
+  void UnreadStarted(Connection& connection);
+  void TookSome(Connection& connection);
   void EndBulk(Connection& connection);
   BlockPool& PoolOf(uint32_t index);
   ReplyBlock& Block(uint32_t index) { return *reinterpret_cast<ReplyBlock*>(PoolOf(index).Data(index & ~kClass)); }
@@ -125,6 +152,10 @@ class Port {
   void SetHardDeadline(Connection& connection, uint32_t milliseconds);
   void FrameStarted(Connection& connection);
   void FrameCompleted(Connection& connection);
+  uint32_t NextLook(const Connection& connection) const;
+  static bool FrameBeforeLogin(const Connection& connection);
+  uint32_t FrameSilentAt(const Connection& connection) const;
+  CloseReason PassedDeadline(const Connection& connection) const;
   void Expire(uint32_t tick);
   void Look(Connection& connection);
 
@@ -145,7 +176,13 @@ class Port {
   std::vector<uint32_t> starved_;
   std::vector<uint32_t> closing_;
   std::vector<Dial> dials_;
-  std::vector<uint32_t> switching_;  // became bulk in this turn
+  std::vector<uint32_t> switching_;  // their receives into small buffers are to be cancelled
+  // What the kernel had handed over of a held connection before its receive ended: at most the set's receive buffers.
+  struct Parked {
+    std::vector<std::byte> bytes;
+    size_t taken = 0;
+  };
+  absl::flat_hash_map<uint32_t, Parked> parked_;  // by slot
   alignas(8) std::byte scratch_[kFrameBytesMax];  // where bytes for a connection over its cap go
 };
 

@@ -4,6 +4,7 @@
 // Thread tag: thread-compatible (Start, Drain and the destructor from one thread); Post is thread-safe.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "libhongbao/net/service_plan.h"
+#include "libhongbao/net/set_up.h"
 #include "libhongbao/net/worker.h"
 #include "libhongbao/ring/listener.h"
 
@@ -48,6 +50,9 @@ class Service {
   void Drain(uint32_t drain_ms);
 
  private:
+  template <class Factory>
+  absl::Status StartWorkers(const ServiceOptions& options, Factory& make_app);
+
   const time::Clock& clock_;
   ServicePlan plan_;
   ring::Listeners listeners_;
@@ -64,9 +69,29 @@ absl::Status Service<App>::Start(const ServiceOptions& options, Factory make_app
     return plan.status();
   }
   plan_ = *std::move(plan);
+  for (;;) {
+    const absl::Status status = SetUp([&] { return StartWorkers(options, make_app); });
+    if (status.ok()) {
+      return status;
+    }
+    Drain(0);
+    // Other processes of the user may hold the locked memory that the plan counted on: smaller rings before none.
+    if (status.code() != absl::StatusCode::kResourceExhausted || !plan_.features.locked_rings || !plan_.Shrink()) {
+      return status;
+    }
+    workers_.clear();
+    mailboxes_.clear();
+    listeners_ = {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the kernel takes rings apart behind our back
+  }
+}
+
+template <Application App>
+template <class Factory>
+absl::Status Service<App>::StartWorkers(const ServiceOptions& options, Factory& make_app) {
   if (options.listen) {
     absl::StatusOr<ring::Listeners> listeners =
-        ring::Listeners::Open(options.listen_address, plan_.sets, plan_.backlog);
+        ring::Listeners::Open(options.listen_address, plan_.sets, plan_.backlog, options.sockets);
     if (!listeners.ok()) {
       return listeners.status();
     }
@@ -88,7 +113,7 @@ absl::Status Service<App>::Start(const ServiceOptions& options, Factory make_app
     started.push_back(promise.get_future());
     threads_.emplace_back([worker = workers_.back().get(), worker_options, features = plan_.features, descriptors,
                            make_app, promise = std::move(promise)]() mutable {
-      absl::Status status = worker->Init(worker_options, features, descriptors, make_app);
+      absl::Status status = SetUp([&] { return worker->Init(worker_options, features, descriptors, make_app); });
       const bool ok = status.ok();
       promise.set_value(std::move(status));
       if (ok) {

@@ -1,5 +1,6 @@
 #include "libhongbao/net/service_plan.h"
 
+#include <dirent.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,19 +20,41 @@ constexpr uint64_t kFillPercent = 90;
 // Descriptors a process needs besides connections: standard ones, report, HTTP, eventfds.
 constexpr uint64_t kOwnDescriptors = 64;
 // Regular descriptors: numbers that a process which does more than serve may use for itself.
-constexpr uint64_t kOtherDescriptors = 1'024;
+constexpr uint64_t kOtherDescriptors = 8'192;
+// An application's addresses have 8 bits for the worker.
+constexpr uint32_t kWorkersMax = 256;
+// Rings are not made smaller than this.
+constexpr uint32_t kSubmissionEntriesMin = 64;
+constexpr uint32_t kCompletionEntriesMin = 256;
+constexpr uint32_t kBuffersMin = 64;
 
-absl::Status TooFewDescriptors(uint64_t wanted, uint64_t limit) {
+absl::Status TooFewDescriptors(uint64_t wanted, const Limits& limits) {
+  const bool inherited = limits.open_files_now > kOwnDescriptors;
+  const std::string in_use = inherited ? absl::StrCat(" (", limits.open_files_now, " are open already)") : "";
   return absl::ResourceExhaustedError(absl::StrCat(
-      wanted, " connections need ", wanted + kOwnDescriptors, " open files, the hard limit is ", limit,
+      wanted, " connections need ", wanted + kOwnDescriptors, " open files, the hard limit is ", limits.open_files, in_use,
       "; raise it (ulimit -Hn, as root, or LimitNOFILE= of the unit), ask for fewer connections, or use Linux 6.13 or "
       "newer, where connections do not count"));
 }
 
-}  // namespace
+uint64_t OpenDescriptors() {
+  uint64_t count = 0;
+  if (DIR* folder = opendir("/proc/self/fd")) {
+    while (readdir(folder) != nullptr) {
+      ++count;
+    }
+    closedir(folder);
+  }
+  return count > 3 ? count - 3 : 0;  // without ".", ".." and the folder itself
+}
 
-absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::Features& features,
-                                     uint64_t open_files_limit, uint32_t processors) {
+uint64_t LockedBytes() {
+  rlimit limit = {};
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  return limit.rlim_cur == RLIM_INFINITY ? Limits::kUnlimited : limit.rlim_cur;
+}
+
+absl::Status Validate(const ServiceOptions& options) {
   if (options.connections_max == 0) {
     return absl::InvalidArgumentError("connections_max is 0; ask for at least one connection");
   }
@@ -47,9 +70,37 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   if (options.completion_entries != 0 && options.completion_entries < 16) {
     return absl::InvalidArgumentError("completion_entries must be at least 16");
   }
+  if (options.workers > kWorkersMax) {
+    return absl::InvalidArgumentError(absl::StrCat("workers is ", options.workers, "; it must be at most ", kWorkersMax));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Limits Limits::OfThisProcess() {
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  return {.open_files = limit.rlim_cur,
+          .open_files_now = OpenDescriptors(),
+          .locked_bytes = LockedBytes(),
+          .processors = static_cast<uint32_t>(std::max(processors, 1L))};
+}
+
+absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::Features& features, const Limits& limits) {
+  const uint64_t open_files_limit = limits.open_files;
+  if (absl::Status status = Validate(options); !status.ok()) {
+    return status;
+  }
   ServicePlan plan;
   plan.features = features;
-  plan.workers = options.workers != 0 ? options.workers : processors;
+  plan.workers = options.workers != 0 ? options.workers : std::min(limits.processors, kWorkersMax);
   const uint64_t wanted = options.connections_max;
   uint64_t slots = 0;
   if (features.direct_descriptors) {
@@ -68,12 +119,13 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   } else {
     plan.worker.sets = std::max(1u, options.tuning.sets_per_worker);
     plan.sets = plan.worker.sets * plan.workers;
-    if (wanted + kOwnDescriptors > open_files_limit) {
-      return TooFewDescriptors(wanted, open_files_limit);
+    if (wanted + std::max(kOwnDescriptors, limits.open_files_now) > open_files_limit) {
+      return TooFewDescriptors(wanted, limits);
     }
     // A slot is a descriptor's number, and any worker may be given any of them. The kernel gives out the lowest free one,
     // so that a limit of a billion needs no table of that size.
-    slots = std::min(open_files_limit, wanted + wanted / 100 + kOwnDescriptors + kOtherDescriptors);
+    slots = std::min(open_files_limit,
+                     wanted + wanted / 100 + kOwnDescriptors + kOtherDescriptors + limits.open_files_now);
   }
   plan.worker.port = {.slots = static_cast<uint32_t>(slots),
                       .direct_descriptors = features.direct_descriptors,
@@ -81,6 +133,10 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
                       .frame_deadline_ms = options.frame_deadline_ms,
                       .idle_timeout_ms = options.idle_timeout_ms,
                       .unsent_bytes_max = std::max(options.unsent_bytes_max, 2 * kFrameBytesMax),
+                      .room_bytes = options.room_bytes,
+                      .owed_bytes = options.owed_bytes,
+                      .unsent_deadline_ms = std::max(options.unsent_deadline_ms, 1u),
+                      .sockets = options.sockets,
                       .bulk = options.bulk};
   if (options.bulk.connections > 0) {
     // Each is lent out for a part of a turn: few of them, used again while they are in the cache.
@@ -98,7 +154,33 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   // Well below the CQ: one multishot accept takes in a whole backlog.
   plan.backlog = std::max(plan.worker.ring.completion_entries / 4, 128u);
   plan.table_bytes = wanted * sizeof(Connection);
+  // Half of what the user may lock: the other side may be the same user's.
+  while (features.locked_rings && plan.ring_bytes() > limits.locked_bytes / 2 && plan.Shrink()) {
+  }
   return plan;
+}
+
+uint64_t ServicePlan::ring_bytes() const {
+  const ring::RingOptions& ring = worker.ring;
+  // Submissions of 64 bytes and their index, completions, and 16 bytes for each receive buffer that is lent; each in pages.
+  const uint64_t pages = (uint64_t{ring.submission_entries} * 64 + 4'095) / 4'096 +
+                         (uint64_t{ring.completion_entries} * 16 + uint64_t{ring.submission_entries} * 4 + 8'191) / 4'096 +
+                         (uint64_t{ring.buffers} * 16 + 4'095) / 4'096 + (ring.bulk_buffers > 0 ? 1 : 0);
+  return pages * 4'096 * sets;
+}
+
+bool ServicePlan::Shrink() {
+  ring::RingOptions& ring = worker.ring;
+  const auto halve = [](uint32_t& value, uint32_t least) {
+    const bool may = value / 2 >= least;
+    value /= may ? 2 : 1;
+    return may;
+  };
+  bool smaller = halve(ring.submission_entries, kSubmissionEntriesMin);
+  smaller |= halve(ring.completion_entries, kCompletionEntriesMin);
+  smaller |= halve(ring.buffers, kBuffersMin);
+  shrunk |= smaller;
+  return smaller;
 }
 
 absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options) {
@@ -107,20 +189,13 @@ absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options) {
     return features.status();
   }
   features->direct_descriptors &= !options.regular_descriptors;
-  rlimit limit = {};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    getrlimit(RLIMIT_NOFILE, &limit);
-  }
-  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  return PlanSets(options, *features, limit.rlim_cur, static_cast<uint32_t>(std::max(processors, 1L)));
+  return PlanSets(options, *features, Limits::OfThisProcess());
 }
 
 std::string ServicePlan::ToString() const {
   return absl::StrCat(workers, workers == 1 ? " worker, " : " workers, ", sets, sets == 1 ? " set of " : " sets of ",
-                      worker.port.slots, " slots, ", features.ToString());
+                      worker.port.slots, " slots, ", features.ToString(),
+                      shrunk ? ", small rings (limit of locked memory)" : "");
 }
 
 }  // namespace hongbao::net

@@ -5,12 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "libhongbao/address.h"
 #include "libhongbao/net/worker_options.h"
 #include "libhongbao/ring/kernel_features.h"
+#include "libhongbao/ring/socket_options.h"
 
 namespace hongbao::net {
 
@@ -31,6 +33,10 @@ struct ServiceOptions {
   uint32_t frame_deadline_ms = 5'000;
   uint32_t idle_timeout_ms = 240'000;
   uint32_t unsent_bytes_max = 4'096;
+  uint32_t room_bytes = 0;  // see PortOptions
+  uint32_t owed_bytes = 0;
+  uint32_t unsent_deadline_ms = 15'000;
+  ring::SocketOptions sockets;
   BulkOptions bulk;               // of each set: nobody knows which of them the kernel gives a connection to
   uint32_t inbox_messages = 4'096;  // a power of two, at least 2
   Tuning tuning;
@@ -47,14 +53,29 @@ struct ServicePlan {
   ring::Features features;
   uint64_t table_bytes = 0;  // user-space memory when every slot is in use
 
+  uint64_t ring_bytes() const;  // locked memory that the kernel needs for all rings
+  // Halves the rings and their buffers: slower under load, and they fit. False: they are as small as they can be.
+  bool Shrink();
+  bool shrunk = false;
+
   std::string ToString() const;  // "2 workers, 56 sets of 20000 slots, ..."
 };
 
 // Errors name the limit, its value, and the command that raises it.
 absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options);
 
-// The arithmetic of PlanService, for a given limit of open files and number of processors.
-absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::Features& features,
-                                     uint64_t open_files_limit, uint32_t processors);
+// What the process may have.
+struct Limits {
+  uint64_t open_files = 1'024;
+  uint64_t open_files_now = 0;       // of them in use when the service starts: inherited, or the program's own
+  uint64_t locked_bytes = kUnlimited;  // of all rings of all processes of the user
+  uint32_t processors = 1;
+
+  static constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
+  static Limits OfThisProcess();
+};
+
+// The arithmetic of PlanService.
+absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::Features& features, const Limits& limits);
 
 }  // namespace hongbao::net

@@ -51,7 +51,8 @@ class Set {
   static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
 
   bool HasHousekeeping() const {
-    return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty() || !port_.switching_.empty();
+    return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty() || !port_.switching_.empty() ||
+           !port_.starved_.empty();
   }
   void Handle(const ring::Completion& completion);
   void HandleAccept(const ring::Completion& completion);
@@ -62,8 +63,10 @@ class Set {
 
   void Opened(Connection& connection);
   void ArmReceive(Connection& connection);
+  void StopReceiving(Connection& connection);
+  void ServeParked();
   void RearmStarved();
-  void SwitchToBulk();
+  void CancelReceives();
   void Deliver(Connection& connection, absl::Span<const std::byte> bytes);
   size_t DeliverToPartial(Connection& connection, absl::Span<const std::byte> bytes, Replies& replies);
   void StartSend(Connection& connection);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "libhongbao/check.h"
+#include "libhongbao/net/accept_trouble.h"
 #include "libhongbao/net/set.h"
 
 namespace hongbao::net {
@@ -33,6 +34,7 @@ uint32_t Set<RingT, App>::Turn(int rounds) {
 template <class RingT, class App>
 void Set<RingT, App>::Flush() {
   StartDials();
+  ServeParked();
   // By index: OnClose may append to other connections and close them.
   for (size_t i = 0; i < port_.dirty_.size(); ++i) {
     Connection& connection = port_.table_[port_.dirty_[i]];
@@ -43,7 +45,7 @@ void Set<RingT, App>::Flush() {
   }
   port_.dirty_.clear();
   FinishCloses();
-  SwitchToBulk();
+  CancelReceives();
   ring_.PublishBuffers();
   RearmStarved();
 }
@@ -118,6 +120,7 @@ void Set<RingT, App>::HandleAccept(const ring::Completion& completion) {
       Opened(port_.OpenSlot(slot, ConnectionState::kOpen));
     } else {  // a regular descriptor: nobody but the kernel chooses their numbers
       counters_.events.Add(Counter::kTurnedAway);
+      SayNotAccepted(0);
       ring_.Close(slot, 0);
     }
   }
@@ -132,6 +135,7 @@ void Set<RingT, App>::HandleAccept(const ring::Completion& completion) {
   if (completion.result < 0 && completion.result != -ECANCELED && completion.result != -ECONNABORTED) {
     accept_paused_ = true;
     counters_.events.Add(Counter::kAcceptPauses);
+    SayNotAccepted(-completion.result);
     return;
   }
   Accept(listener_);
@@ -158,7 +162,9 @@ void Set<RingT, App>::HandleConnect(Connection& connection, int32_t result) {
   if (connection.state == ConnectionState::kConnecting && result == 0) {
     counters_.events.Add(Counter::kConnected);
     connection.state = ConnectionState::kOpen;
-    port_.ClearDeadline(connection);
+    connection.last_receive_tick = port_.now_tick_;
+    port_.wheel_.Remove(connection);
+    port_.SetHardDeadline(connection, 0);  // from now on it may be idle
     Opened(connection);
     return;
   }
@@ -183,30 +189,40 @@ void Set<RingT, App>::Opened(Connection& connection) {
 
 template <class RingT, class App>
 void Set<RingT, App>::ArmReceive(Connection& connection) {
+  if (connection.ended) {
+    return;
+  }
+  if (!port_.HasRoom(connection)) {
+    counters_.events.Add(Counter::kHolds, connection.held ? 0 : 1);
+    port_.Hold(connection);
+    return;
+  }
+  port_.Release(connection);
+  connection.receive_armed = true;
   if (!connection.bulk) {
-    connection.receive_armed = true;
     ring_.Receive(connection.slot, connection.generation);
     return;
   }
-  connection.held = !port_.HasBulkRoom(connection);
-  if (connection.held) {
-    port_.FrameCompleted(connection);  // the rest of a frame is late because of us; idle_timeout_ms bounds it, if there is one
-    return;
-  }
-  if (connection.partial_block != kNoIndex) {
-    port_.FrameStarted(connection);
-  }
-  connection.receive_armed = true;
   connection.bulk_receiving = true;
   ring_.ReceiveBulk(connection.slot, connection.generation);
 }
 
-// The receive into small buffers ends; then bulk ones are armed.
+// No room for the answers to what may come: it is held, and what still comes of its multishot is kept unread.
 template <class RingT, class App>
-void Set<RingT, App>::SwitchToBulk() {
+void Set<RingT, App>::StopReceiving(Connection& connection) {
+  port_.Hold(connection);
+  counters_.events.Add(Counter::kHolds);
+  if (connection.receive_armed && !connection.bulk_receiving && !connection.switching) {
+    port_.switching_.push_back(connection.slot);
+  }
+}
+
+// Receives into small buffers of those that became bulk, or are held, end; what follows them is armed when they have.
+template <class RingT, class App>
+void Set<RingT, App>::CancelReceives() {
   for (const uint32_t slot : port_.switching_) {
     Connection& connection = port_.table_[slot];
-    if (connection.receive_armed && !connection.bulk_receiving && !connection.let_go) {
+    if (connection.receive_armed && !connection.bulk_receiving && !connection.let_go && !connection.switching) {
       connection.switching = true;
       ++connection.cancels_in_flight;
       ring_.Cancel({ring::Operation::kReceive, connection.generation, slot});
@@ -215,23 +231,50 @@ void Set<RingT, App>::SwitchToBulk() {
   port_.switching_.clear();
 }
 
+// Those with room again: first what was kept of them, as long as there is room.
+template <class RingT, class App>
+void Set<RingT, App>::ServeParked() {
+  for (size_t i = 0; i < port_.starved_.size(); ++i) {
+    Connection& connection = port_.table_[port_.starved_[i]];
+    std::byte bytes[kFrameBytesMax];
+    while (connection.held && connection.state == ConnectionState::kOpen && port_.HasRoom(connection)) {
+      const size_t taken = port_.TakeParked(connection, bytes);
+      if (taken == 0) {
+        port_.Release(connection);
+        break;
+      }
+      Deliver(connection, {bytes, taken});
+    }
+    port_.EndIfPaid(connection);
+  }
+}
+
 template <class RingT, class App>
 void Set<RingT, App>::RearmStarved() {
   // After the recycled buffers were published, never at once: with no buffer free the receive would fail again.
+  size_t kept = 0;
   for (const uint32_t slot : port_.starved_) {
     Connection& connection = port_.table_[slot];
+    if (connection.state == ConnectionState::kOpen && port_.HasParked(connection) && port_.HasRoom(connection)) {
+      port_.starved_[kept++] = slot;  // room since ServeParked: first what was kept of it
+      continue;
+    }
     connection.starved = false;
     if (connection.state == ConnectionState::kOpen || connection.state == ConnectionState::kFlushing) {
-      ArmReceive(connection);
+      if (!connection.receive_armed) {
+        ArmReceive(connection);
+      }
     } else {
       ReleaseIfQuiet(connection);
     }
   }
-  port_.starved_.clear();
+  port_.starved_.resize(kept);
 }
 
 template <class RingT, class App>
 void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completion& completion) {
+  const bool cancelled = completion.result == -ECANCELED && (connection.bulk || connection.switching);  // CancelReceives
+  const bool was_bulk = connection.bulk_receiving;
   if (!completion.more) {
     connection.receive_armed = false;
     connection.bulk_receiving = false;
@@ -246,16 +289,22 @@ void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completi
     counters_.events.Add(Counter::kReceivedBytes, static_cast<uint64_t>(completion.result));
     connection.last_receive_tick = port_.now_tick_;
     if (connection.state == ConnectionState::kOpen) {  // one that flushes takes no more requests
-      Deliver(connection, ring_.Buffer(completion));
+      // A bulk receive was armed because there is room for it.
+      if (!connection.held && !was_bulk && !port_.HasRoom(connection)) [[unlikely]] {
+        StopReceiving(connection);
+      }
+      if (connection.held) [[unlikely]] {
+        port_.Park(connection, ring_.Buffer(completion));
+      } else {
+        Deliver(connection, ring_.Buffer(completion));
+      }
     }
   } else if (completion.result == -ENOBUFS) {
     counters_.events.Add(Counter::kNoBuffers);
   } else if (completion.result == 0) {
-    // The peer sends no more, but may still read (a half-close): what it is owed leaves first.
-    port_.CloseAfterFlush(connection, CloseReason::kPeer);
+    port_.PeerEnded(connection);  // it may still read (a half-close): what it is owed leaves first
     return;
-  } else if (completion.result != -EINTR && completion.result != -EAGAIN &&
-             !(completion.result == -ECANCELED && connection.bulk)) {  // ours: SwitchToBulk
+  } else if (completion.result != -EINTR && completion.result != -EAGAIN && !cancelled) {
     port_.Close(connection, CloseReason::kReset);
     return;
   }
@@ -264,11 +313,13 @@ void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completi
   }
   // The multishot ended on a connection that lives on: no buffer, a CQ overflow, or an interruption. A bulk receive is for
   // once, and the next is armed behind the answers to this one.
-  if (completion.result >= 0 && !connection.bulk) {
+  if (completion.result >= 0 && !connection.bulk && !connection.held) {
     counters_.events.Add(Counter::kRearms);
   }
-  connection.starved = true;
-  port_.starved_.push_back(connection.slot);
+  if (!connection.starved) {
+    connection.starved = true;
+    port_.starved_.push_back(connection.slot);
+  }
 }
 
 template <class RingT, class App>
@@ -337,9 +388,7 @@ void Set<RingT, App>::StartSend(Connection& connection) {
   connection.sending_block = connection.pending_block;
   connection.pending_block = kNoIndex;
   ContinueSend(connection);
-  if (connection.held) {
-    ArmReceive(connection);  // there is room again
-  }
+  port_.WakeIfRoom(connection);
 }
 
 template <class RingT, class App>
@@ -360,9 +409,7 @@ void Set<RingT, App>::HandleSend(Connection& connection, int32_t result) {
   if (result > 0) {
     counters_.events.Add(Counter::kSentBytes, static_cast<uint64_t>(result));
     block.sent += static_cast<uint32_t>(result);
-    if (connection.held) {
-      connection.last_receive_tick = port_.now_tick_;  // it cannot send, but it reads
-    }
+    port_.TookSome(connection);
   } else if (result != -EAGAIN && result != -EINTR) {
     port_.Close(connection, CloseReason::kReset);
     return;
@@ -379,6 +426,7 @@ void Set<RingT, App>::HandleSend(Connection& connection, int32_t result) {
   } else if (connection.state == ConnectionState::kFlushing) {
     port_.Close(connection, connection.close_reason);
   }
+  port_.WakeIfRoom(connection);
 }
 
 // ---- closing ----
@@ -410,6 +458,9 @@ void Set<RingT, App>::LetGo(Connection& connection) {
   port_.wheel_.Remove(connection);
   port_.GivePartialBlock(connection);
   port_.GiveReplyBlock(connection.pending_block);
+  if (connection.held) {
+    port_.parked_.erase(connection.slot);
+  }
   if (connection.receive_armed && !connection.switching) {
     const ring::Operation receive = connection.bulk_receiving ? ring::Operation::kReceiveBulk : ring::Operation::kReceive;
     ++connection.cancels_in_flight;

@@ -34,7 +34,7 @@ class WorkerContext {
   void set_slept_ns(int64_t slept_ns) { slept_ns_ = slept_ns; }
 
   // To any worker, also this one; arrives in order per sender. A full inbox makes it wait here (only then memory is
-  // allocated): messages are bounded by the connections they answer.
+  // allocated): messages are bounded by what each connection may be owed, and with many waiting the worker receives nothing.
   void Post(uint32_t worker, const Message& message) {
     std::deque<Message>& outbox = outboxes_[worker];
     if (!outbox.empty() || !mailboxes_[worker]->Post(message)) {
@@ -42,6 +42,8 @@ class WorkerContext {
       ++waiting_;
     }
   }
+
+  uint64_t waiting() const { return waiting_; }
 
   // True while something still waits: the worker must not sleep.
   bool FlushOutboxes() {

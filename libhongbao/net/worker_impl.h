@@ -63,7 +63,9 @@ bool Worker<App>::TakeMessages() {
   if constexpr (HasOnMessage<App>) {
     Message message;
     uint32_t taken = 0;
-    while (taken < kMessagesPerTurn && mailbox_.Pop(message)) {
+    // What waits in our outboxes may wait for somebody who waits for us.
+    const uint32_t most = context_.waiting() == 0 ? kMessagesPerTurn : kMessagesPerBusyTurn;
+    while (taken < most && mailbox_.Pop(message)) {
       app_->OnMessage(message);
       ++taken;
     }

@@ -95,6 +95,7 @@ size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<con
   const bool was_logged_in = session.logged_in;
   Line line(out, connection);
   const Served served = desk_.OnBytes(session, AddressOf(port, connection), in, line);
+  port.Owe(connection, desk_.TakeOwed());
   if (served.close != net::CloseReason::kNone) {
     port.CloseAfterFlush(connection, served.close);  // replies to good frames before a bad one are still owed
   } else if (session.logged_in && !was_logged_in) {
@@ -152,7 +153,8 @@ void App::OnMessage(const Message& message) {
     case MessageKind::kOutcome:
       return TakeOutcome(message.outcome());
     case MessageKind::kForward:
-      return Tell(message.outcome());
+      Tell(message.outcome());
+      return message.pays ? Paid(message.outcome().reply_to) : void();
     case MessageKind::kRefuseOpen: {
       const Address address = Unpack(message.address);
       if (net::Connection* connection = Find(address)) {
@@ -198,27 +200,42 @@ void App::TakeOutcome(const ledger::Outcome& outcome) {
       [[fallthrough]];
     case ledger::RecordKind::kFindWin:
       desk_.CountShake(outcome);
-      return Tell(outcome);
+      Tell(outcome);
+      return Paid(outcome.reply_to);
     case ledger::RecordKind::kGift:
       gifts_.SettleGift(outcome);
-      return outcome.has_stamp ? Tell(outcome) : void();
+      if (outcome.has_stamp) {  // a user's, not a minted one
+        Tell(outcome);
+        Paid(outcome.reply_to);
+      }
+      return;
     case ledger::RecordKind::kOpen:
     case ledger::RecordKind::kFindOpen:
-      Forward(outcome, outcome.reply_to);
+      Forward(outcome, outcome.reply_to, /*pays=*/true);
       return gifts_.SettleOpen(outcome);
     case ledger::RecordKind::kStatement:
-      return Tell(outcome);
+      Tell(outcome);
+      return Paid(outcome.reply_to);
     case ledger::RecordKind::kResume:
-      return outcome.cursor != 0 ? NextPage(outcome) : void();
+      return outcome.cursor != 0 ? NextPage(outcome) : Paid(outcome.reply_to, ledger::kResumePage);
     case ledger::RecordKind::kRefund:
       return;
   }
 }
 
-void App::Forward(const ledger::Outcome& outcome, uint64_t address) {
+void App::Forward(const ledger::Outcome& outcome, uint64_t address, bool pays) {
   ledger::Outcome forwarded = outcome;
   forwarded.reply_to = address;
-  Post(Unpack(address).worker, Message::Of(MessageKind::kForward, forwarded));
+  Message message = Message::Of(MessageKind::kForward, forwarded);
+  message.pays = pays;
+  Post(Unpack(address).worker, message);
+}
+
+void App::Paid(uint64_t packed, uint32_t answers) {
+  const Address address = Unpack(packed);
+  if (net::Connection* connection = Find(address)) {
+    context_.ports()[address.port]->Paid(*connection, answers);
+  }
 }
 
 void App::Tell(const ledger::Outcome& outcome) {
@@ -229,7 +246,7 @@ void App::Tell(const ledger::Outcome& outcome) {
     const uint64_t newest = shared_.directory.Find(outcome.user);
     if (newest != kOffline && newest != outcome.reply_to) {
       office_.cells.Add(Counter::kForwarded);
-      return Forward(outcome, newest);
+      return Forward(outcome, newest, /*pays=*/false);
     }
   }
   net::Connection* connection = Find(address);
@@ -319,12 +336,13 @@ void App::TellNotice(const Message& message) {
   }
   const wire::Version version = SessionOf(address).version;
   const int64_t stamp = version == wire::Version::k1 ? time::UnixSecond(wall_ns_) : wall_ns_;
-  std::byte* to =
-      context_.ports()[address.port]->Out(*connection).Append(wire::GiftNoticeBytes(version, message.user_count));
-  if (connection->state != net::ConnectionState::kOpen) {
+  net::Port& port = *context_.ports()[address.port];
+  const size_t bytes = wire::GiftNoticeBytes(version, message.user_count);
+  if (!port.HasSpareRoom(*connection, bytes)) {  // a hint takes no answer's room, and closes nobody
     office_.cells.Add(Counter::kNoticesLost);
     return;
   }
+  std::byte* to = port.Out(*connection).Append(bytes);
   wire::EncodeGiftNotice(to, version,
                          {.stamp = static_cast<uint64_t>(stamp),
                           .envelope_id = message.envelope_id,
@@ -352,6 +370,7 @@ void App::TellOpened(const Message& message) {
                             .envelope_id = message.envelope_id,
                             .amount_fen = message.amount_fen,
                             .user_id = message.user});
+  Paid(message.address);
 }
 
 }  // namespace hongbao::serve

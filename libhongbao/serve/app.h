@@ -102,7 +102,9 @@ class App {
   void TellOpened(const Message& message);
   void RestoreGifts();
   void TakeOutcome(const ledger::Outcome& outcome);
-  void Forward(const ledger::Outcome& outcome, uint64_t address);
+  void Forward(const ledger::Outcome& outcome, uint64_t address, bool pays);
+  // The connection has got `answers` of those it is owed, or they have gone elsewhere. Not found: nobody is owed any more.
+  void Paid(uint64_t address, uint32_t answers = 1);
   // To the connection that asked, or to the user's newer session if there is one.
   void Tell(const ledger::Outcome& outcome);
   void NextPage(const ledger::Outcome& page);

@@ -30,6 +30,7 @@ struct Message {
   MessageKind kind{};
   uint8_t user_count = 0;     // how many of `users` are meant
   bool has_identity = false;  // kOpen: `stamp` is a v2 request's identity
+  bool pays = false;  // kForward: the answer that the connection is owed (net::Port::Owe), not one of an older connection's
   uint32_t user = 0;
   uint64_t address = 0;  // packed, see directory.h
   uint64_t stamp = 0;    // of the request that is answered

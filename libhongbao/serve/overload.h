@@ -145,6 +145,13 @@ class Overload {
     return !limited_ || lease_.Take(now_ns_);
   }
 
+  // A request that has no answer "overloaded": its wait counts, and it is let in.
+  void Count(uint32_t user) {
+    if (controlled_) {
+      delay_.Admit(user);
+    }
+  }
+
   // True: `count` requests are admitted. False: nothing was decided, ask for each.
   bool AdmitAll(uint32_t count) { return !limited_ && (!controlled_ || delay_.AdmitAll(count)); }
 

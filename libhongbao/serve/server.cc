@@ -15,6 +15,10 @@ namespace {
 constexpr uint32_t kLedgerUsersMax = 1U << 28;
 constexpr uint32_t kWorkersMax = 256;  // an address has 8 bits for it
 
+// Answers that one connection is owed at most, with those to one more buffer below 2^16 (net::Connection::owed).
+constexpr uint32_t kOwedMax = 32'000;
+constexpr uint32_t kReceiveBytesMax = 1U << 19;
+
 // Of one set. Twice as many as are let in, because those that are ending hold their blocks a little longer.
 net::BulkOptions GatewaysOf(const ServerOptions& options) {
   if (!options.gateway_token.has_value() && !options.user_token) {
@@ -29,7 +33,8 @@ net::BulkOptions GatewaysOf(const ServerOptions& options) {
   return {.connections = 2 * options.gateways_max,
           .receive_bytes = options.gateway_receive_bytes,
           .room_bytes = room_bytes,
-          .unsent_bytes_max = room_bytes + answers_bytes};
+          .unsent_bytes_max = room_bytes + answers_bytes,
+          .owed_max = std::min(credits, kOwedMax)};
 }
 
 net::ServiceOptions ToService(const ServerOptions& options) {
@@ -40,6 +45,10 @@ net::ServiceOptions ToService(const ServerOptions& options) {
           .frame_deadline_ms = options.frame_deadline_ms,
           .idle_timeout_ms = options.idle_timeout_ms,
           .unsent_bytes_max = options.unsent_bytes_max,
+          .room_bytes = 2 * net::kFrameBytesMax / wire::kShakeRequestBytes * static_cast<uint32_t>(wire::kShakeResponseBytes),
+          .owed_bytes = static_cast<uint32_t>(wire::kShakeResponseBytes),  // no answer that comes later is longer
+          .unsent_deadline_ms = options.unsent_deadline_ms,
+          .sockets = options.sockets,
           .bulk = GatewaysOf(options),
           .tuning = options.tuning};
 }
@@ -88,6 +97,9 @@ absl::Status Validate(const ServerOptions& options) {
   if (options.unsent_bytes_max < wire::kFrameBytesMax || options.unsent_bytes_max > 1 << 24) {
     return Wrong("unsent_bytes_max", options.unsent_bytes_max, "256..16777216");
   }
+  if (options.unsent_deadline_ms < 1) {
+    return Wrong("unsent_deadline_ms", options.unsent_deadline_ms, "at least 1");
+  }
   if (options.gift_expiry_ms < 1) {
     return Wrong("gift_expiry_ms", options.gift_expiry_ms, "at least 1");
   }
@@ -100,8 +112,8 @@ absl::Status Validate(const ServerOptions& options) {
   if (options.gateways_max == 0 || options.gateways_max > 1'024) {
     return Wrong("gateways_max", options.gateways_max, "1..1024");
   }
-  if (options.gateway_receive_bytes < 1'024 || options.gateway_receive_bytes > 1 << 20) {
-    return Wrong("gateway_receive_bytes", options.gateway_receive_bytes, "1024..1048576");
+  if (options.gateway_receive_bytes < 1'024 || options.gateway_receive_bytes > kReceiveBytesMax) {
+    return Wrong("gateway_receive_bytes", options.gateway_receive_bytes, absl::StrCat("1024..", kReceiveBytesMax));
   }
   if (!std::has_single_bit(options.pool_envelopes) || options.pool_envelopes > 1U << 24) {
     return Wrong("pool_envelopes", options.pool_envelopes, "a power of two, at most 16777216");
@@ -157,10 +169,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (!plan.ok()) {
     return plan.status();
   }
-  if (plan->workers > kWorkersMax || plan->worker.sets > kWorkersMax) {
+  if (plan->worker.sets > kWorkersMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("the plan has ", plan->workers, " workers of ", plan->worker.sets, " sets; at most ", kWorkersMax,
-                     " of each are possible: lower --connections-max or raise the limit of open files (ulimit -Hn)"));
+                     " sets are possible: lower --connections-max or raise the limit of open files (ulimit -Hn)"));
   }
   if (plan->worker.port.slots > Address::kSlotMax) {
     return absl::InvalidArgumentError(absl::StrCat("a set of ", plan->worker.port.slots, " slots; at most ",

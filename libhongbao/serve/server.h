@@ -33,7 +33,9 @@ struct ServerOptions {
   uint32_t login_deadline_ms = 5'000;
   uint32_t frame_deadline_ms = 5'000;
   uint32_t idle_timeout_ms = 240'000;
-  uint32_t unsent_bytes_max = 16'384;  // ~580 shake answers
+  uint32_t unsent_bytes_max = 16'384;  // ~580 shake answers; who sends more without reading is held back
+  uint32_t unsent_deadline_ms = 15'000;
+  ring::SocketOptions sockets{.peer_timeout_ms = 20'000, .keepalive_ms = 120'000};
   int64_t gift_expiry_ms = 24 * 3'600'000;
   uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
   uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two

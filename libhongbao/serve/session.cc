@@ -54,6 +54,7 @@ void SessionDesk::Weigh(Session& session, uint64_t address, Shake& shake) {
   if (durable_ && MayHaveOutcome(session, user, stamp)) {
     // "Overloaded" would be a lie, so it waits whatever the load is (see swamped() for the end of that).
     ++pending_shakes_;
+    ++owed_;
     ledger.Submit(RecordOf(session, address, ledger::RecordKind::kFindWin, user, stamp));
     shake.verdict = Verdict::kLater;
     return;
@@ -116,6 +117,7 @@ void SessionDesk::Settle(Session& session, uint64_t address, Shake& shake, const
     session.stamp_floor = std::max(session.stamp_floor, shake.response.stamp);
   }
   ++pending_shakes_;
+  ++owed_;
   ++pending_wins_.count;
   pending_wins_.sum += envelope.amount;
   services_.ledger->Submit(record);
@@ -318,6 +320,7 @@ bool SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRe
   session.at_cap = AtCap(session.user);
   if (durable_ && session.version == wire::Version::k2 && request.resume_after < session.stamp_floor) {
     // Its outcomes come after the answer to this login.
+    owed_ += ledger::kResumePage;
     services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kResume, session.user, request.resume_after));
   }
   return true;
@@ -356,7 +359,9 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
     return CloseReason::kMalformed;
   }
   services_.cells->Add(Counter::kFramesOpen);
+  services_.overload->Count(user);
   if (IsGift(request.envelope_id)) {
+    ++owed_;
     services_.post(OwnerOf(request.envelope_id, services_.workers),
                    Message{.kind = MessageKind::kOpen,
                            .has_identity = session.version == wire::Version::k2,
@@ -393,6 +398,7 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
     services_.directory->RaiseStamp(request.sender, request.stamp);
     if (durable_) {
       session.stamp_floor = std::max(session.stamp_floor, request.stamp);
+      ++owed_;
       return CloseReason::kNone;  // the answer comes with the outcome
     }
   } else {
@@ -418,6 +424,7 @@ CloseReason SessionDesk::State(const Session& session, uint64_t address, wire::F
       services_.cells->Add(Counter::kLedgerFull);
       return CloseReason::kUnsentBytes;  // it asks for more than can be answered; there is no answer "later"
     }
+    ++owed_;
     services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kStatement, request.user_id, request.stamp));
     return CloseReason::kNone;
   }

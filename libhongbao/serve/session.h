@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "libhongbao/count/cells.h"
@@ -105,6 +106,9 @@ class SessionDesk {
   // The ledger has settled a shake (kWin or kFindWin, not resumed): counts it. Whether anyone can be told is not asked.
   void CountShake(const ledger::Outcome& outcome);
 
+  // Answers that come later, as messages, to requests served since the last call.
+  uint32_t TakeOwed() { return std::exchange(owed_, 0U); }
+
   // Shakes whose outcome is not settled yet, and what was claimed for them.
   uint64_t pending_shakes() const { return pending_shakes_; }
   const envelope::Tally& pending_wins() const { return pending_wins_; }
@@ -185,6 +189,7 @@ class SessionDesk {
   const bool durable_;
   Gateways gateways_;
   bool draining_ = false;
+  uint32_t owed_ = 0;
   uint64_t pending_shakes_ = 0;
   envelope::Tally pending_wins_;
 };

@@ -136,8 +136,8 @@ class GatewayTest(processes.EndToEndTest):
                     break  # the server has stopped reading
             if sent == len(data):
                 break
-        self.assertLess(sent, len(data), "the server took everything, whoever reads the answers")
-        page = server.status()
+        page = server.status()  # what was sent may lie in sockets, as much as the kernel likes; what was taken in is the server's
+        self.assertLess(page["requests"]["received"], number, "the server took everything, whoever reads the answers")
         self.assertEqual(page["connections"]["live"], 1)
         gateway.socket.settimeout(wire.TIMEOUT_S)
         received, got = 0, 0

@@ -87,11 +87,12 @@ class ReconcileTest(processes.EndToEndTest):
 
     def test_several_sets_on_a_worker(self):
         """A limit of 120 open files and 200 connections on one worker: the set is the unit of scale, on both sides."""
+        probe = self.server()
+        if "direct descriptors" not in probe.log().replace("regular descriptors (direct", ""):
+            self.skipTest("no direct descriptors on this kernel: a process has one set per worker")
         server = self.server("--workers", 1, "--connections-max", USERS + 10, open_files=120)
         client = self.client(server, "--users", USERS, "--workers", 1, open_files=120)
         for process in (server, client):
-            if "direct descriptors" not in process.log().replace("regular descriptors (direct", ""):
-                self.skipTest("no direct descriptors on this kernel: a process has one set per worker")
             self.assertRegex(process.log(), r"1 worker, [2-9] sets of ")
         self.check(*self.run_story(server, [client]))
 

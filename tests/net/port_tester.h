@@ -48,7 +48,8 @@ class PortTester {
     }
     return port.live() == 0 && port.slots_in_use() == 0 && PartialBlocks(port) == 0 &&
            ReplyBlocks(port) == 0 && port.dirty_.empty() && port.starved_.empty() && port.closing_.empty() &&
-           port.dials_.empty() && port.switching_.empty() && port.bulk_live_ == 0;
+           port.dials_.empty() && port.switching_.empty() && port.parked_.empty() &&
+           port.bulk_live_ == 0;
   }
 };
 

@@ -19,6 +19,7 @@
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/net/run.h"
 #include "libhongbao/net/service.h"
+#include "libhongbao/net/set_up.h"
 #include "tools/monitor/files.h"
 #include "tools/monitor/metrics.h"
 #include "tools/monitor/monitor.h"
@@ -269,4 +270,6 @@ int Main(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace hongbao::monitor
 
-int main(int argc, char** argv) { return hongbao::monitor::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return hongbao::net::RunMain("hongbao-monitor", [&] { return hongbao::monitor::Main(argc, argv); });
+}
