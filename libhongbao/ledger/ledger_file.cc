@@ -133,6 +133,23 @@ absl::StatusOr<std::unique_ptr<LedgerFile>> LedgerFile::Open(const FileOptions& 
   return file;
 }
 
+namespace {
+
+// Never over a file that somebody else has made meanwhile, and perhaps serves from already. False: errno says why.
+bool GiveName(const std::string& from, const std::string& to, bool has_noreplace) {
+  if (has_noreplace && renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  if (has_noreplace && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
+    return false;
+  }
+  // ZFS before 2.2, many FUSE file systems and 9p know no such rename. A link is made whole or not at all too, and never
+  // replaces. A kill before the old name goes leaves that name beside a whole ledger.
+  return link(from.c_str(), to.c_str()) == 0 && unlink(from.c_str()) == 0;
+}
+
+}  // namespace
+
 // Under another name first: whatever happens on the way, a file of the ledger's name is a whole ledger.
 absl::Status LedgerFile::Make(const FileOptions& options) {
   const std::string path = absl::StrCat(options.path, ".new.", getpid());  // two first starts at once make two
@@ -164,8 +181,7 @@ absl::Status LedgerFile::Make(const FileOptions& options) {
       return Explain(options.path, db.status());
     }
   }
-  // Never over a file that somebody else has made meanwhile, and perhaps serves from already.
-  if (renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, options.path.c_str(), RENAME_NOREPLACE) != 0) {
+  if (!GiveName(path, options.path, options.has_noreplace)) {
     const int error = errno;
     std::remove(path.c_str());
     return error == EEXIST ? absl::OkStatus() : SystemError(options.path, "cannot give the new file its name", error);

@@ -37,6 +37,17 @@ std::map<std::string, std::pair<std::string, fs::file_time_type>> Everything(con
   return found;
 }
 
+// ZFS before 2.2, FUSE, 9p: their rename has no RENAME_NOREPLACE.
+TEST(NewLedgerFileTest, IsMadeAlsoWhereARenameAlwaysReplaces) {
+  const TestFolder folder;
+  const FileOptions options{.path = folder.File(), .has_noreplace = false};
+  ASSERT_TRUE(LedgerFile::Open(options).ok());
+  const auto made = Everything(folder);
+  EXPECT_EQ(made.size(), 1u) << "the name it was made under is gone";
+  EXPECT_TRUE(LedgerFile::Open(options).ok());
+  EXPECT_EQ(Everything(folder).begin()->second.second, made.begin()->second.second) << "it was not made a second time";
+}
+
 class LedgerFileTest : public ::testing::Test {
  protected:
   // A ledger with some rows; with its log, as a killed server leaves it, or without.
