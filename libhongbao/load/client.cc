@@ -10,12 +10,14 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/net/processors.h"
 
 namespace hongbao::load {
 namespace {
 
 // A change must reach every worker before the second it is for.
 constexpr int64_t kPlanAheadNs = 2'000'000;
+constexpr uint32_t kWorkersChosenMax = 64;  // as many as --workers takes
 
 // Of one gateway, waiting behind the send in flight: what a window of the usual size needs, and no more cache than that.
 constexpr uint32_t kGatewayUnsentBytesMax = 262'144;
@@ -94,7 +96,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& optio
   }
   ClientOptions resolved = options;
   if (resolved.workers == 0) {
-    resolved.workers = std::max(1u, std::thread::hardware_concurrency());
+    resolved.workers = std::min(net::UsableProcessors().count, kWorkersChosenMax);
   }
   resolved.workers = std::min(resolved.workers, options.gateways > 0 ? options.gateways : resolved.users.count());
   std::unique_ptr<Client> client(new Client(resolved, *std::move(addresses), clock));

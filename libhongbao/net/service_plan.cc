@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "libhongbao/net/processors.h"
 
 namespace hongbao::net {
 namespace {
@@ -86,11 +87,12 @@ Limits Limits::OfThisProcess() {
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
   }
-  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  const Processors processors = UsableProcessors();
   return {.open_files = limit.rlim_cur,
           .open_files_now = OpenDescriptors(),
           .locked_bytes = LockedBytes(),
-          .processors = static_cast<uint32_t>(std::max(processors, 1L))};
+          .processors = processors.count,
+          .processors_limit = processors.limit};
 }
 
 absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::Features& features, const Limits& limits) {
@@ -101,6 +103,8 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
   ServicePlan plan;
   plan.features = features;
   plan.workers = options.workers != 0 ? options.workers : std::min(limits.processors, kWorkersMax);
+  // Also when a caller has asked for that number because a plan before this one said so.
+  plan.processors_limit = plan.workers == limits.processors ? limits.processors_limit : "";
   const uint64_t wanted = options.connections_max;
   uint64_t slots = 0;
   if (features.direct_descriptors) {
@@ -193,7 +197,8 @@ absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options) {
 }
 
 std::string ServicePlan::ToString() const {
-  return absl::StrCat(workers, workers == 1 ? " worker, " : " workers, ", sets, sets == 1 ? " set of " : " sets of ",
+  const std::string why = processors_limit.empty() ? "" : absl::StrCat(" (", processors_limit, ")");
+  return absl::StrCat(workers, workers == 1 ? " worker" : " workers", why, ", ", sets, sets == 1 ? " set of " : " sets of ",
                       worker.port.slots, " slots, ", features.ToString(),
                       shrunk ? ", small rings (limit of locked memory)" : "");
 }

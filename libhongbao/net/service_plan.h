@@ -58,6 +58,8 @@ struct ServicePlan {
   bool Shrink();
   bool shrunk = false;
 
+  std::string processors_limit;  // why there are no more workers, where the machine has more processors
+
   std::string ToString() const;  // "2 workers, 56 sets of 20000 slots, ..."
 };
 
@@ -67,9 +69,10 @@ absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options);
 // What the process may have.
 struct Limits {
   uint64_t open_files = 1'024;
-  uint64_t open_files_now = 0;       // of them in use when the service starts: inherited, or the program's own
+  uint64_t open_files_now = 0;         // of them in use when the service starts: inherited, or the program's own
   uint64_t locked_bytes = kUnlimited;  // of all rings of all processes of the user
-  uint32_t processors = 1;
+  uint32_t processors = 1;             // that the process may use
+  std::string processors_limit = "";   // what makes them fewer than the machine has (processors.h)
 
   static constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
   static Limits OfThisProcess();
