@@ -26,6 +26,7 @@
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/rows.h"
 #include "libhongbao/admin/signals.h"
+#include "libhongbao/admin/standard_streams.h"
 #include "libhongbao/load/client.h"
 #include "libhongbao/net/set_up.h"
 #include "libhongbao/time/clock.h"
@@ -251,8 +252,7 @@ class Run {
     if (options_.json) {
       admin::JsonLines(stdout).Write(report);
     } else {
-      std::fputs(SummaryOf(options_, report).c_str(), stdout);
-      std::fflush(stdout);
+      admin::WriteOut(stdout, SummaryOf(options_, report));
     }
     SayDifferences();
     if (const absl::Status status = WriteFiles(report, ending); !status.ok()) {
@@ -263,6 +263,7 @@ class Run {
   }
 
   absl::Status WriteFiles(const nlohmann::json& report, const Ending& ending) {
+    const admin::LeaveAtSignal leave(signals_);  // a report may be a pipe that nobody reads
     if (!options_.report.empty()) {
       if (absl::Status status = admin::WriteReport(options_.report, report); !status.ok()) {
         return status;
@@ -316,6 +317,7 @@ class Run {
 
 int Main(int argc, char** argv) {
   admin::Signals signals;
+  absl::optional<admin::LeaveAtSignal> leave(absl::in_place, signals);  // files and names may let it wait
   Options options;
   if (const absl::optional<int> code = ParseOptions(argc, argv, options)) {
     return *code;
@@ -361,10 +363,14 @@ int Main(int argc, char** argv) {
   page.AddTo(http);
   http.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status =
-          http.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = options.admin_remote});
+          http.Start({.host = admin_at->host,
+                      .port = admin_at->port,
+                      .allow_remote = options.admin_remote,
+                      .hosts = options.admin_hosts});
       !status.ok()) {
     return Fail(status);
   }
+  leave.reset();
   Run run(options, signals, **client, http.address(), recent, page, money);
   const int code = run.Go();
   run.TellEnd(code);
@@ -372,7 +378,7 @@ int Main(int argc, char** argv) {
     admin::Linger(signals, options.linger_ns, http.address(), [&] { run.SayStatus(); });
   }
   http.Stop();
-  return code;
+  return admin::ExitCodeOfOutput(code);
 }
 
 }  // namespace

@@ -43,6 +43,9 @@ bool EndWithALine(std::FILE* file) {
 }  // namespace
 
 absl::Status MoneyLog::Open(const std::string& path) {
+  if (path == "-") {
+    return absl::InvalidArgumentError("the money log goes to a file, stdout has the rows; /dev/stdout with --quiet is one");
+  }
   file_.reset(std::fopen(path.c_str(), "a+e"));
   const bool seekable = file_ != nullptr && std::fseek(file_.get(), 0, SEEK_END) == 0 && std::ftell(file_.get()) > 0;
   if (seekable && !IsMoneyLog(file_.get())) {

@@ -229,6 +229,9 @@ absl::Status TakeProfile(bool qps_given, const GatewayFlags& gateway, Options& o
 }
 
 void AddOutputFlags(CLI::App& app, Options& options) {
+  admin::AddAdminHosts(app, &options.admin_hosts);
+  admin::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",
+                       {.max = 86'400'000'000'000});
   admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
   admin::AddSwitch(app, "--json", &options.json, "rows as JSON on stdout, one a line, the report as the last line");
   app.add_option_function<std::string>(
@@ -261,7 +264,8 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   CLI::Option* qps = AddQps(app, options);
   CLI::Option* profile = AddProfile(app, options);
   admin::AddDurationNs(app, "--duration", &options.duration_ns,
-                       "how long to send; 0 = until SIGINT or SIGTERM, or until all --requests are sent");
+                       "how long to send; 0 = until SIGINT or SIGTERM, or until all --requests are sent",
+                       {.step = time::kNsPerSecond});  // rates begin and end with whole seconds
   AddGatewayFlags(app, load, gateway);
   admin::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2})->type_name("1|2");
   admin::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
@@ -287,8 +291,6 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
                    "do not ask the server at the end what each user got, to compare (protocol 2)");
   admin::AddFile(app, "--money-log", &options.money_log,
                  "append every reply that brought money to this file: kind,user,stamp,envelope,fen");
-  admin::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",
-                       {.max = 86'400'000'000'000});
   admin::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
   AddOutputFlags(app, options);
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {

@@ -24,6 +24,7 @@ struct Options {
   int64_t drain_ns = 10'000'000'000;  // patience for outstanding answers at the end, and again for the statements
   admin::HostPort server{"127.0.0.1", 1025};
   admin::HostPort admin{"127.0.0.1", 9090};
+  std::vector<std::string> admin_hosts;
   admin::HostPort monitor;   // an empty host: nobody is told
   int64_t linger_ns = 0;     // the pages stay up so long after the end
   bool compat = false;       // the prototype's GET /qps?qps=

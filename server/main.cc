@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/json_lines.h"
@@ -16,6 +17,7 @@
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/signals.h"
+#include "libhongbao/admin/standard_streams.h"
 #include "libhongbao/admin/token_file.h"
 #include "libhongbao/admin/user_keys.h"
 #include "libhongbao/net/set_up.h"
@@ -67,6 +69,7 @@ struct Flags {
   bool json = false;
   bool audit_only = false;
   std::string ledger = "none";
+  std::vector<std::string> admin_hosts;
   std::string gateway_token_file;
   std::string user_key_file;
   std::string report;
@@ -79,6 +82,7 @@ void AddOptions(CLI::App& app, Flags& flags) {
                      "address for clients, a number or a name; port 0 = a free one; [::]:1025 is IPv6 and IPv4");
   admin::AddHostPort(app, "--admin", &flags.admin, "address for HTTP; whoever reaches it can issue money");
   admin::AddSwitch(app, "--admin-remote", &flags.admin_remote, "allow --admin to be off the loopback interface");
+  admin::AddAdminHosts(app, &flags.admin_hosts);
   admin::AddCount(app, "--users-max", &server.users_max, "users 0..N-1 may log in", {.min = 1});
   admin::AddCount(app, "--connections-max", &server.connections_max, "connections at most", {.min = 1, .max = 1 << 26});
   admin::AddCount(app, "-t,--workers", &server.workers, "threads, 0 = one per processor", {.max = 256});
@@ -87,7 +91,7 @@ void AddOptions(CLI::App& app, Flags& flags) {
                   {.max = 1'000'000'000});
   admin::AddDurationNs(app, "--queue-wait-max", &flags.queue_wait_ns,
                        "average wait of requests above which fewer users are admitted, 0 = never",
-                       {.max = 60 * time::kNsPerSecond});
+                       {.max = 60 * time::kNsPerSecond, .step = time::kNsPerUs});
   admin::AddCount(app, "--wins-per-user", &server.wins_per_user, "shake wins of one user at most, 0 = no limit",
                   {.max = serve::Directory::kShakeWinsMax});
   admin::AddDurationMs(app, "--gift-expiry", &server.gift_expiry_ms, "what is not opened by then goes back",
@@ -224,7 +228,7 @@ void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const tim
 }
 
 int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& clock, const Flags& flags,
-           const Reporter& reporter) {
+           const admin::Signals& signals, const Reporter& reporter) {
   const serve::ServerCounts counts = server.Look();
   const std::vector<serve::Identity> identities = serve::Identities(counts, server.LookAtRest());
   nlohmann::json document = StatusJson(server, counts, facts, time::UnixSecond(clock.WallNs()));
@@ -240,6 +244,7 @@ int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& 
     admin::JsonLines(stdout).Write(document);
   }
   if (!flags.report.empty()) {
+    const admin::LeaveAtSignal leave(signals);  // a report may be a pipe that nobody reads
     if (const absl::Status status = admin::WriteReport(flags.report, document); !status.ok()) {
       return CouldNotRun(status);
     }
@@ -252,26 +257,30 @@ int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& 
   return code;
 }
 
+int AuditOnly(const std::string& ledger) {
+  const absl::Status status = PrintAudit(ledger);
+  return status.ok() ? admin::ExitCodeOfOutput(0) : CouldNotRun(status);
+}
+
 int Main(int argc, const char* const* argv) {
   CLI::App app{"hongbao-server: red envelopes for a million connections."};
   app.footer(kFooter);
   Flags flags;
   AddOptions(app, flags);
+  admin::Signals signals;  // before any thread
+  absl::optional<admin::LeaveAtSignal> leave(absl::in_place, signals);  // until it serves: files and a recovery take their time
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
     return *code;
   }
   if (const absl::Status status = Settle(flags); !status.ok()) {
     return admin::UsageError(kProgram, std::string(status.message()));
   }
-  admin::Signals signals;  // before any thread
-  if (!flags.report.empty()) {
-    if (const absl::Status status = admin::CheckReportPath(flags.report); !status.ok()) {
-      return CouldNotRun(status);
-    }
+  if (const absl::Status status = flags.report.empty() ? absl::OkStatus() : admin::CheckReportPath(flags.report);
+      !status.ok()) {
+    return CouldNotRun(status);
   }
   if (flags.audit_only) {
-    const absl::Status status = PrintAudit(flags.ledger);
-    return status.ok() ? 0 : CouldNotRun(status);
+    return AuditOnly(flags.ledger);
   }
   if (const absl::Status status = ResolveAddresses(flags); !status.ok()) {
     return CouldNotRun(status);
@@ -300,10 +309,14 @@ int Main(int argc, const char* const* argv) {
   page.AddTo(admin);
   admin.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
   if (const absl::Status status =
-          admin.Start({.host = flags.admin.host, .port = flags.admin.port, .allow_remote = flags.admin_remote});
+          admin.Start({.host = flags.admin.host,
+                       .port = flags.admin.port,
+                       .allow_remote = flags.admin_remote,
+                       .hosts = flags.admin_hosts});
       !status.ok()) {
     return CouldNotRun(status);
   }
+  leave.reset();  // whoever reads "ready" may send the signal to drain
   std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
                (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
   if (!flags.server.user_token && !flags.server.listen_address.IsLoopback()) {
@@ -313,11 +326,11 @@ int Main(int argc, const char* const* argv) {
   Reporter reporter(**server, clock, flags.quiet, flags.json, recent, page);
   Teller teller(flags.monitor, **server, clock);
   RunUntilStopped(**server, facts, clock, flags, signals, reporter, teller);
-  const int code = Report(**server, facts, clock, flags, reporter);
+  const int code = Report(**server, facts, clock, flags, signals, reporter);
   teller.TellEnd(reporter.seconds(), code);
   admin::Linger(signals, flags.linger_ns, admin.address(), [&] { SayStatus(**server, facts, clock); });
   admin.Stop();
-  return code;
+  return admin::ExitCodeOfOutput(code);
 }
 
 }  // namespace

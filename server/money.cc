@@ -7,6 +7,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "libhongbao/admin/standard_streams.h"
 #include "libhongbao/ledger/audit.h"
 #include "libhongbao/ledger/fsync_probe.h"
 #include "libhongbao/ledger/ledger_file.h"
@@ -36,8 +38,11 @@ void SayDisk(const std::string& path) {
 }  // namespace
 
 absl::Status CheckLedgerFlag(const std::string& flag) {
-  if (flag == "none" || (absl::StartsWith(flag, kSqlite) && flag.size() > sizeof(kSqlite) - 1)) {
+  if (flag == "none" || (absl::StartsWith(flag, kSqlite) && flag.size() > sizeof(kSqlite) - 1 && flag != "sqlite:-")) {
     return absl::OkStatus();
+  }
+  if (flag == "sqlite:-") {
+    return absl::InvalidArgumentError("--ledger: a ledger is a file, not a stream; for a file of this name: sqlite:./-");
   }
   return absl::InvalidArgumentError(absl::StrCat("--ledger takes none or sqlite:PATH, not ", flag));
 }
@@ -73,10 +78,10 @@ absl::Status PrintAudit(const std::string& flag) {
   const std::vector<ledger::AuditFinding> findings =
       ledger::Audit((*file)->db(), ledger::AuditScope::kAll, 0);
   for (const ledger::AuditFinding& finding : findings) {
-    std::printf("%-6s  %s%s%s  (%.1f s)\n", finding.breach.empty() ? "holds" : "BREACH", finding.name.c_str(),
-                finding.breach.empty() ? "" : ": ", finding.breach.c_str(), static_cast<double>(finding.us) * 1e-6);
+    admin::WriteOut(stdout, absl::StrFormat("%-6s  %s%s%s  (%.1f s)\n", finding.breach.empty() ? "holds" : "BREACH",
+                                            finding.name, finding.breach.empty() ? "" : ": ", finding.breach,
+                                            static_cast<double>(finding.us) * 1e-6));
   }
-  std::fflush(stdout);
   return ledger::Judge(findings);
 }
 

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace hongbao::admin {
 namespace {
@@ -75,7 +76,8 @@ std::map<std::string, std::string> Given(const CLI::App& app, int argc, const ch
 }
 
 absl::StatusOr<std::string> ReadAll(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path == "-" ? "/dev/stdin" : path.c_str(), "re"),
+                                                                 &std::fclose);
   std::string text(kFileBytesMax + 1, '\0');
   errno = 0;
   const size_t size = file == nullptr ? 0 : std::fread(text.data(), 1, text.size(), file.get());
@@ -121,7 +123,37 @@ absl::StatusOr<Settings> FromFile(const std::string& path, const std::map<std::s
   return settings;
 }
 
-absl::StatusOr<Settings> FromEnvironment(const std::string& program, const std::map<std::string, bool>& flags) {
+// Whether a container's surroundings set it to tell of a service (Kubernetes' service links, Docker's links): ..._SERVICE_HOST,
+// ..._PORT=tcp://10.0.0.1:1025, ..._PORT_1025_TCP_ADDR. No flag has such a shape.
+bool IsServiceLink(absl::string_view name, absl::string_view value) {
+  if (absl::EndsWith(name, "_SERVICE_HOST") || absl::EndsWith(name, "_SERVICE_PORT") ||
+      absl::StrContains(name, "_SERVICE_PORT_") || absl::StrContains(name, "_ENV_")) {
+    return true;
+  }
+  if (absl::EndsWith(name, "_PORT") && absl::StrContains(value, "://")) {
+    return true;
+  }
+  if (absl::EndsWith(name, "_NAME") && absl::StartsWith(value, "/")) {
+    return true;
+  }
+  for (const absl::string_view last : {"_PROTO", "_PORT", "_ADDR", ""}) {
+    absl::string_view rest = name;
+    if (!absl::ConsumeSuffix(&rest, last)) {
+      continue;
+    }
+    for (const absl::string_view protocol : {"_TCP", "_UDP", "_SCTP"}) {
+      absl::string_view port = rest;
+      if (absl::ConsumeSuffix(&port, protocol)) {
+        const size_t digits = port.find_last_not_of("0123456789") + 1;
+        return digits < port.size() && absl::EndsWith(port.substr(0, digits), "_PORT_");
+      }
+    }
+  }
+  return false;
+}
+
+absl::StatusOr<Settings> FromEnvironment(const std::string& program, const std::map<std::string, bool>& flags,
+                                         std::vector<std::string>* ignored) {
   std::map<std::string, std::string> names;  // variable -> flag
   for (const auto& [flag, takes_value] : flags) {
     names[VariableOf(program, flag)] = flag;
@@ -134,6 +166,10 @@ absl::StatusOr<Settings> FromEnvironment(const std::string& program, const std::
       continue;
     }
     const auto name = names.find(parts.first);
+    if (name == names.end() && IsServiceLink(parts.first, parts.second)) {
+      ignored->push_back(parts.first);
+      continue;
+    }
     if (name == names.end()) {
       return absl::InvalidArgumentError(absl::StrCat("environment: ", parts.first, " is no flag of ", program));
     }
@@ -172,11 +208,11 @@ absl::StatusOr<GatheredFlags> GatherFlags(const CLI::App& app, const std::string
                                           const char* const* argv) {
   const std::map<std::string, bool> flags = FlagsOf(app);
   std::map<std::string, std::string> given = Given(app, argc, argv);
-  GatheredFlags gathered{.arguments = {argv + 1, argv + argc}, .origin = {}};
+  GatheredFlags gathered{.arguments = {argv + 1, argv + argc}, .ignored = {}, .origin = {}};
   if (given.contains("--help") || given.contains("--version")) {  // whatever else is wrong
     return gathered;
   }
-  const absl::StatusOr<Settings> environment = FromEnvironment(program, flags);
+  const absl::StatusOr<Settings> environment = FromEnvironment(program, flags, &gathered.ignored);
   if (!environment.ok()) {
     return environment.status();
   }

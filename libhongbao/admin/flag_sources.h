@@ -2,8 +2,10 @@
 //
 // Owns: the order of precedence (command line, then environment, then --flags-file, then the default), the names of the
 // variables (hongbao-server's --users-max is HONGBAO_SERVER_USERS_MAX) and the syntax of the file: one flag a line as
-// it is typed, long names only, # begins a comment. A name that is no flag is an error in either, as a misspelt one
-// must not silently do nothing. Never holds a secret: those stay in files of their own. Thread tag: thread-compatible.
+// it is typed, long names only, # begins a comment; "-" is stdin. A name that is no flag is an error in either, as a
+// misspelt one must not silently do nothing; but what Kubernetes and Docker tell a container of a service of the program's
+// name (HONGBAO_SERVER_PORT=tcp://10.0.0.1:1025) is left out, and named in `ignored`.
+// Never holds a secret: those stay in files of their own. Thread tag: thread-compatible.
 #pragma once
 
 #include <map>
@@ -20,6 +22,7 @@ namespace hongbao::admin {
 
 struct GatheredFlags {
   std::vector<std::string> arguments;         // of the command line, then "--name=value" or "--switch" from elsewhere
+  std::vector<std::string> ignored;           // variables
   std::map<std::string, std::string> origin;  // "--name" -> "HONGBAO_SERVER_NAME" or "FILE:LINE", for messages
 };
 

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "libhongbao/admin/exact_json.h"
+#include "libhongbao/admin/standard_streams.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::admin {
@@ -10,8 +12,7 @@ void JsonLines::Write(const nlohmann::json& document) {
   if (gone_) {
     return;
   }
-  const std::string line = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  gone_ = std::fwrite(line.data(), 1, line.size(), out_) != line.size() || std::fflush(out_) != 0;
+  gone_ = !WriteOut(out_, Dump(document, -1) + "\n");
 }
 
 }  // namespace hongbao::admin

@@ -4,9 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <sstream>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "libhongbao/admin/flag_sources.h"
 #include "libhongbao/admin/help.h"
 #include "libhongbao/admin/standard_streams.h"
@@ -39,6 +43,9 @@ absl::Status CheckLimits(int64_t value, Limits limits, std::string (*show)(int64
   }
   if (value > limits.max) {
     return absl::InvalidArgumentError(absl::StrCat("must be at most ", show(limits.max), ", not ", show(value)));
+  }
+  if (value % limits.step != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("must be a multiple of ", show(limits.step), ", not ", show(value)));
   }
   return absl::OkStatus();
 }
@@ -144,6 +151,26 @@ CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value,
   });
 }
 
+CLI::Option* AddAdminHosts(CLI::App& app, std::vector<std::string>* hosts) {
+  const std::string help =
+      "names by which browsers and proxies may ask --admin, with commas between, beside addresses and localhost";
+  return Bind(app, "--admin-hosts", help, "NAMES", "", [=](const std::string& text) -> absl::Status {
+    hosts->clear();
+    for (const absl::string_view part : absl::StrSplit(text, ',')) {
+      std::string name = absl::AsciiStrToLower(absl::StripAsciiWhitespace(part));
+      const bool is_name = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '-' || c == '.' || c == '_';
+      });
+      if (!is_name) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("'", std::string(part), "' is no name of a host; write it like metrics.example.com, without port"));
+      }
+      hosts->push_back(std::move(name));
+    }
+    return absl::OkStatus();
+  });
+}
+
 CLI::Option* AddFile(CLI::App& app, const std::string& flag, std::string* value, const std::string& help) {
   return AddText(app, flag, value, help)->type_name("FILE");
 }
@@ -163,12 +190,18 @@ absl::optional<int> ParseCommandLine(CLI::App& app, const std::string& program, 
   if (!gathered.ok()) {
     return UsageError(program, std::string(gathered.status().message()));
   }
+  if (!gathered->ignored.empty()) {
+    std::fprintf(stderr, "%s: not flags but what a container is told of a service, ignored: %s\n", program.c_str(),
+                 absl::StrJoin(gathered->ignored, ", ").c_str());
+  }
   std::reverse(gathered->arguments.begin(), gathered->arguments.end());  // as CLI11 wants them
   try {
     app.parse(std::move(gathered->arguments));
   } catch (const CLI::Success& success) {  // --help, --version: CLI11 prints them
-    app.exit(success, std::cout, std::cerr);
-    return 0;
+    std::ostringstream text;
+    app.exit(success, text, std::cerr);
+    WriteOut(stdout, text.str());
+    return ExitCodeOfOutput(0);
   } catch (const CLI::ParseError& error) {
     const std::string reason = error.what();
     const auto from = gathered->origin.find(reason.substr(0, reason.find(':')));

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "absl/types/optional.h"
 #include "libhongbao/admin/flags.h"
@@ -26,6 +27,7 @@ namespace hongbao::admin {
 struct Limits {
   int64_t min = 0;
   int64_t max = std::numeric_limits<int64_t>::max();
+  int64_t step = 1;  // what is no multiple of it would be rounded, and is refused
 };
 
 // Each writes `*value` only when the flag is given and right; the present `*value` is shown as the default in --help.
@@ -45,7 +47,9 @@ CLI::Option* AddHostPort(CLI::App& app, const std::string& flag, HostPort* value
 CLI::Option* AddUsers(CLI::App& app, const std::string& flag, UserRange* value, const std::string& help);
 CLI::Option* AddSources(CLI::App& app, const std::string& flag, Sources* value, const std::string& help);
 CLI::Option* AddText(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);
-// The same for the name of a file; the shell then completes names of files.
+// --admin-hosts: names of this machine, for AdminOptions::hosts.
+CLI::Option* AddAdminHosts(CLI::App& app, std::vector<std::string>* hosts);
+// The same as AddText for the name of a file; the shell then completes names of files.
 CLI::Option* AddFile(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);
 // A switch: no value, true when given.
 CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help);

@@ -9,7 +9,11 @@
 #include <cstring>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "libhongbao/admin/exact_json.h"
+#include "libhongbao/admin/standard_streams.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::admin {
@@ -48,6 +52,26 @@ absl::Status WriteInPlace(const std::string& path, absl::string_view contents) {
   return status;
 }
 
+// What `path` means where it is a symbolic link, also to a file that is not there yet. A rename would replace the link.
+absl::StatusOr<std::string> TargetOf(const std::string& path) {
+  std::string target = path;
+  for (int links = 0; links < 40; ++links) {  // as many as the kernel follows
+    char text[4096];
+    const ssize_t size = readlink(target.c_str(), text, sizeof text);
+    if (size < 0) {
+      return target;
+    }
+    const absl::string_view to(text, static_cast<size_t>(size));
+    const size_t slash = target.rfind('/');
+    target = absl::StartsWith(to, "/") || slash == std::string::npos ? std::string(to)
+                                                                    : absl::StrCat(target.substr(0, slash + 1), to);
+  }
+  errno = ELOOP;
+  return Failed("write", path);
+}
+
+bool IsStdout(const std::string& path) { return path == "-"; }
+
 // A new file beside `path`, open for writing; its name goes to `name`.
 int OpenTemporary(const std::string& path, std::string* name) {
   *name = path + "." + std::string(6, 'X');  // mkostemp(3) puts letters of its own in place of the last six
@@ -56,14 +80,24 @@ int OpenTemporary(const std::string& path, std::string* name) {
     // mkstemp makes it private; a report is as readable as any other file the user makes.
     const mode_t mask = umask(0);
     umask(mask);
-    fchmod(file, 0666 & ~mask);
+    struct stat before {};
+    fchmod(file, stat(path.c_str(), &before) == 0 ? before.st_mode & 0777 : 0666 & ~mask);
   }
   return file;
 }
 
 }  // namespace
 
-absl::Status WriteFileAtomically(const std::string& path, absl::string_view contents) {
+absl::Status WriteFileAtomically(const std::string& asked, absl::string_view contents) {
+  if (IsStdout(asked)) {
+    WriteOut(stdout, contents);  // which says what it did not take, and makes the exit code 1
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<std::string> target = TargetOf(asked);
+  if (!target.ok()) {
+    return target.status();
+  }
+  const std::string& path = *target;
   if (IsDevice(path)) {
     return WriteInPlace(path, contents);
   }
@@ -87,10 +121,18 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
 }
 
 absl::Status WriteReport(const std::string& path, const nlohmann::json& document) {
-  return WriteFileAtomically(path, document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  return WriteFileAtomically(path, Dump(document, 2) + "\n");
 }
 
-absl::Status CheckReportPath(const std::string& path) {
+absl::Status CheckReportPath(const std::string& asked) {
+  if (IsStdout(asked)) {
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<std::string> target = TargetOf(asked);
+  if (!target.ok()) {
+    return target.status();
+  }
+  const std::string& path = *target;
   struct stat status {};
   if (stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
     errno = EISDIR;

@@ -1,7 +1,8 @@
 // Report: a JSON document in a file, whole or not at all.
 //
-// Owns: the temporary file beside the target, until the rename. Never leaves half a report under the target's name;
-// never follows an error by ending the process. Thread tag: thread-safe (different targets).
+// Owns: the temporary file beside the target, until the rename. A symbolic link stays, and what it points to is written; a
+// file that is there keeps its permissions; "-" is stdout. Never leaves half a report under the target's name; never follows
+// an error by ending the process. Thread tag: thread-safe (different targets).
 #pragma once
 
 #include <string>

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "libhongbao/admin/standard_streams.h"
 #include "libhongbao/check.h"
 
 namespace hongbao::admin {
@@ -63,9 +64,7 @@ void RowPrinter::Print(const std::vector<std::string>& cells) {
   }
   line += '\n';
   // A reader that went away (`| head`) ends the rows, not the run.
-  if (std::fwrite(line.data(), 1, line.size(), out_) != line.size() || std::fflush(out_) != 0) {
-    quiet_ = true;
-  }
+  quiet_ = !WriteOut(out_, line);
 }
 
 std::string WithCommas(int64_t number) {

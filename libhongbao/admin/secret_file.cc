@@ -13,7 +13,7 @@ namespace hongbao::admin {
 
 absl::StatusOr<std::string> ReadSecretFile(const std::string& path, absl::string_view what, size_t bytes_max,
                                            bool others_may_read) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = open(path == "-" ? "/dev/stdin" : path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path, ": cannot be opened"));
   }

@@ -1,10 +1,16 @@
 #include "libhongbao/admin/signals.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "libhongbao/admin/standard_streams.h"
 #include "libhongbao/check.h"
 
 namespace hongbao::admin {
@@ -31,6 +37,7 @@ bool HangupIsIgnored() {
 }  // namespace
 
 Signals::Signals() : hangup_(!HangupIsIgnored()) {
+  HoldStandardStreams();  // before anything is opened, which may get the number of one that is closed
   const sigset_t set = WaitedFor(hangup_);
   Check(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0, "signals can be blocked");
   // A job started with `&` from a shell script inherits SIGINT ignored; it must still be stoppable by SIGINT.
@@ -55,6 +62,29 @@ SignalEvent Signals::Wait(int64_t timeout_ns) {
   }
   stop_signal_ = signal;
   return SignalEvent::kStop;
+}
+
+LeaveAtSignal::LeaveAtSignal(const Signals& signals) : over_(eventfd(0, EFD_CLOEXEC)) {
+  sigset_t set = WaitedFor(signals.heeds_hangup());
+  sigdelset(&set, SIGUSR1);
+  thread_ = std::thread([this, set, stopped = signals.stop_signal()] {
+    const int come = signalfd(-1, &set, SFD_CLOEXEC);
+    pollfd waited[2] = {{.fd = come, .events = POLLIN, .revents = 0}, {.fd = over_, .events = POLLIN, .revents = 0}};
+    while (poll(waited, 2, -1) < 0 && errno == EINTR) {
+    }
+    signalfd_siginfo signal{};
+    if (waited[1].revents == 0 && read(come, &signal, sizeof signal) == sizeof signal) {
+      _exit(128 + (stopped != 0 ? stopped : static_cast<int>(signal.ssi_signo)));  // nothing is undone: as at a kill
+    }
+    close(come);
+  });
+}
+
+LeaveAtSignal::~LeaveAtSignal() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(over_, &one, sizeof one);
+  thread_.join();
+  close(over_);
 }
 
 }  // namespace hongbao::admin

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <thread>
 
 namespace hongbao::admin {
 
@@ -20,7 +21,7 @@ enum class SignalEvent : uint8_t {
 
 class Signals {
  public:
-  // Blocks and ignores as said above.
+  // Blocks and ignores as said above, and holds the standard streams (standard_streams.h).
   Signals();
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
@@ -32,10 +33,28 @@ class Signals {
   int stop_signal() const { return stop_signal_; }
   // 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP: the exit code of an interrupted client.
   int exit_code() const { return 128 + stop_signal_; }
+  // Whether SIGHUP stops it too.
+  bool heeds_hangup() const { return hangup_; }
 
  private:
   const bool hangup_;
   int stop_signal_ = 0;
+};
+
+// While it lives, a signal that would stop the process ends it at once, with the exit code of that signal: for a start or an end
+// that may wait for somebody else (a pipe that is read as a file, a lock, a name server, a large ledger's recovery).
+// Owns a thread that waits for the signal. One at a time; a Signals::Wait meanwhile may get the signal in its place.
+class LeaveAtSignal {
+ public:
+  // `signals` must outlive it. A signal that had stopped the process before gives the exit code.
+  explicit LeaveAtSignal(const Signals& signals);
+  ~LeaveAtSignal();
+  LeaveAtSignal(const LeaveAtSignal&) = delete;
+  LeaveAtSignal& operator=(const LeaveAtSignal&) = delete;
+
+ private:
+  int over_ = -1;  // an eventfd: nobody has to leave any more
+  std::thread thread_;
 };
 
 }  // namespace hongbao::admin

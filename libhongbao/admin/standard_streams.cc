@@ -3,7 +3,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 namespace hongbao::admin {
+namespace {
+
+bool stdout_lost = false;
+
+}  // namespace
 
 void HoldStandardStreams() {
   // The lowest free number is given out first; what is opened above 2 was one too many.
@@ -15,5 +23,20 @@ void HoldStandardStreams() {
     close(opened);
   }
 }
+
+bool WriteOut(std::FILE* out, absl::string_view text) {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), out) == text.size() && std::fflush(out) == 0) {
+    return true;
+  }
+  const int error = errno;
+  if (out == stdout && error != EPIPE && !stdout_lost) {
+    stdout_lost = true;
+    std::fprintf(stderr, "error: cannot write to stdout: %s; its output is not complete\n", std::strerror(error));
+  }
+  return false;
+}
+
+int ExitCodeOfOutput(int code) { return code == 0 && stdout_lost ? 1 : code; }
 
 }  // namespace hongbao::admin

@@ -57,6 +57,30 @@ TEST_F(ReportTest, ErrorsNamePathAndCauseAndLeaveNothing) {
   EXPECT_EQ(FilesInFolder(), 0u);
 }
 
+TEST_F(ReportTest, ALinkStaysAndWhatItPointsToIsWritten) {
+  std::filesystem::create_directory(folder_ + "/other");
+  std::filesystem::create_symlink("middle.json", folder_ + "/link.json");
+  std::filesystem::create_symlink("other/target.json", folder_ + "/middle.json");
+  for (const char* word : {"first", "second"}) {  // the target is not there, and there
+    EXPECT_TRUE(CheckReportPath(folder_ + "/link.json").ok());
+    ASSERT_TRUE(WriteReport(folder_ + "/link.json", {{"a", word}}).ok());
+    EXPECT_TRUE(std::filesystem::is_symlink(folder_ + "/link.json"));
+    EXPECT_TRUE(std::filesystem::is_symlink(folder_ + "/middle.json"));
+    EXPECT_THAT(Read(folder_ + "/other/target.json"), HasSubstr(word));
+  }
+  std::filesystem::create_symlink("loop.json", folder_ + "/loop.json");
+  EXPECT_THAT(std::string(CheckReportPath(folder_ + "/loop.json").message()), HasSubstr("symbolic links"));
+}
+
+TEST_F(ReportTest, AFileKeepsItsPermissions) {
+  const std::string path = folder_ + "/private.json";
+  ASSERT_TRUE(WriteReport(path, {}).ok());
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  ASSERT_TRUE(WriteReport(path, {}).ok());
+  EXPECT_EQ(std::filesystem::status(path).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
 TEST_F(ReportTest, ADeviceIsWrittenToNotReplaced) {
   const std::string path = folder_ + "/pipe";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);

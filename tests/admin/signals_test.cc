@@ -64,6 +64,31 @@ TEST(SignalsTest, LaterThreadsAreLeftAlone) {
   EXPECT_EQ(signals.Wait(kLongNs), SignalEvent::kStop);
 }
 
+TEST(SignalsTest, WhileSomebodyElseIsWaitedForASignalEndsAtOnce) {
+  EXPECT_EXIT(
+      {
+        Signals signals;
+        const LeaveAtSignal leave(signals);
+        kill(getpid(), SIGTERM);
+        pause();
+      },
+      testing::ExitedWithCode(143), "");
+  EXPECT_EXIT(
+      {
+        Signals signals;
+        kill(getpid(), SIGINT);
+        signals.Wait(kLongNs);
+        const LeaveAtSignal leave(signals);
+        kill(getpid(), SIGTERM);  // the first one gives the code
+        pause();
+      },
+      testing::ExitedWithCode(130), "");
+  Signals signals;
+  { const LeaveAtSignal over(signals); }
+  kill(getpid(), SIGTERM);
+  EXPECT_EQ(signals.Wait(kLongNs), SignalEvent::kStop);
+}
+
 TEST(SignalsTest, WritingToAClosedPipeIsAnErrorNotAnEnd) {
   Signals signals;
   int ends[2];

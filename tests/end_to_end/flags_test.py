@@ -60,7 +60,7 @@ class FlagsTest(processes.EndToEndTest):
                 (["--workers", "1.5"], "--workers"), (["--workers", "257"], "--workers"), (["--max-qps", "1q"], "--max-qps"),
                 (["--login-deadline", "5"], "--login-deadline"), (["--frame-deadline", "5 s"], "--frame-deadline"),
                 (["--frame-deadline", "0"], "--frame-deadline"), (["--idle-timeout", "-1s"], "--idle-timeout"),
-                (["--drain", "1d"], "--drain"), (["--gift-expiry", "0s"], "--gift-expiry")):
+                (["--queue-wait-max", "500ns"], "multiple of 1us"), (["--drain", "1d"], "--drain"), (["--gift-expiry", "0s"], "--gift-expiry")):
             with self.subTest(flags=flags):
                 self.check_usage(SERVER, *FREE, *flags, says=says)
         self.check_usage(SERVER, "--listen", "::1:1025", says="[::1]:1025")  # the message shows what is taken
@@ -72,6 +72,7 @@ class FlagsTest(processes.EndToEndTest):
                 (["--users", "1-2"], "--users"), (["--qps", "-1"], "--qps"), (["--qps", "1e3"], "--qps"),
                 (["--duration", "soon"], "--duration"), (["--duration", "30"], "--duration"), (["--protocol", "3"], "--protocol"),
                 (["--protocol", "0"], "--protocol"), (["--source", "10.0.0.300"], "--source"),
+                (["--duration", "1500ms"], "multiple of 1s"), (["--duration", "2001ms"], "multiple of 1s"),
                 (["--connect-rate", "0"], "--connect-rate"), (["--late-max", "0"], "--late-max")):
             with self.subTest(flags=flags):
                 self.check_usage(CLIENT, "--admin", "127.0.0.1:0", *flags, says=says)

@@ -123,6 +123,125 @@ class EveryCommandTest(unittest.TestCase):
                 self.assertNotIn("Traceback", done.stderr)
 
 
+    def test_output_that_the_disk_does_not_take(self):
+        for prose, program, words in self.contexts:
+            for flag in ("--help", "--version"):
+                with self.subTest(command=prose.typed, words=words, flag=flag), open("/dev/full", "wb") as full:
+                    done = subprocess.run([program, *words, flag], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True,
+                                          timeout=TIMEOUT_S, check=False, env={**os.environ, "HONGBAO_BUILD_DIR": BUILD})
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertIn("No space left on device", done.stderr)
+                    self.assertNotIn("Traceback", done.stderr)
+
+
+class OutputsTest(processes.EndToEndTest):
+    """Where what a program writes goes to, and what becomes of a success when it does not arrive."""
+
+    FREE = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+
+    def client_to(self, output, *flags):
+        server = self.server()
+        done = subprocess.run([CLIENT, "--server", f"127.0.0.1:{server.port}", "--admin", "127.0.0.1:0", "--users", "20", "--qps", "40",
+                               "--duration", "2s", "--workers", "1", *flags], stdin=subprocess.DEVNULL, stdout=output,
+                              stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False)
+        server.stop()
+        return done
+
+    def test_rows_and_results_that_the_disk_does_not_take(self):
+        for flags in ((), ("--json",), ("--quiet",), ("--quiet", "--report", "-")):
+            with self.subTest(flags=flags), open("/dev/full", "wb") as full:
+                done = self.client_to(full, *flags)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertEqual(done.stderr.count("No space left on device"), 1, done.stderr)
+
+    def test_rows_of_a_server_and_an_audit_that_the_disk_does_not_take(self):
+        ledger = "sqlite:" + os.path.join(self.folder, "full.ledger")
+        with open("/dev/full", "wb") as full:
+            server = subprocess.Popen([SERVER, *self.FREE, "--ledger", ledger], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(server.kill)
+            for line in server.stderr:
+                if "No space left" in line:  # it goes on serving, and says it once
+                    break
+            server.terminate()
+            self.assertEqual((server.wait(TIMEOUT_S), server.stderr.read().count("No space left")), (1, 0))
+            server.stderr.close()
+            done = subprocess.run([SERVER, "--audit-only", "--ledger", ledger], stdout=full, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S,
+                                  check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("No space left", done.stderr)
+
+    def test_a_dash_is_stdout(self):
+        done = self.client_to(subprocess.PIPE, "--quiet", "--json", "--report", "-")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        last_line, report = done.stdout.split("\n", 1)
+        self.assertEqual(json.loads(report)["requests"], json.loads(last_line)["requests"])
+        self.assertFalse(os.path.exists("-"))
+        for flags in (("--money-log", "-"),):
+            done = self.client_to(subprocess.PIPE, *flags)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("stdout", done.stderr)
+        self.assertEqual(processes.run(SERVER, "--ledger", "sqlite:-")[0], 2)
+
+    def test_a_link_stays_and_its_target_is_written(self):
+        target, link = os.path.join(self.folder, "target.json"), os.path.join(self.folder, "link.json")
+        os.symlink("target.json", link)
+        for _ in range(2):  # the target is not there, and there
+            done = self.client_to(subprocess.PIPE, "--quiet", "--report", link)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(os.path.islink(link))
+            self.assertTrue(json.loads(pathlib.Path(target).read_text(encoding="utf-8"))["requests"]["sent"] > 0)
+        os.chmod(target, 0o600)
+        self.client_to(subprocess.PIPE, "--quiet", "--report", link)
+        self.assertEqual(os.stat(target).st_mode & 0o777, 0o600)
+
+
+class StartsThatWaitTest(processes.EndToEndTest):
+    """A start that waits for somebody ends at a signal as any other, and so does an end that does."""
+
+    def check_ends(self, command, until=None):
+        for number, code in ENDINGS.items():
+            with self.subTest(command=command[1:], signal=number.name):
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                self.addCleanup(process.kill)
+                if until:
+                    until(process)
+                else:  # until the signal is one that it waits for: it sleeps in the opening of a pipe
+                    wait_until(lambda: self.blocks(process.pid, number), "it blocks the signal")
+                process.send_signal(number)
+                self.assertEqual(process.wait(TIMEOUT_S), code)
+                process.stdout.close()
+                process.stderr.close()
+
+    @staticmethod
+    def blocks(pid, number):
+        status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE).group(1), 16) >> (number - 1) & 1
+
+    def test_flags_tokens_and_profiles_out_of_a_pipe_that_nobody_writes(self):
+        fifo = os.path.join(self.folder, "fifo")
+        os.mkfifo(fifo)
+        for program, flags in ((SERVER, ("--flags-file", fifo)), (SERVER, ("--gateway-token-file", fifo)), (CLIENT, ("--flags-file", fifo)),
+                               (CLIENT, ("--profile", fifo))):
+            self.check_ends([program, *flags])
+
+    def test_a_report_into_a_pipe_that_nobody_reads(self):
+        fifo = os.path.join(self.folder, "fifo")
+        os.mkfifo(fifo)
+        server = processes.Process(SERVER, ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--quiet", "--report", fifo], self.folder, "piped")
+        self.addCleanup(server.kill)
+        server.wait_ready()
+        server.send_signal(signal.SIGTERM)
+        wait_until(lambda: "draining" in server.log(), "it drains")
+        code = None
+        while code is None:  # the first one that comes when it has drained, or before that
+            server.send_signal(signal.SIGINT)
+            try:
+                code = server.process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                pass
+        self.assertEqual(code, 143)
+
+
 class ProgramsTest(processes.EndToEndTest):
     """Server and client, which run."""
 
@@ -191,11 +310,32 @@ class ProgramsTest(processes.EndToEndTest):
                 self.addCleanup(server.kill)
                 self.assertEqual(server.wait_ready().status()["users"]["max"], users)
                 server.stop()
+        links = {"HONGBAO_SERVER_SERVICE_HOST": "10.0.0.1", "HONGBAO_SERVER_SERVICE_PORT": "1025", "HONGBAO_SERVER_SERVICE_PORT_GAME": "1025",
+                 "HONGBAO_SERVER_PORT": "tcp://10.0.0.1:1025", "HONGBAO_SERVER_PORT_1025_TCP": "tcp://10.0.0.1:1025",
+                 "HONGBAO_SERVER_PORT_1025_TCP_PROTO": "tcp", "HONGBAO_SERVER_PORT_1025_TCP_PORT": "1025",
+                 "HONGBAO_SERVER_PORT_1025_TCP_ADDR": "10.0.0.1"}
+        server = self.server(environment=links)
+        said = [line for line in server.log().splitlines() if "HONGBAO_SERVER_" in line]
+        self.assertEqual(len(said), 1, said)
+        self.assertTrue(all(name in said[0] for name in links))
+        server.stop()
+        self.assertEqual(processes.run(SERVER, environment={"HONGBAO_SERVER_PORTS": "1025"})[0], 2)
         pathlib.Path(path).write_text("\n--users 5\n", encoding="ascii")
         for program in (SERVER, CLIENT):
             code, text, said = processes.run(program, "--flags-file", path, environment={"HONGBAO_CLIENT_WORKER": "1"})
             self.assertEqual((code, text), (2, ""))
             self.assertIn(f"{path}:2: '--users'" if program == SERVER else "HONGBAO_CLIENT_WORKER is no flag", said)
+
+    def test_workers_by_what_the_process_may_use(self):
+        processors = os.sched_getaffinity(0)
+        if len(processors) < 2:
+            self.skipTest("there is one processor")
+        command = ["taskset", "-c", str(min(processors)), SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--quiet"]
+        server = processes.Process(command[0], [*command[1:], "--report", os.path.join(self.folder, "one.json")], self.folder, "one")
+        self.addCleanup(server.kill)
+        server.wait_ready()
+        self.assertRegex(server.log(), r"\b1 worker \(affinity 1 of \d+\)")
+        server.stop()
 
     def test_nohup(self):
         server = processes.Process("/usr/bin/env", ["nohup", SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--report",

@@ -41,6 +41,7 @@ class TestTest(unittest.TestCase):
     def meson(self, ok=0, fail=0, skip=0, timeout=0, exit_code=0, log=""):
         summary = SUMMARY.format(ok=ok, fail=fail, skip=skip, timeout=timeout)
         self.script("bin/meson", f"""\
+locale charmap >>"{self.root}/charmaps"
 if [ "$1" = setup ]; then
   [ "$2" = --reconfigure ] && shift
   mkdir -p "$2/meson-logs" && touch "$2/build.ninja"
@@ -56,12 +57,17 @@ cat <<'END'
 END
 exit {exit_code}""")
 
-    def run_it(self, *arguments):
-        environment = dict(os.environ, PATH=os.path.join(self.root, "bin") + ":" + os.environ["PATH"])
+    def run_it(self, *arguments, **variables):
+        environment = dict(os.environ, PATH=os.path.join(self.root, "bin") + ":" + os.environ["PATH"], **variables)
         done = subprocess.run([os.path.join(self.root, "tools", "test"), *arguments], env=environment,
                               capture_output=True, text=True, check=False)
         lines = done.stdout.splitlines()
         return done.returncode, lines[-1] if lines else ""
+
+    def test_meson_gets_a_locale_that_has_letters_for_every_folder(self):
+        self.run_it("--quick", LC_ALL="C", LANG="de_DE.ISO-8859-1")
+        with open(os.path.join(self.root, "charmaps"), encoding="ascii") as file:
+            self.assertEqual(set(file.read().split()), {"UTF-8"})
 
     def test_sums_over_all_runs(self):
         self.assertEqual(self.run_it(), (0, "9 passed, 0 failed"))

@@ -19,6 +19,10 @@ LineFile::~LineFile() {
 }
 
 absl::Status LineFile::Open(const std::string& path, absl::string_view header) {
+  if (path == "-") {
+    return absl::InvalidArgumentError(
+        "stdout has the rows: --json for all columns of them there, or /dev/stdout with --quiet for a CSV file there");
+  }
   path_ = path;
   file_ = open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
   if (file_ < 0) {

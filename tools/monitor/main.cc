@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "libhongbao/admin/http_admin.h"
@@ -17,6 +18,7 @@
 #include "libhongbao/admin/report.h"
 #include "libhongbao/admin/rows.h"
 #include "libhongbao/admin/signals.h"
+#include "libhongbao/admin/standard_streams.h"
 #include "libhongbao/net/run.h"
 #include "libhongbao/net/service.h"
 #include "libhongbao/net/set_up.h"
@@ -56,6 +58,7 @@ struct Flags {
   bool admin_remote = false;
   bool quiet = false;
   bool json = false;
+  std::vector<std::string> admin_hosts;
   std::string csv, sources_csv, report;
 };
 
@@ -63,6 +66,7 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddHostPort(app, "--listen", &flags.listen, "address for servers and clients that have --monitor; port 0 = a free one");
   admin::AddHostPort(app, "--admin", &flags.admin, "address for HTTP: the page, status, metrics; port 0 = a free one, printed");
   admin::AddSwitch(app, "--admin-remote", &flags.admin_remote, "allow --admin to be off the loopback interface");
+  admin::AddAdminHosts(app, &flags.admin_hosts);
   admin::AddDurationNs(app, "--delay", &flags.delay_ns, "a second's row comes so long after the first word of that second",
                        {.max = 60 * time::kNsPerSecond});
   admin::AddDurationMs(app, "--idle-timeout", &flags.idle_timeout_ms,
@@ -87,6 +91,7 @@ class Run {
         text_(stdout, flags.quiet || flags.json) {}
 
   absl::Status Start() {
+    absl::optional<admin::LeaveAtSignal> leave(absl::in_place, signals_);  // a name may take its time
     absl::Status status;
     if (!flags_.csv.empty()) {
       status.Update(csv_.Open(flags_.csv, admin::CsvHeader()));
@@ -114,7 +119,11 @@ class Run {
     AddRoutes();
     const absl::StatusOr<HostPort> admin_at = NumericListen(flags_.admin);
     status = !admin_at.ok() ? admin_at.status()
-                            : http_.Start({.host = admin_at->host, .port = admin_at->port, .allow_remote = flags_.admin_remote});
+                            : http_.Start({.host = admin_at->host,
+                                           .port = admin_at->port,
+                                           .allow_remote = flags_.admin_remote,
+                                           .hosts = flags_.admin_hosts});
+    leave.reset();
     if (status.ok()) {
       const SocketAddress listen = options.listen_address.WithPort(service_.port());
       std::fprintf(stderr, "%s %s: page http://%s/, rows %s behind\nready: listening on %s, admin %s (pid %d)\n", kProgram,
@@ -219,21 +228,22 @@ class Run {
     if (flags_.json) {
       json_lines_.Write({{"account", monitor_.CloseJson()}});
     } else {
-      std::fputs(monitor_.ClosingText().c_str(), stdout);
+      admin::WriteOut(stdout, monitor_.ClosingText());
     }
-    std::fflush(stdout);
     if (csv_.lost() + sources_csv_.lost() > 0) {
       std::fprintf(stderr, "%s: %llu lines found no room on the disk\n", kProgram,
                    static_cast<unsigned long long>(csv_.lost() + sources_csv_.lost()));
     }
     if (!flags_.report.empty()) {
+      const admin::LeaveAtSignal leave(signals_);  // a report may be a pipe that nobody reads
       nlohmann::json report = monitor_.ReportJson();
       report.update(Status());
       if (const absl::Status status = admin::WriteReport(flags_.report, report); !status.ok()) {
         return Fail(status);
       }
     }
-    return monitor_.Close().Broken() ? kDoesNotReconcile : 0;
+    const int code = csv_.lost() + sources_csv_.lost() > 0 ? 1 : 0;
+    return monitor_.Close().Broken() ? kDoesNotReconcile : admin::ExitCodeOfOutput(code);
   }
 
   const Flags& flags_;
@@ -256,10 +266,12 @@ int Main(int argc, const char* const* argv) {
   app.footer(kFooter);
   Flags flags;
   AddOptions(app, flags);
+  admin::Signals signals;  // before any thread
+  absl::optional<admin::LeaveAtSignal> leave(absl::in_place, signals);  // a file of flags may be a pipe that nobody writes
   if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) {
     return *code;
   }
-  admin::Signals signals;  // before any thread
+  leave.reset();
   Run run(flags, signals);
   if (const absl::Status status = run.Start(); !status.ok()) {
     return Fail(status);
