@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <iterator>
 #include <string>
 
 #include "client/reach.h"
@@ -103,6 +105,7 @@ json ConnectionsDocument(const Options& options, const load::ClientSnapshot& sna
           {"closed_idle_after_s", static_cast<double>(snapshot.idle_close_ns) * 1e-9},
           {"trouble", trouble.empty() ? json() : json(trouble)},
           {"barred", counters[Counter::kBarred]},
+          {"superseded", counters[Counter::kSuperseded]},
           {"seconds", snapshot.connect_seconds},
           {"done", snapshot.all_online}};
 }
@@ -149,6 +152,7 @@ admin::SecondRow RowOf(const Second& second) {
   row.Set(Column::kOpened, delta[Counter::kOpened]);
   row.Set(Column::kGotFen, delta[Counter::kWonFen] + delta[Counter::kOpenedFen]);
   row.Set(Column::kGotTotalFen, total[Counter::kWonFen] + total[Counter::kOpenedFen]);
+  row.Set(Column::kSuperseded, delta[Counter::kSuperseded]);
   if (second.latency.count > 0) {
     row[Column::kP50Us] = std::llround(second.latency.p50);
     row[Column::kP90Us] = std::llround(second.latency.p90);
@@ -267,13 +271,16 @@ bool AllHold(const json& identities) {
 
 namespace {
 
-// What was asked of an interrupted run stays open.
-json ThresholdsOf(const Options& options, const load::ClientSnapshot& final, const Ending& ending) {
-  json thresholds = admin::ThresholdsDocument(admin::Judge(options.thresholds, FactsOf(options, final, ending)));
-  for (json& threshold : thresholds) {
-    threshold["ok"] = ending.interrupted ? json() : threshold["ok"];
+// What was asked for (`standard`: or is asked of every run). What was asked of an interrupted run stays open.
+json ConditionsOf(const std::vector<admin::Judged>& judged, bool standard, bool interrupted) {
+  std::vector<admin::Judged> some;
+  std::copy_if(judged.begin(), judged.end(), std::back_inserter(some),
+               [=](const admin::Judged& one) { return one.threshold.standard == standard; });
+  json conditions = admin::ThresholdsDocument(some);
+  for (json& condition : conditions) {
+    condition["ok"] = interrupted && !standard ? json() : condition["ok"];
   }
-  return thresholds;
+  return conditions;
 }
 
 }  // namespace
@@ -284,7 +291,7 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
   json document = StatusDocument(options, final, process);
   document["report"] = true;  // by which the last line of --json is known from the rows
   document["connections"]["live"] = live.counters[Counter::kOnline];
-  document["requests"]["unanswered"] = ending.unanswered;
+  document["requests"]["unanswered"] = load::Unanswered(final.counters);  // opens too
   document["config"] = {{"qps", options.load.max_rate ? json("max") : json(options.qps)},
                         {"profile", options.profile.empty() ? json() : json(options.profile)},
                         {"profile_requests", options.profile.empty() ? json() : json(options.profile_requests)},
@@ -322,8 +329,12 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
   }
   document["rate_held"] = RateHeldDocument(options, seconds);
   document["bound_by"] = BoundByDocument(options, live, seconds, ending);
-  document["thresholds"] = ThresholdsOf(options, final, ending);
-  document["verdict"] = ExitCodeOf(document) == 0 ? "pass" : "fail";
+  const admin::Facts facts = FactsOf(options, final, document["rate_held"], ending);
+  const std::vector<admin::Judged> judged = admin::Judge(admin::WithStandard(options.thresholds), facts);
+  document["thresholds"] = ConditionsOf(judged, /*standard=*/false, ending.interrupted);
+  document["conditions"] = ConditionsOf(judged, /*standard=*/true, ending.interrupted);
+  document["reasons"] = ReasonsOf(final, document["identities"], judged, facts, ending.interrupted);
+  document["verdict"] = document["reasons"].empty() ? "pass" : "fail";
   return document;
 }
 

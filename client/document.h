@@ -22,7 +22,7 @@ namespace hongbao::client {
 // A finished second and what was measured beside it.
 struct Second {
   load::Client::Series::Row row;
-  count::LatencyUs latency;  // of the answers of about that second, from the intended time
+  count::LatencyUs latency;  // from the intended time: of the answers of about that second, and of who still waited at its end
   count::LatencyUs lag;      // of the requests sent in about that second: how late they left
   uint32_t target_qps = 0;   // of the whole fleet
   double cpu_percent = 0;
@@ -40,7 +40,6 @@ struct MoneyLogEnd {
 // How the run ended.
 struct Ending {
   bool interrupted = false;
-  uint64_t unanswered = 0;  // requests and opens without an answer when patience ended
   absl::optional<MoneyLogEnd> money_log;
   count::HistogramSnapshot schedule, service;  // latencies of the whole run
   uint32_t workers = 1;     // threads that sent

@@ -42,11 +42,21 @@ admin::Response SetRate(const admin::Request& request, load::Client& client) {
   return admin::JsonResponse({{"qps", *qps}, {"at", *at}, {"name", name}});
 }
 
+// The rate over time as it was worked out, [seconds from the start, requests a second of the whole fleet]; [] without one.
+admin::Response Profile(const Options& options) {
+  nlohmann::json steps = nlohmann::json::array();
+  for (const admin::Profile::Step& step : options.steps) {
+    steps.push_back({step.second, step.qps});
+  }
+  return admin::JsonResponse({{"steps", std::move(steps)}});
+}
+
 }  // namespace
 
 void AddEndpoints(admin::AdminServer& server, const Options& options, load::Client& client) {
   server.SetReady([&client] { return client.Snapshot().all_online; });
   server.Get("/v1/status", [&options, &client](const admin::Request&) { return Status(options, client); });
+  server.Get("/v1/profile", [&options](const admin::Request&) { return Profile(options); });
   server.Post("/v1/qps", [&client](const admin::Request& request) { return SetRate(request, client); });
   if (options.compat) {
     server.GetCommand("/qps", [&client](const admin::Request& request) { return SetRate(request, client); });

@@ -10,7 +10,8 @@
 
 namespace hongbao::client {
 
-// GET /v1/status, POST /v1/qps?qps=N[&at=UNIX_SECOND][&name=PHASE], ready = all users have connected; with `compat` the
+// GET /v1/status, GET /v1/profile (the steps of --profile),
+// POST /v1/qps?qps=N[&at=UNIX_SECOND][&name=PHASE], ready = all users have connected; with `compat` the
 // prototype's GET /qps?qps=N. All three arguments must outlive the server.
 void AddEndpoints(admin::AdminServer& server, const Options& options, load::Client& client);
 

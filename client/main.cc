@@ -201,6 +201,12 @@ class Run {
       Say(absl::StrCat("warning: a connect failed with ", name, advice == nullptr ? "" : absl::StrCat(" (", advice, ")"),
                        "; trying again"));
     }
+    if (const uint64_t superseded = snapshot.counters[Counter::kSuperseded]; superseded > 0 && !said_superseded_) {
+      said_superseded_ = true;
+      Say(absl::StrCat("warning: users log in elsewhere too, and the server has ended ",
+                       WithCommas(static_cast<int64_t>(superseded)),
+                       " sessions here: another client has the same users (see --users); logging in again"));
+    }
   }
 
   void SayConnected(const load::ClientSnapshot& snapshot) {
@@ -233,7 +239,7 @@ class Run {
       const int64_t longer_ns = options_.load.users.count() * (time::kNsPerSecond / kStatementsPerSecond);
       hurry = !Await([this] { return client_.StatementsDone(); }, options_.drain_ns + longer_ns);
     }
-    Ending ending = {.interrupted = interrupted, .unanswered = client_.Outstanding()};
+    Ending ending = {.interrupted = interrupted};
     const load::ClientSnapshot live = client_.Snapshot();
     const admin::ProcessStats process = admin::ReadProcessStats();
     client_.Close(hurry ? 0 : 10'000);
@@ -246,7 +252,12 @@ class Run {
     ending.schedule = client_.Latency();
     ending.service = client_.Service();
     ending.workers = client_.workers();
-    const std::vector<load::PhaseReport> phases = client_.Phases(reporter_.rows());
+    const std::vector<load::PhaseReport> phases = client_.Phases(reporter_.rows(), clock_.WallNs());
+    for (const load::PhaseReport& phase : phases) {
+      ending.schedule += phase.never_served.missed;
+      ending.schedule += phase.never_served.lost;
+      ending.service += phase.never_served.lost;
+    }
     const nlohmann::json report =
         ReportDocument(options_, live, client_.Snapshot(), phases, reporter_.seconds(), process, ending);
     if (options_.json) {
@@ -311,6 +322,7 @@ class Run {
   bool connected_ = false;
   uint64_t in_ = 0;          // users that have had a session or never will, as last seen
   int64_t in_since_ns_ = 0;  // and since when so many
+  bool said_superseded_ = false;
   bool reported_ = false;
   size_t advised_ = 0;
 };

@@ -57,7 +57,10 @@ Families ConnectionFamilies(const ClientSnapshot& snapshot) {
                      With("result", "closed", c[Counter::kLoginsClosed]),
                      With("result", "garbled", c[Counter::kLoginsGarbled])}),
           CounterOf("hongbao_connections_closed_idle_total",
-                    "Connections that the server closed for idleness; their users were back at once.", c[Counter::kClosedIdle])};
+                    "Connections that the server closed for idleness; their users were back at once.", c[Counter::kClosedIdle]),
+          CounterOf("hongbao_sessions_superseded_total",
+                    "Sessions that a login of the same user elsewhere ended: another client has the same users.",
+                    c[Counter::kSuperseded])};
 }
 
 Families RequestFamilies(const ClientSnapshot& snapshot) {

@@ -27,7 +27,8 @@ exit codes:
   0    done, and everything reconciles; also --help and --version
   1    could not start, run or write; the reason is on stderr
   2    wrong flags
-  3    a condition of --fail-if does not hold
+  3    the schedule was not held, requests have no answer, users were taken by another client,
+       nothing was measured, or a condition of --fail-if does not hold
   4    requests, money or a user's statement do not reconcile
   130  interrupted by SIGINT, with a partial report
   143  interrupted by SIGTERM, with a partial report
@@ -234,18 +235,9 @@ void AddOutputFlags(CLI::App& app, Options& options) {
                        {.max = 86'400'000'000'000});
   admin::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
   admin::AddSwitch(app, "--json", &options.json, "rows as JSON on stdout, one a line, the report as the last line");
-  app.add_option_function<std::string>(
-         "--fail-if",
-         [&options](const std::string& text) {
-           absl::StatusOr<std::vector<admin::Threshold>> thresholds = admin::ParseThresholds(text);
-           if (!thresholds.ok()) {
-             throw CLI::ValidationError("--fail-if", std::string(thresholds.status().message()));
-           }
-           options.thresholds = *std::move(thresholds);
-         },
-         "what has to hold at the end, or the exit code is 3: 'p99<1ms,missed==0' passes a run whose p99 is below 1 ms and "
-         "that missed nothing")
-      ->type_name("CONDITIONS");
+  admin::AddFailIf(app, &options.thresholds,
+                   "what has to hold at the end, or the exit code is 3: 'p99<1ms,missed==0' passes a run whose p99 is below 1 ms "
+                   "and that missed nothing");
 }
 
 }  // namespace

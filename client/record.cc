@@ -45,6 +45,7 @@ wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users,
   record.Set(Slot::kMissed, load::Missed(delta), load::Missed(total));
   set(Slot::kLate, Counter::kLate);
   set(Slot::kLost, Counter::kLost);
+  set(Slot::kSuperseded, Counter::kSuperseded);
   record.Set(Slot::kOnline, total[Counter::kConnects] - total[Counter::kClosed], total[Counter::kOnline]);
   SetLatency(second.latency, record);
   record.Set(Slot::kUsers, users.first, users.count());

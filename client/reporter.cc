@@ -17,6 +17,13 @@ std::vector<admin::RowColumn> Columns(bool wide) {
           {"p50", 6, true}, {"p99", 6},            {"p99.9", 6},   {"max ms", 6}, {"cpu%", 5, true}};
 }
 
+// Who still waits does not make the answers that came look better: percentile by percentile the worse.
+count::LatencyUs WithWaiting(count::HistogramSnapshot answers, const count::HistogramSnapshot& waiting) {
+  const count::LatencyUs of_answers = answers.Summary();
+  answers += waiting;
+  return count::Worse(of_answers, answers.Summary());
+}
+
 std::string MillisecondsOf(double us) { return admin::Milliseconds(static_cast<int64_t>(us * 1'000)); }
 
 }  // namespace
@@ -42,13 +49,14 @@ void Reporter::Tick() {
   const admin::ProcessStats process = admin::ReadProcessStats();
   const admin::NetworkStats network = admin::ReadNetworkStats();
   const count::HistogramSnapshot latency = client_.Latency();
+  const count::HistogramSnapshot waiting = client_.Waiting();
   const count::HistogramSnapshot lag = client_.Lag();
   for (size_t i = series_.rows().size() - fresh; i < series_.rows().size(); ++i) {
     Second second = {.row = series_.rows()[i], .rss_bytes = process.rss_bytes};
     second.target_qps = client_.QpsAt(second.row.unix_second);
     if (i + 1 == series_.rows().size()) {  // several seconds at once after a stall: the last one shows for all
       second.network = network.Since(network_before_);
-      second.latency = latency.Since(latency_before_).Summary();
+      second.latency = WithWaiting(latency.Since(latency_before_), waiting.Since(waiting_before_));
       second.lag = lag.Since(lag_before_).Summary();
       second.cpu_percent = admin::CpuPercent(process_before_, process, now_ns - process_before_ns_);
     }
@@ -62,6 +70,7 @@ void Reporter::Tick() {
     seconds_.push_back(std::move(second));
   }
   latency_before_ = latency;
+  waiting_before_ = waiting;
   lag_before_ = lag;
   process_before_ = process;
   network_before_ = network;
@@ -73,7 +82,7 @@ void Reporter::Print(const Second& second) {
   const auto number = [](uint64_t value) { return admin::WithCommas(static_cast<int64_t>(value)); };
   const bool answers = second.latency.count > 0;
   const uint64_t errors = delta[Counter::kMalformed] + delta[Counter::kUnexpected] + delta[Counter::kStampMismatch] +
-                          delta[Counter::kLost] + delta[Counter::kConnectsFailed];
+                          delta[Counter::kLost] + delta[Counter::kConnectsFailed] + delta[Counter::kSuperseded];
   printer_.Row({admin::ClockTime(second.row.unix_second), number(second.row.total[Counter::kOnline]),
                 client_.options().max_rate ? "max" : number(delta[Counter::kScheduled]),
                 number(delta[Counter::kSent]), number(delta[Counter::kAnswered]), number(load::Missed(delta)),

@@ -44,6 +44,7 @@ class Reporter {
   admin::JsonLines json_lines_{stdout};
   std::vector<Second> seconds_;
   count::HistogramSnapshot latency_before_;
+  count::HistogramSnapshot waiting_before_;
   count::HistogramSnapshot lag_before_;
   admin::ProcessStats process_before_;
   admin::NetworkStats network_before_;

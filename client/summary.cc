@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/admin/rows.h"
+#include "libhongbao/admin/thresholds.h"
 
 namespace hongbao::client {
 namespace {
@@ -63,16 +64,6 @@ void AddConnections(const Options& options, const nlohmann::json& report, std::s
   }
 }
 
-std::string ValueOf(const nlohmann::json& threshold) {
-  const nlohmann::json& value = threshold["value"];
-  const auto unit = threshold["unit"].get<std::string>();
-  return value.is_null() ? "not measured"
-         : unit == "us"  ? absl::StrFormat("%.3f ms", value.get<double>() / 1e3)
-         : unit == "%"   ? absl::StrFormat("%.3f %%", value.get<double>())
-         : unit == "fen" ? admin::Yuan(value.get<int64_t>()) + " yuan"
-                         : Number(value);
-}
-
 void AddThresholds(const nlohmann::json& report, std::string& text) {
   for (const nlohmann::json& threshold : report["thresholds"]) {
     const nlohmann::json& ok = threshold["ok"];
@@ -80,7 +71,7 @@ void AddThresholds(const nlohmann::json& report, std::string& text) {
                           ok.is_null()     ? "not judged"
                           : ok.get<bool>() ? "ok    "
                                            : "FAILED",
-                          threshold["expr"].get<std::string>(), ValueOf(threshold));
+                          threshold["expr"].get<std::string>(), admin::ThresholdValueText(threshold));
   }
 }
 
@@ -91,6 +82,9 @@ std::string SummaryOf(const Options& options, const nlohmann::json& report) {
   const auto& requests = report["requests"];
   absl::StrAppendFormat(&text, "result     %s%s\n", report["verdict"] == "pass" ? "PASS" : "FAIL",
                         report["interrupted"].get<bool>() ? " (interrupted)" : "");
+  for (const nlohmann::json& reason : report["reasons"]) {
+    absl::StrAppendFormat(&text, "           %s\n", reason.get<std::string>());
+  }
   absl::StrAppendFormat(
       &text, "  requests   %s sent, %s answered (%s refused), %s missed, %s late, %s lost, %s unanswered\n",
       Number(requests["sent"]), Number(requests["answered"]), Number(requests["refused"]), Number(requests["missed"]),

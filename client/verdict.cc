@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "libhongbao/admin/rate_held.h"
+#include "libhongbao/admin/rows.h"
 
 namespace hongbao::client {
 namespace {
 
 using load::Counter;
 
-constexpr double kHeldShare = 0.99;
 // Of the requests due. Being late by more than a millisecond is forgiven more easily than not being sent at all.
 constexpr double kLateShare = 0.01;
 constexpr double kMissedShare = 0.001;
@@ -31,9 +33,44 @@ double CoresPerWorker(const std::vector<Second>& seconds, uint32_t workers) {
 
 nlohmann::json Bound(const char* by, const std::string& reason) { return {{"by", by}, {"reason", reason}}; }
 
+std::string Number(uint64_t count) { return admin::WithCommas(static_cast<int64_t>(count)); }
+
+// Why nothing was measured; empty when something was.
+std::string NothingMeasured(const load::ClientSnapshot& snapshot) {
+  const auto& n = snapshot.counters;
+  if (n[Counter::kAnswered] + n[Counter::kOpened] + n[Counter::kOpenedEmpty] > 0) {
+    return "";
+  }
+  std::string errors;
+  for (const auto& [name, number] : snapshot.connect_errors) {
+    absl::StrAppend(&errors, ", ", name, " ", Number(number));
+  }
+  if (n[Counter::kEstablished] == 0) {
+    return absl::StrCat("nothing was measured: none of ", Number(snapshot.target), " users logged in (",
+                        Number(n[Counter::kLoginsRefused]), " logins refused", errors, ")");
+  }
+  return n[Counter::kDue] == 0 ? std::string("nothing was measured: no request was due")
+                               : absl::StrCat("nothing was measured: none of ", Number(n[Counter::kDue]),
+                                              " requests was answered");
+}
+
+// Beside the figure: why requests were missed.
+std::string MissedBy(const count::Values<Counter>& n) {
+  std::string text;
+  for (const auto& [id, words] : {std::pair(Counter::kMissedOffline, " without a session"),
+                                  std::pair(Counter::kMissedLate, " too late"),
+                                  std::pair(Counter::kMissedBacklog, " behind too many without an answer")}) {
+    if (n[id] > 0) {
+      absl::StrAppend(&text, text.empty() ? "; " : ", ", Number(n[id]), words);
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
-admin::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapshot, const Ending& ending) {
+admin::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapshot, const nlohmann::json& rate_held,
+                     const Ending& ending) {
   const auto& n = snapshot.counters;
   const auto value = [](uint64_t count) { return static_cast<double>(count); };
   admin::Facts facts = {
@@ -43,11 +80,16 @@ admin::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapsho
       {"late", value(n[Counter::kLate])},
       {"lost", value(n[Counter::kLost])},
       {"refused", value(n[Counter::kOverload])},
-      {"unanswered", value(ending.unanswered)},
+      {"unanswered", value(load::Unanswered(n))},
       {"wins", value(n[Counter::kWon])},
+      {"superseded", value(n[Counter::kSuperseded])},
       {"errors", value(n[Counter::kMalformed] + n[Counter::kUnexpected] + n[Counter::kStampMismatch] +
-                       n[Counter::kLost] + n[Counter::kConnectsFailed])},
+                       n[Counter::kLost] + n[Counter::kConnectsFailed] + n[Counter::kSuperseded])},
   };
+  if (!rate_held.is_null()) {
+    facts["seconds"] = rate_held["seconds"].get<double>();
+    facts["held"] = rate_held["held"].get<double>();
+  }
   if (options.load.max_rate) {
     facts.erase("due");  // nothing was: there is no schedule
   }
@@ -66,23 +108,37 @@ admin::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapsho
 }
 
 nlohmann::json RateHeldDocument(const Options& options, const std::vector<Second>& seconds) {
-  if (options.load.max_rate) {
+  if (options.load.max_rate || options.load.requests_max > 0) {
     return {};
   }
-  int64_t of = 0, held = 0;
+  std::vector<admin::ScheduledSecond> scheduled;
   for (const Second& second : seconds) {
-    const auto& delta = second.row.delta;
-    if (delta[Counter::kScheduled] == 0) {
-      continue;
-    }
-    of += second.row.span;
-    // A row of several seconds is a stall.
-    held += second.row.span == 1 && static_cast<double>(delta[Counter::kSent]) >=
-                                        kHeldShare * static_cast<double>(delta[Counter::kScheduled])
-                ? 1
-                : 0;
+    scheduled.push_back({.unix_s = second.row.unix_second,
+                         .span = second.row.span,
+                         .due = second.row.delta[Counter::kScheduled],
+                         .sent = second.row.delta[Counter::kSent]});
   }
-  return {{"seconds", of}, {"held", held}, {"share", kHeldShare}};
+  const admin::RateHeld found = admin::RateHeldIn(scheduled);
+  return {{"seconds", found.seconds}, {"held", found.held}, {"share", admin::RateHeld::kShare}, {"not_held", found.not_held}};
+}
+
+std::vector<std::string> ReasonsOf(const load::ClientSnapshot& snapshot, const nlohmann::json& identities,
+                                   const std::vector<admin::Judged>& judged, const admin::Facts& facts, bool interrupted) {
+  std::vector<std::string> reasons;
+  for (const auto& [name, holds] : identities.items()) {
+    if (!holds.get<bool>()) {
+      reasons.push_back(absl::StrCat("does not reconcile: ", name));
+    }
+  }
+  if (std::string nothing = NothingMeasured(snapshot); !nothing.empty()) {
+    reasons.push_back(std::move(nothing));
+  }
+  for (const admin::Judged& one : judged) {
+    if (!one.ok && (one.threshold.standard || !interrupted)) {
+      reasons.push_back(admin::ReasonOf(one, facts) + (one.threshold.key == "missed" ? MissedBy(snapshot.counters) : ""));
+    }
+  }
+  return reasons;
 }
 
 nlohmann::json BoundByDocument(const Options& options, const load::ClientSnapshot& live,
@@ -105,7 +161,7 @@ nlohmann::json BoundByDocument(const Options& options, const load::ClientSnapsho
   const double offline = share(n[Counter::kMissedOffline]);
   const double missed = share(n[Counter::kMissedLate]) + (server_closed ? 0 : offline);
   const double unserved =
-      share(n[Counter::kMissedBacklog] + n[Counter::kOverload] + n[Counter::kLost] + ending.unanswered) +
+      share(n[Counter::kMissedBacklog] + n[Counter::kOverload] + load::Unanswered(n)) +
       (server_closed ? offline : 0);
   const std::string behind =
       absl::StrFormat("missed %.1f %% of its schedule, late %.1f %%; %s", 100 * missed, 100 * late, busy);
@@ -125,15 +181,7 @@ nlohmann::json BoundByDocument(const Options& options, const load::ClientSnapsho
 }
 
 int ExitCodeOf(const nlohmann::json& report) {
-  if (!AllHold(report["identities"])) {
-    return 4;
-  }
-  for (const nlohmann::json& threshold : report["thresholds"]) {
-    if (threshold["ok"] == false) {
-      return 3;
-    }
-  }
-  return 0;
+  return !AllHold(report["identities"]) ? 4 : report["reasons"].empty() ? 0 : 3;
 }
 
 }  // namespace hongbao::client

@@ -54,6 +54,7 @@ wire::CounterRecord RecordOf(const Second& second, const serve::ServerCounts& be
   set(Slot::kSharesReceivedFen, Counter::kOpenedFen);
   record.Set(Slot::kOnline, total[Counter::kConnectionsOpened] - total[Counter::kConnectionsClosed],
              total[Counter::kUsersCame] - total[Counter::kUsersLeft]);
+  set(Slot::kSuperseded, Counter::kSuperseded);
   record.Set(Slot::kUsers, 0, users_max);
   record.Set(Slot::kLeft, counts.envelopes_left, issued_fen(counts) - counts.serve[Counter::kWonFen]);
   record.Set(Slot::kBase, counts.granted_before_fen, 0);

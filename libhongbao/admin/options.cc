@@ -175,6 +175,22 @@ CLI::Option* AddFile(CLI::App& app, const std::string& flag, std::string* value,
   return AddText(app, flag, value, help)->type_name("FILE");
 }
 
+CLI::Option* AddFailIf(CLI::App& app, std::vector<Threshold>* conditions, const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          "--fail-if",
+          [conditions](const std::string& text) {
+            absl::StatusOr<std::vector<Threshold>> thresholds = ParseThresholds(text);
+            if (!thresholds.ok()) {
+              throw CLI::ValidationError("--fail-if", std::string(thresholds.status().message()));
+            }
+            *conditions = *std::move(thresholds);
+          },
+          absl::StrCat(help, ". Without it ", kStandardConditions,
+                       " has to hold; a condition with one of these keys takes that one's place"))
+      ->type_name("CONDITIONS");
+}
+
 CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help) {
   return app.add_flag(flag, *value, help);
 }

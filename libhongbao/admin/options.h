@@ -15,6 +15,7 @@
 
 #include "absl/types/optional.h"
 #include "libhongbao/admin/flags.h"
+#include "libhongbao/admin/thresholds.h"
 
 namespace CLI {  // the callers that build an App include <CLI/CLI.hpp>; the others need not
 class App;
@@ -53,6 +54,9 @@ CLI::Option* AddAdminHosts(CLI::App& app, std::vector<std::string>* hosts);
 CLI::Option* AddFile(CLI::App& app, const std::string& flag, std::string* value, const std::string& help);
 // A switch: no value, true when given.
 CLI::Option* AddSwitch(CLI::App& app, const std::string& flag, bool* value, const std::string& help);
+
+// --fail-if: conditions (thresholds.h). The text says what every run has to hold besides.
+CLI::Option* AddFailIf(CLI::App& app, std::vector<Threshold>* conditions, const std::string& help);
 
 // The flags for those who have measured; `Tuning` is net's, which this room does not know.
 template <class Tuning>

@@ -55,6 +55,7 @@ enum class Column : uint32_t {
   kTxBytes,
   kDropped,          // packets, both ways
   kRetransmitted,    // TCP segments
+  kSuperseded,       // sessions that a login of the same user elsewhere ended
   kCount
 };
 
@@ -97,6 +98,7 @@ inline constexpr count::Label<Column> kColumnLabels[] = {
     {Column::kTxBytes, "tx_bytes"},
     {Column::kDropped, "dropped"},
     {Column::kRetransmitted, "retransmitted"},
+    {Column::kSuperseded, "superseded"},
 };
 static_assert(count::LabelsMatch(kColumnLabels));
 

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "libhongbao/admin/flags.h"
+#include "libhongbao/admin/rows.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::admin {
@@ -41,7 +44,49 @@ Kind KindOf(absl::string_view key) {
       return Kind::kCountOrShare;
     }
   }
-  return key == "rate" ? Kind::kShare : key == "wins" || key == "difference" ? Kind::kCount : Kind::kNone;
+  return key == "rate" || key == "held"                                   ? Kind::kShare
+         : key == "wins" || key == "difference" || key == "superseded" ? Kind::kCount
+                                                                       : Kind::kNone;
+}
+
+// Of the units that a duration can be given in.
+double NsOf(absl::string_view unit) {
+  constexpr std::pair<absl::string_view, double> kUnits[] = {{"ns", 1},   {"us", 1e3},  {"ms", 1e6},
+                                                             {"s", 1e9}, {"m", 60e9}, {"h", 3'600e9}};
+  for (const auto& [name, ns] : kUnits) {
+    if (unit == name) {
+      return ns;
+    }
+  }
+  return 1e6;
+}
+
+// What a share is of: the key of the fact.
+std::string WholeOf(const std::string& key, const Facts& facts) {
+  const bool of_the_schedule = key == "missed" || key == "late" || key == "rate";
+  return key == "held" ? "seconds" : facts.count("due") > 0 || of_the_schedule ? "due" : "sent";
+}
+
+// Four digits at least, and no more of a fraction than that.
+std::string NumberText(double value) {
+  const double size = std::abs(value);
+  if (size == std::floor(size) && size < 1e15) {
+    return WithCommas(static_cast<int64_t>(value));
+  }
+  const int decimals = std::clamp(3 - static_cast<int>(std::floor(std::log10(size))), 0, 9);
+  const std::string text = absl::StrFormat("%.*f", decimals, size);
+  const size_t point = std::min(text.find('.'), text.size());
+  return absl::StrCat(value < 0 ? "-" : "", WithCommas(std::stoll(text.substr(0, point))), text.substr(point));
+}
+
+// What the standard conditions count, for people.
+std::string CountedBy(absl::string_view key) {
+  return key == "superseded"   ? "sessions ended because their users logged in elsewhere"
+         : key == "missed"     ? "requests missed"
+         : key == "unanswered" ? "requests without an answer"
+         : key == "refused"    ? "requests refused as overloaded"
+         : key == "held"       ? "seconds with the rate held"
+                               : std::string(key);
 }
 
 absl::Status Wrong(absl::string_view part, absl::string_view reason) {
@@ -64,18 +109,23 @@ absl::Status ParseValue(absl::string_view part, Kind kind, absl::string_view tex
   if (kind == Kind::kLatency) {
     const absl::StatusOr<int64_t> ns = ParseDurationNs(text);
     threshold.unit = Unit::kNs;
+    threshold.asked_in = std::string(text.substr(std::min(text.find_last_of("0123456789") + 1, text.size())));
+    threshold.asked_in = threshold.asked_in.empty() ? "ms" : threshold.asked_in;
     threshold.wanted = ns.ok() ? static_cast<double>(*ns) : 0;
     return ns.ok() ? absl::OkStatus() : Wrong(part, "want a duration with its unit, e.g. 1ms");
   }
   if (kind != Kind::kCount && absl::ConsumeSuffix(&share, "%")) {
     threshold.unit = Unit::kPercent;
+    threshold.asked_in = "%";
     return ParsePercent(share, &threshold.wanted) ? absl::OkStatus() : Wrong(part, "want a share, e.g. 99.5%");
   }
   if (kind == Kind::kShare) {
-    return Wrong(part, "want a share of the requests due, e.g. 99.5%");
+    return Wrong(part, threshold.key == "held" ? "want a share of the seconds, e.g. 99%"
+                                               : "want a share of the requests due, e.g. 99.5%");
   }
   const absl::StatusOr<int64_t> count = ParseCount(text);
   threshold.unit = Unit::kCount;
+  threshold.asked_in = threshold.key == "difference" ? "fen" : "";
   threshold.wanted = count.ok() ? static_cast<double>(*count) : 0;
   return count.ok() ? absl::OkStatus()
          : kind == Kind::kCountOrShare
@@ -106,7 +156,7 @@ absl::StatusOr<Threshold> ParseOne(absl::string_view part) {
     return Wrong(
         part,
         "unknown key; there are p50 p90 p99 p99.9 p99.99 max, the same with service. before them, missed late lost "
-        "errors refused unanswered rate wins difference");
+        "errors refused unanswered superseded rate held wins difference");
   }
   if (absl::Status status = ParseValue(part, kind, value, threshold); !status.ok()) {
     return status;
@@ -123,8 +173,8 @@ absl::optional<double> ValueOf(const Threshold& threshold, const Facts& facts) {
   if (threshold.unit != Unit::kPercent || !value.has_value()) {
     return value;
   }
-  const absl::optional<double> due = look("due");
-  return due.value_or(0) > 0 ? absl::optional<double>(100.0 * *value / *due) : absl::nullopt;
+  const absl::optional<double> whole = look(WholeOf(threshold.key, facts));
+  return whole.value_or(0) > 0 ? absl::optional<double>(100.0 * *value / *whole) : absl::nullopt;
 }
 
 bool Holds(double value, Operator op, double wanted) {
@@ -157,11 +207,25 @@ absl::StatusOr<std::vector<Threshold>> ParseThresholds(absl::string_view text) {
   return thresholds;
 }
 
+std::vector<Threshold> WithStandard(const std::vector<Threshold>& asked) {
+  std::vector<Threshold> all = ParseThresholds(kStandardConditions).value();
+  std::erase_if(all, [&asked](const Threshold& standard) {
+    return std::any_of(asked.begin(), asked.end(), [&](const Threshold& one) { return one.key == standard.key; });
+  });
+  for (Threshold& standard : all) {
+    standard.standard = true;
+  }
+  all.insert(all.end(), asked.begin(), asked.end());
+  return all;
+}
+
 std::vector<Judged> Judge(const std::vector<Threshold>& thresholds, const Facts& facts) {
   std::vector<Judged> judged;
   for (const Threshold& threshold : thresholds) {
     const absl::optional<double> value = ValueOf(threshold, facts);
-    judged.push_back({threshold, value, value.has_value() && Holds(*value, threshold.op, threshold.wanted)});
+    if (value.has_value() || !threshold.standard) {
+      judged.push_back({threshold, value, value.has_value() && Holds(*value, threshold.op, threshold.wanted)});
+    }
   }
   return judged;
 }
@@ -174,20 +238,36 @@ nlohmann::json ThresholdsDocument(const std::vector<Judged>& judged) {
   nlohmann::json document = nlohmann::json::array();
   for (const Judged& one : judged) {
     const Threshold& threshold = one.threshold;
-    const bool latency = threshold.unit == Unit::kNs;
     nlohmann::json value;
     if (one.value.has_value() && threshold.unit == Unit::kCount) {
       value = static_cast<int64_t>(*one.value);
     } else if (one.value.has_value()) {
-      value = latency ? *one.value / 1'000 : *one.value;
+      value = threshold.unit == Unit::kNs ? *one.value / NsOf(threshold.asked_in) : *one.value;
     }
-    const char* unit = latency                            ? "us"
-                       : threshold.unit == Unit::kPercent ? "%"
-                       : threshold.key == "difference"    ? "fen"
-                                                          : "";
-    document.push_back({{"expr", threshold.expr}, {"value", value}, {"unit", unit}, {"ok", one.ok}});
+    document.push_back({{"expr", threshold.expr}, {"value", value}, {"unit", threshold.asked_in}, {"ok", one.ok}});
   }
   return document;
+}
+
+std::string ThresholdValueText(const nlohmann::json& threshold) {
+  if (threshold["value"].is_null()) {
+    return "not measured";
+  }
+  const auto unit = threshold["unit"].get<std::string>();
+  return absl::StrCat(NumberText(threshold["value"].get<double>()), unit.empty() ? "" : " ", unit);
+}
+
+std::string ReasonOf(const Judged& judged, const Facts& facts) {
+  const Threshold& threshold = judged.threshold;
+  if (!threshold.standard) {
+    return absl::StrCat("--fail-if ", threshold.expr, ": it was ", ThresholdValueText(ThresholdsDocument({judged})[0]));
+  }
+  std::string text = absl::StrCat(CountedBy(threshold.key), ": ", NumberText(facts.at(threshold.key)));
+  if (threshold.unit == Unit::kPercent) {
+    absl::StrAppend(&text, " of ", NumberText(facts.at(WholeOf(threshold.key, facts))),
+                    absl::StrFormat(" (%.1f %%)", *judged.value));
+  }
+  return absl::StrCat(text, "; ", threshold.expr, " has to hold");
 }
 
 }  // namespace hongbao::admin

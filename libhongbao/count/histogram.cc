@@ -55,6 +55,30 @@ LatencyUs HistogramSnapshot::Summary() const {
           .max = NsToUs(static_cast<double>(max_ns_))};
 }
 
+LatencyUs Worse(const LatencyUs& a, const LatencyUs& b) {
+  return {.count = std::max(a.count, b.count),
+          .mean = std::max(a.mean, b.mean),
+          .p50 = std::max(a.p50, b.p50),
+          .p90 = std::max(a.p90, b.p90),
+          .p99 = std::max(a.p99, b.p99),
+          .p999 = std::max(a.p999, b.p999),
+          .p9999 = std::max(a.p9999, b.p9999),
+          .max = std::max(a.max, b.max)};
+}
+
+void HistogramSnapshot::Add(uint64_t value_ns, uint64_t n) {
+  if (n == 0) {
+    return;
+  }
+  if (counts_.empty()) {
+    counts_.resize(kBuckets);
+  }
+  counts_[BucketOf(value_ns)] += n;
+  count_ += n;
+  sum_ns_ += value_ns * n;
+  max_ns_ = std::max(max_ns_, value_ns);
+}
+
 HistogramSnapshot& HistogramSnapshot::operator+=(const HistogramSnapshot& other) {
   if (counts_.empty()) {
     counts_.resize(kBuckets);

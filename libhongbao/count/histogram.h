@@ -46,6 +46,8 @@ struct LatencyUs {
   uint64_t count = 0;
   double mean = 0, p50 = 0, p90 = 0, p99 = 0, p999 = 0, p9999 = 0, max = 0;
 };
+// Percentile by percentile the worse of the two.
+LatencyUs Worse(const LatencyUs& a, const LatencyUs& b);
 
 // Plain numbers; empty until merged or taken.
 class HistogramSnapshot {
@@ -62,6 +64,8 @@ class HistogramSnapshot {
   uint64_t CountAt(size_t bucket) const { return counts_.empty() ? 0 : counts_[bucket]; }
   LatencyUs Summary() const;
 
+  // Counts `n` values more, as if they had been recorded: of requests that nobody has answered, to whom no Record came.
+  void Add(uint64_t value_ns, uint64_t n);
   HistogramSnapshot& operator+=(const HistogramSnapshot& other);
   // What was recorded between `earlier` and this: both of the same histogram(s), `earlier` taken first.
   HistogramSnapshot Since(const HistogramSnapshot& earlier) const;

@@ -56,6 +56,15 @@ void Bookkeeper::CountLost(int64_t due_ns) {
   PhaseDueAt(due_ns).cells.Add(PhaseCounter::kLost);
 }
 
+void Bookkeeper::RecordLateness(int64_t due_ns, int64_t lateness_ns, int64_t since_sent_ns) {
+  PhaseTally& phase = PhaseDueAt(due_ns);
+  tally_.latency.Record(lateness_ns);
+  phase.others.Record(lateness_ns);
+  if (since_sent_ns >= 0) {
+    phase.service.Record(since_sent_ns);
+  }
+}
+
 void Bookkeeper::CountOpened(uint32_t amount_fen) {
   tally_.cells.Subtract(Counter::kOpensOutstanding);
   tally_.cells.Add(amount_fen == 0 ? Counter::kOpenedEmpty : Counter::kOpened);

@@ -41,6 +41,9 @@ class Bookkeeper {
   void CountAnswer(PhaseTally& phase, const wire::ShakeResponse& answer);
   // A shake that was due at `due_ns` and outstanding will have none.
   void CountLost(int64_t due_ns);
+  // At the end: a shake that is counted as missed or lost had no answer by then, so late after its due time. Of one that
+  // was sent also since when, < 0: it was not, or nobody knows.
+  void RecordLateness(int64_t due_ns, int64_t lateness_ns, int64_t since_sent_ns);
   // An open that was outstanding has brought that much; 0 = nothing.
   void CountOpened(uint32_t amount_fen);
   // The server's word on what a user has got, against what came: so many grants of that much together.

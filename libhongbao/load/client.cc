@@ -304,6 +304,14 @@ count::HistogramSnapshot Client::Service() const {
   return sum;
 }
 
+count::HistogramSnapshot Client::Waiting() const {
+  count::HistogramSnapshot sum;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    sum += tally->waiting.Snapshot();
+  }
+  return sum;
+}
+
 count::HistogramSnapshot Client::Lag() const {
   count::HistogramSnapshot sum;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
@@ -342,8 +350,25 @@ std::vector<Client::InForce> Client::PlanInForce() const {
   return plan;
 }
 
-std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) const {
+std::vector<NeverServed> Client::NeverServedByPhase(const std::vector<Series::Row>& rows, int64_t end_ns) const {
+  count::Values<Counter> total;
+  uint64_t missed_timed = 0, lost_timed = 0;
+  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
+    total += tally->cells.Snapshot();
+    missed_timed += tally->missed_timed.load(std::memory_order_relaxed);  // numbers of a worker that has ended
+    lost_timed += tally->lost_timed.load(std::memory_order_relaxed);
+  }
+  return load::NeverServedByPhase(rows, schedule_, names_.size(),
+                                  {.missed = Missed(total) - std::min(Missed(total), missed_timed),
+                                   .lost = total[Counter::kLost] - std::min(total[Counter::kLost], lost_timed),
+                                   .outstanding = total[Counter::kOutstanding],
+                                   .sample_every = LatencySampleEvery(options_),
+                                   .end_ns = end_ns});
+}
+
+std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows, int64_t end_ns) const {
   std::lock_guard<std::mutex> lock(mutex_);
+  const std::vector<NeverServed> never_served = NeverServedByPhase(rows, end_ns);
   std::vector<PhaseReport> all(names_.size()), phases;
   std::vector<double> due(names_.size());  // of the whole fleet
   for (const InForce& one : PlanInForce()) {
@@ -369,6 +394,10 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
       phase.others += tally->phases[i]->others.Snapshot();
       phase.service += tally->phases[i]->service.Snapshot();
     }
+    phase.never_served = never_served[i];
+    phase.others += phase.never_served.missed;
+    phase.others += phase.never_served.lost;
+    phase.service += phase.never_served.lost;
     phase.schedule += phase.winners;
     phase.schedule += phase.others;
     phase.mean_qps = static_cast<double>(phase.counters[PhaseCounter::kSent]) / phase.duration_s;

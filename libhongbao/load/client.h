@@ -23,6 +23,7 @@
 #include "libhongbao/load/fleet_message.h"
 #include "libhongbao/load/fleet_service.h"
 #include "libhongbao/load/gateway_fleet.h"
+#include "libhongbao/load/never_served.h"
 #include "libhongbao/net/counters.h"
 #include "libhongbao/net/service_plan.h"
 #include "libhongbao/time/clock.h"
@@ -102,6 +103,7 @@ struct PhaseReport {
   // Over the whole seconds between the first and the last one with a win (those two may be cut); 0 when there are none.
   uint64_t wins_per_second_min = 0, wins_per_second_max = 0;
   count::HistogramSnapshot winners, others, schedule, service;  // schedule: winners and others together
+  NeverServed never_served;  // in the three last already, and not in Client::Latency and Service
 };
 
 class Client {
@@ -133,20 +135,17 @@ class Client {
   count::HistogramSnapshot Latency() const;  // from the intended time to the answer, whole run
   count::HistogramSnapshot Service() const;  // from the send to the answer, whole run
   count::HistogramSnapshot Lag() const;      // from the intended time to the send, whole run
-  // `rows`: the series collected so far. Phases in the order of their seconds.
-  std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows) const;
-  // A series over this client's workers; it must not outlive the client.
-  Series MakeSeries() const;
+  count::HistogramSnapshot Waiting() const;  // WorkerTally::waiting of all
+  // `rows`: the series so far. Phases in the order of their seconds; what was not served counts as late as at `end_ns` (wall).
+  std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows, int64_t end_ns) const;
+  Series MakeSeries() const;  // over this client's workers; it must not outlive the client
   uint32_t QpsAt(int64_t unix_second) const { return TargetOf(schedule_.QpsAt(unix_second)); }
 
-  // With requests_max: all of them have been sent.
-  bool SentAll() const;
+  bool SentAll() const;  // with requests_max: all of them
   // Sends no more; answers are still taken. Until Quiet() or the caller's patience ends.
   void StopSending();
-  // After StopSending: nothing will be sent any more, and everything that was has its answer.
-  bool Quiet() const;
-  // Requests and opens without an answer yet.
-  uint64_t Outstanding() const;
+  bool Quiet() const;  // after StopSending: nothing will be sent any more, and everything that was has its answer
+  uint64_t Outstanding() const;  // requests and opens without an answer yet
   // After StopSending, v2 with statements: asks the server what every online user got, and compares.
   void AskStatements();
   bool StatementsDone() const;
@@ -179,6 +178,7 @@ class Client {
   uint32_t TargetOf(uint32_t qps) const { return options_.max_rate ? 0 : qps; }
   absl::Status Plan(std::vector<time::Segment> segments, const std::string& name);
   std::vector<InForce> PlanInForce() const;
+  std::vector<NeverServed> NeverServedByPhase(const std::vector<Series::Row>& rows, int64_t end_ns) const;
   void PostToAll(FleetMessage message);
 
   const ClientOptions options_;

@@ -66,6 +66,7 @@ enum class Counter : uint32_t {
   kLoginsGarbled,   // the login was answered with what is no answer to it
   kClosedSilent,    // of kClosed, by us: nothing came for the answer timeout, though requests waited for it
   kClosedIdle,      // of kClosed, by the server: its idle timeout; the user was back at once
+  kSuperseded,      // sessions that a login of the same user elsewhere ended, as far as that is known (docs/PROTOCOL.md, rule 2)
   kOnline,          // gauge: sessions
   kEstablished,     // users that have had a session
   kBarred,          // users the server refused for good
@@ -121,6 +122,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kLoginsGarbled, "logins_garbled"},
     {Counter::kClosedSilent, "closed_silent"},
     {Counter::kClosedIdle, "closed_idle"},
+    {Counter::kSuperseded, "superseded"},
     {Counter::kOnline, "online"},
     {Counter::kEstablished, "established"},
     {Counter::kBarred, "barred"},
@@ -146,6 +148,9 @@ constexpr bool IsGauge(Counter id) {
 inline uint64_t Missed(const count::Values<Counter>& values) {
   return values[Counter::kMissedLate] + values[Counter::kMissedOffline] + values[Counter::kMissedBacklog];
 }
+inline uint64_t Unanswered(const count::Values<Counter>& values) {
+  return values[Counter::kLost] + values[Counter::kOutstanding] + values[Counter::kOpensOutstanding];
+}
 
 // Per errno of a failed connect; numbers beyond the table count in the last cell.
 enum class Errno : uint32_t { kCount = 160 };
@@ -158,7 +163,7 @@ enum class PhaseCounter : uint32_t { kDue, kSent, kLate, kMissed, kAnswered, kLo
 
 struct PhaseTally {
   count::Cells<PhaseCounter> cells;
-  // From the intended time to the answer: a win may wait for a commit, so wins are apart.
+  // From the intended time to the answer; wins may wait for a commit. What had none at the end is among the others.
   count::Histogram winners, others;
   count::Histogram service;  // from the send to the answer
 };
@@ -170,11 +175,13 @@ struct WorkerTally {
   count::Cells<Counter> cells;
   count::History<Counter> history;
   count::Histogram latency;  // from the intended time, all phases: the rows take differences of it
+  count::Histogram waiting;  // for the rows: how long those without an answer had waited at the end of each second
   count::Histogram lag;      // how late requests left: from the intended time to the send; at max_rate there is none
   count::Cells<Errno> connect_errors;
   count::Cells<LoginRefusal> login_refusals;
   Stranger stranger;
   std::atomic<int64_t> idle_close_ns{0};  // for how long the last connection of kClosedIdle had been silent
+  std::atomic<uint64_t> missed_timed{0}, lost_timed{0};  // of Missed() and kLost: whose lateness is in the histograms above
   // Monotonic time when the last own user had had its first session (or was barred); 0 before.
   std::atomic<int64_t> all_online_ns{0};
   // Set once the worker has taken kStop: it sends nothing any more.

@@ -12,6 +12,9 @@ namespace {
 
 using time::kNsPerSecond;
 
+// Two clients of the same users come back within a fraction of it, time and again.
+constexpr uint32_t kYoungMs = 1'000;
+
 bool IsShortage(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
@@ -79,9 +82,15 @@ void Fleet::TurnSecond(int64_t wall_ns) {
   if (second_ != kNoSecond && !stopping_) {
     cells_.Add(Counter::kScheduled, walker_.CountBetween(second_ * kNsPerSecond, begin_ns));
   }
+  NoteWaiting(begin_ns);
   tally_.history.Roll(second, cells_);
   second_ = second;
   EndLateLogins(now_ns_);
+}
+
+// A second's row shows also how long those have waited who have no answer.
+void Fleet::NoteWaiting(int64_t wall_ns) {
+  in_flight_.ForEachShake([this, wall_ns](const InFlightRequest& one) { tally_.waiting.Record(wall_ns - one.due_ns); });
 }
 
 void Fleet::SendDue(int64_t until_ns, int64_t wall_ns) {
@@ -113,6 +122,7 @@ void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
   if (missed != Counter::kCount) {
     cells_.Add(missed);
     phase.cells.Add(PhaseCounter::kMissed);
+    tally_.waiting.Record((second_ + 1) * kNsPerSecond - due.due_ns);
     return;
   }
   const uint64_t stamp = Stamp(user, due.due_ns);
@@ -225,6 +235,7 @@ void Fleet::OnConnectFailed(net::Port& port, uint32_t slot, int error) {
   User& user = UserOf(port, slot);
   user.closed_idle = false;  // it is not there any more
   --connecting_;
+  user.ended_young = false;  // its server had gone
   books_.CountConnectFailed(error);
   BackOff(user);
 }
@@ -265,6 +276,8 @@ void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReas
     if (user.closed_idle) {
       tally_.idle_close_ns.store(silent_ns, std::memory_order_relaxed);  // a figure for people, of its own
     }
+    const bool by_server = reason == net::CloseReason::kPeer || reason == net::CloseReason::kReset;
+    user.ended_young = !v2() && by_server && MillisecondsOf(now_ns_) - user.next < kYoungMs;
   } else if (user.state == UserState::kLoggingIn) {
     user.closed_idle = false;
     books_.CountLoginEnded(reason);
@@ -283,9 +296,14 @@ void Fleet::OnClose(net::Port& port, net::Connection& connection, net::CloseReas
 
 void Fleet::LoseShakes(User& user) {
   InFlightRequest request;
+  now_ns_ = draining_ && user.requests.first != kNoRequest ? clock_.MonotonicNs() : now_ns_;
   while (in_flight_.TakeFirstShake(user.requests, request)) {
     --user.outstanding;
     books_.CountLost(request.due_ns);
+    if (draining_) {
+      books_.RecordLateness(request.due_ns, now_ns_ + wall_offset_ns_ - request.due_ns, now_ns_ - request.sent_ns);
+      tally_.lost_timed.store(tally_.lost_timed.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
   }
 }
 

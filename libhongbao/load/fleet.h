@@ -74,6 +74,7 @@ class Fleet {
   static constexpr int64_t kNoSecond = std::numeric_limits<int64_t>::min();
   static constexpr int kSendsPerTurnMax = 4'096;  // answers are read in between, even after a stall
 
+  static uint32_t MillisecondsOf(int64_t monotonic_ns) { return static_cast<uint32_t>(monotonic_ns / time::kNsPerMs); }
   uint32_t IndexOf(const User& user) const { return static_cast<uint32_t>(&user - &users_[0]); }
   uint32_t UserIdOf(const User& user) const { return first_user_ + IndexOf(user); }
   User& UserOf(const net::Port& port, uint32_t slot) { return users_[slot_users_[port.index()][slot]]; }
@@ -93,11 +94,13 @@ class Fleet {
   void EndSilent(int64_t now_ns);
   void EndIfSilent(const User& user, int64_t now_ns);
   void LoseShakes(User& user);
+  void NoteWaiting(int64_t wall_ns);
   int64_t NextTurnNs(int64_t now_ns) const;
 
   bool OnFrame(net::Port& port, net::Connection& connection, User& user, wire::FrameType type, wire::FrameBytes frame,
                net::Replies& out);
   bool OnLogin(net::Port& port, net::Connection& connection, User& user, wire::FrameBytes frame, net::Replies& out);
+  bool OnSuperseded(const User& user, wire::FrameBytes frame);
   void Enter(User& user);
   bool RefuseLogin(net::Port& port, net::Connection& connection, User& user, wire::LoginResult why);
   bool OnShakeAnswer(User& user, wire::FrameBytes frame);

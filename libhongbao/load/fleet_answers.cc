@@ -64,6 +64,9 @@ bool Fleet::OnFrame(net::Port& port, net::Connection& connection, User& user, wi
   if (user.state == UserState::kLoggingIn && type == wire::FrameType::kLoginResponse) {
     return OnLogin(port, connection, user, frame, out);
   }
+  if (online && type == wire::FrameType::kLoginResponse) {
+    return OnSuperseded(user, frame);
+  }
   return Refuse(Counter::kUnexpected);
 }
 
@@ -73,7 +76,7 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
   if (wire::DecodeLoginResponse(frame, options_.version, answer) != wire::Decoded::kOk) {
     return Refuse(Counter::kMalformed);
   }
-  if (answer.first_user != UserIdOf(user)) {
+  if (answer.first_user != UserIdOf(user) || answer.result == wire::LoginResult::kSuperseded) {
     return Refuse(Counter::kUnexpected);
   }
   if (v2() && answer.stamp != user.last_stamp) {  // nothing is sent between a login and its answer
@@ -94,6 +97,17 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
   Enter(user);
   AskBase(user, first_session, answer.last_stamp, out);
   SendAgain(user, out);
+  return true;
+}
+
+// The server closes the connection after it.
+bool Fleet::OnSuperseded(const User& user, wire::FrameBytes frame) {
+  wire::LoginResponse answer;
+  if (!v2() || wire::DecodeLoginResponse(frame, options_.version, answer) != wire::Decoded::kOk ||
+      answer.result != wire::LoginResult::kSuperseded || answer.first_user != UserIdOf(user)) {
+    return Refuse(Counter::kUnexpected);
+  }
+  cells_.Add(Counter::kSuperseded);
   return true;
 }
 
@@ -120,6 +134,10 @@ void Fleet::Enter(User& user) {
   user.failures = 0;
   cells_.Add(Counter::kClosedIdle, user.closed_idle ? 1 : 0);
   user.closed_idle = false;
+  user.next = MillisecondsOf(now_ns_);
+  // v1: thrown out, and let in again at once: not by a server that went away.
+  cells_.Add(Counter::kSuperseded, user.ended_young ? 1 : 0);
+  user.ended_young = false;
   cells_.Add(Counter::kLogins);
   cells_.Add(Counter::kOnline);
   if (!user.seen_online) {

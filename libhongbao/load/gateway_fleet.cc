@@ -80,6 +80,10 @@ void GatewayFleet::TurnSecond(int64_t wall_ns) {
       cells_.Add(Counter::kScheduled, gateway.walker().CountBetween(second_ * kNsPerSecond, begin_ns));
     }
   }
+  for (Gateway& gateway : gateways_) {  // for the second's row
+    gateway.window().ForEachSample(
+        [this, begin_ns](const GatewayRequest& one) { tally_.waiting.Record(begin_ns - one.due_ns()); });
+  }
   tally_.history.Roll(second, cells_);
   second_ = second;
   EndLateLogins(now_ns_);
@@ -184,18 +188,27 @@ void GatewayFleet::CountSent(uint32_t segment, size_t sent, size_t late) {
   phase.cells.Add(PhaseCounter::kLate, late);
 }
 
-// Gives up what is due before `wall_ns`: for a gateway that the server does not take, and at the end.
+// Gives up what is due before `wall_ns`: for a gateway that the server does not take, and at the end; then it is known how
+// late it is.
 void GatewayFleet::MissUntil(Gateway& gateway, int64_t wall_ns, Counter why) {
   time::Walker& walker = gateway.walker();
   while (walker.next_due_ns() < wall_ns) {
     // Second by second, as a second belongs to one phase.
     PhaseTally& phase = books_.PhaseOfSegment(walker.next().segment);
-    const int64_t second_end_ns = (time::UnixSecond(walker.next_due_ns()) + 1) * kNsPerSecond;
+    const int64_t due_ns = walker.next_due_ns();
+    const int64_t second_end_ns = (time::UnixSecond(due_ns) + 1) * kNsPerSecond;
     const uint64_t missed = walker.SkipTo(std::min(wall_ns, second_end_ns));
     cells_.Add(Counter::kDue, missed);
     cells_.Add(why, missed);
     phase.cells.Add(PhaseCounter::kDue, missed);
     phase.cells.Add(PhaseCounter::kMissed, missed);
+    if (stopping_) {
+      const int64_t middle_ns = due_ns + (std::min(wall_ns, second_end_ns) - due_ns) / 2;
+      for (uint64_t sample = 0; sample < missed; sample += GatewayWindow::kSampleEvery) {
+        books_.RecordLateness(due_ns, wall_ns - middle_ns, -1);
+      }
+      tally_.missed_timed.store(tally_.missed_timed.load(std::memory_order_relaxed) + missed, std::memory_order_relaxed);
+    }
   }
 }
 
@@ -258,6 +271,7 @@ void GatewayFleet::OnMessage(const Message& message) {
 void GatewayFleet::OnDrain() {
   stopping_ = true;
   draining_ = true;
+  now_ns_ = clock_.MonotonicNs();
   AbandonStatements();
   for (Gateway& gateway : gateways_) {
     if (gateway.state == GatewayState::kWaiting || gateway.state == GatewayState::kConnecting) {
@@ -360,8 +374,15 @@ void GatewayFleet::OnClose(net::Port& port, net::Connection& connection, net::Cl
 void GatewayFleet::LoseUnanswered(Gateway& gateway) {
   gateway.Rewind();
   GatewayRequest request;
-  while (gateway.window().GiveUpOldest(request)) {
+  uint64_t lost = 0;
+  for (; gateway.window().GiveUpOldest(request); ++lost) {
     books_.CountLost(request.due_ns());
+    if (draining_ && request.sample()) {  // when it was sent the window does not know any more: not before it was due
+      books_.RecordLateness(request.due_ns(), WallNs() - request.due_ns(), WallNs() - static_cast<int64_t>(request.stamp));
+    }
+  }
+  if (draining_) {
+    tally_.lost_timed.store(tally_.lost_timed.load(std::memory_order_relaxed) + lost, std::memory_order_relaxed);
   }
 }
 

@@ -116,6 +116,7 @@ class GatewayFleet {
   bool OnFrame(net::Port& port, net::Connection& connection, Gateway& gateway, wire::FrameType type,
                wire::FrameBytes frame);
   bool OnLogin(net::Port& port, net::Connection& connection, Gateway& gateway, wire::FrameBytes frame);
+  bool OnSuperseded(const Gateway& gateway, wire::FrameBytes frame);
   void RefuseLogin(net::Port& port, net::Connection& connection, Gateway& gateway, wire::LoginResult why);
   void Enter(Gateway& gateway);
   bool OnShakeAnswer(Gateway& gateway, wire::FrameBytes frame);

@@ -113,6 +113,9 @@ bool GatewayFleet::OnFrame(net::Port& port, net::Connection& connection, Gateway
   if (gateway.state == GatewayState::kLoggingIn && type == wire::FrameType::kLoginResponse) {
     return OnLogin(port, connection, gateway, frame);
   }
+  if (logged_in && type == wire::FrameType::kLoginResponse) {
+    return OnSuperseded(gateway, frame);
+  }
   return Refuse(Counter::kUnexpected);
 }
 
@@ -123,7 +126,7 @@ bool GatewayFleet::OnLogin(net::Port& port, net::Connection& connection, Gateway
   if (wire::DecodeLoginResponse(frame, wire::Version::k2, answer) != wire::Decoded::kOk) {
     return Refuse(Counter::kMalformed);
   }
-  if (answer.first_user != gateway.first_user()) {
+  if (answer.first_user != gateway.first_user() || answer.result == wire::LoginResult::kSuperseded) {
     return Refuse(Counter::kUnexpected);
   }
   if (answer.stamp != gateway.login_stamp) {
@@ -151,6 +154,17 @@ bool GatewayFleet::OnLogin(net::Port& port, net::Connection& connection, Gateway
   } else {
     Enter(gateway);
   }
+  return true;
+}
+
+// The server closes the connection after it.
+bool GatewayFleet::OnSuperseded(const Gateway& gateway, wire::FrameBytes frame) {
+  wire::LoginResponse answer;
+  if (wire::DecodeLoginResponse(frame, wire::Version::k2, answer) != wire::Decoded::kOk ||
+      answer.result != wire::LoginResult::kSuperseded || answer.first_user != gateway.first_user()) {
+    return Refuse(Counter::kUnexpected);
+  }
+  cells_.Add(Counter::kSuperseded);
   return true;
 }
 

@@ -84,6 +84,12 @@ class GatewayWindow {
     return i;
   }
 
+  // Every sample in the ring. Those that were overtaken are left out: they are few, and their table is large.
+  template <class Each>
+  void ForEachSample(Each each) {
+    for (uint64_t at = (head_ + kSampleEvery - 1) & ~(kSampleEvery - 1); at < tail_; at += kSampleEvery) each(ring_[at & mask_]);
+  }
+
   // Takes the request of that stamp and user, wherever it is. False when none is in flight.
   bool Take(uint64_t stamp, uint32_t user, GatewayAnswered& answered) {
     if (head_ == tail_ || stamp < ring_[head_ & mask_].stamp) {

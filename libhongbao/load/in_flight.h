@@ -18,7 +18,7 @@ namespace hongbao::load {
 inline constexpr uint32_t kNoRequest = 0xffff'ffff;
 
 struct InFlightRequest {
-  int64_t due_ns = 0;        // wall clock: when the schedule wanted it
+  int64_t due_ns = 0;        // wall clock: when the schedule wanted it; 0 = the record is free
   int64_t sent_ns = 0;       // monotonic clock: when it was handed to the connection
   uint64_t stamp = 0;        // as first sent; v2 replies echo it
   uint32_t envelope_id = 0;  // of an open; 0 = a shake
@@ -65,7 +65,7 @@ class InFlight {
       found = records_[index];
       (previous == kNoRequest ? list.first : records_[previous].next) = found.next;
       if (list.last == index) list.last = previous;
-      records_[index].next = free_;
+      records_[index] = {.next = free_};
       free_ = index;
       --used_;
       return true;
@@ -89,6 +89,13 @@ class InFlight {
   }
   bool TakeStamp(RequestList& list, uint64_t stamp, InFlightRequest& found) {
     return TakeFirst(list, [stamp](const InFlightRequest& request) { return request.stamp == stamp; }, found);
+  }
+  // Every shake of every list, in no order. Looks at all records that were ever used at a time.
+  template <typename Each>
+  void ForEachShake(Each each) {
+    for (uint32_t index = 0; index < fresh_; ++index) {
+      if (records_[index].due_ns != 0 && records_[index].envelope_id == 0) each(records_[index]);
+    }
   }
   // Whether the list holds an open of this envelope.
   bool HoldsOpen(const RequestList& list, uint32_t envelope_id) const {

@@ -44,13 +44,14 @@ struct User {
   uint32_t generation : 24 = 0;  // of its connection, valid from kLoggingIn on
   uint32_t port : 8 = 0;         // which of the worker's ports holds the connection
   RequestList requests;          // outstanding, oldest first
-  uint32_t next = kNoUser;       // in the connect queue or the reconnect wheel
+  uint32_t next = kNoUser;       // in the connect queue or the reconnect wheel; kOnline: since when, monotonic ms (wraps)
   UserState state = UserState::kWaiting;
   uint8_t outstanding = 0;       // shakes and opens in `requests`
   uint8_t failures = 0;          // in a row; the exponent of the back-off
   bool seen_online : 1 = false;  // has logged in at least once
   bool closed_idle : 1 = false;  // the server has closed its connection while neither waited for the other
-  StatementState statement : 6 = StatementState::kNone;
+  bool ended_young : 1 = false;  // v1: the server has ended the session soon after the login, and no connect has failed since
+  StatementState statement : 5 = StatementState::kNone;
   uint32_t statement_mark = 0;   // of the statement asked last: the low half of its stamp
   uint32_t grants = 0;           // wins and shares that came, each stamp once, and the base
   uint64_t fen = 0;              // theirs

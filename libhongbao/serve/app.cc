@@ -165,10 +165,24 @@ void App::OnMessage(const Message& message) {
     case MessageKind::kSupersede: {
       const Address address = Unpack(message.address);
       if (net::Connection* connection = Find(address)) {
+        TellSuperseded(address, *connection);
         context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
       }
       return;
     }
+  }
+}
+
+// Its last frame; v1 has no word for it.
+void App::TellSuperseded(const Address& address, net::Connection& connection) {
+  const Session& session = SessionOf(address);
+  net::Replies out = context_.ports()[address.port]->Out(connection);
+  const size_t bytes = wire::LoginResponseBytes(wire::Version::k2);
+  if (session.version == wire::Version::k2 && session.logged_in && out.Room() >= bytes) {
+    wire::EncodeLoginResponse(out.Append(bytes), wire::Version::k2,
+                              {.first_user = session.user,
+                               .result = wire::LoginResult::kSuperseded,
+                               .server_unix_ns = static_cast<uint64_t>(context_.clock().WallNs())});
   }
 }
 

@@ -98,6 +98,7 @@ class App {
   void Post(uint32_t worker, const Message& message);
   net::Connection* Find(const Address& address);
   Session& SessionOf(const Address& address) { return sessions_[address.port][address.slot]; }
+  void TellSuperseded(const Address& address, net::Connection& connection);
   void TellNotice(const Message& message);
   void TellOpened(const Message& message);
   void RestoreGifts();

@@ -54,7 +54,9 @@ Decoded DecodeLoginResponse(FrameBytes frame, Version version, LoginResponse& me
   if (!IsFrameOf(frame, FrameType::kLoginResponse, LoginResponseBytes(version))) return Decoded::kMalformed;
   const std::byte* in = frame.data();
   const uint32_t result = LoadU32(in + 16);
-  if (result > static_cast<uint32_t>(LoginResult::kFullOrDraining)) return Decoded::kMalformed;
+  if (result > static_cast<uint32_t>(LoginResult::kFullOrDraining) && result != static_cast<uint32_t>(LoginResult::kSuperseded)) {
+    return Decoded::kMalformed;
+  }
   message = {.stamp = LoadU64(in + 4), .first_user = LoadU32(in + 12), .result = static_cast<LoginResult>(result)};
   if (version == Version::k1) return Decoded::kOk;
   message.server_unix_ns = LoadU64(in + 20);

@@ -16,7 +16,13 @@
 
 namespace hongbao::wire {
 
-enum class LoginResult : uint32_t { kOk = 0, kUserOutOfRange = 1, kBadToken = 2, kFullOrDraining = 3 };
+enum class LoginResult : uint32_t {
+  kOk = 0,
+  kUserOutOfRange = 1,
+  kBadToken = 2,
+  kFullOrDraining = 3,
+  kSuperseded = 6,  // never of a login: a session of v2 ends, as its user has logged in elsewhere
+};
 enum class ShakeResult : uint32_t { kWon = 14, kNothing = 15, kCap = 16, kOverload = 17 };
 enum class SendResult : uint32_t { kOk = 0, kOverload = 17, kRefused = 18 };
 

@@ -73,9 +73,29 @@ TEST(Thresholds, AreJudgedAsTheTableSays) {
     const std::vector<Judged> judged = Judge(ParseThresholds(one["text"].get<std::string>()).value(), facts);
     ASSERT_EQ(judged.size(), 1u);
     const json document = ThresholdsDocument(judged);
-    EXPECT_EQ(document[0]["value"], one["value"]) << one;
+    if (one["value"].is_number_float()) {
+      EXPECT_DOUBLE_EQ(document[0]["value"].get<double>(), one["value"].get<double>()) << one;
+    } else {
+      EXPECT_EQ(document[0]["value"], one["value"]) << one;
+    }
     EXPECT_EQ(document[0]["ok"], one["ok"]) << one;
     EXPECT_EQ(AllOk(judged), one["ok"].get<bool>()) << one;
+  }
+}
+
+TEST(Thresholds, AreAskedOfEveryRunUnlessAnotherTakesTheirPlace) {
+  const json cases = Cases();
+  EXPECT_EQ(cases["standard"], kStandardConditions);
+  ASSERT_GE(cases["reasons"].size(), 4u);
+  for (const json& one : cases["reasons"]) {
+    const Facts facts = FactsOf(one["facts"]);
+    json says = json::array();
+    for (const Judged& judged : Judge(WithStandard(ParseThresholds(one["asked"].get<std::string>()).value()), facts)) {
+      if (!judged.ok) {
+        says.push_back(ReasonOf(judged, facts));
+      }
+    }
+    EXPECT_EQ(says, one["says"]);
   }
 }
 

@@ -118,6 +118,7 @@ TEST(ReportDocument, SaysWhetherAsManyRequestsWereSentAsWereAskedFor) {
   };
   Options options;
   options.load.users = {0, 9, 10};
+  options.thresholds = admin::ParseThresholds("missed<=100,unanswered<=100,refused<=100").value();
   EXPECT_FALSE(report(options, false)["identities"].contains(kName));
   EXPECT_EQ(report(options, false)["latency_sample_every"], 1);
   options.load.gateways = 2;
@@ -141,6 +142,7 @@ TEST(ReportDocument, SaysWhetherAsManyRequestsWereSentAsWereAskedFor) {
 TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
   Options options;
   options.load.users = {0, 9, 10};
+  options.thresholds = admin::ParseThresholds("missed<=100,unanswered<=100,refused<=100").value();
   load::ClientSnapshot snapshot = Sound();
   snapshot.connect_errors = {{"ECONNREFUSED", 4}};
   snapshot.target = 10;
@@ -154,7 +156,7 @@ TEST(ReportDocument, HasWhatTheReadersOfReportsLookFor) {
   load::PhaseReport phase;
   phase.name = "load";
   phase.target_qps = 60'000;
-  const Ending ending = {.interrupted = true, .unanswered = 0, .money_log = MoneyLogEnd{"m.csv", 13}};
+  const Ending ending = {.interrupted = true, .money_log = MoneyLogEnd{"m.csv", 13}};
   const nlohmann::json report =
       ReportDocument(options, snapshot, snapshot, {phase}, {second}, admin::ProcessStats{}, ending);
   EXPECT_EQ(report["money_log"]["file"], "m.csv");

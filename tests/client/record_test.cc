@@ -33,6 +33,7 @@ TEST(ClientRecord, TellsWhatTheClientKnows) {
   is(Slot::kResponses, Counter::kAnswered);
   is(Slot::kLate, Counter::kLate);
   is(Slot::kLost, Counter::kLost);
+  is(Slot::kSuperseded, Counter::kSuperseded);
   is(Slot::kWon, Counter::kWon);
   is(Slot::kNothing, Counter::kNothing);
   is(Slot::kCap, Counter::kCap);

@@ -1,5 +1,8 @@
 #include "client/verdict.h"
 
+#include <string>
+#include <vector>
+
 #include "gtest/gtest.h"
 
 namespace hongbao::client {
@@ -34,16 +37,15 @@ std::string By(const load::ClientSnapshot& live, double cpu_percent = 10, const 
   return bound["by"];
 }
 
-TEST(RateHeld, CountsTheSecondsWithNearlyAllThatWasDue) {
-  Second silent = Row(1, 0);
-  silent.row.delta[Counter::kScheduled] = 0;
-  const nlohmann::json held =
-      RateHeldDocument({}, {silent, Row(2, 1'000), Row(3, 990), Row(4, 989), Row(5, 1'010), Row(8, 3'000, 10, 3)});
-  EXPECT_EQ(held["seconds"], 7);
-  EXPECT_EQ(held["held"], 3);
+TEST(RateHeld, IsOfTheScheduleAlone) {
+  const nlohmann::json held = RateHeldDocument({}, {Row(1, 1'000), Row(2, 500), Row(3, 1'000)});
+  EXPECT_EQ(held, nlohmann::json({{"seconds", 3}, {"held", 2}, {"share", 0.99}, {"not_held", {2}}}));
   Options max;
   max.load.max_rate = true;
   EXPECT_TRUE(RateHeldDocument(max, {Row(1, 5)}).is_null());
+  Options number;
+  number.load.requests_max = 5;  // all are sent, late if need be
+  EXPECT_TRUE(RateHeldDocument(number, {Row(1, 5)}).is_null());
 }
 
 TEST(BoundBy, NothingWhileTheScheduleIsKept) {
@@ -65,7 +67,8 @@ TEST(BoundBy, TheServerWhenItDoesNotServe) {
   }
   EXPECT_EQ(By(Counts({{Counter::kMissedOffline, 10}, {Counter::kClosed, 1}})), "server")
       << "it has closed connections";
-  EXPECT_EQ(By(Counts({}), 10, {}, {.unanswered = 10}), "server");
+  EXPECT_EQ(By(Counts({{Counter::kOutstanding, 10}})), "server");
+  EXPECT_EQ(By(Counts({{Counter::kOpensOutstanding, 10}})), "server");
 }
 
 // What fills a gateway's window is the server's to answer, unless the client has no processor left to send with.
@@ -88,36 +91,118 @@ TEST(Facts, AreWhatTheReportCounts) {
                                           {Counter::kLost, 3},
                                           {Counter::kConnectsFailed, 2},
                                           {Counter::kMalformed, 1},
+                                          {Counter::kSuperseded, 2},
+                                          {Counter::kOutstanding, 2},
+                                          {Counter::kOpensOutstanding, 1},
                                           {Counter::kWon, 7},
                                           {Counter::kOverload, 4}});
   count::Histogram schedule;
   schedule.Record(1'000'000);
-  Ending ending = {.unanswered = 6};
+  Ending ending;
   ending.schedule = schedule.Snapshot();
-  const admin::Facts facts = FactsOf({}, snapshot, ending);
+  const nlohmann::json held = RateHeldDocument({}, {Row(1, 1'000), Row(2, 500)});
+  const admin::Facts facts = FactsOf({}, snapshot, held, ending);
   const admin::Facts wanted = {
-      {"due", 10'000}, {"sent", 9'970},   {"missed", 30}, {"late", 5},  {"lost", 3},  {"errors", 6},
+      {"due", 10'000},   {"sent", 9'970}, {"missed", 30}, {"late", 5}, {"lost", 3}, {"errors", 8},
+      {"superseded", 2}, {"seconds", 2},  {"held", 1},
       {"refused", 4},  {"unanswered", 6}, {"wins", 7},    {"p50", 1e6}, {"p90", 1e6}, {"p99", 1e6},
       {"p99.9", 1e6},  {"p99.99", 1e6},   {"max", 1e6}};  // no service, no statements: not measured
   EXPECT_EQ(facts, wanted);
   snapshot.counters[Counter::kStatementsDifferent] = 1;
   snapshot.counters[Counter::kStatementsDifferenceFen] = 55;
-  EXPECT_EQ(FactsOf({}, snapshot, ending).at("difference"), 55);
+  EXPECT_EQ(FactsOf({}, snapshot, held, ending).at("difference"), 55);
   Options max;
   max.load.max_rate = true;
-  EXPECT_EQ(FactsOf(max, snapshot, ending).count("due"), 0u);
+  EXPECT_EQ(FactsOf(max, snapshot, {}, ending).count("due"), 0u);
 }
 
-TEST(ExitCode, MoneyWinsOverThresholds) {
-  const auto code = [](bool identity, const nlohmann::json& ok) {
-    return ExitCodeOf({{"identities", {{"one", true}, {"two", identity}}},
-                       {"thresholds", nlohmann::json::array({{{"ok", true}}, {{"ok", ok}}})}});
+TEST(ExitCode, MoneyWinsOverEverythingElse) {
+  const auto code = [](bool identity, const nlohmann::json& reasons) {
+    return ExitCodeOf({{"identities", {{"one", true}, {"two", identity}}}, {"reasons", reasons}});
   };
-  EXPECT_EQ(code(true, true), 0);
-  EXPECT_EQ(code(true, false), 3);
-  EXPECT_EQ(code(false, true), 4);
-  EXPECT_EQ(code(false, false), 4);
-  EXPECT_EQ(code(true, nullptr), 0) << "not judged";
+  EXPECT_EQ(code(true, nlohmann::json::array()), 0);
+  EXPECT_EQ(code(true, {"missed"}), 3);
+  EXPECT_EQ(code(false, {"does not reconcile", "missed"}), 4);
+}
+
+// Of a run of 10,000 requests due, all sent, answered with nothing, in seconds that were held; then one thing is changed.
+nlohmann::json Judged(std::initializer_list<std::pair<Counter, uint64_t>> values, const std::string& asked = "",
+                      uint64_t sent_in_second = 1'000, bool interrupted = false) {
+  Options options;
+  options.load.users = {0, 9, 10};
+  if (!asked.empty()) {
+    options.thresholds = admin::ParseThresholds(asked).value();
+  }
+  load::ClientSnapshot snapshot = Counts({{Counter::kSent, 10'000},
+                                          {Counter::kAnswered, 10'000},
+                                          {Counter::kNothing, 10'000},
+                                          {Counter::kEstablished, 10}});
+  snapshot.target = 10;
+  for (const auto& [id, value] : values) {
+    snapshot.counters[id] = value;
+  }
+  return ReportDocument(options, snapshot, snapshot, {}, {Row(1, 1'000), Row(2, sent_in_second)}, {},
+                        {.interrupted = interrupted});
+}
+
+TEST(Verdict, PassesARunThatHeldItsSchedule) {
+  EXPECT_EQ(Judged({})["verdict"], "pass");
+  EXPECT_EQ(Judged({})["reasons"], nlohmann::json::array());
+  EXPECT_EQ(Judged({{Counter::kLate, 9'000}})["verdict"], "pass") << "late is not missed";
+}
+
+TEST(Verdict, NamesWhatDidNotHold) {
+  const auto reasons = [](const nlohmann::json& report) {
+    EXPECT_EQ(report["verdict"], "fail");
+    EXPECT_EQ(ExitCodeOf(report), 3);
+    return report["reasons"];
+  };
+  using List = std::vector<std::string>;
+  EXPECT_EQ(reasons(Judged({{Counter::kSent, 9'980}, {Counter::kAnswered, 9'980}, {Counter::kNothing, 9'980},
+                            {Counter::kMissedOffline, 15}, {Counter::kMissedLate, 5}})),
+            List{"requests missed: 20 of 10,000 (0.2 %); missed<=0.1% has to hold; 15 without a session, 5 too late"});
+  EXPECT_EQ(reasons(Judged({{Counter::kAnswered, 9'999}, {Counter::kNothing, 9'999}, {Counter::kLost, 1}})),
+            List{"requests without an answer: 1; unanswered==0 has to hold"});
+  EXPECT_EQ(reasons(Judged({}, "", 800)), List{"seconds with the rate held: 1 of 2 (50.0 %); held>=99% has to hold"});
+  EXPECT_EQ(reasons(Judged({{Counter::kSuperseded, 1}})),
+            List{"sessions ended because their users logged in elsewhere: 1; superseded==0 has to hold"});
+  EXPECT_EQ(reasons(Judged({{Counter::kNothing, 9'899}, {Counter::kOverload, 101}})),
+            List{"requests refused as overloaded: 101 of 10,000 (1.0 %); refused<=1% has to hold"});
+  EXPECT_EQ(reasons(Judged({}, "late>=1"))[0], "--fail-if late>=1: it was 0");
+}
+
+TEST(Verdict, TakesAnotherBoundWhereOneIsGiven) {
+  EXPECT_EQ(Judged({{Counter::kSuperseded, 1}}, "superseded<=1")["verdict"], "pass");
+  EXPECT_EQ(Judged({}, "held>=50%", 0)["verdict"], "pass");
+  EXPECT_EQ(Judged({}, "held>=51%", 0)["reasons"], std::vector<std::string>{"--fail-if held>=51%: it was 50 %"});
+}
+
+// Nothing that measured nothing passes, interrupted or not, whatever the reason.
+TEST(Verdict, NothingMeasuredIsNoPass) {
+  const auto first = [](std::initializer_list<std::pair<Counter, uint64_t>> values, bool interrupted) {
+    load::ClientSnapshot snapshot;
+    snapshot.target = 10;
+    snapshot.connect_errors = {{"ECONNREFUSED", 7}};
+    for (const auto& [id, value] : values) {
+      snapshot.counters[id] = value;
+    }
+    const nlohmann::json report = ReportDocument({}, snapshot, snapshot, {}, {}, {}, {.interrupted = interrupted});
+    EXPECT_EQ(report["verdict"], "fail");
+    return report["reasons"][0].get<std::string>();
+  };
+  for (const bool interrupted : {false, true}) {
+    EXPECT_EQ(first({{Counter::kLoginsRefused, 3}}, interrupted),
+              "nothing was measured: none of 10 users logged in (3 logins refused, ECONNREFUSED 7)");
+    EXPECT_EQ(first({{Counter::kEstablished, 10}}, interrupted), "nothing was measured: no request was due");
+    EXPECT_EQ(first({{Counter::kEstablished, 10}, {Counter::kDue, 5}, {Counter::kMissedOffline, 5}}, interrupted),
+              "nothing was measured: none of 5 requests was answered");
+  }
+}
+
+// What was asked for is not judged of half a run; what every run has to hold is.
+TEST(Verdict, AnInterruptedRunPassesForThePartThereWas) {
+  EXPECT_EQ(Judged({}, "wins>=1", 1'000, /*interrupted=*/true)["verdict"], "pass");
+  EXPECT_EQ(Judged({}, "wins>=1", 500, /*interrupted=*/true)["verdict"], "fail");
 }
 
 // A report carries what was asked and what came of it; of an interrupted run, that it was not judged.
@@ -125,7 +210,8 @@ TEST(ReportDocument, JudgesWhatWasAsked) {
   Options options;
   options.thresholds = admin::ParseThresholds("missed==0,rate>=99%").value();
   const load::ClientSnapshot snapshot = Counts(
-      {{Counter::kSent, 9'990}, {Counter::kMissedLate, 10}, {Counter::kAnswered, 9'990}, {Counter::kNothing, 9'990}});
+      {{Counter::kSent, 9'990}, {Counter::kMissedLate, 10}, {Counter::kAnswered, 9'990}, {Counter::kNothing, 9'990},
+       {Counter::kEstablished, 1}});
   const nlohmann::json report = ReportDocument(options, snapshot, snapshot, {}, {}, {}, {});
   EXPECT_EQ(report["thresholds"][0]["ok"], false);
   EXPECT_EQ(report["thresholds"][1]["ok"], true);

@@ -183,5 +183,32 @@ TEST(HistogramTest, HgrmOfNothingHasNoLines) {
   EXPECT_NE(HistogramSnapshot().Hgrm().find("Total count    =            0]"), std::string::npos);
 }
 
+TEST(HistogramSnapshot, TakesValuesThatNobodyRecorded) {
+  Histogram recorded, both;
+  for (const int64_t ns : {100, 2'000'000}) {
+    recorded.Record(ns);
+    both.Record(ns);
+  }
+  HistogramSnapshot added = recorded.Snapshot();
+  added.Add(5'000'000'000, 3);
+  added.Add(7, 0);
+  for (int i = 0; i < 3; ++i) {
+    both.Record(5'000'000'000);
+  }
+  EXPECT_EQ(added.Hgrm(), both.Snapshot().Hgrm());
+  EXPECT_EQ(added.sum_ns(), both.Snapshot().sum_ns());
+  HistogramSnapshot empty;
+  empty.Add(100, 2);
+  EXPECT_EQ(empty.Summary().p99, 0.1);
+}
+
+TEST(LatencyUs, TheWorseOfTwoIsWorsePercentileByPercentile) {
+  const LatencyUs worse = Worse({.count = 5, .p50 = 3, .max = 4}, {.count = 9, .p50 = 1, .p99 = 8, .max = 10});
+  EXPECT_EQ(worse.count, 9u);
+  EXPECT_EQ(worse.p50, 3);
+  EXPECT_EQ(worse.p99, 8);
+  EXPECT_EQ(worse.max, 10);
+}
+
 }  // namespace
 }  // namespace hongbao::count

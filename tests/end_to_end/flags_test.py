@@ -5,7 +5,7 @@ import socket
 import unittest
 
 import processes
-from processes import CLIENT, SERVER, run
+from processes import ANY_SCHEDULE, CLIENT, SERVER, run
 
 FREE = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 
@@ -141,7 +141,7 @@ class FlagsTest(processes.EndToEndTest):
     def test_rows_go_to_stdout_and_talk_to_stderr(self):
         server = self.server()
         code, stdout, stderr = run(CLIENT, "--server", f"127.0.0.1:{server.port}", "--users", "20", "--qps", "40", "--duration",
-                                   "2s", "--admin", "127.0.0.1:0")
+                                   "2s", "--admin", "127.0.0.1:0", "--fail-if", ANY_SCHEDULE)
         self.assertEqual(code, 0, stderr)
         self.assertIn("ready: admin 127.0.0.1:", stderr)
         self.assertIn("PASS", stdout)

@@ -193,6 +193,7 @@ class GatewayTest(processes.EndToEndTest):
         self.assertEqual({answer.result for answer in gateway.answers(10)}, {wire.NOTHING}, "the gateway is still there")
         with wire.Peer(server.port, user=5, token=TOKEN) as direct:
             self.assertEqual(gateway.wait_closed(), [])
+            self.assertTrue(gateway.superseded)
             self.assertEqual(direct.shake().result, wire.NOTHING)
         server.wait_status(lambda page: page["connections"]["live"] == 0, "all have gone")
         server.stop()

@@ -13,7 +13,7 @@ import sys
 import unittest
 
 import processes
-from processes import CLIENT, SERVER, TIMEOUT_S, wait_until
+from processes import ANY_SCHEDULE, CLIENT, SERVER, TIMEOUT_S, wait_until
 
 sys.path.insert(0, str(processes.ROOT / "tools"))
 from manual_lib import commands, help_text  # noqa: E402
@@ -378,7 +378,7 @@ class ProgramsTest(processes.EndToEndTest):
         server = self.server()
         report = os.path.join(self.folder, "head.json")
         client = subprocess.Popen([CLIENT, "--server", f"127.0.0.1:{server.port}", "--users", "20", "--qps", "40", "--duration", "3s",
-                                   "--admin", "127.0.0.1:0", "--report", report], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   "--admin", "127.0.0.1:0", "--report", report, "--fail-if", ANY_SCHEDULE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL)
         self.addCleanup(client.kill)
         self.assertTrue(client.stdout.readline())
@@ -393,7 +393,8 @@ class ProgramsTest(processes.EndToEndTest):
         server = self.server()
         report, money = (os.path.join(self.folder, name) for name in ("closed.json", "closed.csv"))
         done = subprocess.run(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", CLIENT, "--server", f"127.0.0.1:{server.port}", "--users", "20",
-                               "--qps", "40", "--duration", "2s", "--admin", "127.0.0.1:0", "--report", report, "--money-log", money],
+                               "--qps", "40", "--duration", "2s", "--admin", "127.0.0.1:0", "--report", report, "--money-log", money,
+                               "--fail-if", ANY_SCHEDULE],
                               timeout=TIMEOUT_S, check=False)
         self.assertEqual(done.returncode, 0)
         self.assertEqual(json.loads(pathlib.Path(report).read_text(encoding="utf-8"))["verdict"], "pass")

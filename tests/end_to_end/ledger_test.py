@@ -106,6 +106,7 @@ class ProtocolTest(LedgerCase):
         self.assertEqual([read_bytes(peer) for _ in range(5)], 5 * [first])
         newer = self.peer(server, 1, resume_after=stamp)
         self.assertEqual(peer.wait_closed(), [])  # one session a user
+        self.assertTrue(peer.superseded)
         self.assertEqual(ask(newer, wire.SHAKE, stamp, 1), first)
         server = self.again(server)
         last = self.peer(server, 1, resume_after=stamp)

@@ -15,6 +15,9 @@ import time
 import unittest
 import urllib.parse
 
+# For a client that is not there to be judged: the machine may be busy, and tests stop what others measure.
+ANY_COUNTS = "superseded>=0,missed>=0,unanswered>=0,refused>=0"
+ANY_SCHEDULE = ANY_COUNTS + ",held>=0%"  # where there is a rate to be held
 TIMEOUT_S = int(os.environ.get("HONGBAO_TEST_TIMEOUT_S", "120"))  # of waits for a condition; the machine may be busy and the binaries slow (sanitizers)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("HONGBAO_SERVER", str(ROOT / "build/server/hongbao-server"))
@@ -172,12 +175,12 @@ class Process:
         return self.finish(code)
 
     def finish(self, code=0):
-        """Waits for its own end."""
+        """Waits for its own end. One that was told to end need not have come to what passes."""
         got = self.wait()
         assert got == code, f"{self.name} ended with {got} instead of {code}: {self.log()[-3000:]}"
         report = self.report()
         broken = [name for name, holds in report["identities"].items() if not holds]
-        assert not broken and report["verdict"] == "pass", f"{self.name}: {broken}: {json.dumps(report)[:6000]}"
+        assert not broken and (report["verdict"] == "pass" or code != 0), f"{self.name}: {broken}: {json.dumps(report)[:6000]}"
         return report
 
 
@@ -209,8 +212,9 @@ class EndToEndTest(unittest.TestCase):
     def client(self, server, *flags, wait=True, **options):
         """A client of `server` (a Process, or a port)."""
         port = server.port if isinstance(server, Process) else server
+        scheduled = "--requests" not in flags and "max" not in flags
         defaults = {"--server": f"127.0.0.1:{port}", "--admin": "127.0.0.1:0", "--users": "100", "--qps": "0",
-                    "--duration": "0", "--workers": "2", "--late-max": "1h"}
+                    "--duration": "0", "--workers": "2", "--late-max": "1h", "--fail-if": ANY_SCHEDULE if scheduled else ANY_COUNTS}
         process = self._start(CLIENT, "client", [*_merge(defaults, flags), "--quiet"], options)
         return process.wait_ready() if wait else process
 
@@ -235,7 +239,7 @@ class MonitoredTest(EndToEndTest):
     def monitor(self, *flags, csv=None):
         csv_path = csv or os.path.join(self.folder, "monitor.csv")
         sources_path = os.path.join(self.folder, "sources.csv")
-        defaults = {"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--csv": csv_path, "--sources-csv": sources_path}
+        defaults = {"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--csv": csv_path, "--sources-csv": sources_path, "--fail-if": ANY_COUNTS}
         process = self._start(MONITOR, "monitor", _merge(defaults, flags), {}, kind_of=MonitorProcess).wait_ready()
         process.address, process.csv_path, process.sources_path = f"127.0.0.1:{process.port}", csv_path, sources_path
         return process

@@ -15,6 +15,7 @@ LOGIN, LOGIN_REPLY, SHAKE, SHAKE_REPLY, NOTICE, OPEN, OPEN_REPLY, SEND, SEND_REP
 WON, NOTHING, CAP, OVERLOAD, REFUSED = 14, 15, 16, 17, 18
 TIMEOUT_S = 60  # of waits that should end at once; generous, since nothing here measures time
 
+SUPERSEDED = 6  # of a LoginResponse
 Login = collections.namedtuple("Login", "stamp user result server_unix_ns last_stamp")
 Shake = collections.namedtuple("Shake", "stamp user result envelope fen")
 Notice = collections.namedtuple("Notice", "stamp envelope fen users")
@@ -66,6 +67,7 @@ class Peer:
     def __init__(self, port, version=2, user=None, host="127.0.0.1", receive_buffer=None, resume_after=0, token=bytes(16)):
         self.version, self.user, self.notices, self._received = version, user, [], b""
         self.token = token
+        self.superseded = False
         self._stamp = 0
         self.socket = socket.socket()
         if receive_buffer is not None:
@@ -140,11 +142,16 @@ class Peer:
         return got
 
     def wait_closed(self):
-        """Reads whatever still comes until the other side has closed; returns the frames."""
+        """Reads whatever still comes until the other side has closed; returns the frames. The word that the user has logged in elsewhere is
+        none of them: `superseded` says that it came."""
         frames = []
         try:
             while True:
-                frames.append(self.read())
+                frame_ = self.read()
+                if isinstance(frame_, Login) and frame_.result == SUPERSEDED:
+                    self.superseded = True
+                else:
+                    frames.append(frame_)
         except Closed:
             return frames
 

@@ -146,7 +146,7 @@ TEST(Client, ARateOfThePastIsRefusedAndPhasesAreTold) {
   EXPECT_TRUE(Eventually([&] { return (*client)->Quiet(); }));
   (*client)->Close(100);
   series.Collect();
-  const std::vector<PhaseReport> phases = (*client)->Phases(series.rows());
+  const std::vector<PhaseReport> phases = (*client)->Phases(series.rows(), clock.WallNs());
   ASSERT_EQ(phases.size(), 2u);
   EXPECT_EQ(phases[0].name, "first");
   EXPECT_EQ(phases[1].name, "200 qps");

@@ -649,6 +649,94 @@ TEST_F(FleetAnswers, WhatHasNoAnswerAtTheEndIsLostOnlineOrNot) {
   ExpectIdentities();
 }
 
+// Percentiles without the worst requests are none: what has no answer counts as late as it is at the end.
+TEST_F(FleetAnswers, WhatHasNoAnswerAtTheEndIsAsLateAsItIsThen) {
+  const auto shakes = Shakes(4);
+  Nothing(shakes[0]);
+  EXPECT_EQ(tally.latency.Snapshot().count(), 1u);
+  Run(3 * kSecond, 10 * kMs);
+  fleet->OnDrain();
+  Hang(shakes[0].slot);
+  EXPECT_EQ(Count(Counter::kLost), 3u);
+  EXPECT_EQ(tally.lost_timed.load(), 3u);
+  for (const count::HistogramSnapshot& histogram : {tally.latency.Snapshot(), tally.phases[0]->others.Snapshot()}) {
+    EXPECT_EQ(histogram.count(), 4u);
+    EXPECT_GE(histogram.ValueAtNs(0.5), static_cast<uint64_t>(3 * kSecond));
+    EXPECT_EQ(histogram.max_ns(), static_cast<uint64_t>(clock.WallNs()) - shakes[1].Shake().stamp);
+  }
+  EXPECT_GE(tally.phases[0]->service.Snapshot().max_ns(), static_cast<uint64_t>(3 * kSecond));
+}
+
+// The connection's end is not the run's: in v1 it is not known yet how late they will have been.
+TEST_F(FleetAnswers, InV1WhatIsLostOnTheWayIsNotTimedYet) {
+  const auto shakes = Shakes(3, {.version = wire::Version::k1});
+  Reconnect(0);
+  EXPECT_EQ(Count(Counter::kLost), 3u);
+  EXPECT_EQ(tally.lost_timed.load(), 0u);
+  EXPECT_EQ(tally.latency.Snapshot().count(), 0u);
+}
+
+TEST_F(FleetAnswers, WhoWaitsAtTheEndOfASecondIsSeen) {
+  const auto shakes = Shakes(2);  // of the second that has just ended
+  const uint64_t before = tally.waiting.Snapshot().count();
+  Run(2 * kSecond, 10 * kMs);
+  EXPECT_EQ(tally.waiting.Snapshot().count(), before + 4) << "two requests, twice";
+  EXPECT_GE(tally.waiting.Snapshot().max_ns(), static_cast<uint64_t>(2 * kSecond));
+  for (const Request& request : shakes) Nothing(request);
+  Run(2 * kSecond, 10 * kMs);
+  EXPECT_EQ(tally.waiting.Snapshot().count(), before + 4);
+}
+
+// ---- users that somebody else has ----
+
+TEST_F(FleetAnswers, AV2SessionIsToldThatItsUserLoggedInElsewhere) {
+  Make(1);
+  LogInAll();
+  Deliver(slot_of[0], LoginAnswer({.first_user = 0}, wire::LoginResult::kSuperseded));
+  EXPECT_EQ(Count(Counter::kSuperseded), 1u);
+  EXPECT_EQ(Count(Counter::kClosed), 0u) << "the server's to do";
+  Reconnect(0);
+  EXPECT_EQ(Count(Counter::kSuperseded), 1u);
+  EXPECT_EQ(Count(Counter::kUnexpected), 0u);
+}
+
+TEST_F(FleetAnswers, AnyOtherSecondAnswerToALoginIsUnexpected) {
+  Make(1);
+  LogInAll();
+  Deliver(slot_of[0], LoginAnswer({.first_user = 0}));
+  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
+  EXPECT_EQ(Count(Counter::kSuperseded), 0u);
+}
+
+TEST_F(FleetAnswers, InV1ASessionThatEndsYoungAndComesBackAtOnceWasSuperseded) {
+  Make(1, {.version = wire::Version::k1});
+  LogInAll();
+  Run(2 * kSecond, 10 * kMs);
+  Reconnect(0);
+  EXPECT_EQ(Count(Counter::kSuperseded), 0u) << "an old session may end for other reasons";
+  Reconnect(0);
+  EXPECT_EQ(Count(Counter::kSuperseded), 1u);
+  Reconnect(0);
+  EXPECT_EQ(Count(Counter::kSuperseded), 2u);
+}
+
+TEST_F(FleetAnswers, InV1AServerThatGoesAwaySupersedesNobody) {
+  Make(1, {.version = wire::Version::k1});
+  LogInAll();
+  Run(2 * kSecond, 10 * kMs);
+  Reconnect(0);
+  Hang(slot_of[0]);
+  while (SlotsOf(ring, Operation::kConnect).empty()) Run(20 * kMs, 10 * kMs);
+  for (const uint32_t slot : SlotsOf(ring, Operation::kConnect)) {
+    ring.Complete(ring.Find(Operation::kConnect, slot)->tag, -ECONNREFUSED);
+  }
+  const auto login = AwaitLogin(0);
+  ASSERT_TRUE(login.has_value());
+  Deliver(login->slot, LoginAnswer(login->Login()));
+  EXPECT_EQ(Count(Counter::kOnline), 1u);
+  EXPECT_EQ(Count(Counter::kSuperseded), 0u);
+}
+
 // A server that is killed near the end of a run and started again still owes its answers.
 TEST_F(FleetAnswers, WhileStoppingOnlyThoseWhoWaitForAnAnswerComeBack) {
   Make(3);

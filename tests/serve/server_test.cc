@@ -123,7 +123,14 @@ TEST_F(ServerTest, Defect18_ANewerLoginClosesTheOlderConnectionAndKeepsTheUser) 
     clients.emplace_back(*server_);
     ASSERT_EQ(clients.back().Login(7, i % 2 == 0 ? Version::k1 : Version::k2), wire::LoginResult::kOk);
     if (i > 0) {
-      EXPECT_TRUE(clients[clients.size() - 2].Closed());
+      Client& older = clients[clients.size() - 2];
+      if (i % 2 == 0) {  // of version 2: it is told why
+        wire::LoginResponse last;
+        ASSERT_EQ(wire::DecodeLoginResponse(older.Take(), Version::k2, last), wire::Decoded::kOk);
+        EXPECT_EQ(last.result, wire::LoginResult::kSuperseded);
+        EXPECT_EQ(last.first_user, 7U);
+      }
+      EXPECT_TRUE(older.Closed());
     }
   }
   AwaitClose(CloseReason::kSuperseded, 19);

@@ -3,6 +3,7 @@
 import copy
 import csv
 import dataclasses
+import json
 import os
 import pathlib
 import subprocess
@@ -12,7 +13,7 @@ import time
 import unittest
 
 from ledger_lib import totals
-from simulate_lib import main, network, options, preflight, processes, processors, reconcile, report, series, serving, show, story, units
+from simulate_lib import envelopes, html_report, main, network, options, preflight, processes, processors, reconcile, report, series, serving, show, story, thresholds, units
 
 
 class UnitsTest(unittest.TestCase):
@@ -328,14 +329,11 @@ class ReconcileTest(unittest.TestCase):
         self.assertEqual(self.failed(server, [client]), [])
         self.assertEqual([one["name"] for one in reconcile.not_judged([client], 0, 2)], ["requests: client sent = server received"])
 
-    def test_a_phase_with_a_restart_is_marked_and_its_rate_not_judged(self):
+    def test_a_phase_with_a_restart_is_marked(self):
         phases = [{"name": n, "start_unix_s": start, "duration_s": 10, "target_qps": 90, "sent": sent, "missed": 0}
                   for n, start, sent in (("a", 100, 900), ("b", 110, 700))]
         restart = serving.Restart(at_unix_s=112.5, how="SIGKILL", recovery_ms=40, grants=9, cpu_s=1.0)
-        connected = {"established": 12, "target": 12}
-        self.assertEqual(reconcile.judge([], connected, report.marked(phases, []), "", 0).exit_code, 1)
-        self.assertEqual(reconcile.judge([], connected, report.marked(phases, [restart]), "", 0).exit_code, 0)
-        self.assertEqual([phase.get("restarts", 0) for phase in phases], [0, 1])
+        self.assertEqual([phase.get("restarts", 0) for phase in report.marked(phases, [restart])], [0, 1])
         self.assertEqual(report.trouble_of([restart]), "")
         self.assertIn("SIGABRT", report.trouble_of([restart, dataclasses.replace(restart, how="SIGABRT")]))
 
@@ -377,29 +375,122 @@ class ReconcileTest(unittest.TestCase):
             for number, row in enumerate(client["series"]):
                 row["target"] = row["sent"] = 5 * number
             client["series"][3]["sent"] = 0
-        merge = lambda: reconcile.merge_phase(100, options.Phase("profile", 0, 10), clients, server_report(), reconcile.merged_series(clients), True)  # noqa: E731
-        phase = merge()
+        phase = reconcile.merge_phase(100, options.Phase("profile", 0, 10), clients, server_report(), reconcile.merged_series(clients), True)
         self.assertEqual((phase["target_qps"], phase["due"], phase["sent"], phase["seconds_within_1_percent"]), (90, 900, 900, 9))
-        connected = {"established": 12, "target": 12}
-        self.assertEqual(reconcile.judge([], connected, [phase], "", 0).exit_code, 0)
-        clients[0]["phases"][0]["due"] = 500
-        self.assertEqual(reconcile.judge([], connected, [merge()], "", 0).exit_code, 1)
 
     def test_verdicts(self):
         good = reconcile.identities(server_report(), [client_report()])
         connected = {"established": 12, "target": 12}
-        phase = {"name": "90", "target_qps": 90, "duration_s": 10, "sent": 900, "missed": 0}
-        judge = lambda *arguments: reconcile.judge(*arguments)  # noqa: E731
-        self.assertEqual(judge(good, connected, [phase], "", 0).text, "pass")
-        self.assertEqual(judge(good, connected, [phase], "server died", 0).exit_code, 1)
-        self.assertEqual(judge(good, connected, [phase], "", 130).exit_code, 130)
-        self.assertEqual(judge(good, connected, [dict(phase, sent=880)], "", 0).exit_code, 1)
-        self.assertEqual(judge(good, {"established": 11, "target": 12}, [phase], "", 0).exit_code, 1)
+        judge = reconcile.judge
+        self.assertEqual(judge(good, connected, "", 0).text, "pass")
+        self.assertEqual(judge(good, connected, "server died", 0).exit_code, 1)
+        self.assertEqual(judge(good, connected, "", 130).exit_code, 130)
+        self.assertEqual(judge(good, connected, "", 0, ["requests missed: 20"]).exit_code, 3)
+        self.assertEqual(judge(good, {"established": 11, "target": 12}, "", 0).exit_code, 1)
         server = server_report()
         server["shake"]["won_fen"] += 1
-        verdict = judge(reconcile.identities(server, [client_report()]), connected, [phase], "", 0)
+        verdict = judge(reconcile.identities(server, [client_report()]), connected, "", 0, ["requests missed: 20"])
         self.assertEqual((verdict.text, verdict.exit_code), ("fail", 4))
         self.assertIn("29,000 != 29,001", "".join(verdict.reasons))
+
+    def failed_conditions(self, clients, outages=()):
+        return thresholds.reasons(thresholds.judge(thresholds.with_standard([]), thresholds.facts(clients, 0, outages)))
+
+    def test_the_schedule_is_held_by_all_clients_together(self):
+        held = dict(rate_held={"seconds": 10, "held": 10, "not_held": []})
+        clients = [dict(client_report(0, 2), **held), dict(client_report(1, 2), **held)]
+        for client in clients:
+            client["requests"].update(due=client["requests"]["sent"], missed=0, unanswered=0, refused=0)
+        self.assertEqual(self.failed_conditions(clients), [])
+        clients[1]["connections"]["superseded"] = 3
+        clients[1]["requests"].update(due=clients[1]["requests"]["due"] + 100, missed=100)
+        clients[1]["rate_held"] = {"seconds": 10, "held": 8, "not_held": [104, 105]}
+        clients[1]["series"][4].update(missed=60)
+        clients[1]["series"][5].update(missed=40)
+        self.assertEqual([reason.split(":")[0] for reason in self.failed_conditions(clients)],
+                         ["sessions ended because their users logged in elsewhere", "requests missed", "seconds with the rate held"])
+        # A killed server explains what was missed while it was away, and nothing more.
+        clients[1]["connections"]["superseded"] = 0
+        self.assertEqual(self.failed_conditions(clients, [(104, 105)]), [])
+        self.assertEqual(len(self.failed_conditions(clients, [(104, 104)])), 2)
+
+    def test_an_outage_lasts_until_all_have_had_the_time_to_come_back(self):
+        restart = serving.Restart(at_unix_s=112.5, how="SIGKILL", recovery_ms=400, grants=9, cpu_s=1.0)
+        asked = options.parse(["--users", "20k"])
+        self.assertEqual(report.outages([restart], asked), [(111, 118)])
+        self.assertEqual(report.outages([dataclasses.replace(restart, how="SIGSEGV")], asked), [])
+
+    def test_nothing_measured_is_no_pass(self):
+        client = client_report()
+        self.assertEqual(reconcile.nothing_measured([client]), "")
+        client["requests"].update(answered=0, due=900)
+        client["gifts"].update(opened=0)
+        self.assertEqual(reconcile.nothing_measured([client]), "nothing was measured: none of 900 requests was answered")
+        self.assertEqual(reconcile.nothing_measured([]), "nothing was measured: no request was due")
+
+
+class EnvelopesTest(unittest.TestCase):
+    def test_they_follow_the_profile(self):
+        profile = envelopes.rates([(0, 0), (2, 300), (4, 30), (5, 0)], 7)
+        self.assertEqual(profile, [0, 0, 300, 300, 30, 0, 0])
+        self.assertEqual(envelopes.orders(profile, 50), [(2, 1, 50, 50), (3, 1, 50, 50), (4, 1, 5, 5)])
+        self.assertEqual(envelopes.orders([0, 0], 50), [])
+        self.assertEqual(envelopes.orders([], 50), [])
+        self.assertEqual(envelopes.orders(profile, 0), [])
+
+    def test_none_is_lost_of_a_slow_or_a_long_one(self):
+        self.assertEqual([count for _, _, count, _ in envelopes.orders([1] * 10 + [10], 2)], [1, 1, 2])
+        orders = envelopes.orders([7] * 14_400, 1)
+        self.assertLessEqual(len(orders), envelopes.ORDERS_MAX)
+        self.assertEqual(sum(count for _, _, count, _ in orders), 14_400)
+        self.assertTrue(all(length * rate >= count for _, length, count, rate in orders))
+
+    def test_of_a_profile_the_share_is_the_plain_runs(self):
+        self.assertIsNone(options.parse(["--profile", "gala2015"]).shake_rate)
+        self.assertEqual(options.parse(["--profile", "gala2015", "--shake-rate", "7"]).shake_rate, 7)
+        self.assertEqual(options.shake_rate(1_200 // 2), options.parse(["--users", "20k"]).shake_rate)
+
+
+class UnknownTest(unittest.TestCase):
+    """What only a missing report could have told is unknown, and never 0."""
+
+    def result(self, folder, server, clients, trouble="", connected=False):
+        told = story.Story(options.parse(["--users", "12", "--ledger", "none"]), "/nowhere", folder)
+        words = type("P", (), {"last_words": lambda _: "it said nothing", "restarts": []})
+        told.server, told.clients = words(), [words() for _ in clients]
+        for number, process in enumerate([told.server, *told.clients]):
+            process.name = "server" if number == 0 else f"client-{number - 1}"
+        if connected:
+            told.memory = {"server_base": 1, "client_base": 1, "server_full": 5_000, "clients_full": [5_000], "kernel_before": (1, 1), "kernel_full": (2, 2)}
+        document, code = report.build(told, server, clients, [], trouble)
+        html_report.summary(document)
+        json.dumps(document)
+        return document, code, show.result(document, folder, [])
+
+    def test_without_any_report(self):
+        with tempfile.TemporaryDirectory() as folder:
+            document, code, text = self.result(folder, None, [None])
+        self.assertEqual((code, document["verdict"], document["reasons"]), (1, "fail", ["no report from server, client-0"]))
+        self.assertIn("connect    unknown of 12 in unknown s, failed connects unknown", text)
+        self.assertIn("money      issued unknown = received unknown", text)
+        self.assertIn("reconciled nothing", text)
+        self.assertIn("files      none in ", text)
+        self.assertNotRegex(text, r"\b0 (of|sent|issued|won)|0\.00")
+
+    def test_with_some_reports_there_are_no_sums(self):
+        with tempfile.TemporaryDirectory() as folder:
+            document, code, text = self.result(folder, server_report(), [client_report(0, 2), None], connected=True)
+        self.assertEqual((code, document["reasons"]), (1, ["no report from client-1"]))
+        self.assertEqual((document["requests"]["sent"], document["phases"], document["money_fen"]["difference"]), (None, [], None))
+        self.assertEqual(document["connections"]["established"], 12, "all were, when the load began")
+        self.assertEqual(document["shake"]["won"], server_report()["shake"]["won"])
+        self.assertIn("12 of 12 in unknown s", text)
+
+    def test_a_full_disk_comes_first(self):
+        with tempfile.TemporaryDirectory() as folder:
+            document, _, _ = self.result(folder, None, [None], "client ended with exit code 1: error: x.json: No space left on device")
+            self.assertTrue(document["reasons"][0].startswith(f"the disk of {folder} is full: client ended"))
+        self.assertFalse(report.disk_full("/nowhere", ["all is well"]))
 
 
 class SeriesTest(unittest.TestCase):

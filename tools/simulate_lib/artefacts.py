@@ -45,6 +45,9 @@ def write(story, folder, trouble, interrupted, hurry=False):
     except OSError as error:
         show.say(f"tools/simulate: error: cannot write {error.filename or f'all of {folder}'}: {error.strerror}")
         document["exit_code"] = exit_code = exit_code or EXIT_COULD_NOT
+        what = f"the disk of {folder} is full" if report.disk_full(folder, [error.strerror]) else f"not all of the report could be written: {error.strerror}"
+        if not any(what in reason for reason in document["reasons"]):
+            document["reasons"].insert(0, what)
     return document, exit_code, files
 
 

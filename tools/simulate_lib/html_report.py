@@ -8,6 +8,7 @@ import json
 import os
 
 from . import seconds, units
+from .thresholds import value_text
 
 TEMPLATE = os.path.join("libhongbao", "admin", "page", "report_template.html")  # in the build folder
 MARKER = "/*REPORT_DATA*/null"
@@ -48,11 +49,11 @@ def _money(report):
 
 def _resources(report):
     memory, cpu, connected = report["memory"], report["cpu"], report["connections"]
-    failed = ", ".join(f"{name} {count:,}" for name, count in connected["failed"].items()) or "none failed"
-    rows = [["connections", f"{connected['established']:,} of {connected['target']:,} in {connected['seconds']:.1f} s, {failed}"],
-            ["memory of the server", f"{units.bytes_text(memory['server_rss_bytes'])}, {memory['server_bytes_per_connection']:.0f} B a connection"],
-            ["memory of the clients", f"{units.bytes_text(memory['client_rss_bytes'])}, {memory['client_bytes_per_connection']:.0f} B a connection"],
-            ["memory of the kernel", f"{units.bytes_text(memory['kernel_bytes'])}, {memory['kernel_bytes_per_connection']:.0f} B a connection"]]
+    number = units.commas
+    rows = [["connections", f"{number(connected['established'])} of {connected['target']:,} in {number(connected['seconds'], 1)} s, {units.failed(connected['failed'])}"],
+            ["memory of the server", f"{units.bytes_text(memory['server_rss_bytes'])}, {number(memory['server_bytes_per_connection'])} B a connection"],
+            ["memory of the clients", f"{units.bytes_text(memory['client_rss_bytes'])}, {number(memory['client_bytes_per_connection'])} B a connection"],
+            ["memory of the kernel", f"{units.bytes_text(memory['kernel_bytes'])}, {number(memory['kernel_bytes_per_connection'])} B a connection"]]
     rows += [[f"processors, {phase['name']}", f"server {phase['server_cores']:.2f} cores, {phase['server_us_per_request']:.1f} us a request; clients "
               f"{phase['client_cores']:.2f} cores"] for phase in cpu["phases"]]
     return _table("What it took", ["", ""], rows)
@@ -61,7 +62,7 @@ def _resources(report):
 def _judged(report):
     rows = [[one["name"], f"{one['left']:,}", f"{one['right']:,}", one["of"], "holds" if one["holds"] else "BROKEN"] for one in report["identities"]]
     rows += [[one["name"], "", "", one["why"], "not judged"] for one in report["not_judged"]]
-    thresholds = [[one["expr"], "not measured" if one["value"] is None else f"{one['value']:,.6g} {one['unit']}".rstrip(), "holds" if one["ok"] else "FAILED"]
+    thresholds = [[one["expr"], value_text(one), "holds" if one["ok"] else "FAILED"]
                   for one in report.get("thresholds", [])]
     ledger = report["ledger"]
     restarts = [[str(number), one["how"], f"{one['recovery_ms']:,} ms", units.commas(one["grants"])] for number, one in enumerate(ledger["restarts"], 1)]

@@ -26,7 +26,7 @@ class Options:
     protocol: int
     workers: int
     connect_rate: Optional[int]
-    shake_rate: int
+    shake_rate: Optional[int]  # None: of a profile, until its peak is known
     gift_rate: int
     gift_users: int
     seed: int
@@ -69,7 +69,8 @@ exit codes:
   0    pass
   1    could not run, or not as asked
   2    wrong usage
-  3    a --fail-if threshold does not hold
+  3    the schedule was not held, requests have no answer, users were taken by another client,
+       nothing was measured, or a --fail-if threshold does not hold
   4    money or requests do not reconcile
   130  interrupted by SIGINT, with a partial report
   143  interrupted by SIGTERM, with a partial report
@@ -86,17 +87,21 @@ exit codes:
     add("--protocol", metavar="1|2", choices=["1", "2"], default="2", help="wire protocol of the users (default 2)")
     add("--workers", metavar="N", help="threads of the server and of each client (default: half of the cores each)")
     add("--connect-rate", metavar="N", help="connections/s while all connect, over all clients (default: the client's own)")
-    add("--shake-rate", metavar="N", help="shake envelopes/s (default 200, at most a third of the slowest step's qps)")
-    add("--gift-rate", metavar="N", help="gifts/s (default 200, within reason for the users)")
+    add("--shake-rate", metavar="N", help="shake envelopes/s (default 200, at most a third of the slowest step's qps, of a profile a sixth of its\n"
+        "peak's). With --profile: at its peak, elsewhere in proportion")
+    add("--gift-rate", metavar="N", help="gifts/s (default 200, within reason for the users); with --profile as above")
     add("--gift-users", metavar="N", help="users each gift is for (default 3)")
     add("--ledger", metavar="FILE|none", help="where the server keeps the money (default: ledger.sqlite in the report's folder); a server\n"
         "that is killed comes back on it. none: in memory only")
     add("--kill-server", metavar="TIME", action="append", default=[],
-        help="kill the server (SIGKILL) so long after the first step's start; may be given several times")
+        help="kill the server (SIGKILL) so long after the first step's start; may be given several times. What is missed until 4 s\n"
+        "after it serves again, and 1 s for each 10k users, is not held against the run")
     add("--server-flags", metavar="FLAGS", default="", help="further flags for hongbao-server, as one word: --server-flags='--pin 0'")
     add("--client-flags", metavar="FLAGS", default="", help="further flags for each hongbao-client")
     add("--fail-if", metavar="EXPR", action="append", default=[],
-        help="what the whole run must have done, or exit code 3: --fail-if 'p99<50ms,missed<0.1%%,lost==0'; may be given several times")
+        help="what the whole run must have done, or exit code 3: --fail-if 'p99<50ms,missed<0.1%%,lost==0'; may be given several times.\n"
+        f"Without it {thresholds.STANDARD.replace('%', '%%')} has to hold; a\n"
+        "condition with one of these keys takes that one's place")
     add("--seed", metavar="N", help="seed of the envelopes' amounts (default 1)")
     add("--apply", action="store_true", help="let the preflight change what it may of the kernel's settings (needs root)")
     add("--own-network", action="store_true",
@@ -191,6 +196,11 @@ def _flags(values, name):
         raise UsageError(f"--{name.replace('_', '-')}: {error}") from None
 
 
+def shake_rate(slowest_qps):
+    """Shake envelopes/s that leave most shakes without one."""
+    return min(200, slowest_qps // 3)
+
+
 def parse(arguments, default_users=DEFAULT_USERS):
     """Options from the command line; UsageError for a wrong one; SystemExit(0) after --help and --version."""
     values = _parser().parse_args(arguments)
@@ -199,7 +209,7 @@ def parse(arguments, default_users=DEFAULT_USERS):
     gift_users = count(values, "gift_users", min(3, users), 1, min(users, 255))
     if values.ledger == "":
         raise UsageError("--ledger: give a file's name, or none")
-    slowest = min(phase.qps for phase in phases) if values.profile is None else max(users * 6 // 100, 10)  # of no profile is it known
+    default_shakes = shake_rate(min(phase.qps for phase in phases)) if values.profile is None else None
     return Options(
         users=users,
         phases=phases,
@@ -207,7 +217,7 @@ def parse(arguments, default_users=DEFAULT_USERS):
         protocol=int(values.protocol),
         workers=count(values, "workers", max(processors.usable() // 2, 1), 1, 1024),
         connect_rate=count(values, "connect_rate", None, 1, 10_000_000),
-        shake_rate=count(values, "shake_rate", min(200, slowest // 3), 0, 100_000_000),
+        shake_rate=count(values, "shake_rate", default_shakes, 0, 100_000_000),
         gift_rate=count(values, "gift_rate", min(200, max(users // 10, 1)), 0, 1_000_000),
         gift_users=gift_users,
         seed=count(values, "seed", 1, 0, 2**63 - 1),
@@ -239,7 +249,8 @@ def command(o):
         words += ["--phases", ",".join(f"{p.name}={p.qps}:{p.seconds}s" for p in o.phases)]
     words += ["--clients", str(o.clients), "--protocol", str(o.protocol), "--workers", str(o.workers)]
     words += ["--connect-rate", str(o.connect_rate)] if o.connect_rate else []
-    words += ["--shake-rate", str(o.shake_rate), "--gift-rate", str(o.gift_rate), "--gift-users", str(o.gift_users), "--seed", str(o.seed)]
+    words += ["--shake-rate", str(o.shake_rate)] if o.shake_rate is not None else []
+    words += ["--gift-rate", str(o.gift_rate), "--gift-users", str(o.gift_users), "--seed", str(o.seed)]
     words += ["--ledger", o.ledger] if o.ledger else []
     words += [word for at in o.kill_server for word in ("--kill-server", f"{at}s")]
     words += ["--own-network"] if o.own_network else []

@@ -112,6 +112,13 @@ class Process:
             raise AdminError(f"{self.name}: /v1/status answered {code}: {body[:200]!r}")
         return json.loads(body)
 
+    def profile(self):
+        """A client's --profile as it worked it out: [(seconds from the start, requests/s), ...]."""
+        code, body = self._request("GET", "/v1/profile", 5)
+        if code != 200:
+            raise AdminError(f"{self.name}: /v1/profile answered {code}: {body[:200]!r}")
+        return [tuple(step) for step in json.loads(body)["steps"]]
+
     def series(self, after):
         """The rows of the finished seconds after `after`."""
         code, body = self._request("GET", f"/v1/series?after={after}", 5)

@@ -10,14 +10,20 @@ from . import hgrm, reconcile, thresholds
 from . import options as options_module
 from .version import VERSION
 
+DISK_FULL_BYTES = 65_536
+BACK_S = 4               # by then a client that waits the longest has tried again, and its requests are on time
+CONNECTS_PER_S = 10_000  # that the time for all to come back is reckoned by; they are more
+
 
 def memory(story, users):
     """Bytes per connection: a process's memory with all connected beyond its memory with one user. Kernel memory is both sides'
     together: slab and socket buffers."""
     m = story.memory
-    server, clients = m.get("server_full", 0), sum(m.get("clients_full", []))
-    server_base, clients_base = m.get("server_base", 0), m.get("client_base", 0) * len(m.get("clients_full", []))
-    kernel = sum(m["kernel_full"]) - sum(m["kernel_before"]) if "kernel_full" in m else 0
+    if "kernel_full" not in m:  # it came to an end before all were connected
+        return dict.fromkeys(f"{side}_{what}" for side in ("server", "client", "kernel") for what in ("rss_bytes", "base_rss_bytes", "bytes", "bytes_per_connection"))
+    server, clients = m["server_full"], sum(m["clients_full"])
+    server_base, clients_base = m.get("server_base", 0), m.get("client_base", 0) * len(m["clients_full"])
+    kernel = sum(m["kernel_full"]) - sum(m["kernel_before"])
     return {
         "server_rss_bytes": server,
         "client_rss_bytes": clients,
@@ -47,7 +53,7 @@ def cpu(story, phases):
             "name": phase["name"], "server_cores": round(server, 3), "client_cores": round(client, 3),
             "server_us_per_request": round(server * phase["duration_s"] * 1e6 / phase["answered"], 2) if phase["answered"] else 0,
         })
-    last = per_phase[-1] if per_phase else {"server_cores": 0.0, "client_cores": 0.0, "server_us_per_request": 0.0}
+    last = per_phase[-1] if per_phase else dict.fromkeys(("server_cores", "client_cores", "server_us_per_request"))
     return {**{key: last[key] for key in ("server_cores", "client_cores", "server_us_per_request")}, "phases": per_phase}
 
 
@@ -74,6 +80,12 @@ def marked(phases, restarts):
     return phases
 
 
+def outages(restarts, options):
+    """[(first second, last second)] in which a killed server explains what was missed: until all have had the time to come back."""
+    back_s = BACK_S + options.users / (options.connect_rate or CONNECTS_PER_S)
+    return [(int(one.at_unix_s) - 1, int(one.at_unix_s + one.recovery_ms / 1000 + back_s)) for one in restarts if one.how == "SIGKILL"]
+
+
 def trouble_of(restarts):
     """A server that ends by itself (SIGSEGV, SIGABRT) is mended like one that was killed, but not forgiven."""
     return next((f"server was killed by {one.how}" for one in restarts if one.how != "SIGKILL"), "")
@@ -90,13 +102,46 @@ def collect(story):
     return story.server.report() if story.server else None, [client.report() for client in story.clients]
 
 
+def disk_full(folder, said):
+    """Whether the folder's disk takes no more, or one of the texts says that it took no more."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < DISK_FULL_BYTES or any(words in text for text in said for words in
+                                                                   ("No space left on device", "disk is full", "no room on the disk"))
+
+
+def cause(story, trouble, missing):
+    """What went wrong, its cause first. `missing`: the names of programs that left no report."""
+    said = trouble or (f"no report from {', '.join(missing)}" if missing else "")
+    words = [story.server.last_words()] if story.server and said else []
+    words += [client.last_words() for client in story.clients] if said else []
+    return f"the disk of {story.folder} is full: {said}" if said and disk_full(story.folder, [said, *words]) else said
+
+
+def unknown_without(document, server, clients, books):
+    """Takes out of the document, in place, what only the missing reports could have told: a sum over some of the clients is no sum."""
+    def forget(*names):
+        for name in names:
+            document[name] = dict.fromkeys(document[name])
+    if not clients or None in clients:
+        forget("requests")
+        document["phases"], document["latency_us"] = [], {}
+        document["connections"] = {**dict.fromkeys(document["connections"]), "target": document["config"]["users"],
+                                   "established": document["config"]["users"] if document["memory"]["server_rss_bytes"] else None}
+    if books is None:
+        forget("shake", "gifts")
+    if books is None or not clients or None in clients:
+        forget("money_fen")
+
+
 def build(story, server, clients, environment, trouble="", interrupted=0):
     """(report.json's document, exit code). `server`, `clients`: as collected."""
     o = story.options
-    if not trouble and not interrupted:
-        missing = [p.name for p, r in zip([story.server, *story.clients], [server, *clients]) if r is None]
-        if missing:
-            trouble = f"no report from {', '.join(missing)}"
+    missing = [p.name for p, r in zip([story.server, *story.clients], [server, *clients]) if p and r is None]
+    if not interrupted:
+        trouble = cause(story, trouble, missing)
     present = [client for client in clients if client is not None]
     series = reconcile.merged_series(present)
     restarts = restarts_of(story)
@@ -109,8 +154,12 @@ def build(story, server, clients, environment, trouble="", interrupted=0):
     books = reconcile.from_ledger(story.ledger_now) if restarts and story.ledger_now else server
     connected = reconcile.connections(present) if present else {"target": o.users, "established": 0, "failed": {}, "seconds": 0.0}
     money = reconcile.money(books, present)
-    judged = thresholds.judge(o.fail_if, thresholds.facts(present, money["difference"])) if not trouble and not interrupted else []
-    verdict = reconcile.judge(found, connected, phases, trouble, interrupted, thresholds.reasons(judged))
+    judged, failed = [], []
+    if not trouble and not interrupted:
+        facts = thresholds.facts(present, money["difference"], outages(restarts, o))
+        judged = thresholds.judge(thresholds.with_standard(o.fail_if), facts)
+        failed = [*filter(None, [reconcile.nothing_measured(present)]), *thresholds.reasons(judged)]
+    verdict = reconcile.judge(found, connected, trouble, interrupted, failed)
     document = {
         "schema": 1,
         "version": VERSION,
@@ -134,7 +183,8 @@ def build(story, server, clients, environment, trouble="", interrupted=0):
         "connections": connected,
         "phases": phases,
         "latency_us": latencies(present),
-        "thresholds": judged,
+        "thresholds": [_plain(one) for one in judged if not one["standard"]],
+        "conditions": [_plain(one) for one in judged if one["standard"]],
         "requests": {key: reconcile.total(present, f"requests.{key}") for key in ("sent", "answered", "refused", "lost", "repeated", "missed", "late")},
         "shake": {key: reconcile.get(books, f"shake.{key}") for key in ("issued", "won", "left")},
         "money_fen": money,
@@ -145,7 +195,12 @@ def build(story, server, clients, environment, trouble="", interrupted=0):
         "identities": [{"name": i.name, "holds": i.holds, "left": i.left, "right": i.right, "of": i.detail} for i in found],
         "not_judged": not_judged,
     }
+    unknown_without(document, server, clients, books)
     return document, verdict.exit_code
+
+
+def _plain(judged):
+    return {key: judged[key] for key in ("expr", "value", "unit", "ok")}
 
 
 def write(path, document):

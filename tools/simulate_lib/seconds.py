@@ -8,7 +8,7 @@ from . import reconcile
 # As second_row.h has them, in its order; a test compares the two.
 COLUMNS = ("unix_s,hosts,silent,users,connections,target,sent,answered,received,missed,late,lost,won,nothing,cap,overload,p50_us,p90_us,"
            "p99_us,p999_us,max_us,issued,opened,given_fen,got_fen,given_total_fen,got_total_fen,difference_fen,server_cpu_pct,"
-           "client_cpu_pct,server_rss_bytes,client_rss_bytes,rx_packets,tx_packets,rx_bytes,tx_bytes,dropped,retransmitted").split(",")
+           "client_cpu_pct,server_rss_bytes,client_rss_bytes,rx_packets,tx_packets,rx_bytes,tx_bytes,dropped,retransmitted,superseded").split(",")
 _LATENCIES = ("p50_us", "p90_us", "p99_us", "p999_us", "max_us")
 
 
@@ -39,7 +39,7 @@ def joined(second, server, clients, hosts, totals):
     if clients:
         totals["got"] += sum(map(_fen, clients))
         row.update({name: _sum(clients, name) for name in ("target", "sent", "answered", "missed", "late", "lost", "won", "nothing", "cap",
-                                                           "overload")})
+                                                           "overload", "superseded")})
         row.update(users=_sum(clients, "online"), got_fen=sum(map(_fen, clients)), client_cpu_pct=_whole(_sum(clients, "cpu_pct")),
                    client_rss_bytes=_sum(clients, "rss_bytes"))
         if row["answered"]:  # of several clients the worst

@@ -83,6 +83,8 @@ def _ledger(ledger):
 
 def files_line(folder, files):
     """'DIR/{report.json,series.csv}', the plots as one word."""
+    if not files:
+        return f"  files      none in {folder}"
     plots = [name for name in files if name.startswith("plot-")]
     names = [name for name in files if name not in plots] + (["plot-*.png"] if plots else [])
     return f"  files      {folder}/{{{','.join(names)}}}"
@@ -93,8 +95,8 @@ def result(report, folder, files):
     lines = [f"result     {'INTERRUPTED' if report['interrupted'] else report['verdict'].upper()}"]
     lines += [f"           {reason}" for reason in report["reasons"] if reason != "interrupted"]
     connected = report["connections"]
-    failed = ", ".join(f"{name} {count:,}" for name, count in connected["failed"].items()) or "none failed"
-    lines.append(f"  connect    {connected['established']:,} of {connected['target']:,} in {connected['seconds']:.1f} s, {failed}")
+    number = units.commas
+    lines.append(f"  connect    {number(connected['established'])} of {connected['target']:,} in {number(connected['seconds'], 1)} s, {units.failed(connected['failed'])}")
     for phase in report["phases"]:
         lines.append(f"  {phase['name']:<10} {phase['sent']:,} sent, {phase['answered']:,} answered, {phase['missed']:,} missed, "
                    f"{phase['late']:,} late in {phase['duration_s']} s; per second {phase['worst_second_qps']:,.0f}-"
@@ -107,18 +109,18 @@ def result(report, folder, files):
         lines.append(f"  latency    of the whole run, from schedule {_latency(report, 'schedule')} ms; from send {_latency(report, 'service')} ms")
     gifts, money, memory, cpu = report["gifts"], report["money_fen"], report["memory"], report["cpu"]
     shake = report["shake"]
-    lines.append(f"  envelopes  shake {shake['issued']:,} issued, {shake['won']:,} won, {shake['left']:,} left; gifts {gifts['sent']:,} sent, "
-               f"{gifts['opened']:,} of {gifts['shares']:,} shares opened, {gifts['refunded']:,} refunded")
+    lines.append(f"  envelopes  shake {number(shake['issued'])} issued, {number(shake['won'])} won, {number(shake['left'])} left; gifts {number(gifts['sent'])} sent, "
+               f"{number(gifts['opened'])} of {number(gifts['shares'])} shares opened, {number(gifts['refunded'])} refunded")
     lines.append(f"  money      issued {units.yuan(money['issued'])} = received {units.yuan(money['received'])} + left "
                f"{units.yuan(money['left'])} + refunded {units.yuan(money['refunded'])} yuan; difference {units.yuan(money['difference'])}")
-    lines.append(f"  memory     server {units.bytes_text(memory['server_rss_bytes'])} ({memory['server_bytes_per_connection']:.0f} B/connection), "
-               f"clients {units.bytes_text(memory['client_rss_bytes'])} ({memory['client_bytes_per_connection']:.0f} B/connection), "
+    lines.append(f"  memory     server {units.bytes_text(memory['server_rss_bytes'])} ({number(memory['server_bytes_per_connection'])} B/connection), "
+               f"clients {units.bytes_text(memory['client_rss_bytes'])} ({number(memory['client_bytes_per_connection'])} B/connection), "
                f"kernel {units.bytes_text(memory['kernel_bytes'])}")
-    lines.append(f"  cpu        server {cpu['server_cores']:.2f} cores ({cpu['server_us_per_request']:.1f} us/request), "
-               f"clients {cpu['client_cores']:.2f} cores, in the last phase")
+    lines.append(f"  cpu        server {number(cpu['server_cores'], 2)} cores ({number(cpu['server_us_per_request'], 1)} us/request), "
+               f"clients {number(cpu['client_cores'], 2)} cores, in the last phase")
     held = sum(identity["holds"] for identity in report["identities"])
     lines += _ledger(report["ledger"])
-    lines.append(f"  reconciled {held} of {len(report['identities'])} identities hold")
+    lines.append(f"  reconciled {held} of {len(report['identities'])} identities hold" if report["identities"] else "  reconciled nothing: there are no reports to hold against each other")
     lines += [f"             not judged: {one['name']} ({one['why']})" for one in report["not_judged"]]
     lines.append(files_line(folder, files))
     return "\n".join(lines)

@@ -10,7 +10,7 @@ import time
 from ledger_lib import files, totals
 
 from . import options as options_module
-from . import processes, seconds, serving, show, units, watching
+from . import envelopes, processes, seconds, serving, show, units, watching
 from .reconcile import get
 
 LEAD_S = 3              # a phase is announced to every process this long before its first second
@@ -211,9 +211,13 @@ class Story:
         if time.time() > start - 1:
             raise CouldNotRun("the users were connected only after the profile's start: give them more time with a lower --connect-rate")
         o.phases = [options_module.Phase("profile", 0, seconds)]
-        self.order_envelopes(0, seconds, start)
-        show.line("phase", f"profile {o.profile}: {told.group(1)} requests in {seconds} s")
+        rates = envelopes.rates(self.clients[0].profile(), seconds)
+        if o.shake_rate is None:  # a profile has no slowest step; the plain run's has half of the rate of its last one
+            o.shake_rate = options_module.shake_rate(max(rates, default=0) // 2)
+        show.line("phase", f"profile {o.profile}: {told.group(1)} requests in {seconds} s, at its peak with {o.shake_rate:,} shake envelopes/s and "
+                  f"{o.gift_rate:,} gifts/s to {o.gift_users} users")
         self.phase_starts.append(start)
+        self.follow_with_envelopes(rates, start)
         self.sample_until(start + seconds - 1)
         self._may_end = True
         deadline = time.monotonic() + SETTLE_S + o.users / 10_000
@@ -221,6 +225,16 @@ class Story:
             self.pause(time.time() + 0.1)
         self.check_alive()
         self._show(self._last_rows())
+
+    def follow_with_envelopes(self, rates, start):
+        """Orders envelopes of both kinds as the profile goes, each some seconds before they are due."""
+        o = self.options
+        waiting = [(*order, kind) for kind, rate in (("shake", o.shake_rate), ("gift", o.gift_rate)) for order in envelopes.orders(rates, rate)]
+        for number, (second, _, count, rate, kind) in enumerate(sorted(waiting)):
+            if start + second - LEAD_S > time.time():
+                self.sample_until(start + second - LEAD_S)
+            more = dict(users=o.gift_users, first_user=0, last_user=o.users - 1) if kind == "gift" else {}
+            self.server.post(f"/v1/envelopes/{kind}", rate=rate, count=count, at=start + second, seed=o.seed + number, **more)
 
     def _last_rows(self):
         """The seconds that were not asked for before the clients ended, from what they left."""
@@ -261,7 +275,7 @@ class Story:
                 if not process.wait(patience_s):
                     wrong.append(f"{process.name} did not end {patience_s:.0f} s after SIGTERM and was killed")
                     process.kill()
-                elif alive and process.process.returncode not in (0, 143, 130, 4):
+                elif alive and process.process.returncode not in (0, 143, 130, 3, 4):
                     wrong.append(f"{process.name} {process.how_ended()}: {process.last_words()}")
         return wrong
 
@@ -285,7 +299,7 @@ class Story:
     def check_alive(self):
         self.server.check_alive()
         for client in self.clients:
-            if not self._may_end or client.alive() or client.process.returncode not in (0, 4):  # 4: its own identities say why
+            if not self._may_end or client.alive() or client.process.returncode not in (0, 3, 4):  # its report says why
                 client.check_alive()
 
     def announce(self, number, phase, start):

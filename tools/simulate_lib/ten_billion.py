@@ -223,7 +223,7 @@ class Part:
         part.update(
             answered=get(client, "requests.answered"), sent=get(client, "requests.sent"), lost=get(client, "requests.lost"),
             received=get(server, "requests.received"), dropped=get(server, "requests.dropped"), refused=get(client, "requests.refused"),
-            repeated=get(client, "requests.repeated"), late=get(client, "requests.late"),
+            superseded=get(client, "connections.superseded"), repeated=get(client, "requests.repeated"), late=get(client, "requests.late"),
             won=get(client, "won.count"), won_fen=get(client, "won.fen"), server_won=get(server, "shake.won"),
             server_won_fen=get(server, "shake.won_fen"), left=get(server, "shake.left"), left_fen=get(server, "shake.left_fen"),
             seconds=round(self.seconds, 1), statements=get(client, "statements", {}),
@@ -269,6 +269,7 @@ def identities(state, ledger, audit_code, statements=True):
         Identity("shakes: asked = answered", state.document["asked"]["requests"], total("answered"), "client"),
         Identity("shakes: sent = answered", total("sent"), total("answered"), "client"),
         Identity("shakes: refused or lost", total("refused") + total("lost"), 0, "shakes"),
+        Identity("gateways ended because their users logged in elsewhere", sum(part.get("superseded", 0) for part in parts), 0, "gateways"),
         Identity("wins: client = server", total("won"), total("server_won"), "envelopes"),
         Identity("money: client = server", total("won_fen"), total("server_won_fen"), "fen"),
         Identity("each side's own identities", sum(len(part["broken"]) for part in parts), 0, "broken"),

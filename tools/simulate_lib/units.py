@@ -39,12 +39,22 @@ def short(number):
     return commas(number)
 
 
-def commas(number):
-    return f"{number:,}"
+UNKNOWN = "unknown"  # never a 0 for what nobody has told of
+
+
+def commas(number, digits=0):
+    return UNKNOWN if number is None else f"{number:,.{digits}f}"
+
+
+def failed(connects):
+    """{'ECONNREFUSED': 3} -> 'ECONNREFUSED 3'."""
+    return "failed connects " + UNKNOWN if connects is None else ", ".join(f"{name} {count:,}" for name, count in connects.items()) or "none failed"
 
 
 def bytes_text(number):
     """'49.3 MB', '8.29 GB': decimal units, as the report's bytes."""
+    if number is None:
+        return UNKNOWN
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if abs(number) >= factor:
             return f"{number / factor:.3g} {unit}"
@@ -52,6 +62,8 @@ def bytes_text(number):
 
 
 def yuan(fen):
+    if fen is None:
+        return UNKNOWN
     sign = "-" if fen < 0 else ""
     return f"{sign}{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
 

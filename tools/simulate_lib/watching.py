@@ -79,7 +79,7 @@ class Watch:
                 self._give_up(f"the monitor did not end {STOP_S} s after SIGTERM and was killed")
             elif self._monitor.process.returncode == 4:
                 show.note(f"the monitor's own account does not close: {self._monitor.last_words()}")
-            elif self._monitor.process.returncode != 0:
+            elif self._monitor.process.returncode not in (0, 3):  # 3: the run itself is judged by who knows of its kills
                 self._give_up(f"the monitor {self._monitor.how_ended()}: {self._monitor.last_words()}")
         self.kill()
 
