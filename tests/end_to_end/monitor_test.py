@@ -154,6 +154,43 @@ class MonitorTest(processes.MonitoredTest):
         for second in (killed_s + 1, killed_s + 2):
             self.assertEqual((seconds[second]["hosts"], seconds[second]["silent"]), ("2", "0"))
 
+    def test_what_no_client_may_do_is_a_fail(self):
+        """Two clients of the same users: the rows, the account and the exit code say it."""
+        monitor = self.monitor("--fail-if", None)
+        server = self.server("--monitor", monitor.address)
+        clients = [self.client(server, "--users", 40, "--qps", 100, "--duration", "4s", "--drain", "1s", "--no-statements",
+                               "--monitor", monitor.address) for _ in range(2)]
+        reports = [client.finish() for client in clients]
+        server.stop()
+        report = monitor.close(code=3)
+        self.assertEqual(report["verdict"], "fail")
+        superseded = sum(one["connections"]["superseded"] for one in reports)
+        self.assertGreater(superseded, 0)
+        self.assertEqual(report["account"]["reasons"][0], f"sessions ended because their users logged in elsewhere: {superseded:,}; superseded==0 has to hold")
+        self.assertEqual(total(table(monitor.csv_path), "superseded"), superseded)
+        self.assertIn("  FAIL       sessions ended", monitor.rows())
+
+    def test_nobody_to_watch_is_no_pass(self):
+        monitor = self.monitor()
+        report = monitor.close()
+        self.assertEqual(report["verdict"], "none")
+        self.assertNotIn("  ok", monitor.rows())
+
+    def test_what_is_left_in_a_ledger_counts_once(self):
+        monitor = self.monitor()
+        ledger = "sqlite:" + os.path.join(self.folder, "ledger.db")
+        left = []
+        for _ in range(2):
+            server = self.server("--ledger", ledger, "--monitor", monitor.address)
+            client = self.client(server, "--users", 20, "--qps", "100", "--monitor", monitor.address)
+            server.shakes(rate=200, count=200)
+            client.wait_status(lambda page: page["won"]["count"] > 50, "it wins")
+            client.stop(signal.SIGINT, code=130)
+            left.append(server.stop()["shake"]["left_fen"])
+        report = monitor.close()
+        self.assertGreater(left[1], 0)
+        self.assertEqual(report["account"]["money_fen"]["left"], left[1], left)
+
     def test_without_a_monitor_nothing_is_different(self):
         server = self.server("--monitor", "127.0.0.1:1")
         client = self.client(server, "--qps", "200", "--duration", "2s", "--monitor", "127.0.0.1:1")

@@ -205,5 +205,54 @@ TEST_F(AccountTest, WhatIsLeftIsTheNewestLifes) {
   EXPECT_EQ(account_.Look(sources_).left_fen, 60);
 }
 
+// What nobody has won lies in the ledger: the next server on it tells of it again.
+class LeftTest : public AccountTest {
+ protected:
+  int64_t Left() const { return account_.Look(sources_).left_fen; }
+  static Arrival With(Arrival arrival, uint64_t left_fen) {
+    arrival.record.Set(wire::Slot::kLeft, 1, left_fen);
+    return arrival;
+  }
+  const Who next_{.role = wire::Role::kServer, .users = 10'000, .began_ns = 1'002 * kSecond, .process_id = 5, .connection = 5};
+};
+
+TEST_F(LeftTest, OfALedgerTheNewestLifesCounts) {
+  Tell(With(Ends(server_, 1'000, 700, 50), 300));
+  EXPECT_EQ(Left(), 300);
+  now_s_ = 1'003;
+  Tell(With(Tells(next_, 1'003, 0, 750), 300));
+  EXPECT_EQ(Left(), 300);
+  Tell(With(Tells(next_, 1'004, 100, 750), 200));
+  EXPECT_EQ(Left(), 200);
+  Tell(With(Ends(next_, 1'005, 100, 750), 200));
+  EXPECT_EQ(Left(), 200);
+}
+
+TEST_F(LeftTest, NobodyHadWonAnything) {
+  Tell(With(Ends(server_, 1'000, 0), 300));
+  now_s_ = 1'003;
+  Tell(With(Tells(next_, 1'003, 0), 300));
+  EXPECT_EQ(Left(), 300);
+}
+
+TEST_F(LeftTest, AnotherLedgersStays) {
+  Tell(With(Ends(server_, 1'000, 700, 50), 300));
+  now_s_ = 1'003;
+  Tell(With(Tells(next_, 1'003, 0, 0), 20));
+  EXPECT_EQ(Left(), 320) << "it knows nothing of the 7.50 yuan";
+}
+
+TEST_F(LeftTest, ServersSideBySideHaveEachTheirOwn) {
+  const Who beside{.role = wire::Role::kServer, .users = 10'000, .began_ns = 990 * kSecond, .process_id = 6, .connection = 6};
+  Tell(With(Tells(beside, 1'000, 0, 750), 40));
+  Tell(With(Ends(server_, 1'000, 700, 50), 300));
+  EXPECT_EQ(Left(), 340);
+  Who elsewhere = next_;
+  elsewhere.peer = kHere + 1;
+  now_s_ = 1'003;
+  Tell(With(Tells(elsewhere, 1'003, 0, 750), 5));
+  EXPECT_EQ(Left(), 345);
+}
+
 }  // namespace
 }  // namespace hongbao::monitor

@@ -13,7 +13,7 @@ static_assert(kFenMax * 2 * Sources::kSourcesMax < uint64_t{std::numeric_limits<
 void AddTo(Sums& sums, const Source& source, int64_t done_fen, int64_t left_fen) {
   if (source.role == wire::Role::kServer) {
     sums.given_fen += done_fen;
-    sums.left_fen += source.after == 0 ? left_fen : 0;
+    sums.left_fen += left_fen;
   } else {
     sums.got_fen += done_fen;
   }
@@ -74,9 +74,30 @@ Sums Account::Look(const Sources& sources) const { return SumsOf(sources, DoneBy
 Sums Account::SumsOf(const Sources& sources, const DoneByLife& done) const {
   Sums sums = forgotten_.sums;
   for (const auto& [id, life] : lives_) {
-    AddTo(sums, sources.Of(id), done.at(id).fen, life.left_fen);
+    const Source& source = sources.Of(id);
+    AddTo(sums, source, done.at(id).fen, LeftIsInALaterLife(source, life, sources) ? 0 : life.left_fen);
   }
   return sums;
+}
+
+// A server that died has a life after it. One that ended in order has a successor on its ledger if a server of the same address
+// and users began after its end and found all there that it had known: another ledger knows less, or nothing.
+bool Account::LeftIsInALaterLife(const Source& source, const Life& life, const Sources& sources) const {
+  if (source.role != wire::Role::kServer || source.after != 0) {
+    return source.after != 0;
+  }
+  if (source.condition != Condition::kEnded) {
+    return false;
+  }
+  for (auto later = lives_.upper_bound(source.id); later != lives_.end(); ++later) {
+    const Source& other = sources.Of(later->first);
+    if (other.role == source.role && other.peer_ipv4 == source.peer_ipv4 && other.users == source.users &&
+        other.began_unix_ns / 1'000'000'000 >= static_cast<uint64_t>(std::max<int64_t>(source.newest.unix_s, 0)) &&
+        later->second.base_fen >= life.base_fen + life.told_fen) {
+      return true;
+    }
+  }
+  return false;
 }
 
 uint64_t Account::FirstServerNs(const Sources& sources) const {
@@ -144,7 +165,7 @@ void Account::Forget(const std::vector<uint32_t>& ids, const Sources& sources) {
     }
     const Source& source = sources.Of(id);
     const int64_t done_fen = done.at(id).fen;
-    AddTo(forgotten_.sums, source, done_fen, life->second.left_fen);
+    AddTo(forgotten_.sums, source, done_fen, LeftIsInALaterLife(source, life->second, sources) ? 0 : life->second.left_fen);
     JudgeLife(source, done.at(id), forgotten_);
     if (source.role == wire::Role::kServer) {
       forgotten_.ledger_fen += source.before == 0 ? life->second.base_fen : 0;

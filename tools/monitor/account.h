@@ -2,7 +2,8 @@
 //
 // Owns what each life has told. A life that died had done more than it told; the life after it says how much users had by
 // then (its base), and base less base is what the dead life and those before it had done in all. A life after that knows less
-// than was told (no ledger, no statements, a login cut short) shows nothing. Never judges a life that it was not told of.
+// than was told (no ledger, no statements, a login cut short) shows nothing. What nobody has won stays in the ledger, and is
+// told of again by the next server on it: it counts once. Never judges a life that it was not told of.
 // Thread tag: thread-compatible.
 #pragma once
 
@@ -69,6 +70,7 @@ class Account {
   using DoneByLife = std::map<uint32_t, Done>;
 
   DoneByLife DoneByAll(const Sources& sources) const;
+  bool LeftIsInALaterLife(const Source& source, const Life& life, const Sources& sources) const;
   Sums SumsOf(const Sources& sources, const DoneByLife& done) const;
   void JudgeLife(const Source& source, const Done& done, Closing& closing) const;
   uint64_t FirstServerNs(const Sources& sources) const;

@@ -41,11 +41,11 @@ exit codes:
   0    done; also --help and --version
   1    could not start or write: a port, a file; the reason is on stderr
   2    wrong flags
+  3    clients that ended did not hold their schedule, or a condition of --fail-if does not hold
   4    everybody ended in order, and what was given is not what was got
   130  left at once at a second signal, the first was SIGINT
   143  the same, the first was SIGTERM
   129  the same, the first was SIGHUP)";
-constexpr int kDoesNotReconcile = 4;
 constexpr int64_t kPollNs = 50 * time::kNsPerMs;
 constexpr int64_t kPublishNs = 200 * time::kNsPerMs;
 constexpr uint32_t kConnectionsMax = 4'000;
@@ -60,6 +60,7 @@ struct Flags {
   bool json = false;
   std::vector<std::string> admin_hosts;
   std::string csv, sources_csv, report;
+  std::vector<admin::Threshold> conditions;
 };
 
 void AddOptions(CLI::App& app, Flags& flags) {
@@ -75,6 +76,9 @@ void AddOptions(CLI::App& app, Flags& flags) {
   admin::AddFile(app, "--sources-csv", &flags.sources_csv, "append a line for every second and source to this file");
   admin::AddFile(app, "--report", &flags.report, "write a JSON report to this file at the end");
   admin::AddSwitch(app, "--json", &flags.json, "rows as JSON, one object a line");
+  admin::AddFailIf(app, &flags.conditions,
+                   "what all clients that ended have to hold together, or the exit code is 3, as hongbao-client has it for one; "
+                   "percentiles are not known here");
   admin::AddSwitch(app, "-q,--quiet", &flags.quiet, "no row every second");
 }
 
@@ -87,7 +91,11 @@ int Fail(const absl::Status& status) {
 class Run {
  public:
   Run(const Flags& flags, admin::Signals& signals)
-      : flags_(flags), signals_(signals), service_(clock_), monitor_(flags.delay_ns), page_("monitor", "hongbao-monitor"),
+      : flags_(flags),
+        signals_(signals),
+        service_(clock_),
+        monitor_(flags.delay_ns, flags.conditions),
+        page_("monitor", "hongbao-monitor"),
         text_(stdout, flags.quiet || flags.json) {}
 
   absl::Status Start() {
@@ -243,7 +251,8 @@ class Run {
       }
     }
     const int code = csv_.lost() + sources_csv_.lost() > 0 ? 1 : 0;
-    return monitor_.Close().Broken() ? kDoesNotReconcile : admin::ExitCodeOfOutput(code);
+    const int judged = monitor_.ExitCode();
+    return judged != 0 ? judged : admin::ExitCodeOfOutput(code);
   }
 
   const Flags& flags_;

@@ -82,6 +82,8 @@ Families LoadFamilies(const Snapshot& snapshot) {
                 TotalOf(snapshot, Role::kClient, Slot::kLate)),
       CounterOf("hongbao_monitor_requests_lost_total", "Shakes that will have no answer.",
                 TotalOf(snapshot, Role::kClient, Slot::kLost)),
+      CounterOf("hongbao_monitor_sessions_superseded_total", "Sessions of clients that a login of the same user elsewhere ended.",
+                TotalOf(snapshot, Role::kClient, Slot::kSuperseded)),
       GaugeOf("hongbao_monitor_users_online", "Users logged in now, as the living of both sides say.",
               {{.labels = {{"role", "client"}}, .value = OnlineOf(snapshot, Role::kClient, true)},
                {.labels = {{"role", "server"}}, .value = OnlineOf(snapshot, Role::kServer, true)}}),

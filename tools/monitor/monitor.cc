@@ -11,6 +11,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kVerdictsMax = 100;
+
 json SourceJson(const Source& source) {
   return {{"role", RoleName(source.role)},
           {"host", source.peer.HostToString()},
@@ -58,6 +60,11 @@ void Monitor::Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns
 std::vector<Told> Monitor::Rows(int64_t monotonic_ns, bool all) {
   sources_.Look(monotonic_ns);
   if (const std::vector<uint32_t> over = sources_.OldestOver(monotonic_ns); !over.empty()) {
+    for (const uint32_t id : over) {
+      if (std::string own = OwnVerdictOf(sources_.Of(id)); !own.empty() && forgotten_verdicts_.size() < kVerdictsMax) {
+        forgotten_verdicts_.push_back(std::move(own));
+      }
+    }
     account_.Forget(over, sources_);
     sources_.Forget(over);
   }
@@ -80,6 +87,26 @@ std::vector<Told> Monitor::Rows(int64_t monotonic_ns, bool all) {
   return rows;
 }
 
+std::vector<std::string> Monitor::Reasons() const {
+  std::vector<std::string> reasons;
+  if (Close().Broken()) {
+    reasons.push_back("the money does not reconcile");
+  }
+  const admin::Facts facts = FactsOf(sources_);
+  for (const admin::Judged& one : facts.empty() ? std::vector<admin::Judged>() : admin::Judge(conditions_, facts)) {
+    if (!one.ok) {
+      reasons.push_back(admin::ReasonOf(one, facts));
+    }
+  }
+  reasons.insert(reasons.end(), forgotten_verdicts_.begin(), forgotten_verdicts_.end());
+  for (const Source& source : sources_.all()) {
+    if (std::string own = OwnVerdictOf(source); !own.empty()) {
+      reasons.push_back(std::move(own));
+    }
+  }
+  return reasons;
+}
+
 std::string Monitor::ClosingText() const {
   const Closing closing = Close();
   const auto yuan = [](int64_t fen) { return admin::Yuan(fen); };
@@ -87,6 +114,7 @@ std::string Monitor::ClosingText() const {
   std::string text = absl::StrCat("account    given ", yuan(sums.given_fen), " yuan, got ", yuan(sums.got_fen), ", left ",
                                   yuan(sums.left_fen), ", difference ", yuan(sums.difference_fen()));
   absl::StrAppend(&text, closing.Broken()             ? "  DOES NOT RECONCILE\n"
+                         : !closing.servers && !closing.clients ? "  (nobody has told of any)\n"
                          : sums.difference_fen() == 0 ? "  ok\n"
                          : !closing.in_order          ? "  (in flight, or not told)\n"
                          : sums.difference_fen() < 0  ? "  (clients had it from a server before the first one seen here)\n"
@@ -108,6 +136,9 @@ std::string Monitor::ClosingText() const {
                       known ? "known from " : "not all known from ", sources_.Of(source.after).Name(), "\n");
     }
   }
+  for (const std::string& reason : Reasons()) {
+    absl::StrAppend(&text, "  FAIL       ", reason, "\n");
+  }
   if (const uint64_t lives = sources_.forgotten().lives; lives > 0) {
     absl::StrAppend(&text, "  forgotten  ", lives, " lives that ended in order made room for others; their money is counted\n");
   }
@@ -126,7 +157,8 @@ json Monitor::CloseJson() const {
           {"unanswered", closing.unanswered},
           {"in_order", closing.in_order},
           {"never_back", std::move(never_back)},
-          {"verdict", closing.Broken() ? "fail" : "pass"}};
+          {"reasons", Reasons()},
+          {"verdict", ExitCode() != 0 ? "fail" : closing.servers || closing.clients ? "pass" : "none"}};
 }
 
 json Monitor::ReportJson() const {

@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "libhongbao/admin/second_row.h"
+#include "libhongbao/admin/thresholds.h"
 #include "nlohmann/json.hpp"
 #include "tools/monitor/account.h"
 #include "tools/monitor/rows.h"
 #include "tools/monitor/sources.h"
 #include "tools/monitor/timeline.h"
+#include "tools/monitor/verdict.h"
 
 namespace hongbao::monitor {
 
@@ -42,7 +44,9 @@ class Monitor {
  public:
   static constexpr size_t kRowsMax = 86'400;  // kept for --report: a day
 
-  explicit Monitor(int64_t delay_ns) : timeline_(delay_ns) {}
+  // `conditions`: of --fail-if, beyond what every run has to hold.
+  explicit Monitor(int64_t delay_ns, const std::vector<admin::Threshold>& conditions = {})
+      : timeline_(delay_ns), conditions_(admin::WithStandard(conditions)) {}
 
   void Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns);
   // The seconds whose time has come; `all`: the end, every second there is.
@@ -50,6 +54,10 @@ class Monitor {
   std::vector<std::string> TakeNews() { return sources_.TakeNews(); }
 
   Closing Close() const { return account_.Close(sources_); }
+  // Why this was no pass, the gravest reason first.
+  std::vector<std::string> Reasons() const;
+  // 4: the money does not reconcile; 3: there is another reason; else 0.
+  int ExitCode() const { return Close().Broken() ? 4 : Reasons().empty() ? 0 : 3; }
   // The account for people, several lines, and what is missing in it.
   std::string ClosingText() const;
   nlohmann::json CloseJson() const;
@@ -63,6 +71,8 @@ class Monitor {
   Sources sources_;
   Timeline timeline_;
   Account account_;
+  const std::vector<admin::Threshold> conditions_;
+  std::vector<std::string> forgotten_verdicts_;  // the own verdicts of clients that have been forgotten, the first few
   std::deque<admin::SecondRow> rows_;
   uint64_t records_ = 0;
 

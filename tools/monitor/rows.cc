@@ -36,6 +36,7 @@ void AddClient(SecondRow& row, const CounterRecord& record) {
   AddTo(row, Column::kMissed, record.Count(Slot::kMissed));
   AddTo(row, Column::kLate, record.Count(Slot::kLate));
   AddTo(row, Column::kLost, record.Count(Slot::kLost));
+  AddTo(row, Column::kSuperseded, record.Count(Slot::kSuperseded));
   AddTo(row, Column::kWon, record.Count(Slot::kWon));
   AddTo(row, Column::kNothing, record.Count(Slot::kNothing));
   AddTo(row, Column::kCap, record.Count(Slot::kCap));
