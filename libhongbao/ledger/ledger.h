@@ -27,6 +27,8 @@ enum class RecordKind : uint8_t {
   kOpen,       // `user` opened a share of the gift `envelope_id`, `amount_fen`
   kFindOpen,   // changes nothing: what `user` got from the gift `envelope_id`, also after it has expired
   kGift,       // a new gift `envelope_id` of `amount_fen` for `users`, from `user` (kNobody: minted)
+  kFindSend,   // the gift of the request (user, stamp) if there is one; if not, a kGift of an earlier `login` that comes later
+               // is too late (kNone)
   kRefund,     // the gift `envelope_id` has expired: `amount_fen` in `user_count` shares go back
   kResume,     // changes nothing: every grant of `user` with a stamp above `stamp`, a page at a time from `cursor` on
   kStatement,  // changes nothing: what `user` has got in all
@@ -41,7 +43,8 @@ struct Record {
   uint32_t amount_fen = 0;
   uint64_t stamp = 0;       // kResume: only grants above it
   uint64_t reply_to = 0;    // the submitter's own
-  uint64_t cursor = 0;      // kResume: 0 = from the newest grant, else Outcome::cursor of the page before
+  uint32_t cursor = 0;      // kResume: 0 = from the newest grant, else Outcome::cursor of the page before
+  uint32_t login = 0;       // which of the user's logins asks, counted up (and around)
   int64_t at_ms = 0;        // unix time: when it happened
   int64_t expires_ms = 0;   // kGift
   uint32_t users[kInvitedMax] = {};
@@ -61,13 +64,13 @@ struct Outcome {
   uint32_t user = 0;
   uint32_t envelope_id = 0;  // as the wire names it
   uint32_t amount_fen = 0;
-  uint32_t unused_id = 0;    // kRepeat or kNone of kWin, kRepeat of kGift: the record's own envelope, not needed; else 0
+  uint32_t unused_id = 0;    // kRepeat or kNone of kWin or kGift: the record's own envelope, not needed; else 0
   uint32_t unused_fen = 0;
   uint32_t grants = 0;       // kStatement
   uint64_t total_fen = 0;    // kStatement
   uint64_t stamp = 0;        // of the request that is answered
   uint64_t reply_to = 0;
-  uint64_t cursor = 0;       // kResume: where the next page begins; 0 = that was all
+  uint32_t cursor = 0;       // kResume: where the next page begins; 0 = that was all
 };
 
 // The outcome of a record that is settled as new, as it says.

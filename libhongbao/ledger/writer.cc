@@ -28,6 +28,9 @@ uint32_t WireId(int64_t envelope_id, int64_t share, int64_t kind) {
   return static_cast<uint32_t>(kind == kLotKind ? envelope_id + share : envelope_id);
 }
 
+// They are counted around; nobody logs in two billion times while a record of an earlier login is under way.
+bool IsEarlier(uint32_t login, uint32_t than) { return static_cast<int32_t>(login - than) < 0; }
+
 }  // namespace
 
 Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
@@ -105,6 +108,9 @@ void Writer::Apply(const Record& record, std::vector<Outcome>& outcomes) {
     case RecordKind::kGift:
       Gift(record, outcome);
       break;
+    case RecordKind::kFindSend:
+      FindSend(record, outcome);
+      break;
     case RecordKind::kRefund:
       Refund(record);
       break;
@@ -156,7 +162,9 @@ void Writer::FindWin(const Record& record, Outcome& outcome) {
 }
 
 void Writer::Deny(const Record& record) {
-  if (!denied_.emplace(record.user, record.stamp).second) {
+  const auto [denied, first] = denied_.try_emplace({record.user, record.stamp}, record.login);
+  if (!first) {
+    denied->second = IsEarlier(denied->second, record.login) ? record.login : denied->second;
     return;
   }
   denied_by_age_.emplace_back(record.user, record.stamp);
@@ -167,7 +175,11 @@ void Writer::Deny(const Record& record) {
 }
 
 bool Writer::Denied(const Record& record) const {
-  return record.has_stamp && !denied_.empty() && denied_.contains(std::pair(record.user, record.stamp));
+  if (!record.has_stamp || denied_.empty()) {
+    return false;
+  }
+  const auto denied = denied_.find(std::pair(record.user, record.stamp));
+  return denied != denied_.end() && (record.kind == RecordKind::kWin || IsEarlier(record.login, denied->second));
 }
 
 void Writer::Open(const Record& record, Outcome& outcome) {
@@ -238,6 +250,12 @@ uint64_t Writer::MaxStampAt(uint32_t grant_id) {
 // ---- envelopes ----
 
 void Writer::Gift(const Record& record, Outcome& outcome) {
+  if (Denied(record)) {
+    FindSend(record, outcome);
+    outcome.unused_id = record.envelope_id;
+    outcome.unused_fen = record.amount_fen;
+    return;
+  }
   const std::optional<int64_t> stamp = record.has_stamp ? std::optional(ToColumn(record.stamp)) : std::nullopt;
   const int64_t sender = record.user == kNobody ? -1 : int64_t{record.user};
   insert_envelope_ << int64_t{record.envelope_id} << kGiftKind << sender << stamp << int64_t{record.amount_fen}
@@ -248,14 +266,10 @@ void Writer::Gift(const Record& record, Outcome& outcome) {
     return;
   }
   if (insert_envelope_.changes() == 0) {
-    find_send_ << *stamp << sender;
-    Check(find_send_.Step(), "what a key collides with can be found by it");
-    outcome.settled = Settled::kRepeat;
-    outcome.envelope_id = static_cast<uint32_t>(find_send_.Int(0));
-    outcome.amount_fen = static_cast<uint32_t>(find_send_.Int(1));
+    FindSend(record, outcome);
+    Check(outcome.settled == Settled::kRepeat || !db_.ok(), "what a key collides with can be found by it");
     outcome.unused_id = record.envelope_id;
     outcome.unused_fen = record.amount_fen;
-    find_send_.Reset();
     return;
   }
   for (uint32_t i = 0; i < record.user_count; ++i) {
@@ -265,6 +279,19 @@ void Writer::Gift(const Record& record, Outcome& outcome) {
   const EntryKind kind = record.user == kNobody ? EntryKind::kFund : EntryKind::kSend;
   AddEntry(static_cast<int64_t>(kind), record.envelope_id, SenderAccount(record.user), EscrowAccount(record.envelope_id),
            record.amount_fen);
+}
+
+void Writer::FindSend(const Record& record, Outcome& outcome) {
+  outcome.settled = Settled::kNone;
+  outcome.envelope_id = outcome.amount_fen = 0;
+  find_send_ << ToColumn(record.stamp) << int64_t{record.user};
+  if (!find_send_.Step()) {
+    return Deny(record);
+  }
+  outcome.settled = Settled::kRepeat;
+  outcome.envelope_id = static_cast<uint32_t>(find_send_.Int(0));
+  outcome.amount_fen = static_cast<uint32_t>(find_send_.Int(1));
+  find_send_.Reset();
 }
 
 void Writer::Refund(const Record& record) {
@@ -314,14 +341,14 @@ void Writer::Resume(const Record& record, std::vector<Outcome>& outcomes) {
   const UserHead head = heads_.Get(record.user);
   Outcome end{.kind = RecordKind::kResume, .settled = Settled::kNone, .user = record.user, .stamp = record.stamp,
               .reply_to = record.reply_to};
-  uint64_t id = record.cursor != 0 ? record.cursor : head.last_id;
+  uint32_t id = record.cursor != 0 ? record.cursor : head.last_id;
   size_t found = 0;
   for (int visited = 0; id != 0; ++visited) {
     if (found == kResumePage || visited == kVisitedMax) {
       end.cursor = id;  // the next page begins here
       break;
     }
-    grant_by_id_ << static_cast<int64_t>(id);
+    grant_by_id_ << int64_t{id};
     if (!grant_by_id_.Step() || grant_by_id_.Int(0) != int64_t{record.user}) {
       return Impossible(record, "a user's chain of grants leads to the user's grants");
     }
@@ -329,7 +356,7 @@ void Writer::Resume(const Record& record, std::vector<Outcome>& outcomes) {
       grant_by_id_.Reset();
       break;  // this grant and all before it
     }
-    id = static_cast<uint64_t>(grant_by_id_.Int(1));
+    id = static_cast<uint32_t>(grant_by_id_.Int(1));
     if (!grant_by_id_.IsNull(2) && FromColumn(grant_by_id_.Int(2)) > record.stamp) {
       const int64_t kind = grant_by_id_.Int(6);
       outcomes.push_back({.kind = kind == kLotKind ? RecordKind::kWin : RecordKind::kOpen,

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "libhongbao/ledger/ledger.h"
 #include "libhongbao/ledger/sqlite.h"
@@ -61,6 +61,7 @@ class Writer {
   void Open(const Record& record, Outcome& outcome);
   void FindOpen(const Record& record, Outcome& outcome);
   void Gift(const Record& record, Outcome& outcome);
+  void FindSend(const Record& record, Outcome& outcome);
   void Refund(const Record& record);
   void Resume(const Record& record, std::vector<Outcome>& outcomes);
   void State(const Record& record, Outcome& outcome) const;
@@ -70,8 +71,9 @@ class Writer {
   // The highest stamp of the user's grants up to that one.
   uint64_t MaxStampAt(uint32_t grant_id);
   void AddEntry(int64_t kind, int64_t id, int64_t debit, int64_t credit, int64_t fen);
-  // A shake that FindWin has answered with "nothing" stays without a win, whoever still comes with one: two workers may have
-  // the same request for a moment. The newest kDeniedMax are remembered, far more than fit into that moment.
+  // A shake that FindWin has answered with "nothing" stays without a win, whoever still comes with one, and a send that FindSend
+  // has answered so without a gift of any earlier login (its own session may try again): two workers may have the same request
+  // for a moment. The newest kDeniedMax are remembered, far more than fit into that moment.
   void Deny(const Record& record);
   bool Denied(const Record& record) const;
   // The lot that holds the envelope, or null.
@@ -82,7 +84,7 @@ class Writer {
   UserHeads heads_;
   uint32_t last_grant_id_;
   std::map<uint32_t, Lot> lots_;  // by first id
-  absl::flat_hash_set<std::pair<uint32_t, uint64_t>> denied_;
+  absl::flat_hash_map<std::pair<uint32_t, uint64_t>, uint32_t> denied_;  // (user, stamp): the login that was told so
   std::deque<std::pair<uint32_t, uint64_t>> denied_by_age_;
   Statement insert_grant_, insert_entry_, insert_envelope_, insert_invite_, insert_order_;
   Statement take_from_lot_, take_from_gift_, refund_, find_grant_, find_open_, find_send_, share_of_, grant_by_id_, max_stamp_at_;

@@ -20,6 +20,7 @@ enum class CloseReason : uint8_t {
   kFrameDeadline,  // a partial frame did not complete in time
   kIdle,           // nothing received for idle_timeout_ms
   kUnsentBytes,    // more unsent reply bytes than unsent_bytes_max, or it took none of them for unsent_deadline_ms
+  kSwamped,        // the application owes more answers than it can find out now: come again
   kSuperseded,     // the application replaced it by a newer connection
   kFull,           // no room for it
   kRefused,        // the application refused it in words (a failed login)

@@ -61,6 +61,7 @@ inline constexpr count::Label<CloseReason> kCloseReasonLabels[] = {
     {CloseReason::kFrameDeadline, "frame_deadline"},
     {CloseReason::kIdle, "idle"},
     {CloseReason::kUnsentBytes, "unsent_bytes"},
+    {CloseReason::kSwamped, "swamped"},
     {CloseReason::kSuperseded, "superseded"},
     {CloseReason::kFull, "full"},
     {CloseReason::kRefused, "refused"},

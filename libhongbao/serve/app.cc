@@ -158,7 +158,7 @@ void App::OnMessage(const Message& message) {
     case MessageKind::kRefuseOpen: {
       const Address address = Unpack(message.address);
       if (net::Connection* connection = Find(address)) {
-        context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kUnsentBytes);
+        context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSwamped);
       }
       return;
     }
@@ -219,10 +219,16 @@ void App::TakeOutcome(const ledger::Outcome& outcome) {
     case ledger::RecordKind::kGift:
       gifts_.SettleGift(outcome);
       if (outcome.has_stamp) {  // a user's, not a minted one
-        Tell(outcome);
+        if (outcome.settled != ledger::Settled::kNone) {
+          Tell(outcome);
+        }
         Paid(outcome.reply_to);
       }
       return;
+    case ledger::RecordKind::kFindSend:
+      office_.cells.Add(outcome.settled == ledger::Settled::kNone ? Counter::kSendsOverload : Counter::kSendsRepeated);
+      Tell(outcome);
+      return Paid(outcome.reply_to);
     case ledger::RecordKind::kOpen:
     case ledger::RecordKind::kFindOpen:
       Forward(outcome, outcome.reply_to, /*pays=*/true);

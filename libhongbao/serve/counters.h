@@ -57,6 +57,7 @@ enum class Counter : uint32_t {
   kLedgerFull,     // of kRefused and the refused sends and logins: too many records waited for the ledger
   kResumed,        // grants re-sent after a login
   kForwarded,      // outcomes sent to the user's newer session
+  kLate,           // sends and opens of a connection that a newer login had replaced: nothing was made, nobody is told
   kCount
 };
 
@@ -106,6 +107,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kLedgerFull, "ledger_full"},
     {Counter::kResumed, "resumed"},
     {Counter::kForwarded, "forwarded"},
+    {Counter::kLate, "late"},
 };
 static_assert(count::LabelsMatch(kCounterLabels));
 

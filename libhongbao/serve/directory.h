@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "libhongbao/check.h"
@@ -69,23 +70,30 @@ class Directory {
 
   // ---- where the user is (packed addresses) ----
 
-  // Makes `packed` the user's session; returns the one it replaces (kOffline: none).
+  struct Came {  // what a login finds
+    uint64_t replaced = kOffline;  // the session before
+    uint64_t last_stamp = 0;       // the user's, read when the session had begun: see Decide
+  };
+
+  // Makes `packed` the user's session.
   // seq_cst: pairs with AddUnopened + Find. A login publishes its session, then reads the unopened gifts; the owner of
   // a new gift counts it, then looks for the session. In the single order of seq_cst operations one of them comes
   // second and sees the other, so a gift that arrives during a login is noticed at least once (release/acquire alone
   // would let both miss: the store-buffer pattern).
-  uint64_t Login(uint32_t user, uint64_t packed) { return Session(user).exchange(packed, std::memory_order_seq_cst); }
+  Came Login(uint32_t user, uint64_t packed) {
+    return Enter(user, Session(user).exchange(packed, std::memory_order_seq_cst));
+  }
 
-  // The same for a login that has proved nothing: a gateway's user stays the gateway's. False: it is so, nothing was changed.
+  // The same for a login that has proved nothing: a gateway's user stays the gateway's. Nothing: it is so, nothing was changed.
   // One step, so that a gateway whose login is under way on another worker is not replaced either.
-  bool LoginUnlessGateway(uint32_t user, uint64_t packed, uint64_t* replaced) {
-    *replaced = Session(user).load(std::memory_order_relaxed);  // a guess; the exchange is what counts
+  std::optional<Came> LoginUnlessGateway(uint32_t user, uint64_t packed) {
+    uint64_t replaced = Session(user).load(std::memory_order_relaxed);  // a guess; the exchange is what counts
     do {
-      if (IsGateway(*replaced)) {
-        return false;
+      if (IsGateway(replaced)) {
+        return std::nullopt;
       }
-    } while (!Session(user).compare_exchange_weak(*replaced, packed, std::memory_order_seq_cst, std::memory_order_relaxed));
-    return true;
+    } while (!Session(user).compare_exchange_weak(replaced, packed, std::memory_order_seq_cst, std::memory_order_relaxed));
+    return Enter(user, replaced);
   }
 
   // Ends the session if it still is `packed`. False: a newer login owns the user, nothing was changed.
@@ -97,6 +105,19 @@ class Directory {
 
   // The user's session or kOffline. seq_cst for the reason at Login; it costs what an acquire load costs on x86.
   uint64_t Find(uint32_t user) const { return Session(user).load(std::memory_order_seq_cst); }
+
+  // Before a session makes anything for the request `stamp` of its user: remembers the stamp, then asks whether `packed` is still
+  // the user's session. Nothing: it is not, and must make nothing, as the newer session may have been told that nothing is there.
+  // Either we see that login here, or it sees our stamp (Came::last_stamp) and asks the ledger first: never do both decide.
+  // Returns the number of the login, the newer session's being the higher one: records of both come to the ledger in any order.
+  std::optional<uint32_t> Decide(uint32_t user, uint64_t stamp, uint64_t packed) {
+    // acquire, and before Find: who sees a newer login's number (see Enter) sees its session below.
+    const uint32_t login = Logins(user).load(std::memory_order_acquire);
+    RaiseStamp(user, stamp);
+    return Find(user) == packed ? std::optional(login) : std::nullopt;
+  }
+  // For questions: not below the number of any session of the user up to now.
+  uint32_t logins(uint32_t user) const { return Logins(user).load(std::memory_order_acquire); }
 
   // ---- what the user has ----
 
@@ -121,7 +142,7 @@ class Directory {
 
   // A share the user got, by shaking or by opening; for servers without a ledger, which knows it otherwise.
   void AddGrant(uint32_t user, int64_t fen);
-  // Remembers the stamp of a grant or send, from the moment it is decided on.
+  // Remembers the stamp of a grant or send, from the moment it is decided on. For shakes and sends: Decide.
   void RaiseStamp(uint32_t user, uint64_t stamp);
   // What an earlier life left. Before anyone logs in.
   void Restore(uint32_t user, uint64_t last_stamp, uint16_t shake_wins);
@@ -138,12 +159,19 @@ class Directory {
     alignas(8) uint64_t last_stamp;
     alignas(2) uint16_t shake_wins;
     alignas(2) uint16_t unopened;
+    alignas(4) uint32_t logins;
   };
   static_assert(sizeof(Record) == 24, "with the ledger's 16 bytes a user costs less than a cache line");
   struct Purse {
     alignas(8) int64_t total_fen;
     alignas(4) uint32_t grants;
   };
+
+  // release: whoever reads this number finds the session, which was put there before, or a newer one.
+  Came Enter(uint32_t user, uint64_t replaced) {
+    Logins(user).fetch_add(1, std::memory_order_release);
+    return {.replaced = replaced, .last_stamp = last_stamp(user)};
+  }
 
   Directory(Record* records, Purse* purses, uint32_t users_max)
       : records_(records), purses_(purses), users_max_(users_max) {}
@@ -154,6 +182,7 @@ class Directory {
   }
   std::atomic_ref<uint64_t> Session(uint32_t user) const { return std::atomic_ref(At(user).session); }
   std::atomic_ref<uint64_t> LastStamp(uint32_t user) const { return std::atomic_ref(At(user).last_stamp); }
+  std::atomic_ref<uint32_t> Logins(uint32_t user) const { return std::atomic_ref(At(user).logins); }
   Purse& PurseOf(uint32_t user) const {
     Check(user < users_max_, "users are checked against the directory's range at login");
     return purses_[user];

@@ -81,7 +81,8 @@ void GiftDesk::Refund(const envelope::GiftRefund& refund) {
 }
 
 wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
-  const auto& [sender, amount_fen, users, stamp, reply_to] = order;
+  const uint32_t amount_fen = order.amount_fen;
+  const absl::Span<const uint32_t> users = order.users;
   const bool good =
       !users.empty() && users.size() <= kGiftUsersMax && amount_fen >= users.size() &&
       std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_->users_max(); });
@@ -96,7 +97,7 @@ wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
     return wire::SendResult::kOverload;
   }
   const uint32_t id = static_cast<uint32_t>(next_sent_id_);
-  switch (Create(id, sender, amount_fen, users)) {
+  switch (Create(id, order.sender, amount_fen, users)) {
     case envelope::GiftCreated::kBad:
       return wire::SendResult::kRefused;
     case envelope::GiftCreated::kFull:
@@ -208,6 +209,7 @@ void GiftDesk::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder
   record.user_count = static_cast<uint8_t>(order.users.size());
   record.stamp = order.stamp;
   record.reply_to = order.reply_to;
+  record.login = order.login;
   record.expires_ms = wall_ms_ + options_.expiry_ms;
   std::copy(order.users.begin(), order.users.end(), record.users);
   ledger_->Submit(record);
@@ -219,8 +221,9 @@ void GiftDesk::SettleGift(const ledger::Outcome& outcome) {
     Announce(outcome.envelope_id);
     return;
   }
-  // The request had made its gift before: the one it made this time never was.
-  cells_->Add(Counter::kSendsRepeated);
+  // The request had made its gift before, or a newer session has been told that there is none (kNone): the one it made this time
+  // never was.
+  cells_->Add(outcome.settled == ledger::Settled::kRepeat ? Counter::kSendsRepeated : Counter::kLate);
   const envelope::Gift* gift = book_.Find(outcome.unused_id);
   Check(gift != nullptr && gift->held, "a held gift stays until the ledger has settled it");
   Take(pending_shares_, gift->shares.size(), gift->total.ToWire());
@@ -266,6 +269,12 @@ void GiftDesk::CountOpen(uint32_t user, uint32_t amount_fen) {
 }
 
 void GiftDesk::Open(const Message& message) {
+  // Opens of all the user's sessions meet here, so one look is enough: what a newer session was told stays true.
+  if (const uint64_t newest = directory_->Find(message.user); newest != message.address && newest != kOffline) {
+    cells_->Add(Counter::kLate);
+    return post_(Unpack(message.address).worker,
+                 {.kind = MessageKind::kSupersede, .user = message.user, .address = message.address});
+  }
   const envelope::GiftOpening opening = book_.Open(message.envelope_id, message.user, now_ms_, random_);
   if (ledger_->durable()) {
     if (opening.outcome == envelope::GiftOpened::kNew) {

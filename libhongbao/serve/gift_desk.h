@@ -39,6 +39,7 @@ struct GiftOrder {
   absl::Span<const uint32_t> users;
   uint64_t stamp = 0;
   uint64_t reply_to = 0;  // the connection's address
+  uint32_t login = 0;     // see Directory::Decide
 };
 
 class GiftDesk {

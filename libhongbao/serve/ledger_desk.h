@@ -53,7 +53,7 @@ class LedgerDesk {
  private:
   static bool IsQuestion(ledger::RecordKind kind) {
     return kind == ledger::RecordKind::kFindWin || kind == ledger::RecordKind::kFindOpen ||
-           kind == ledger::RecordKind::kResume || kind == ledger::RecordKind::kStatement;
+           kind == ledger::RecordKind::kFindSend || kind == ledger::RecordKind::kResume || kind == ledger::RecordKind::kStatement;
   }
 
   void Pass(const ledger::Record& record) {

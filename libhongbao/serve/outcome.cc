@@ -16,6 +16,7 @@ size_t OutcomeBytes(const ledger::Outcome& outcome, wire::Version version) {
     case RecordKind::kFindOpen:
       return wire::OpenResponseBytes(version);
     case RecordKind::kGift:
+    case RecordKind::kFindSend:
       return wire::kSendResponseBytes;
     case RecordKind::kStatement:
       return wire::kStatementBytes;
@@ -46,10 +47,13 @@ void EncodeOutcome(std::byte* to, const ledger::Outcome& outcome, wire::Version 
                                        .amount_fen = outcome.amount_fen,
                                        .user_id = outcome.user});
     case RecordKind::kGift:
+    case RecordKind::kFindSend: {
+      const bool made = outcome.settled != ledger::Settled::kNone;
       return wire::EncodeSendResponse(to, {.stamp = outcome.stamp,
                                            .sender = outcome.user,
-                                           .result = wire::SendResult::kOk,
+                                           .result = made ? wire::SendResult::kOk : wire::SendResult::kOverload,
                                            .envelope_id = outcome.envelope_id});
+    }
     case RecordKind::kStatement:
       return wire::EncodeStatement(to, {.stamp = outcome.stamp,
                                         .user_id = outcome.user,

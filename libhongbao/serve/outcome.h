@@ -10,7 +10,7 @@
 
 namespace hongbao::serve {
 
-// Bytes of the answer to kWin, kFindWin, kOpen, kFindOpen, kGift or kStatement; other kinds have none.
+// Bytes of the answer to kWin, kFindWin, kOpen, kFindOpen, kGift, kFindSend or kStatement; other kinds have none.
 size_t OutcomeBytes(const ledger::Outcome& outcome, wire::Version version);
 // Writes them to `to`.
 void EncodeOutcome(std::byte* to, const ledger::Outcome& outcome, wire::Version version);

@@ -68,23 +68,22 @@ void SessionDesk::Weigh(Session& session, uint64_t address, Shake& shake) {
     shake.response.result = wire::ShakeResult::kCap;
     return;
   }
-  if (durable_) {
-    if (ledger.full()) {  // before anything is taken
-      services_.cells->Add(Counter::kLedgerFull);
-      return;
-    }
-    // Either a newer login sees this stamp, and asks the ledger when the request is repeated there, or we see that login and
-    // stop here: never do both decide (the stamp, then the session: as Login does it the other way round).
-    services_.directory->RaiseStamp(user, IdentityOf(session, stamp));
-    if (session.gateway != Gateways::kNone) {
-      session.stamp_floor = std::max(session.stamp_floor, stamp);
-    }
-    if (services_.directory->Find(user) != address) {
+  if (durable_ && ledger.full()) {  // before anything is taken
+    services_.cells->Add(Counter::kLedgerFull);
+    return;
+  }
+  const std::optional<uint32_t> login = services_.directory->Decide(user, IdentityOf(session, stamp), address);
+  if (durable_ && session.gateway != Gateways::kNone) {
+    session.stamp_floor = std::max(session.stamp_floor, stamp);
+  }
+  if (!login.has_value()) {
+    if (durable_) {
       services_.cells->Add(Counter::kDropped);  // no answer here can be the right one any more: the newer session gives it
       shake.verdict = Verdict::kLater;
-      return;
     }
+    return;  // without a ledger there is no other answer: nothing has happened here
   }
+  shake.login = *login;
   // The win is taken from the user's allowance before the envelope is claimed: a claim can't be given back, an allowance can.
   if (services_.wins_per_user != 0 && !services_.directory->TakeShakeWin(user, services_.wins_per_user)) {
     session.at_cap = session.gateway == Gateways::kNone;
@@ -111,6 +110,7 @@ void SessionDesk::Settle(Session& session, uint64_t address, Shake& shake, const
     return;
   }
   ledger::Record record = RecordOf(session, address, ledger::RecordKind::kWin, shake.user, shake.response.stamp);
+  record.login = shake.login;
   record.envelope_id = envelope.id;
   record.amount_fen = envelope.amount.ToWire();
   if (session.version == wire::Version::k2) {
@@ -135,6 +135,7 @@ ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, l
           .user = user,
           .stamp = stamp,
           .reply_to = address,
+          .login = services_.directory->logins(user),
           .at_ms = services_.clock->WallNs() / time::kNsPerMs};
 }
 
@@ -178,7 +179,6 @@ wire::ShakeResponse SessionDesk::Won(const Session& session, uint32_t user, uint
   services_.cells->Add(Counter::kWon);
   services_.cells->Add(Counter::kWonFen, static_cast<uint64_t>(fen));
   services_.directory->AddGrant(user, fen);
-  services_.directory->RaiseStamp(user, IdentityOf(session, stamp));
   return {.stamp = stamp,
           .user_id = user,
           .result = wire::ShakeResult::kWon,
@@ -295,21 +295,19 @@ bool SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRe
   address |= request.user_count > 1 ? kGatewayBit : 0;
   uint64_t told = kOffline;  // one gateway may have held many of them
   for (uint32_t user = request.first_user, left = request.user_count; left > 0; ++user, --left) {
-    uint64_t replaced = kOffline;
-    if (proved) {
-      replaced = services_.directory->Login(user, address);
-    } else if (!services_.directory->LoginUnlessGateway(user, address, &replaced)) {
+    const std::optional<Directory::Came> came =
+        proved ? services_.directory->Login(user, address) : services_.directory->LoginUnlessGateway(user, address);
+    if (!came.has_value()) {
       return false;
     }
-    if (replaced == kOffline) {
+    if (came->replaced == kOffline) {
       services_.cells->Add(Counter::kUsersCame);
-    } else if (replaced != told) {
-      told = replaced;
+    } else if (came->replaced != told) {
+      told = came->replaced;
       services_.cells->Add(Counter::kSuperseded);
-      services_.post(Unpack(replaced).worker, Message{.kind = MessageKind::kSupersede, .user = user, .address = replaced});
+      services_.post(Unpack(told).worker, Message{.kind = MessageKind::kSupersede, .user = user, .address = told});
     }
-    // After the session is the newest, see RaiseStamp.
-    session.stamp_floor = std::max(session.stamp_floor, services_.directory->last_stamp(user));
+    session.stamp_floor = std::max(session.stamp_floor, came->last_stamp);
   }
   session.user = request.first_user;
   session.logged_in = true;
@@ -385,31 +383,48 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
   }
   services_.cells->Add(Counter::kFramesSend);
   wire::SendResponse response{.stamp = request.stamp, .sender = request.sender, .result = wire::SendResult::kOverload};
+  // The user's own stamp, not what this session knows of it: sends are few, and an older session may have raised it since.
+  const bool may_be_made = durable_ && request.stamp <= services_.directory->last_stamp(request.sender);
   if (!draining_ && services_.overload->Admit(request.sender)) {
+    const std::optional<uint32_t> login = services_.directory->Decide(request.sender, request.stamp, address);
+    if (!login.has_value()) {
+      services_.cells->Add(Counter::kLate);  // as in Weigh: no answer here can be the right one any more
+      return CloseReason::kNone;
+    }
     response.result = services_.gifts->Send(
         {.sender = request.sender,
          .amount_fen = request.amount_fen,
          .users = request.Users(),
          .stamp = request.stamp,
-         .reply_to = address},
+         .reply_to = address,
+         .login = *login},
         &response.envelope_id);
   }
   if (response.result == wire::SendResult::kOk) {
-    services_.directory->RaiseStamp(request.sender, request.stamp);
     if (durable_) {
       session.stamp_floor = std::max(session.stamp_floor, request.stamp);
       ++owed_;
       return CloseReason::kNone;  // the answer comes with the outcome
     }
+  } else if (response.result == wire::SendResult::kOverload && may_be_made) {
+    return FindSend(session, address, request);
   } else {
     services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused
                                                                        : Counter::kSendsOverload);
-    if (durable_ && response.result == wire::SendResult::kOverload && MayHaveOutcome(session, request.sender, request.stamp)) {
-      return CloseReason::kUnsentBytes;  // the gift may have been made: it shall ask again later
-    }
   }
   wire::EncodeSendResponse(reply.bytes.data(), response);
   reply.size = wire::kSendResponseBytes;
+  return CloseReason::kNone;
+}
+
+// What a send came to that cannot be decided now and may have been: the ledger knows.
+CloseReason SessionDesk::FindSend(const Session& session, uint64_t address, const wire::SendRequest& request) {
+  if (services_.ledger->swamped()) {
+    services_.cells->Add(Counter::kLedgerFull);
+    return CloseReason::kSwamped;  // "overloaded" would be a lie: it shall ask again later
+  }
+  ++owed_;
+  services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kFindSend, request.sender, request.stamp));
   return CloseReason::kNone;
 }
 
@@ -422,7 +437,7 @@ CloseReason SessionDesk::State(const Session& session, uint64_t address, wire::F
   if (durable_) {
     if (services_.ledger->swamped()) {
       services_.cells->Add(Counter::kLedgerFull);
-      return CloseReason::kUnsentBytes;  // it asks for more than can be answered; there is no answer "later"
+      return CloseReason::kSwamped;  // it asks for more than can be answered; there is no answer "later"
     }
     ++owed_;
     services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kStatement, request.user_id, request.stamp));

@@ -131,6 +131,7 @@ class SessionDesk {
   };
   struct Shake {
     uint32_t user = 0;
+    uint32_t login = 0;  // kClaim: see Directory::Decide
     Verdict verdict = Verdict::kAnswer;
     wire::ShakeResponse response;
   };
@@ -171,8 +172,7 @@ class SessionDesk {
                           uint64_t stamp) const;
   wire::ShakeResponse Won(const Session& session, uint32_t user, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
 
-  net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame,
-                          Reply& reply);
+  net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame, Reply& reply);
   net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   // Whether the login shows a token that is right for its users.
   bool Proves(const wire::LoginRequest& request) const;
@@ -181,6 +181,7 @@ class SessionDesk {
   bool Accept(Session& session, uint64_t address, const wire::LoginRequest& request, bool proved);
   net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
+  net::CloseReason FindSend(const Session& session, uint64_t address, const wire::SendRequest& request);
   net::CloseReason State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   // Asks all owners for the gifts that the user has not opened, if there are any.
   void AskForNotices(uint32_t user, uint64_t address);

@@ -65,7 +65,7 @@ template <class Out>
 net::CloseReason SessionDesk::ServeMoney(Session& session, uint64_t address, uint32_t user, uint64_t stamp, Out& out) {
   if (durable_ && MayHaveOutcome(session, user, stamp) && services_.ledger->swamped()) {
     services_.cells->Add(Counter::kDropped);
-    return net::CloseReason::kUnsentBytes;  // "overloaded" would be a lie: it shall ask again later
+    return net::CloseReason::kSwamped;  // "overloaded" would be a lie: it shall ask again later
   }
   std::byte* to = durable_ ? nullptr : out.Append(wire::kShakeResponseBytes);
   if (!out.open()) [[unlikely]] {
@@ -206,7 +206,7 @@ net::CloseReason SessionDesk::DecideBatch(Session& session, uint64_t address, co
     if (durable_ && services_.ledger->swamped() &&
         MayHaveOutcome(session, wire::LoadU32(rest + wire::kHeaderBytes), wire::StampOf(rest))) {
       services_.cells->Add(Counter::kDropped, count - done);
-      return net::CloseReason::kUnsentBytes;  // see ServeMoney
+      return net::CloseReason::kSwamped;  // see ServeMoney
     }
     done += DecideSome(session, address, rest, count - done, out);
   }

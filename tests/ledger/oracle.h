@@ -3,9 +3,9 @@
 // Owns every grant and gift it was told of. Never sees an impossible record. Thread tag: thread-compatible.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -24,7 +24,7 @@ class Oracle {
         break;
       case RecordKind::kFindWin:
         if (!Found(record, outcome)) {
-          too_late_.insert({record.user, record.stamp});
+          TooLateFrom(record);
         }
         break;
       case RecordKind::kOpen:
@@ -40,6 +40,9 @@ class Oracle {
       }
       case RecordKind::kGift:
         Gift(record, outcome);
+        break;
+      case RecordKind::kFindSend:
+        FindSend(record, outcome);
         break;
       case RecordKind::kStatement:
         for (const Grant& grant : grants_) {
@@ -112,19 +115,34 @@ class Oracle {
     if (!record.has_stamp) {
       return;
     }
-    const auto [first, is_new] = sends_.try_emplace({record.user, record.stamp}, record.envelope_id, record.amount_fen);
-    if (!is_new) {
-      outcome.settled = Settled::kRepeat;
-      outcome.envelope_id = first->second.first;
-      outcome.amount_fen = first->second.second;
-      outcome.unused_id = record.envelope_id;
-      outcome.unused_fen = record.amount_fen;
+    const Request request = {record.user, record.stamp};
+    const auto too_late = too_late_.find(request);
+    if (!sends_.contains(request) && (too_late == too_late_.end() || record.login >= too_late->second)) {
+      sends_[request] = {record.envelope_id, record.amount_fen};
+      return;
     }
+    FindSend(record, outcome);
+    outcome.unused_id = record.envelope_id;
+    outcome.unused_fen = record.amount_fen;
+  }
+  void FindSend(const Record& record, Outcome& outcome) {
+    const auto first = sends_.find({record.user, record.stamp});
+    outcome.settled = first == sends_.end() ? Settled::kNone : Settled::kRepeat;
+    outcome.envelope_id = first == sends_.end() ? 0 : first->second.first;
+    outcome.amount_fen = first == sends_.end() ? 0 : first->second.second;
+    if (first == sends_.end()) {
+      TooLateFrom(record);
+    }
+  }
+  // For a win whoever still comes with it, for a gift an earlier login of the user.
+  void TooLateFrom(const Record& record) {
+    uint32_t& login = too_late_[{record.user, record.stamp}];
+    login = std::max(login, record.login);
   }
 
   std::vector<Grant> grants_;  // in the order of their commits
   std::map<Request, size_t> requests_;
-  std::set<Request> too_late_;
+  std::map<Request, uint32_t> too_late_;  // the latest login that was told so
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> opens_;  // gift, user
   std::map<Request, std::pair<uint32_t, uint32_t>> sends_;  // its gift
 };

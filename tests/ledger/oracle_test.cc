@@ -110,7 +110,12 @@ class Comparison {
   std::optional<uint64_t> MaybeStamp() { return random_() % 5 == 0 ? std::nullopt : std::optional(Stamp()); }
 
   Record AnyRecord() {
-    switch (random_() % 9) {
+    Record record = AnyKind();
+    record.login = static_cast<uint32_t>(random_() % 4);
+    return record;
+  }
+  Record AnyKind() {
+    switch (random_() % 10) {
       case 0:
         return Ask(RecordKind::kFindWin, User(), Stamp());
       case 1:
@@ -120,6 +125,8 @@ class Comparison {
         return Ask(RecordKind::kStatement, User());
       case 3:
         return NewGift();
+      case 9:
+        return Ask(RecordKind::kFindSend, User(), Stamp());
       case 4:
       case 5:
       case 6:

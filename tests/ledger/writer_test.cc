@@ -39,6 +39,38 @@ TEST_F(WriterTest, ARepeatWithinOneBatchGetsTheFirstOutcome) {
   EXPECT_EQ(outcomes[1].amount_fen, 100u);
 }
 
+// A worker that asks may be ahead of the one that has the request from an earlier connection of the user.
+TEST_F(WriterTest, AGiftThatWasLookedForAndNotFoundIsTooLateForAnEarlierLogin) {
+  Record ask = Ask(RecordKind::kFindSend, 7, 50);
+  ask.login = 3;
+  EXPECT_EQ(ledger_.DoOne(ask).settled, Settled::kNone);
+  Record gift = MakeGift(kGiftId, 7, 300, {1, 2, 3}, 50);
+  gift.login = 2;
+  const Outcome late = ledger_.DoOne(gift);
+  EXPECT_EQ(late.settled, Settled::kNone);
+  EXPECT_EQ(late.unused_id, kGiftId);
+  EXPECT_EQ(late.unused_fen, 300u);
+  gift.login = 3;
+  EXPECT_EQ(ledger_.DoOne(gift).settled, Settled::kNew) << "the session that was told so may try again";
+  const Outcome found = ledger_.DoOne(ask);
+  EXPECT_EQ(found.settled, Settled::kRepeat);
+  EXPECT_EQ(found.envelope_id, kGiftId);
+  EXPECT_EQ(found.amount_fen, 300u);
+  gift.login = 2;
+  gift.envelope_id = kGiftId + 1;
+  EXPECT_EQ(ledger_.DoOne(gift).envelope_id, kGiftId) << "an earlier one learns what there is";
+  EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
+}
+
+TEST_F(WriterTest, LoginsAreCountedAround) {
+  Record ask = Ask(RecordKind::kFindSend, 7, 50);
+  ask.login = 2;
+  ledger_.DoOne(ask);
+  Record gift = MakeGift(kGiftId, 7, 300, {1, 2, 3}, 50);
+  gift.login = 0xffff'ffff;
+  EXPECT_EQ(ledger_.DoOne(gift).settled, Settled::kNone);
+}
+
 TEST_F(WriterTest, WinsWithoutIdentityAreAllRecorded) {
   ledger_.AddOrder(ShakeOrder(kLotId, 10, 100));
   EXPECT_EQ(ledger_.DoOne(Win(7, kLotId, 100)).settled, Settled::kNew);
@@ -113,7 +145,7 @@ TEST_F(WriterTest, AResumeFindsWhatIsAboveTheStampPageByPage) {
   }
   ledger_.DoOne(Win(7, kLotId + 150, 1));  // without identity: nothing to resume
   std::vector<uint64_t> stamps;
-  uint64_t cursor = 0;
+  uint32_t cursor = 0;
   int pages = 0;
   do {
     Record ask = Ask(RecordKind::kResume, 7, 1'009);

@@ -37,6 +37,8 @@ class PortTester {
   static void Free(Port& port, Connection& connection) {
     TakeReplies(port, connection);
     std::erase(port.closing_, connection.slot);
+    std::erase(port.switching_, connection.slot);
+    port.EndBulk(connection);
     port.table_.Free(connection);
   }
   // True when no slot is in use, no block is held and nothing waits to be done.

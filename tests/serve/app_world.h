@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,11 +20,13 @@ struct WorldOptions {
   uint32_t workers = 2;
   uint32_t users_max = 100;
   uint32_t wins_per_user = 0;
+  int64_t max_qps = 0;
   uint32_t gifts_max = 1'000;  // of each worker
   int64_t gift_expiry_ms = 60'000;
   uint32_t credits = 64;  // of each worker
   size_t pool = 64;
   uint32_t unsent_bytes_max = 4'096;
+  std::optional<wire::Token> gateway_token = std::nullopt;
 };
 
 class AppWorld : public ledger::OutcomeSink {
@@ -38,7 +41,7 @@ class AppWorld : public ledger::OutcomeSink {
   // `ledger` with what it recovered still in it: as Server::Restore and StartWorkers do it.
   AppWorld(const WorldOptions& options, ledger::Ledger* ledger, time::FakeClock& clock)
       : clock_(clock),
-        shared_(*Directory::Create(options.users_max), options.pool, 0),
+        shared_(*Directory::Create(options.users_max), options.pool, options.max_qps),
         minter_(&clock, &shared_.pool, options.users_max, options.workers,
                 [this](uint32_t worker, const Message& gift) { return mailboxes_[worker]->Post(gift); }, ledger,
                 &shared_.returned) {
@@ -62,6 +65,8 @@ class AppWorld : public ledger::OutcomeSink {
                                  .gift_expiry_ms = options.gift_expiry_ms,
                                  .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered.next_sent_gift_id),
                                  .ledger_waiting_max = options.credits,
+                                 .gateways_max = kGateways,
+                                 .gateway_token = options.gateway_token,
                                  .delay = {.wait_max_us = 0}};
     for (uint32_t worker = 0; worker < options.workers; ++worker) {
       places_.push_back(std::make_unique<Place>(*this, worker, options, app_options));
@@ -84,6 +89,12 @@ class AppWorld : public ledger::OutcomeSink {
       place->app->OnTurn(clock_.MonotonicNs());
     }
     minter_.Step(clock_.WallNs());
+  }
+  // From now on nobody is let in and, with a ledger, nothing new is decided.
+  void Drain() {
+    for (const auto& place : places_) {
+      place->app->OnDrain();
+    }
   }
   // At most `messages` of those that wait for the worker.
   bool TakeMessages(uint32_t worker, size_t messages) {
@@ -219,10 +230,13 @@ class AppWorld : public ledger::OutcomeSink {
   }
 
  private:
+  static constexpr uint32_t kGateways = 8;  // of each worker
+
   struct Place {
     Place(AppWorld& world, uint32_t worker, const WorldOptions& options, const AppOptions& app_options)
         : port(0, {.slots = 64, .login_deadline_ms = 0, .frame_deadline_ms = 0, .idle_timeout_ms = 0,
-                   .unsent_bytes_max = options.unsent_bytes_max}),
+                   .unsent_bytes_max = options.unsent_bytes_max,
+                   .bulk = {.connections = 2 * kGateways}}),
           context(worker, world.clock_, world.mailboxes_) {
       context.AddPort(&port);
       app = std::make_unique<App>(context, app_options, world.shared_, office);

@@ -30,8 +30,8 @@ TEST(DirectoryTest, NoUsersIsAnError) { EXPECT_FALSE(Directory::Create(0).ok());
 
 TEST(DirectoryTest, TheNewestLoginOwnsTheUserAndNamesTheOneItReplaced) {
   Directory directory = Make(10);
-  EXPECT_EQ(directory.Login(7, At(0, 1, 5)), kOffline);
-  EXPECT_EQ(directory.Login(7, At(1, 1, 6)), At(0, 1, 5));
+  EXPECT_EQ(directory.Login(7, At(0, 1, 5)).replaced, kOffline);
+  EXPECT_EQ(directory.Login(7, At(1, 1, 6)).replaced, At(0, 1, 5));
   EXPECT_EQ(directory.Find(7), At(1, 1, 6));
   EXPECT_EQ(directory.Find(6), kOffline);
 }
@@ -39,18 +39,15 @@ TEST(DirectoryTest, TheNewestLoginOwnsTheUserAndNamesTheOneItReplaced) {
 TEST(DirectoryTest, AGatewaysUserStaysTheGatewaysUnlessTheLoginHasProvedItself) {
   Directory directory = Make(10);
   const uint64_t gateway = At(0, 1, 5) | kGatewayBit;
-  uint64_t replaced = 99;
-  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 6), &replaced));
-  EXPECT_EQ(replaced, kOffline);
-  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 8), &replaced));
-  EXPECT_EQ(replaced, At(1, 1, 6)) << "a direct session's is anybody's";
-  EXPECT_EQ(directory.Login(7, gateway), At(1, 1, 8));
-  EXPECT_FALSE(directory.LoginUnlessGateway(7, At(1, 1, 6), &replaced));
+  EXPECT_EQ(directory.LoginUnlessGateway(7, At(1, 1, 6))->replaced, kOffline);
+  EXPECT_EQ(directory.LoginUnlessGateway(7, At(1, 1, 8))->replaced, At(1, 1, 6)) << "a direct session's is anybody's";
+  EXPECT_EQ(directory.Login(7, gateway).replaced, At(1, 1, 8));
+  EXPECT_FALSE(directory.LoginUnlessGateway(7, At(1, 1, 6)).has_value());
   EXPECT_EQ(directory.Find(7), gateway);
-  EXPECT_EQ(directory.Login(7, At(1, 1, 6)), gateway);
+  EXPECT_EQ(directory.Login(7, At(1, 1, 6)).replaced, gateway);
   directory.Login(7, gateway);
   EXPECT_TRUE(directory.Logout(7, gateway));
-  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 6), &replaced)) << "it has gone";
+  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 6)).has_value()) << "it has gone";
 }
 
 TEST(DirectoryTest, Defect18_LateCloseOfTheOldConnectionLeavesTheNewOneAlone) {
@@ -111,6 +108,21 @@ TEST(DirectoryTest, GrantsAddUpAndTheStampIsTheHighest) {
   directory.RaiseStamp(2, 0);
   EXPECT_EQ(directory.last_stamp(2), 1000U);
   EXPECT_EQ(directory.grants(1), 0U);
+}
+
+TEST(DirectoryTest, OnlyTheNewestSessionDecidesAndTheNextOneSeesItsStamp) {
+  Directory directory = Make(10);
+  EXPECT_FALSE(directory.Decide(7, 50, At(0, 1, 5)).has_value()) << "nobody is there";
+  directory.Login(7, At(0, 1, 5));
+  const std::optional<uint32_t> first = directory.Decide(7, 60, At(0, 1, 5));
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(directory.Login(7, At(1, 1, 6)).last_stamp, 60U);
+  EXPECT_FALSE(directory.Decide(7, 70, At(0, 1, 5)).has_value()) << "replaced";
+  const std::optional<uint32_t> second = directory.Decide(7, 70, At(1, 1, 6));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_GT(*second, *first);
+  EXPECT_GE(directory.logins(7), *second);
+  EXPECT_FALSE(directory.Decide(7, 80, At(1, 1, 6) | kGatewayBit).has_value());
 }
 
 TEST(DirectoryTest, AnEarlierLifeIsRestored) {

@@ -4,6 +4,7 @@
 // Submit, Commit and the counts may be called from several threads; outcomes come on the thread that calls Commit.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <limits>
@@ -135,6 +136,7 @@ class FakeLedger : public ledger::Ledger {
         break;
       }
       case ledger::RecordKind::kGift:
+      case ledger::RecordKind::kFindSend:
         Gift(record, outcome);
         break;
       case ledger::RecordKind::kRefund:
@@ -180,12 +182,23 @@ class FakeLedger : public ledger::Ledger {
     if (!record.has_stamp) {
       return;
     }
-    const auto [first, added] = sends_.emplace(Key(record.user, record.stamp), std::pair(record.envelope_id, record.amount_fen));
-    if (!added) {
-      outcome.settled = ledger::Settled::kRepeat;
-      outcome.unused_id = record.envelope_id;
-      outcome.unused_fen = record.amount_fen;
+    const Key key(record.user, record.stamp);
+    const bool is_gift = record.kind == ledger::RecordKind::kGift;
+    const auto denied = denied_sends_.find(key);
+    const bool too_late = denied != denied_sends_.end() && record.login < denied->second;
+    const auto first = sends_.find(key);
+    if (is_gift && first == sends_.end() && !too_late) {
+      sends_.emplace(key, std::pair(record.envelope_id, record.amount_fen));
+      return;
+    }
+    outcome.unused_id = is_gift ? record.envelope_id : 0;
+    outcome.unused_fen = is_gift ? record.amount_fen : 0;
+    outcome.settled = first == sends_.end() ? ledger::Settled::kNone : ledger::Settled::kRepeat;
+    outcome.envelope_id = outcome.amount_fen = 0;
+    if (first != sends_.end()) {
       std::tie(outcome.envelope_id, outcome.amount_fen) = first->second;
+    } else {
+      denied_sends_[key] = std::max(denied_sends_[key], record.login);
     }
   }
 
@@ -199,7 +212,7 @@ class FakeLedger : public ledger::Ledger {
         continue;
       }
       if (outcomes.size() == resume_page) {
-        end.cursor = i;
+        end.cursor = static_cast<uint32_t>(i);
         break;
       }
       grant.settled = ledger::Settled::kRepeat;
@@ -219,6 +232,7 @@ class FakeLedger : public ledger::Ledger {
   std::map<Key, size_t> keys_;                                      // of grants
   std::set<Key> denied_;                                            // looked for and not found: too late for a win
   std::map<Key, std::pair<uint32_t, uint32_t>> sends_;              // id, fen
+  std::map<Key, uint32_t> denied_sends_;                            // looked for and not found: too late for an earlier login
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> opens_;         // (gift, user): fen
   std::set<uint32_t> refunds_;
 };

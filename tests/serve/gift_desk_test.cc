@@ -114,6 +114,24 @@ TEST(GiftDeskTest, Defect07_OnlyTheInvitedOnceAndEverybodyGetsAnAnswer) {
   EXPECT_EQ(offices.directory.grants(7), 1U);
 }
 
+TEST(GiftDeskTest, AnOpenOfASessionThatANewerOneHasReplacedDrawsNothing) {
+  TestOffices offices;
+  GiftDesk& desk = offices.desks[0]->gifts;
+  desk.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  const Message late = Open(0x80000001, 7, 50);
+  TestOffices::Peer newer = offices.Login(7);
+  offices.posted.clear();
+  desk.Handle(late);
+  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, late.address) << "it waits for no answer";
+  EXPECT_TRUE(offices.posted.empty());
+  EXPECT_EQ(desk.book().totals().opened_shares, 0U);
+  EXPECT_EQ(offices.directory.last_stamp(7), 0U);
+  EXPECT_EQ(offices.Count(Counter::kLate), 1U);
+  newer.Feed(OpenFrame(7, 0x80000001, 50));
+  offices.DeliverToDesks();
+  EXPECT_GT(offices.TakePosted(MessageKind::kOpened).amount_fen, 0U) << "the share is still the user's";
+}
+
 TEST(GiftDeskTest, Defect04_TheAnswerBelongsToItsOwnRequest) {
   TestOffices offices;
   GiftDesk& desk = offices.desks[0]->gifts;

@@ -1,5 +1,8 @@
 // Oracle: what clients may be told, as a few maps. It is told each answer as it came over the wire, and objects to what cannot
 // be true beside what was told before. Knows nothing of sessions, desks or ledgers.
+//
+// A client that has been told "no" (nothing, at the cap, overloaded) and has no other copy of the request under way may rely on
+// it: it may ask for the same under another stamp. So a request that was refused and not asked again must never be made.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,6 +34,10 @@ class Oracle {
       return sum;
     }
   };
+
+  // ---- what was asked: the request is sent (again), or its last copy was answered with "no" ----
+  void Asked(uint32_t user, uint64_t stamp) { refused_.erase({user, stamp}); }
+  void Refused(uint32_t user, uint64_t stamp) { refused_.insert({user, stamp}); }
 
   // ---- shakes. A version 1 shake has no stamp ----
   void Won(uint32_t user, std::optional<uint64_t> stamp, uint32_t id, uint32_t fen, uint32_t min_fen, uint32_t max_fen) {
@@ -71,7 +78,7 @@ class Oracle {
     EXPECT_TRUE(users.contains(user)) << "user " << user << " was told of the gift " << id << " of others";
     Learn(id, total, users, 0);
   }
-  void Opened(uint32_t user, uint32_t id, uint32_t fen, int64_t now_ms) {
+  void Opened(uint32_t user, std::optional<uint64_t> stamp, uint32_t id, uint32_t fen, int64_t now_ms) {
     const auto gift = gifts_.find(id);
     if (gift == gifts_.end() || !gift->second.users.contains(user)) {
       EXPECT_EQ(fen, 0U) << "user " << user << " is not invited to " << id;
@@ -85,6 +92,9 @@ class Oracle {
     if (fen == 0) {
       EXPECT_GE(now_ms, gift->second.alive_until_ms) << "user " << user << " has a share of " << id << " and got nothing";
       return;
+    }
+    if (stamp.has_value()) {
+      ExpectNotRefused(user, *stamp);
     }
     gift->second.opened.emplace(user, fen);
     EXPECT_LE(gift->second.OpenedFen(), gift->second.total) << "gift " << id;
@@ -113,11 +123,19 @@ class Oracle {
     EXPECT_GE(total, users.size());
     gift->second.alive_until_ms = std::max(gift->second.alive_until_ms, alive_until_ms);
   }
-  void Told(uint32_t user, uint64_t stamp) { stamps_[user] = std::max(stamps_[user], stamp); }
+  void ExpectNotRefused(uint32_t user, uint64_t stamp) {
+    EXPECT_FALSE(refused_.contains({user, stamp}))
+        << "user " << user << " was told that the request " << stamp << " came to nothing, did not ask again, and it was made";
+  }
+  void Told(uint32_t user, uint64_t stamp) {
+    ExpectNotRefused(user, stamp);
+    stamps_[user] = std::max(stamps_[user], stamp);
+  }
 
   std::map<Key, std::pair<uint32_t, uint32_t>> wins_;                              // id, fen
   std::map<uint32_t, std::pair<uint32_t, std::optional<uint64_t>>> winners_;       // by envelope
   std::map<Key, uint32_t> sends_;
+  std::set<Key> refused_;
   std::map<uint32_t, Gift> gifts_;
   std::map<uint32_t, Key> senders_;  // by gift
   std::map<uint32_t, std::pair<uint32_t, uint64_t>> account_;  // grants told, fen told

@@ -65,6 +65,13 @@ TEST(OutcomeTest, SendsAndStatements) {
   EXPECT_EQ(sent.sender, 7U);
   EXPECT_EQ(sent.result, wire::SendResult::kOk);
   EXPECT_EQ(sent.envelope_id, 0x100001U);
+  outcome.kind = RecordKind::kFindSend;
+  ASSERT_EQ(wire::DecodeSendResponse(FrameOf(outcome), sent), Decoded::kOk);
+  EXPECT_EQ(sent.result, wire::SendResult::kOk);
+  outcome.settled = Settled::kNone;
+  ASSERT_EQ(wire::DecodeSendResponse(FrameOf(outcome), sent), Decoded::kOk);
+  EXPECT_EQ(sent.result, wire::SendResult::kOverload);
+  EXPECT_EQ(sent.stamp, 99U);
 
   const Outcome total{.kind = RecordKind::kStatement, .user = 7, .grants = 2, .total_fen = 5'000'000'000, .stamp = 98};
   wire::Statement statement;

@@ -189,7 +189,7 @@ TEST(SessionLedgerTest, EndlessRepeatsEndTheConnectionInsteadOfFillingTheMemory)
   for (; close == CloseReason::kNone && sent < 100; ++sent) {
     close = peer.Feed(ShakeFrame(7, 5)).close;
   }
-  EXPECT_EQ(close, CloseReason::kUnsentBytes);
+  EXPECT_EQ(close, CloseReason::kSwamped);
   EXPECT_LE(offices.desks[0]->ledger.parked(), 4U);
   EXPECT_TRUE(peer.line.empty()) << "no lie";
   EXPECT_EQ(offices.Count(Counter::kDropped), 1U);
@@ -277,7 +277,7 @@ TEST(SessionLedgerTest, AFullLedgerLetsNobodyInAndSaysSo) {
   EXPECT_EQ(late.TakeLogin().result, wire::LoginResult::kFullOrDraining);
   EXPECT_EQ(offices.Count(Counter::kLedgerFull), 1U);
   EXPECT_EQ(peer.Feed(StatementFrame(7, 2)).close, CloseReason::kNone) << "waits for its turn";
-  EXPECT_EQ(peer.Feed(StatementFrame(7, 3)).close, CloseReason::kUnsentBytes) << "there is no answer that says later";
+  EXPECT_EQ(peer.Feed(StatementFrame(7, 3)).close, CloseReason::kSwamped) << "there is no answer that says later";
   offices.fake.Commit();
   EXPECT_EQ(offices.Login(8).session.user, 8U);
 }
@@ -330,14 +330,88 @@ TEST(SessionLedgerTest, ARepeatedSendIsNeverToldThatNothingHappened) {
   TestOffices offices({.ledger_credits = 1});
   TestOffices::Peer peer = offices.Login(7);
   peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50));
-  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kUnsentBytes) << "it shall ask again later";
+  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kNone) << "it waits for the first try's outcome";
+  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kSwamped) << "and no more than one of one credit";
   EXPECT_TRUE(peer.line.empty());
   EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 51)).close, CloseReason::kNone);
   EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kOverload) << "a first try is";
   offices.fake.Commit();
+  EXPECT_EQ(offices.told.back().kind, RecordKind::kFindSend);
+  EXPECT_EQ(offices.told.back().settled, Settled::kRepeat);
   offices.desks[0]->sessions.Drain();
-  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kUnsentBytes) << "nor while draining";
+  EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kNone) << "nor while draining";
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kRepeat);
   EXPECT_EQ(offices.Count(Counter::kGiftsSent), 1U);
+}
+
+// A worker whose gift book has room for one gift, which user 8 has sent.
+struct FullBookTest : testing::Test {
+  FullBookTest() : eight(offices.Login(8, Version::k2, 1)) {
+    eight.Feed(SendFrame(8, 300, {1, 2, 3}, 40));
+    EXPECT_EQ(offices.CommitAll().settled, Settled::kNew);
+    first = offices.told.back().envelope_id;
+  }
+  TestOffices offices{{.workers = 2, .gifts_max = 1, .ledger_credits = 8}};
+  TestOffices::Peer eight;
+  uint32_t first = 0;
+};
+
+TEST_F(FullBookTest, ARepeatedSendIsLookedUp) {
+  EXPECT_EQ(eight.Feed(SendFrame(8, 300, {1, 2, 3}, 40)).close, CloseReason::kNone);
+  EXPECT_TRUE(eight.line.empty());
+  const ledger::Outcome outcome = offices.CommitAll();
+  EXPECT_EQ(outcome.settled, Settled::kRepeat);
+  EXPECT_EQ(outcome.envelope_id, first);
+  EXPECT_EQ(outcome.reply_to, eight.address);
+}
+
+TEST_F(FullBookTest, ASendThatWasRefusedIsRefusedAgainAndMadeWhenThereIsRoom) {
+  eight.Feed(SendFrame(8, 200, {1}, 41));
+  EXPECT_EQ(eight.TakeSend().result, wire::SendResult::kOverload);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(eight.Feed(SendFrame(8, 200, {1}, 41)).close, CloseReason::kNone);
+    EXPECT_EQ(offices.CommitAll().settled, Settled::kNone);
+    EXPECT_EQ(offices.told.back().kind, RecordKind::kFindSend);
+  }
+  offices.Turn(100'000);  // the gift that was in the way expires
+  eight.Feed(SendFrame(8, 200, {1}, 41));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kNew) << "a no is not for ever";
+}
+
+// The lanes know no order among each other.
+TEST_F(FullBookTest, ASendThatANewerSessionWasToldHasNotHappenedIsNotMadeByTheOlderOne) {
+  TestOffices::Peer old_one = offices.Login(7, Version::k2, 0);
+  old_one.Feed(SendFrame(7, 300, {4, 5}, 50));
+  TestOffices::Peer new_one = offices.Login(7, Version::k2, 1, 50);
+  new_one.Feed(SendFrame(7, 300, {4, 5}, 50));
+  offices.fake.CommitLane(1);
+  EXPECT_EQ(offices.told.back().settled, Settled::kNone) << "told 17";
+  offices.fake.CommitLane(0);
+  EXPECT_EQ(offices.told.back().kind, RecordKind::kGift);
+  EXPECT_EQ(offices.told.back().settled, Settled::kNone);
+  EXPECT_EQ(offices.desks[0]->gifts.book().totals().gifts, 0U);
+  EXPECT_EQ(offices.desks[0]->gifts.pending_shares().count, 0U);
+  EXPECT_EQ(offices.directory.unopened(4), 0U);
+  EXPECT_EQ(offices.Count(Counter::kLate), 1U);
+  offices.Turn(100'000);
+  new_one.Feed(SendFrame(7, 300, {4, 5}, 50));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kNew) << "the newer session itself may";
+}
+
+TEST(SessionLedgerTest, ASupersededSessionSendsNothing) {
+  TestOffices offices(WithLedger());
+  TestOffices::Peer old_one = offices.Login(7, Version::k2, 0);
+  TestOffices::Peer new_one = offices.Login(7, Version::k2, 1);
+  offices.desks[1]->sessions.Drain();
+  new_one.Feed(SendFrame(7, 300, {1, 2, 3}, 50));
+  EXPECT_EQ(new_one.TakeSend().result, wire::SendResult::kOverload);
+  EXPECT_EQ(old_one.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kNone);  // its close is on the way
+  EXPECT_TRUE(old_one.line.empty());
+  EXPECT_EQ(offices.fake.waiting(), 0U);
+  EXPECT_EQ(offices.desks[0]->gifts.book().totals().gifts, 0U);
+  EXPECT_EQ(offices.Count(Counter::kLate), 1U);
+  new_one.Feed(SendFrame(7, 300, {1, 2, 3}, 50));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kNone) << "the older one's try has left its stamp: looked up, and still no";
 }
 
 TEST(SessionLedgerTest, WhileDrainingNothingNewIsDecidedAndRepeatsAreAnswered) {

@@ -206,6 +206,27 @@ TEST(SessionTest, Defect18_ANewerLoginTakesTheUserAndTheOldCloseChangesNothing) 
   EXPECT_EQ(offices.Count(Counter::kUsersCame), offices.Count(Counter::kUsersLeft));
 }
 
+TEST(SessionTest, ASessionThatANewerOneHasReplacedMakesNothing) {
+  for (const Version version : {Version::k1, Version::k2}) {
+    TestOffices offices({.workers = 2});
+    TestOffices::Peer old_one = offices.Login(7, version, 0);
+    TestOffices::Peer new_one = offices.Login(7, version, 1);
+    offices.posted.clear();
+    offices.Publish(kFirstShakeId, 100);
+    old_one.Feed(ShakeFrame(7, 5'000));  // its close is on the way
+    EXPECT_EQ(old_one.TakeShake().result, wire::ShakeResult::kOverload) << "nothing has changed";
+    EXPECT_EQ(offices.pool.left(), 1U);
+    if (version == Version::k2) {
+      old_one.Feed(SendFrame(7, 300, {1, 2, 3}, 5'001));
+      EXPECT_TRUE(old_one.line.empty());
+      EXPECT_EQ(offices.desks[0]->gifts.book().totals().gifts, 0U);
+    }
+    new_one.Feed(ShakeFrame(7, 5'000));
+    EXPECT_EQ(new_one.TakeShake().result, wire::ShakeResult::kWon);
+    offices.ExpectShakesReconcile();
+  }
+}
+
 TEST(SessionTest, Defect16_TenThousandReconnectsLeaveNothingBehind) {
   TestOffices offices({.users_max = 2});
   for (int i = 0; i < 10'000; ++i) {

@@ -45,7 +45,7 @@ TEST(DirectoryStressTest, EverySessionEndsExactlyOnce) {
     for (uint32_t round = 1; round <= kRounds; ++round) {
       const uint32_t user = NextRandom(random) % kUsers;
       const uint64_t mine = Pack({.worker = static_cast<uint8_t>(thread), .generation = round, .slot = thread});
-      replaced += directory.Login(user, mine) != kOffline ? 1 : 0;
+      replaced += directory.Login(user, mine).replaced != kOffline ? 1 : 0;
       ++logins;
       const uint64_t seen = directory.Find(user);
       EXPECT_TRUE(seen == kOffline || Unpack(seen).worker < kThreads);
