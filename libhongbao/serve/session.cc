@@ -8,6 +8,9 @@ namespace {
 
 using net::CloseReason;
 
+// A gateway is told no stamp further ahead than this: it may be anybody's who has made it up, and the gateway would go on above it.
+constexpr uint64_t kStampToldAheadNs = uint64_t{1'800} * time::kNsPerSecond;
+
 constexpr uint32_t kUsersLookedAt = 4'096;  // at once, of a gateway that has logged in: some tens of us
 
 // v1 stamps are seconds and repeat: no identity to remember, but that there is a history.
@@ -236,7 +239,10 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
       break;
     case wire::LoginResult::kOk:
       response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());
-      response.last_stamp = session.gateway == Gateways::kNone ? session.stamp_floor : 0;
+      response.last_stamp = session.stamp_floor;
+      if (session.gateway != Gateways::kNone && response.last_stamp > response.server_unix_ns + kStampToldAheadNs) {
+        response.last_stamp = 0;
+      }
       close = CloseReason::kNone;
       reply.logged_in = true;
       break;

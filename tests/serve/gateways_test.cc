@@ -41,7 +41,6 @@ TestOffices::Peer Gateway(TestOffices& offices, uint32_t first, uint32_t count, 
   const wire::LoginResponse response = peer.TakeLogin();
   EXPECT_EQ(response.result, wire::LoginResult::kOk);
   EXPECT_EQ(response.first_user, first);
-  EXPECT_EQ(response.last_stamp, 0U);
   return peer;
 }
 
@@ -58,6 +57,22 @@ TEST(GatewaysTest, NumbersAreGivenOutOnceAndComeBack) {
   gateways.Remove(one);
   EXPECT_EQ(gateways.Add(30), one);
   EXPECT_TRUE(Gateways(0).full());
+}
+
+TEST(GatewaysTest, ALoginIsToldTheHighestStampOfItsUsersUnlessThatIsFarAhead) {
+  OfficeOptions options = WithToken();
+  options.ledger_credits = 100;
+  TestOffices offices(options);
+  const uint64_t now = static_cast<uint64_t>(offices.clock.WallNs());
+  const uint64_t floor = now + 5'000'000'000U;  // the clock of the gateway before was five seconds ahead
+  offices.directory.Restore(12, floor, 0);
+  TestOffices::Peer first = offices.Connect();
+  first.Feed(GatewayLogin(10, 5));
+  EXPECT_EQ(first.TakeLogin().last_stamp, floor);
+  offices.directory.Restore(13, ~uint64_t{0}, 0);
+  TestOffices::Peer again = offices.Connect();
+  again.Feed(GatewayLogin(10, 5));
+  EXPECT_EQ(again.TakeLogin().last_stamp, 0U) << "nothing is above it";
 }
 
 TEST(GatewaysTest, OnlyWithTheTokenAndNobodyWithoutOneOfTheServers) {
