@@ -8,7 +8,7 @@ namespace {
 
 using net::CloseReason;
 
-// A gateway is told no stamp further ahead than this: it may be anybody's who has made it up, and the gateway would go on above it.
+// A gateway is told no stamp further ahead than this: somebody may have made it up, and the gateway would go on above it.
 constexpr uint64_t kStampToldAheadNs = uint64_t{1'800} * time::kNsPerSecond;
 
 constexpr uint32_t kUsersLookedAt = 4'096;  // at once, of a gateway that has logged in: some tens of us
