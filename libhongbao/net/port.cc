@@ -246,7 +246,7 @@ bool Port::HasRoom(const Connection& connection) {
     return true;
   }
   if (connection.bulk) {
-    return connection.owed <= options_.bulk.owed_max && Room(connection) >= options_.bulk.room_bytes;
+    return !connection.waits && connection.owed <= options_.bulk.owed_max && Room(connection) >= options_.bulk.room_bytes;
   }
   const bool nothing_unsent = connection.pending_block == kNoIndex && connection.sending_block == kNoIndex;
   if (options_.room_bytes == 0 || (nothing_unsent && connection.owed == 0)) [[likely]] {
@@ -348,6 +348,21 @@ bool Port::MakeBulk(Connection& connection) {
   ++bulk_live_;
   switching_.push_back(connection.slot);
   return true;
+}
+
+void Port::Resume(Connection& connection, absl::Span<const std::byte> unread) {
+  connection.waits = false;
+  if (connection.state != ConnectionState::kOpen) {
+    return;
+  }
+  if (!unread.empty()) {
+    Check(unread.size() < kFrameBytesMax && connection.partial_block == kNoIndex, "what is unread is the start of one frame");
+    PartialBlock& partial = Partial(connection);
+    partial.length = static_cast<uint32_t>(unread.size());
+    std::memcpy(partial.bytes, unread.data(), unread.size());
+    FrameStarted(connection);
+  }
+  WakeIfRoom(connection);
 }
 
 // None of its blocks is in use any more.

@@ -82,6 +82,11 @@ class Port {
   // From now on the connection is a bulk one (BulkOptions). False: the port has no room for one more.
   bool MakeBulk(Connection& connection);
 
+  // Receives nothing more from a bulk connection, until Resume: the application is not ready for it.
+  void Wait(Connection& connection) { connection.waits = true; }
+  // `unread`, the start of a frame, comes again with what follows it.
+  void Resume(Connection& connection, absl::Span<const std::byte> unread);
+
   // The first message came in time: no login deadline any more.
   void ClearDeadline(Connection& connection);
 

@@ -58,6 +58,7 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              .user_token = options.user_token,
              .clock = &context.clock(),
              .directory = &shared.directory,
+             .gateway_order = &shared.gateway_order,
              .pool = &shared.pool,
              .claimer = &claimer_,
              .gifts = &gifts_,
@@ -92,6 +93,9 @@ void App::OnOpen(net::Port& port, net::Connection& connection) {
 
 size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
   Session& session = sessions_[port.index()][connection.slot];
+  if (desk_.Entering(session)) [[unlikely]] {
+    return KeepEarly(AddressOf(port, connection), in);
+  }
   const bool was_logged_in = session.logged_in;
   Line line(out, connection);
   const Served served = desk_.OnBytes(session, AddressOf(port, connection), in, line);
@@ -101,7 +105,7 @@ size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<con
   } else if (session.logged_in && !was_logged_in) {
     port.ClearDeadline(connection);
     if (session.gateway != Gateways::kNone) {
-      MakeGateway(port, connection);
+      return served.consumed + MeetGateway(port, connection, in.subspan(served.consumed));
     }
   }
   return served.consumed;
@@ -125,6 +129,10 @@ int64_t App::OnTurn(int64_t now_ns) {
   const int64_t wait_ns = turn_ns_ == 0 ? 0 : now_ns - turn_ns_ - context_.slept_ns();
   turn_ns_ = now_ns;
   overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
+  const bool leaving = desk_.BeginTurn();
+  if (!newcomers_.empty()) {
+    ContinueEntering();
+  }
   if (!resumes_.empty()) {
     ContinueResumes();
   }
@@ -132,7 +140,7 @@ int64_t App::OnTurn(int64_t now_ns) {
     reminders_ns_ = now_ns + kRemindersEveryNs;
     ContinueReminders();
   }
-  if (gifts_.BeginTurn(now_ns, wall_ns_)) {
+  if (gifts_.BeginTurn(now_ns, wall_ns_) || leaving || !newcomers_.empty()) {
     return now_ns;
   }
   const int64_t second_ns = time::kNsPerSecond - wall_ns_ % time::kNsPerSecond;  // every second is filed, idle or not
@@ -315,12 +323,79 @@ void App::ContinueResumes() {
 
 // ---- gateways ----
 
-void App::MakeGateway(net::Port& port, net::Connection& connection) {
+// A gateway's login has been judged: its users enter, some of them each turn, and it is answered behind the last. Returns how
+// much of `rest`, which came behind the login, has been taken.
+size_t App::MeetGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> rest) {
   if (!port.MakeBulk(connection)) {  // those that are ending still hold their blocks: it shall come again
-    port.CloseAfterFlush(connection, net::CloseReason::kFull);
+    RefuseGateway(port, connection, net::CloseReason::kFull);
+    return rest.size();
+  }
+  newcomers_.push_back({.address = AddressOf(port, connection), .early = {rest.begin(), rest.end()}});
+  port.Wait(connection);
+  port.Owe(connection, 1);  // the answer to the login: a peer that has sent its last byte stays for it
+  ContinueEntering();
+  return rest.size();
+}
+
+size_t App::KeepEarly(uint64_t address, absl::Span<const std::byte> in) {
+  for (Newcomer& newcomer : newcomers_) {
+    if (newcomer.address == address) {
+      newcomer.early.insert(newcomer.early.end(), in.begin(), in.end());
+    }
+  }
+  return in.size();
+}
+
+void App::ContinueEntering() {
+  std::vector<Newcomer> waiting = std::exchange(newcomers_, {});
+  for (Newcomer& newcomer : waiting) {
+    const Address address = Unpack(newcomer.address);
+    net::Connection* connection = Find(address);
+    if (connection == nullptr) {
+      continue;  // OnClose has seen to what had entered
+    }
+    net::Port& port = *context_.ports()[address.port];
+    if (desk_.draining()) {
+      RefuseGateway(port, *connection, net::CloseReason::kDrain);
+      continue;
+    }
+    switch (desk_.EnterSome(SessionOf(address), newcomer.address)) {
+      case SessionDesk::Entered::kSome:
+        newcomers_.push_back(std::move(newcomer));
+        break;
+      case SessionDesk::Entered::kAll:
+        WelcomeGateway(port, *connection, newcomer.early);
+        break;
+      case SessionDesk::Entered::kSuperseded:
+        TellSuperseded(address, *connection);
+        port.CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
+        break;
+    }
+  }
+}
+
+void App::WelcomeGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> early) {
+  const uint64_t address = AddressOf(port, connection);
+  Session& session = SessionOf(Unpack(address));
+  net::Replies replies = port.Out(connection);
+  desk_.AnswerGateway(session, wire::LoginResult::kOk, replies.Append(wire::LoginResponseBytes(session.version)));
+  reminders_.push_back({.address = address});
+  Line line(replies, connection);
+  const Served served = desk_.OnBytes(session, address, early, line);
+  port.Owe(connection, desk_.TakeOwed());
+  if (served.close != net::CloseReason::kNone) {
+    port.CloseAfterFlush(connection, served.close);
     return;
   }
-  reminders_.push_back({.address = AddressOf(port, connection)});
+  port.Resume(connection, early.subspan(served.consumed));
+  port.Paid(connection);
+}
+
+void App::RefuseGateway(net::Port& port, net::Connection& connection, net::CloseReason reason) {
+  const Session& session = SessionOf(Unpack(AddressOf(port, connection)));
+  std::byte* to = port.Out(connection).Append(wire::LoginResponseBytes(session.version));
+  desk_.AnswerGateway(session, wire::LoginResult::kFullOrDraining, to);
+  port.CloseAfterFlush(connection, reason);
 }
 
 // A direct session is told at its login. A gateway may have a million users, so they are looked at a part at a time, and no

@@ -41,6 +41,7 @@ struct Shared {
       : directory(std::move(directory_made)), pool(pool_envelopes), limit(max_qps) {}
 
   Directory directory;
+  GatewayOrder gateway_order;
   envelope::LuckyPool pool;
   RateLimit limit;
   Returned returned;
@@ -110,7 +111,11 @@ class App {
   void Tell(const ledger::Outcome& outcome);
   void NextPage(const ledger::Outcome& page);
   void ContinueResumes();
-  void MakeGateway(net::Port& port, net::Connection& connection);
+  size_t MeetGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> rest);
+  void WelcomeGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> early);
+  void RefuseGateway(net::Port& port, net::Connection& connection, net::CloseReason reason);
+  size_t KeepEarly(uint64_t address, absl::Span<const std::byte> in);
+  void ContinueEntering();
   void ContinueReminders();
 
   net::WorkerContext<Message>& context_;
@@ -123,6 +128,12 @@ class App {
   Overload overload_;
   GiftDesk gifts_;
   SessionDesk desk_;
+  // A gateway whose users are being logged in, and what it has sent behind its login. Its receive is held, so that is little.
+  struct Newcomer {
+    uint64_t address = 0;
+    std::vector<std::byte> early;
+  };
+  std::vector<Newcomer> newcomers_;
   // A gateway that has logged in, and how far its users have been looked at for gifts to tell them of.
   struct Reminder {
     uint64_t address = 0;

@@ -84,12 +84,12 @@ class Directory {
     return Enter(user, Session(user).exchange(packed, std::memory_order_seq_cst));
   }
 
-  // The same for a login that has proved nothing: a gateway's user stays the gateway's. Nothing: it is so, nothing was changed.
-  // One step, so that a gateway whose login is under way on another worker is not replaced either.
-  std::optional<Came> LoginUnlessGateway(uint32_t user, uint64_t packed) {
+  // The same if `may_replace(uint64_t)` says so of the session before. Nothing: it does not, and nothing was changed. One step.
+  template <class MayReplace>
+  std::optional<Came> LoginIf(uint32_t user, uint64_t packed, MayReplace&& may_replace) {
     uint64_t replaced = Session(user).load(std::memory_order_relaxed);  // a guess; the exchange is what counts
     do {
-      if (IsGateway(replaced)) {
+      if (!may_replace(replaced)) {
         return std::nullopt;
       }
     } while (!Session(user).compare_exchange_weak(replaced, packed, std::memory_order_seq_cst, std::memory_order_relaxed));

@@ -32,23 +32,36 @@ class Gateways {
       free_.push_back(static_cast<uint16_t>(i));
     }
     user_counts_.resize(gateways_max + 1);
+    logins_.resize(gateways_max + 1);
   }
+
+  // How far its login has come: its users are logged in one after the other, over many turns.
+  struct Login {
+    uint64_t stamp = 0;     // of the request, for the answer
+    uint32_t entered = 0;   // users that are logged in
+    bool answered = false;  // then requests are served
+    uint64_t older = 0;     // the session replaced last: one gateway may have held many of the users, and is told once
+  };
 
   bool full() const { return free_.empty(); }
   // Not when full. A gateway's number, never kNone.
-  uint16_t Add(uint32_t user_count) {
+  uint16_t Add(uint32_t user_count, uint64_t login_stamp = 0) {
     const uint16_t gateway = free_.back();
     free_.pop_back();
     user_counts_[gateway] = user_count;
+    logins_[gateway] = {.stamp = login_stamp};
     return gateway;
   }
   void Remove(uint16_t gateway) { free_.push_back(gateway); }
 
   uint32_t user_count(uint16_t gateway) const { return user_counts_[gateway]; }
+  Login& login(uint16_t gateway) { return logins_[gateway]; }
+  const Login& login(uint16_t gateway) const { return logins_[gateway]; }
 
  private:
   std::vector<uint16_t> free_;
-  std::vector<uint32_t> user_counts_;  // [kNone] is unused
+  std::vector<uint32_t> user_counts_;  // [kNone] is unused; by itself, as every shake of a gateway asks
+  std::vector<Login> logins_;
 };
 
 }  // namespace hongbao::serve

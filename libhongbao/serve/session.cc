@@ -1,6 +1,7 @@
 #include "libhongbao/serve/session.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace hongbao::serve {
@@ -26,24 +27,50 @@ uint64_t Named(const Session& session, uint64_t address) {
 }  // namespace
 
 SessionDesk::SessionDesk(SessionServices services)
-    : services_(std::move(services)), durable_(services_.ledger->durable()), gateways_(services_.gateways_max) {
+    : services_(std::move(services)), durable_(services_.ledger->durable()), gateways_(services_.gateways_max),
+      users_left_(services_.gateway_users_a_turn) {
   Check(services_.wins_per_user <= Directory::kShakeWinsMax, "a limit of wins per user is at most what can be counted");
+}
+
+void SessionDesk::Drain() {
+  draining_ = true;
+  LeaveSome(std::numeric_limits<uint64_t>::max());  // nobody comes any more whom it would keep waiting
+}
+
+bool SessionDesk::BeginTurn() {
+  users_left_ = services_.gateway_users_a_turn;
+  LeaveSome(users_left_);
+  return !leaving_.empty();
 }
 
 void SessionDesk::OnClose(const Session& session, uint64_t address) {
   if (!session.logged_in) {
     return;
   }
+  if (session.gateway == Gateways::kNone) {
+    services_.cells->Add(Counter::kUsersLeft, services_.directory->Logout(session.user, address) ? 1 : 0);
+    return;
+  }
   address = Named(session, address);
-  const uint32_t users = session.gateway == Gateways::kNone ? 1 : gateways_.user_count(session.gateway);
+  services_.gateway_order->Remove(address);
+  leaving_.push_back({.address = address, .next_user = session.user, .users = gateways_.login(session.gateway).entered});
+  gateways_.Remove(session.gateway);
+  LeaveSome(draining_ ? std::numeric_limits<uint64_t>::max() : users_left_);
+}
+
+void SessionDesk::LeaveSome(uint64_t users) {
   uint64_t left = 0;
-  for (uint32_t place = 0; place < users; ++place) {
-    left += services_.directory->Logout(session.user + place, address) ? 1U : 0U;
+  while (users > 0 && !leaving_.empty()) {
+    Leaving& leaving = leaving_.back();
+    for (; users > 0 && leaving.users > 0; --users, --leaving.users, ++leaving.next_user) {
+      left += services_.directory->Logout(leaving.next_user, leaving.address) ? 1U : 0U;
+      users_left_ -= users_left_ > 0 ? 1U : 0U;
+    }
+    if (leaving.users == 0) {
+      leaving_.pop_back();
+    }
   }
   services_.cells->Add(Counter::kUsersLeft, left);
-  if (session.gateway != Gateways::kNone) {
-    gateways_.Remove(session.gateway);
-  }
 }
 
 // ---- the rules of a shake that may win ----
@@ -221,6 +248,10 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   wire::LoginResponse response{.stamp = request.stamp, .first_user = request.first_user};
   const bool proved = Proves(request);
   response.result = Judge(session, address, request, proved);
+  if (response.result == wire::LoginResult::kOk && request.user_count > 1) {
+    AcceptGateway(session, address, request);
+    return CloseReason::kNone;  // answered when its users have entered
+  }
   if (response.result == wire::LoginResult::kOk && !Accept(session, address, request, proved)) {
     response.result = wire::LoginResult::kBadToken;
   }
@@ -240,9 +271,6 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
     case wire::LoginResult::kOk:
       response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());
       response.last_stamp = session.stamp_floor;
-      if (session.gateway != Gateways::kNone && response.last_stamp > response.server_unix_ns + kStampToldAheadNs) {
-        response.last_stamp = 0;
-      }
       close = CloseReason::kNone;
       reply.logged_in = true;
       break;
@@ -271,7 +299,7 @@ wire::LoginResult SessionDesk::Judge(const Session& session, uint64_t address, c
   if (!proved && (gateway || services_.user_token)) {
     return wire::LoginResult::kBadToken;
   }
-  // A gateway's login looks each of its users up, some 10 ns each, and everybody else on the worker waits for that.
+  // A gateway's login looks each of its users up, some 100 ns each.
   if (request.user_count > wire::kGatewayUsersMax ||
       uint64_t{request.first_user} + request.user_count > services_.directory->users_max()) {
     return wire::LoginResult::kUserOutOfRange;
@@ -298,29 +326,17 @@ wire::LoginResult SessionDesk::Judge(const Session& session, uint64_t address, c
 }
 
 bool SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRequest& request, bool proved) {
-  address |= request.user_count > 1 ? kGatewayBit : 0;
-  uint64_t told = kOffline;  // one gateway may have held many of them
-  for (uint32_t user = request.first_user, left = request.user_count; left > 0; ++user, --left) {
-    const std::optional<Directory::Came> came =
-        proved ? services_.directory->Login(user, address) : services_.directory->LoginUnlessGateway(user, address);
-    if (!came.has_value()) {
-      return false;
-    }
-    if (came->replaced == kOffline) {
-      services_.cells->Add(Counter::kUsersCame);
-    } else if (came->replaced != told) {
-      told = came->replaced;
-      services_.cells->Add(Counter::kSuperseded);
-      services_.post(Unpack(told).worker, Message{.kind = MessageKind::kSupersede, .user = user, .address = told});
-    }
-    session.stamp_floor = std::max(session.stamp_floor, came->last_stamp);
+  const auto may_replace = [&](uint64_t holder) {
+    return proved || !IsGateway(holder) || !services_.gateway_order->Lives(holder);
+  };
+  const std::optional<Directory::Came> came = services_.directory->LoginIf(request.first_user, address, may_replace);
+  if (!came.has_value()) {
+    return false;
   }
   session.user = request.first_user;
   session.logged_in = true;
-  if (request.user_count > 1) {
-    session.gateway = gateways_.Add(request.user_count);
-    return true;  // what was lost is asked for by repeating it
-  }
+  CountReplaced(session.user, came->replaced);
+  session.stamp_floor = came->last_stamp;
   session.at_cap = AtCap(session.user);
   if (durable_ && session.version == wire::Version::k2 && request.resume_after < session.stamp_floor) {
     // Its outcomes come after the answer to this login.
@@ -328,6 +344,63 @@ bool SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRe
     services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kResume, session.user, request.resume_after));
   }
   return true;
+}
+
+void SessionDesk::CountReplaced(uint32_t user, uint64_t replaced) {
+  if (replaced == kOffline) {
+    services_.cells->Add(Counter::kUsersCame);
+  } else if (!IsGateway(replaced) || services_.gateway_order->Remove(replaced)) {
+    services_.cells->Add(Counter::kSuperseded);
+    services_.post(Unpack(replaced).worker, Message{.kind = MessageKind::kSupersede, .user = user, .address = replaced});
+  }
+}
+
+void SessionDesk::AcceptGateway(Session& session, uint64_t address, const wire::LoginRequest& request) {
+  session.user = request.first_user;
+  session.logged_in = true;
+  session.gateway = gateways_.Add(request.user_count, request.stamp);
+  services_.gateway_order->Add(Named(session, address));
+}
+
+SessionDesk::Entered SessionDesk::EnterSome(Session& session, uint64_t address) {
+  address = Named(session, address);
+  const uint32_t users = gateways_.user_count(session.gateway);
+  Gateways::Login& login = gateways_.login(session.gateway);
+  if (!services_.gateway_order->Lives(address)) {
+    return Entered::kSuperseded;
+  }
+  // What was replaced once is older for good: an address names one connection, and that came before.
+  const auto may_replace = [&](uint64_t holder) {
+    return !IsGateway(holder) || holder == login.older || !services_.gateway_order->IsNewer(holder, address);
+  };
+  for (; login.entered < users && users_left_ > 0; ++login.entered, --users_left_) {
+    const uint32_t user = session.user + login.entered;
+    const std::optional<Directory::Came> came = services_.directory->LoginIf(user, address, may_replace);
+    if (!came.has_value()) {
+      services_.cells->Add(Counter::kSuperseded, services_.gateway_order->Remove(address) ? 1 : 0);
+      return Entered::kSuperseded;
+    }
+    if (came->replaced == kOffline || came->replaced != login.older) {
+      login.older = came->replaced == kOffline ? login.older : came->replaced;
+      CountReplaced(user, came->replaced);
+    }
+    session.stamp_floor = std::max(session.stamp_floor, came->last_stamp);
+  }
+  return login.entered == users ? Entered::kAll : Entered::kSome;
+}
+
+size_t SessionDesk::AnswerGateway(const Session& session, wire::LoginResult result, std::byte* to) {
+  Gateways::Login& login = gateways_.login(session.gateway);
+  login.answered = result == wire::LoginResult::kOk;
+  services_.cells->Add(login.answered ? Counter::kLoginsOk : Counter::kLoginsFull);
+  wire::LoginResponse response{.stamp = login.stamp, .first_user = session.user, .result = result};
+  if (login.answered) {
+    response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());
+    const bool far_ahead = session.stamp_floor > response.server_unix_ns + kStampToldAheadNs;
+    response.last_stamp = far_ahead ? 0 : session.stamp_floor;
+  }
+  wire::EncodeLoginResponse(to, session.version, response);
+  return wire::LoginResponseBytes(session.version);
 }
 
 void SessionDesk::AskForNotices(uint32_t user, uint64_t address) {

@@ -10,9 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
-#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "libhongbao/count/cells.h"
@@ -20,11 +19,9 @@
 #include "libhongbao/net/connection.h"
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
+#include "libhongbao/serve/gateway_order.h"
 #include "libhongbao/serve/gateways.h"
-#include "libhongbao/serve/gift_desk.h"
-#include "libhongbao/serve/ledger_desk.h"
-#include "libhongbao/serve/overload.h"
-#include "libhongbao/time/clock.h"
+#include "libhongbao/serve/session_services.h"
 #include "libhongbao/wire/codec.h"
 #include "libhongbao/wire/frame.h"
 
@@ -50,34 +47,16 @@ struct Served {
   net::CloseReason close = net::CloseReason::kNone;  // other than kNone: close once the replies so far have left
 };
 
-// Whether a v2 login's token was made with a key of the server's for exactly these users, and has not expired (docs/PROTOCOL.md,
-// "User tokens"). A function of its own, so that serve/ links no cryptography.
-using UserTokenCheck =
-    std::function<bool(const wire::Token& token, uint32_t first_user, uint32_t user_count, int64_t unix_s)>;
-
-struct SessionServices {
-  uint32_t workers = 1;
-  uint32_t wins_per_user = 0;  // shake wins of one user at most, 0 = no limit
-  uint32_t gateways_max = 0;   // of this worker
-  std::optional<wire::Token> gateway_token;  // who shows it may be a gateway, for any users
-  UserTokenCheck user_token;  // if there is one, every login has to show a token
-  const time::Clock* clock = nullptr;
-  Directory* directory = nullptr;
-  const envelope::LuckyPool* pool = nullptr;
-  envelope::LuckyClaimer* claimer = nullptr;
-  GiftDesk* gifts = nullptr;
-  Overload* overload = nullptr;
-  LedgerDesk* ledger = nullptr;
-  count::Cells<Counter>* cells = nullptr;
-  PostFunction post;
-};
-
 class SessionDesk {
  public:
   explicit SessionDesk(SessionServices services);
 
   // From now on logins get "full or draining".
-  void Drain() { draining_ = true; }
+  void Drain();
+  bool draining() const { return draining_; }
+
+  // A new turn: so many users of gateways more may be logged in and out. True: some still wait for it.
+  bool BeginTurn();
 
   // Handles every whole frame in `in`. `address`: the connection's (packed). `Out` is a net::Replies with a way to ask
   // whether the connection still takes bytes:
@@ -97,6 +76,16 @@ class SessionDesk {
     return session.gateway == Gateways::kNone ? user == session.user
                                               : user - session.user < gateways_.user_count(session.gateway);
   }
+
+  // ---- a gateway's login: some of its users a turn, then the answer ----
+  enum class Entered : uint8_t { kSome, kAll, kSuperseded };  // the last: by a newer gateway's login
+  // From the login to its answer nothing that the gateway sends is to be handed to OnBytes.
+  bool Entering(const Session& session) const {
+    return session.gateway != Gateways::kNone && !gateways_.login(session.gateway).answered;
+  }
+  Entered EnterSome(Session& session, uint64_t address);
+  // kOk once all have entered. At most 36 bytes; returns how many.
+  size_t AnswerGateway(const Session& session, wire::LoginResult result, std::byte* to);
 
   // After a gateway's login: asks for the gifts that its users from the `place`-th on have not opened, as AskForNotices does
   // for one, until `notices` may come of it (of one user at least). Returns the place to go on from, 0 when all have been
@@ -179,6 +168,9 @@ class SessionDesk {
   wire::LoginResult Judge(const Session& session, uint64_t address, const wire::LoginRequest& request, bool proved);
   // False: the user is a gateway's, and the login has proved nothing.
   bool Accept(Session& session, uint64_t address, const wire::LoginRequest& request, bool proved);
+  void AcceptGateway(Session& session, uint64_t address, const wire::LoginRequest& request);
+  void CountReplaced(uint32_t user, uint64_t replaced);
+  void LeaveSome(uint64_t users);
   net::CloseReason Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);
   net::CloseReason FindSend(const Session& session, uint64_t address, const wire::SendRequest& request);
@@ -189,6 +181,14 @@ class SessionDesk {
   SessionServices services_;
   const bool durable_;
   Gateways gateways_;
+  // Users of gateways that have ended, to be logged out.
+  struct Leaving {
+    uint64_t address = 0;
+    uint32_t next_user = 0;
+    uint32_t users = 0;
+  };
+  std::vector<Leaving> leaving_;
+  uint32_t users_left_;  // that may be logged in and out in this turn
   bool draining_ = false;
   uint32_t owed_ = 0;
   uint64_t pending_shakes_ = 0;

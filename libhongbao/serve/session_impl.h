@@ -31,9 +31,8 @@ Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const
     if (one.consumed == 0 || one.close != net::CloseReason::kNone) {
       return served;
     }
-    if (session.gateway != Gateways::kNone) {  // that was its login
-      const Served more = OnBytes(session, address, in.subspan(served.consumed), out);
-      return {served.consumed + more.consumed, more.close};
+    if (session.gateway != Gateways::kNone) {
+      return served;  // that was its login, which takes a while
     }
   }
   return served;

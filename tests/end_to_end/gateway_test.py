@@ -3,6 +3,7 @@ order, matched by (user, stamp); let in with the token only."""
 
 import collections
 import os
+import select
 import unittest
 
 import processes
@@ -196,6 +197,25 @@ class GatewayTest(processes.EndToEndTest):
             self.assertTrue(gateway.superseded)
             self.assertEqual(direct.shake().result, wire.NOTHING)
         server.wait_status(lambda page: page["connections"]["live"] == 0, "all have gone")
+        server.stop()
+
+    def test_others_are_served_while_a_gateway_of_millions_logs_in_and_leaves(self):
+        users = 8_000_000
+        server = self.gateway_server("--workers", "1", "--users-max", users + 10)
+        with wire.Peer(server.port, user=users) as direct, wire.Peer(server.port) as gateway:
+            stamp = gateway.stamp()
+            # With what it asks before it is answered.
+            gateway.write(wire.login(2, 0, stamp, count=users, token=TOKEN) + wire.frame(wire.SHAKE, stamp + 1, users - 1))
+            served = 0
+            while not select.select([gateway.socket], [], [], 0)[0]:
+                self.assertEqual(direct.shake().result, wire.NOTHING)
+                served += 1
+            self.assertGreater(served, 20, "its worker goes on between the parts of the login")
+            self.assertEqual(gateway.expect(wire.Login)[:3], (stamp, 0, 0))
+            answer = gateway.expect(wire.Shake)
+            self.assertEqual((answer.stamp, answer.user, answer.result), (stamp + 1, users - 1, wire.NOTHING))
+            gateway.close()
+            server.wait_status(lambda page: page["users"]["online"] == 1, "it has left")
         server.stop()
 
 

@@ -85,6 +85,7 @@ class Office {
                .gateway_token = wire::Token{},
                .clock = &clock_,
                .directory = &directory_,
+               .gateway_order = &gateway_order_,
                .pool = &pool_,
                .claimer = &claimer_,
                .gifts = &gifts_,
@@ -103,6 +104,7 @@ class Office {
     Peer& peer = peers_[script.Take() % peers_.size()];
     if (peer.address == kOffline) peer.address = Pack({.worker = 0, .generation = 1, .slot = ++connected_});
     const uint32_t action = script.Take();
+    desk_.BeginTurn();
     if (action % 16 == 15) {
       Close(peer);
     } else if (action % 16 == 14) {
@@ -176,6 +178,10 @@ class Office {
     peer.kept.erase(peer.kept.begin(), peer.kept.begin() + static_cast<std::ptrdiff_t>(served.consumed));
     if (served.close != net::CloseReason::kNone || !line.open()) {
       Close(peer);
+    } else if (desk_.Entering(peer.session)) {  // few users, and a turn has room for many
+      Check(desk_.EnterSome(peer.session, peer.address) == SessionDesk::Entered::kAll, "all enter at once");
+      std::array<std::byte, 64> answer{};
+      desk_.AnswerGateway(peer.session, wire::LoginResult::kOk, answer.data());
     } else {
       Check(size < peer.kept.size() + in.size() || peer.kept.size() < wire::kFrameBytesMax,
             "only a part of a frame stays");
@@ -200,7 +206,7 @@ class Office {
           break;
         case MessageKind::kSupersede:
           for (Peer& peer : peers_) {
-            if (peer.address == message.address) Close(peer);
+            if (peer.address == (message.address & ~kGatewayBit)) Close(peer);
           }
           break;
         case MessageKind::kNotice:
@@ -242,6 +248,7 @@ class Office {
 
   time::FakeClock clock_;
   Directory directory_;
+  GatewayOrder gateway_order_;
   envelope::LuckyPool pool_;
   RateLimit limit_;
   count::Cells<Counter> cells_;

@@ -97,6 +97,29 @@ TEST_F(SetBulk, AFrameThatIsLateBecauseOfUsIsNoReasonToClose) {
   ExpectNothingLeaks();
 }
 
+TEST_F(SetBulk, NothingIsReceivedWhileItWaitsAndWhatWasUnreadComesFirst) {
+  Open(kSlot);
+  Receive(kSlot, Frame('l'));
+  SendAll(kSlot);
+  ASSERT_TRUE(port->MakeBulk(At(kSlot)));
+  port->Wait(At(kSlot));
+  TurnAll();
+  Settle();
+  TurnAll();
+  EXPECT_FALSE(ring.InFlight(Operation::kReceiveBulk, kSlot));
+  EXPECT_FALSE(ring.InFlight(Operation::kReceive, kSlot));
+  const std::string frame = Frame('e', 1);
+  port->Resume(At(kSlot), {reinterpret_cast<const std::byte*>(frame.data()), 3});
+  const std::string answer = Frame('a');
+  std::memcpy(port->Out(At(kSlot)).Append(answer.size()), answer.data(), answer.size());
+  TurnAll();
+  ASSERT_TRUE(ring.InFlight(Operation::kReceiveBulk, kSlot));
+  ReceiveBulk(frame.substr(3) + Frame('e', 2));
+  EXPECT_EQ(RecordOf(kSlot).frames, Frame('l') + Frame('e', 1) + Frame('e', 2));
+  SendAll(kSlot);
+  ExpectNothingLeaks();
+}
+
 TEST_F(SetBulk, AppendsMoreThanAFrameInOnePiece) {
   OpenBulk();
   Replies out = port->Out(At(kSlot));

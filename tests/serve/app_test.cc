@@ -24,7 +24,7 @@ class AppTest : public testing::Test {
   static constexpr uint32_t kBulkBytes = 40'000;
 
   AppTest()
-      : shared_(*Directory::Create(5'000), 16, /*max_qps=*/0),
+      : shared_(*Directory::Create(40'000), 16, /*max_qps=*/0),
         port_(0, {.slots = 32, .unsent_bytes_max = 1'024, .bulk = {.connections = 1, .unsent_bytes_max = kBulkBytes}}) {
     for (int worker = 0; worker < 2; ++worker) {
       mailboxes_.push_back(std::make_unique<Mailbox>(64));
@@ -84,7 +84,7 @@ TEST_F(AppTest, TheLoginDeadlineEndsWithTheLoginNotWithTheConnection) {
   EXPECT_EQ(connection.deadline_tick, 0U);
   EXPECT_EQ(shared_.directory.Find(7), AddressOf(connection));
   net::Connection& refused = Open(6);
-  Feed(refused, LoginFrame(5'000));
+  Feed(refused, LoginFrame(40'000));
   EXPECT_NE(refused.deadline_tick, 0U);
   EXPECT_EQ(refused.state, ConnectionState::kFlushing) << "its answer leaves first";
   EXPECT_EQ(refused.close_reason, CloseReason::kRefused);
@@ -101,6 +101,80 @@ TEST_F(AppTest, AGatewayHasTheRoomOfABulkConnectionAndIsRefusedWithout) {
   app_->OnClose(port_, second, CloseReason::kFull);
   EXPECT_EQ(shared_.directory.Find(2'500), kOffline);
   EXPECT_EQ(shared_.directory.Find(1'999), AddressOf(gateway) | kGatewayBit);
+}
+
+// A part of its users a turn, and others are served between; what the gateway has sent too early waits for its login's answer.
+TEST_F(AppTest, ALargeGatewaysLoginTakesTurns) {
+  net::Connection& gateway = Open(5);
+  const std::vector<std::byte> shake = ShakeFrame(39'999, 77);
+  Feed(gateway, LoginFrame(0, Version::k2, 1, 40'000, 0, kToken) + ShakeFrame(1, 76) +
+                    std::vector<std::byte>(shake.begin(), shake.begin() + 5));
+  EXPECT_EQ(gateway.pending_block, net::kNoIndex) << "not answered at once";
+  Feed(gateway, std::vector<std::byte>(shake.begin() + 5, shake.begin() + 9));
+  EXPECT_EQ(consumed_, 4U);
+  EXPECT_NE(shared_.directory.Find(0), kOffline);
+  EXPECT_EQ(shared_.directory.Find(39'999), kOffline);
+  net::Connection& direct = Login(6, 39'000);
+  Feed(direct, ShakeFrame(39'000));
+  EXPECT_EQ(PortTester::TakeReplies(port_, direct).size(), 20 + wire::kShakeResponseBytes);
+  int turns = 0;
+  for (; gateway.pending_block == net::kNoIndex; ++turns) {
+    ASSERT_LT(turns, 10);
+    EXPECT_TRUE(gateway.waits);
+    const int64_t next_ns = Turn();
+    EXPECT_EQ(next_ns == clock_.MonotonicNs(), gateway.pending_block == net::kNoIndex) << "and on in the next";
+  }
+  EXPECT_EQ(turns, 2);
+  EXPECT_FALSE(gateway.waits);
+  EXPECT_EQ(shared_.directory.Find(39'000), AddressOf(gateway) | kGatewayBit);
+  EXPECT_EQ(direct.close_reason, CloseReason::kSuperseded);
+  EXPECT_EQ(PortTester::TakeReplies(port_, gateway).size(),
+            wire::LoginResponseBytes(Version::k2) + wire::kShakeResponseBytes) << "the whole frame behind it";
+  EXPECT_NE(gateway.partial_block, net::kNoIndex) << "and the start of the next is kept";
+  EXPECT_EQ(Count(Counter::kUsersCame), 40'000U);
+}
+
+TEST_F(AppTest, ALargeGatewayThatEndsTakesTurnsToLeave) {
+  net::Connection& gateway = Open(5);
+  Feed(gateway, LoginFrame(0, Version::k2, 1, 40'000, 0, kToken));
+  Turn();
+  Turn();
+  ASSERT_EQ(Count(Counter::kUsersCame), 40'000U);
+  Turn();
+  gateway.state = ConnectionState::kClosing;
+  app_->OnClose(port_, gateway, CloseReason::kPeer);
+  EXPECT_EQ(Count(Counter::kUsersLeft), 16'384U);
+  EXPECT_EQ(Turn(), clock_.MonotonicNs()) << "and on in the next";
+  Turn();
+  EXPECT_EQ(Count(Counter::kUsersLeft), 40'000U);
+  EXPECT_EQ(shared_.directory.Find(39'999), kOffline);
+}
+
+TEST_F(AppTest, ADrainDoesNotWaitForALargeGatewayToLeave) {
+  net::Connection& gateway = Open(5);
+  Feed(gateway, LoginFrame(0, Version::k2, 1, 40'000, 0, kToken));
+  Turn();
+  Turn();
+  gateway.state = ConnectionState::kClosing;
+  app_->OnClose(port_, gateway, CloseReason::kPeer);
+  EXPECT_LT(Count(Counter::kUsersLeft), 40'000U);
+  app_->OnDrain();
+  EXPECT_EQ(Count(Counter::kUsersLeft), 40'000U);
+  EXPECT_EQ(shared_.directory.Find(0), kOffline);
+}
+
+TEST_F(AppTest, ADrainRefusesAGatewayWhoseUsersHaveNotAllEntered) {
+  net::Connection& gateway = Open(5);
+  Feed(gateway, LoginFrame(0, Version::k2, 1, 40'000, 0, kToken));
+  app_->OnDrain();
+  Turn();
+  EXPECT_EQ(gateway.close_reason, CloseReason::kDrain);
+  wire::LoginResponse response;
+  const std::vector<std::byte> reply = PortTester::TakeReplies(port_, gateway);
+  ASSERT_EQ(wire::DecodeLoginResponse(reply, Version::k2, response), wire::Decoded::kOk);
+  EXPECT_EQ(response.result, wire::LoginResult::kFullOrDraining);
+  app_->OnClose(port_, gateway, CloseReason::kDrain);
+  EXPECT_EQ(Count(Counter::kUsersCame), Count(Counter::kUsersLeft));
 }
 
 TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachMillisecondWhileItReads) {

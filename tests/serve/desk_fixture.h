@@ -110,6 +110,7 @@ struct OfficeOptions {
   uint32_t ledger_credits = 0;  // 0 = no ledger
   std::optional<wire::Token> gateway_token = std::nullopt;
   uint32_t gateways_max = 4;
+  uint32_t gateway_users_a_turn = 16'384;
   UserTokenCheck user_token = nullptr;
 };
 
@@ -137,10 +138,12 @@ class TestOffices : public ledger::OutcomeSink {
           sessions({.workers = options.workers,
                     .wins_per_user = options.wins_per_user,
                     .gateways_max = options.gateways_max,
+                    .gateway_users_a_turn = options.gateway_users_a_turn,
                     .gateway_token = options.gateway_token,
                     .user_token = options.user_token,
                     .clock = &offices.clock,
                     .directory = &offices.directory,
+                    .gateway_order = &offices.gateway_order,
                     .pool = &offices.pool,
                     .claimer = &claimer,
                     .gifts = &gifts,
@@ -164,7 +167,21 @@ class TestOffices : public ledger::OutcomeSink {
     Session session;
     TestLine line;
 
-    Served Feed(const std::vector<std::byte>& bytes) { return desk->sessions.OnBytes(session, address, bytes, line); }
+    // As App does it, but for the turns that a gateway's login takes: they are over at once.
+    Served Feed(const std::vector<std::byte>& bytes) {
+      const Served served = desk->sessions.OnBytes(session, address, bytes, line);
+      if (!desk->sessions.Entering(session)) {
+        return served;
+      }
+      SessionDesk::Entered entered = SessionDesk::Entered::kSome;
+      while ((entered = desk->sessions.EnterSome(session, address)) == SessionDesk::Entered::kSome) {
+        desk->sessions.BeginTurn();
+      }
+      EXPECT_EQ(entered, SessionDesk::Entered::kAll);
+      desk->sessions.AnswerGateway(session, wire::LoginResult::kOk, line.Append(wire::LoginResponseBytes(session.version)));
+      const Served more = Feed({bytes.begin() + static_cast<std::ptrdiff_t>(served.consumed), bytes.end()});
+      return {served.consumed + more.consumed, more.close};
+    }
     // As the directory names it.
     uint64_t Named() const { return session.gateway == Gateways::kNone ? address : address | kGatewayBit; }
     void Close() { desk->sessions.OnClose(session, address); }
@@ -312,6 +329,7 @@ class TestOffices : public ledger::OutcomeSink {
 
   time::FakeClock clock;
   Directory directory;
+  GatewayOrder gateway_order;
   envelope::LuckyPool pool;
   RateLimit limit;
   std::deque<std::pair<uint32_t, Message>> posted;

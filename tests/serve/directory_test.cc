@@ -39,15 +39,16 @@ TEST(DirectoryTest, TheNewestLoginOwnsTheUserAndNamesTheOneItReplaced) {
 TEST(DirectoryTest, AGatewaysUserStaysTheGatewaysUnlessTheLoginHasProvedItself) {
   Directory directory = Make(10);
   const uint64_t gateway = At(0, 1, 5) | kGatewayBit;
-  EXPECT_EQ(directory.LoginUnlessGateway(7, At(1, 1, 6))->replaced, kOffline);
-  EXPECT_EQ(directory.LoginUnlessGateway(7, At(1, 1, 8))->replaced, At(1, 1, 6)) << "a direct session's is anybody's";
+  const auto no_gateway = [](uint64_t holder) { return !IsGateway(holder); };
+  EXPECT_EQ(directory.LoginIf(7, At(1, 1, 6), no_gateway)->replaced, kOffline);
+  EXPECT_EQ(directory.LoginIf(7, At(1, 1, 8), no_gateway)->replaced, At(1, 1, 6)) << "a direct session's is anybody's";
   EXPECT_EQ(directory.Login(7, gateway).replaced, At(1, 1, 8));
-  EXPECT_FALSE(directory.LoginUnlessGateway(7, At(1, 1, 6)).has_value());
+  EXPECT_FALSE(directory.LoginIf(7, At(1, 1, 6), no_gateway).has_value());
   EXPECT_EQ(directory.Find(7), gateway);
   EXPECT_EQ(directory.Login(7, At(1, 1, 6)).replaced, gateway);
   directory.Login(7, gateway);
   EXPECT_TRUE(directory.Logout(7, gateway));
-  EXPECT_TRUE(directory.LoginUnlessGateway(7, At(1, 1, 6)).has_value()) << "it has gone";
+  EXPECT_TRUE(directory.LoginIf(7, At(1, 1, 6), no_gateway).has_value()) << "it has gone";
 }
 
 TEST(DirectoryTest, Defect18_LateCloseOfTheOldConnectionLeavesTheNewOneAlone) {

@@ -527,5 +527,188 @@ TEST(GatewaysTest, AsksForGiftsOfItsUsersAPartAtATime) {
   EXPECT_EQ(offices.posted.size(), 6U);
 }
 
+// ---- logins over many turns ----
+
+class GatewaysInSlices : public testing::Test {
+ protected:
+  static constexpr uint32_t kUsers = 100;
+
+  static OfficeOptions Options() {
+    OfficeOptions options = WithToken();
+    options.users_max = kUsers;
+    options.gateways_max = 8;
+    options.gateway_users_a_turn = 10;
+    return options;
+  }
+  TestOffices::Peer Begin(uint32_t first, uint32_t count, uint32_t worker = 0) {
+    TestOffices::Peer peer = offices_.Connect(worker);
+    EXPECT_EQ(peer.desk->sessions.OnBytes(peer.session, peer.address, GatewayLogin(first, count), peer.line).close,
+              CloseReason::kNone);
+    EXPECT_TRUE(peer.desk->sessions.Entering(peer.session));
+    EXPECT_TRUE(peer.line.empty());
+    return peer;
+  }
+  static SessionDesk::Entered Step(TestOffices::Peer& peer) {
+    peer.desk->sessions.BeginTurn();
+    return peer.desk->sessions.EnterSome(peer.session, peer.address);
+  }
+  static void Answer(TestOffices::Peer& peer) {
+    peer.desk->sessions.AnswerGateway(peer.session, wire::LoginResult::kOk, peer.line.Append(36));
+    EXPECT_FALSE(peer.desk->sessions.Entering(peer.session));
+  }
+  void LeaveAll() {
+    for (const auto& desk : offices_.desks) {
+      while (desk->sessions.BeginTurn()) {
+      }
+    }
+  }
+  uint32_t Holds(const TestOffices::Peer& peer) const {
+    uint32_t users = 0;
+    for (uint32_t user = 0; user < kUsers; ++user) {
+      users += offices_.directory.Find(user) == peer.Named() ? 1U : 0U;
+    }
+    return users;
+  }
+  uint64_t Online() const { return offices_.Count(Counter::kUsersCame) - offices_.Count(Counter::kUsersLeft); }
+
+  TestOffices offices_{Options()};
+};
+
+TEST_F(GatewaysInSlices, SoManyUsersATurnOverAllGatewaysOfAWorker) {
+  TestOffices::Peer one = Begin(0, 25);
+  TestOffices::Peer other = Begin(50, 25);
+  offices_.desks[0]->sessions.BeginTurn();
+  EXPECT_EQ(offices_.desks[0]->sessions.EnterSome(one.session, one.address), SessionDesk::Entered::kSome);
+  EXPECT_EQ(offices_.desks[0]->sessions.EnterSome(other.session, other.address), SessionDesk::Entered::kSome);
+  EXPECT_EQ(offices_.desks[0]->sessions.EnterSome(one.session, one.address), SessionDesk::Entered::kSome);
+  EXPECT_EQ(Holds(one) + Holds(other), 10U);
+  EXPECT_EQ(Step(one), SessionDesk::Entered::kSome);
+  EXPECT_EQ(Step(one), SessionDesk::Entered::kAll);
+  Answer(one);
+  EXPECT_EQ(one.TakeLogin().result, wire::LoginResult::kOk);
+  EXPECT_EQ(Holds(one), 25U);
+  EXPECT_EQ(offices_.Count(Counter::kLoginsOk), 1U);
+}
+
+TEST_F(GatewaysInSlices, OneThatEndsHalfWayLeavesNobodyBehind) {
+  TestOffices::Peer gateway = Begin(0, 60);
+  Step(gateway);
+  Step(gateway);
+  EXPECT_EQ(Online(), 20U);
+  gateway.Close();
+  EXPECT_EQ(Online(), 20U) << "the turn has had its share";
+  TestOffices::Peer stranger = offices_.Login(3, Version::k1);  // nobody's gateway has the user any more
+  EXPECT_EQ(offices_.Count(Counter::kSuperseded), 0U);
+  LeaveAll();
+  EXPECT_EQ(Online(), 1U);
+  EXPECT_EQ(offices_.directory.Find(3), stranger.address);
+  EXPECT_EQ(offices_.directory.Find(4), kOffline);
+}
+
+TEST_F(GatewaysInSlices, TheOlderOneComesToTheNewerOnesUsersAndEnds) {
+  TestOffices::Peer older = Begin(0, 60);
+  Step(older);
+  TestOffices::Peer newer = Begin(30, 20, 1);
+  EXPECT_EQ(Step(newer), SessionDesk::Entered::kSome);
+  EXPECT_EQ(Step(older), SessionDesk::Entered::kSome);
+  EXPECT_EQ(Step(older), SessionDesk::Entered::kSome);
+  EXPECT_EQ(Step(older), SessionDesk::Entered::kSuperseded);
+  EXPECT_EQ(Step(newer), SessionDesk::Entered::kAll);
+  older.Close();
+  LeaveAll();
+  EXPECT_EQ(Holds(newer), 20U);
+  EXPECT_EQ(Online(), 20U);
+  EXPECT_EQ(offices_.Count(Counter::kSuperseded), 1U);
+  EXPECT_TRUE(offices_.posted.empty()) << "nobody has to tell it";
+}
+
+TEST_F(GatewaysInSlices, TheNewerOneTakesTheOlderOnesUsersAndItIsToldOnce) {
+  TestOffices::Peer older = Begin(0, 60);
+  Step(older);
+  TestOffices::Peer newer = Begin(0, 60, 1);
+  Step(newer);
+  EXPECT_EQ(offices_.TakePosted(MessageKind::kSupersede).address, older.Named());
+  EXPECT_EQ(Step(older), SessionDesk::Entered::kSuperseded) << "before it is told";
+  older.Close();
+  while (Step(newer) != SessionDesk::Entered::kAll) {
+  }
+  LeaveAll();
+  EXPECT_EQ(Holds(newer), 60U);
+  EXPECT_EQ(Online(), 60U);
+  EXPECT_EQ(offices_.Count(Counter::kSuperseded), 1U);
+  EXPECT_TRUE(offices_.posted.empty());
+}
+
+// Gateways and users that log in, enter, are told, and leave in every order: at rest each user is held by a live session that has
+// all its users, or by nobody.
+TEST_F(GatewaysInSlices, WhateverTheOrderTheDirectoryIsExact) {
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    std::mt19937_64 random(seed);
+    TestOffices offices(Options());
+    std::vector<TestOffices::Peer> peers;
+    const auto drop = [&peers](size_t i) {
+      peers[i].Close();
+      peers.erase(peers.begin() + static_cast<std::ptrdiff_t>(i));
+    };
+    const auto step = [&](size_t i) {
+      TestOffices::Peer& peer = peers[i];
+      if (!peer.desk->sessions.Entering(peer.session)) return;
+      const SessionDesk::Entered entered = peer.desk->sessions.EnterSome(peer.session, peer.address);
+      if (entered == SessionDesk::Entered::kSuperseded) drop(i);
+      if (entered == SessionDesk::Entered::kAll) Answer(peer);
+    };
+    const auto tell = [&] {
+      const Message message = offices.TakePosted(MessageKind::kSupersede);
+      for (size_t i = 0; i < peers.size(); ++i) {
+        if (peers[i].Named() == message.address) return drop(i);
+      }
+    };
+    for (int i = 0; i < 400; ++i) {
+      const uint64_t dice = random() % 10;
+      if (dice == 0) {
+        TestOffices::Peer peer = offices.Connect(static_cast<uint32_t>(random() % 2));
+        const auto first = static_cast<uint32_t>(random() % (kUsers - 1));
+        const uint32_t count = random() % 3 == 0 ? 1 : 2 + static_cast<uint32_t>(random() % (kUsers - first - 1));
+        const Bytes login = LoginFrame(first, Version::k2, 1, count, 0, random() % 4 == 0 && count == 1 ? wire::Token{} : kRight);
+        if (peer.desk->sessions.OnBytes(peer.session, peer.address, login, peer.line).close == CloseReason::kNone) {
+          peers.push_back(std::move(peer));
+        }
+      } else if (dice == 1 && !peers.empty()) {
+        drop(random() % peers.size());
+      } else if (dice == 2 && !offices.posted.empty()) {
+        tell();
+      } else if (dice <= 4) {
+        offices.desks[random() % 2]->sessions.BeginTurn();
+      } else if (!peers.empty()) {
+        step(random() % peers.size());
+      }
+    }
+    for (int rounds = 0; rounds < 100; ++rounds) {
+      while (!offices.posted.empty()) tell();
+      for (const auto& desk : offices.desks) desk->sessions.BeginTurn();
+      for (size_t i = peers.size(); i > 0; --i) step(i - 1);
+    }
+    while (!offices.posted.empty()) tell();
+    for (const auto& desk : offices.desks) {
+      while (desk->sessions.BeginTurn()) {
+      }
+    }
+    uint64_t online = 0;
+    for (uint32_t user = 0; user < kUsers; ++user) online += offices.directory.Find(user) != kOffline ? 1U : 0U;
+    uint64_t held = 0;
+    for (TestOffices::Peer& peer : peers) {
+      ASSERT_FALSE(peer.desk->sessions.Entering(peer.session)) << "seed " << seed;
+      for (uint32_t user = 0; user < kUsers; ++user) {
+        if (peer.desk->sessions.Owns(peer.session, user)) {
+          ASSERT_EQ(offices.directory.Find(user), peer.Named()) << "seed " << seed << ", user " << user;
+          ++held;
+        }
+      }
+    }
+    ASSERT_EQ(online, held) << "seed " << seed;
+    ASSERT_EQ(online, offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft)) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace hongbao::serve
