@@ -37,6 +37,7 @@ class UntouchedLedger : public ledger::Ledger {
   void Stop() override {}
   void Submit(uint32_t, const ledger::Record&) override { Check(false, "a losing shake never reaches the ledger"); }
   absl::Status RecordOrder(const ledger::Order&) override { return absl::OkStatus(); }
+  absl::Status RecordCancel(const ledger::Cancel&) override { return absl::OkStatus(); }
 };
 
 struct Desk {

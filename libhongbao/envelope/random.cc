@@ -55,8 +55,8 @@ void Random::Refill() {
                        key_[7],
                        static_cast<uint32_t>(block_number_),
                        static_cast<uint32_t>(block_number_ >> 32),
-                       0,
-                       0};
+                       static_cast<uint32_t>(stream_),
+                       static_cast<uint32_t>(stream_ >> 32)};
   ++block_number_;
   State state = start;
   for (int double_round = 0; double_round < 10; ++double_round) {

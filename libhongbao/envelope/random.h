@@ -20,7 +20,8 @@ class Random {
  public:
   using Key = std::array<uint32_t, 8>;
 
-  explicit Random(const Key& key) : key_(key) {}
+  // `stream`: one of 2^64 streams of the same key that have nothing in common.
+  explicit Random(const Key& key, uint64_t stream = 0) : key_(key), stream_(stream) {}
 
   // A key from getrandom(2). Aborts when the kernel refuses: no money is drawn from a guessable stream.
   static Key SystemKey();
@@ -57,6 +58,7 @@ class Random {
   void Refill();
 
   Key key_;
+  uint64_t stream_;
   uint64_t block_number_ = 0;
   std::array<uint64_t, 8> block_{};
   size_t used_ = 8;

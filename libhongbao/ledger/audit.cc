@@ -24,10 +24,10 @@ constexpr Identity kIdentities[] = {
      " OR (e.state < 3 AND e.shares <> e.left_shares + COUNT(*))",
      "SELECT e.id, e.total_fen, e.left_fen, g.fen FROM envelopes e"
      " LEFT JOIN (SELECT envelope_id, SUM(fen) fen, COUNT(*) n FROM grants GROUP BY 1) g ON g.envelope_id = e.id"
-     " LEFT JOIN entries r ON r.ref_kind = 3 AND r.ref_id = e.id"
+     " LEFT JOIN entries r ON r.ref_kind = 3 AND r.ref_id = e.id LEFT JOIN cancels c ON c.first_id = e.id AND c.shares > 0"
      " WHERE e.total_fen <> e.left_fen + IFNULL(g.fen, 0) + IFNULL(r.fen, 0)"
-     " OR (e.state < 3 AND e.shares <> e.left_shares + IFNULL(g.n, 0)) OR e.shares < IFNULL(g.n, 0)"
-     " OR (e.state = 3) <> (r.fen IS NOT NULL)"},
+     " OR (e.state < 3 AND e.shares <> e.left_shares + IFNULL(g.n, 0) + IFNULL(c.shares, 0)) OR e.shares < IFNULL(g.n, 0)"
+     " OR (e.state = 3 OR c.shares IS NOT NULL) <> (r.fen IS NOT NULL)"},
     {"envelopes: open while something is left, expired only with a refund",
      "SELECT id FROM envelopes e WHERE (state = 1) <> (left_shares > 0)"
      " OR (state = 3 AND NOT EXISTS (SELECT 1 FROM entries r WHERE r.ref_kind = 3 AND r.ref_id = e.id)) OR ?1 < 0",
@@ -58,11 +58,23 @@ constexpr Identity kIdentities[] = {
      " LEFT JOIN invites i ON i.envelope_id = g.envelope_id AND i.share_idx = g.share_idx"
      " WHERE g.grant_id > ?1 AND g.kind = 2 AND i.user_id IS NOT g.user_id",
      nullptr},
-    {"refunds: each is of an expired gift and goes back to its sender",
+    {"refunds: each is of an expired gift or a cancelled order and goes back to its sender",
      nullptr,
-     "SELECT r.ref_id FROM entries r LEFT JOIN envelopes e ON e.id = r.ref_id AND e.kind = 2 AND e.state = 3"
-     " WHERE r.ref_kind = 3 AND (e.id IS NULL OR r.debit <> (8589934592 | e.id)"
+     "SELECT r.ref_id FROM entries r LEFT JOIN envelopes e ON e.id = r.ref_id"
+     " LEFT JOIN cancels c ON c.first_id = r.ref_id AND c.shares > 0"
+     " WHERE r.ref_kind = 3 AND (e.id IS NULL OR e.kind = 2 AND e.state < 3 OR e.kind = 1 AND r.fen IS NOT c.fen"
+     " OR r.debit <> (8589934592 | e.id)"
      " OR r.credit <> (CASE WHEN e.sender < 0 THEN 0 ELSE 4294967296 | e.sender END))"},
+    {"cancels: each is of an order, and of what was not issued",
+     nullptr,
+     "SELECT c.first_id FROM cancels c LEFT JOIN orders o ON o.first_id = c.first_id"
+     " LEFT JOIN envelopes e ON e.id = c.first_id AND e.kind = 1"
+     " WHERE o.first_id IS NULL OR c.place > o.count OR c.shares > o.count - c.place OR (c.shares > 0 AND o.is_gift = 1)"
+     " OR (c.shares = 0 AND o.is_gift = 0) OR e.left_shares <> c.place -"
+     " (SELECT COUNT(*) FROM grants g WHERE g.envelope_id = c.first_id AND g.share_idx < c.place)"},
+    {"orders: each of a caller's key is there",
+     nullptr,
+     "SELECT t.first_id FROM order_terms t LEFT JOIN orders o ON o.first_id = t.first_id WHERE o.first_id IS NULL"},
     {"gifts: as many are invited as there are shares, each once",
      nullptr,
      "SELECT e.id FROM envelopes e LEFT JOIN (SELECT envelope_id, COUNT(*) n, COUNT(DISTINCT user_id) d, MAX(share_idx) m"
@@ -86,13 +98,16 @@ constexpr Identity kIdentities[] = {
      "SELECT grant_id FROM grants WHERE grant_id > ?1 AND sum <> row_sum(grant_id, user_id, grant_no, prev_id, stamp, max_stamp,"
      " envelope_id, share_idx, kind, fen, at_ms)",
      nullptr},
-    {"envelopes, invites, orders, meta: each row is what was written",
+    {"envelopes, invites, orders, cancels, meta: each row is what was written",
      nullptr,
      "SELECT 'envelope ' || id FROM envelopes"
      " WHERE sum <> row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms)"
      " UNION ALL SELECT 'invite to ' || envelope_id FROM invites WHERE sum <> row_sum(envelope_id, share_idx, user_id)"
      " UNION ALL SELECT 'order ' || first_id FROM orders"
      " WHERE sum <> row_sum(first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user)"
+     " UNION ALL SELECT 'terms of order ' || first_id FROM order_terms"
+     " WHERE sum <> row_sum(first_id, draw, created_ms, caller_key, asked)"
+     " UNION ALL SELECT 'cancel of order ' || first_id FROM cancels WHERE sum <> row_sum(first_id, place, shares, fen, at_ms)"
      " UNION ALL SELECT 'meta ' || k FROM meta WHERE sum <> row_sum(k, v)"},
     {"accounts: what is in escrow is what is left in envelopes",
      nullptr,

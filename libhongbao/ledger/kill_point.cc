@@ -16,6 +16,7 @@ constexpr std::pair<const char*, KillPoint> kNames[] = {{"after_claim", KillPoin
                                                         {"before_commit", KillPoint::kBeforeCommit},
                                                         {"after_commit", KillPoint::kAfterCommit},
                                                         {"checkpoint", KillPoint::kCheckpoint},
+                                                        {"cancel", KillPoint::kCancel},
                                                         {"recovery", KillPoint::kRecovery}};
 
 }  // namespace

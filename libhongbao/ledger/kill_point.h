@@ -18,6 +18,7 @@ enum class KillPoint : uint8_t {
   kBeforeCommit,  // "before_commit": the batch is applied
   kAfterCommit,   // "after_commit": the batch is durable, no outcome has been delivered
   kCheckpoint,    // "checkpoint": the write-ahead log is about to be written back
+  kCancel,        // "cancel": a cancelled order is durable, its caller has not been told
   kRecovery,      // "recovery": the file is open, the start's own changes are not committed
 };
 

@@ -9,11 +9,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "libhongbao/envelope/fen.h"
-#include "libhongbao/envelope/random.h"
+#include "libhongbao/ledger/order.h"
+#include "libhongbao/ledger/places.h"
 
 namespace hongbao::ledger {
 
@@ -85,28 +87,21 @@ inline Outcome AsNew(const Record& record) {
           .reply_to = record.reply_to};
 }
 
-// What the minter was told to issue. A shake order is also the envelope (the "lot") whose shares the envelopes are.
-struct Order {
-  bool is_gift = false;
-  uint32_t first_id = 0;  // its envelopes are first_id .. first_id + count - 1
-  int64_t count = 0;
-  int64_t rate = 0;       // per second
-  int64_t min_fen = 0;
-  int64_t max_fen = 0;
-  int64_t at_s = 0;       // unix second of the start
-  int64_t created_ms = 0; // unix time of the order
-  envelope::Random::Key key{};  // of the stream that amounts (and a gift's users) are drawn from
-  uint32_t users = 0;     // gifts: invited to each, from first_user..last_user
-  uint32_t first_user = 0;
-  uint32_t last_user = 0;
-  envelope::Fen total;    // shake: all amounts together, the budget
-};
-
 // ---- what a restart finds ----
 
+// An order that something is left of: to be issued, or issued and not won.
 struct OpenOrder {
   Order order;
-  std::vector<bool> taken;  // by place: whether the share has been won, the gift made. Empty = none
+  Places taken;             // shares that have been won, gifts that were made
+  envelope::Fen taken_fen;  // of a lot
+  std::optional<Cancel> cancel;  // of a lot: only what is below its place is left
+};
+
+// One that nothing is left of.
+struct ClosedOrder {
+  Order order;
+  int64_t issued = 0;  // won, made
+  std::optional<Cancel> cancel;
 };
 
 struct LiveGift {
@@ -131,6 +126,7 @@ struct UserState {
 struct Recovered {
   uint64_t epoch = 1;  // counts the starts
   std::vector<OpenOrder> orders;
+  std::vector<ClosedOrder> closed;
   std::vector<LiveGift> gifts;
   std::vector<UserState> users;  // by id, up to the highest that ever appeared
   uint64_t granted_fen = 0;      // of all grants: what users have got so far
@@ -164,6 +160,11 @@ class Ledger {
 
   // Durable when it returns OK. Waits for a commit: not for workers. Any thread.
   virtual absl::Status RecordOrder(const Order& order) = 0;
+  // The same. Nothing of what goes back may be won or made any more.
+  virtual absl::Status RecordCancel(const Cancel& cancel) = 0;
+
+  // True: hardly any grant fits into the file any more, so no request that may end in one is to be taken on. Any thread.
+  virtual bool full() const { return false; }
 };
 
 }  // namespace hongbao::ledger

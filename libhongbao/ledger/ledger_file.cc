@@ -172,7 +172,7 @@ absl::Status LedgerFile::Make(const FileOptions& options) {
       db.Run("PRAGMA journal_mode=DELETE");
       db.Run("PRAGMA synchronous=FULL");
       db.Run("BEGIN IMMEDIATE");
-      db.Run(kSchemaSql);
+      db.Run(SchemaSql().c_str());
       db.Run("INSERT INTO meta SELECT k, 0, row_sum(k, 0) FROM (SELECT 'epoch' k UNION ALL SELECT 'audited_grant')");
       db.Run("COMMIT");
     }
@@ -214,9 +214,9 @@ absl::Status LedgerFile::CheckHeader() const {
     return absl::FailedPreconditionError(absl::StrCat("ledger ", options_.path,
                                                       ": not a ledger of hongbao's; it was left as it is, give another file"));
   }
-  if (number(60) != kSchemaVersion) {
+  if (number(60) < 1 || number(60) > kSchemaVersion) {
     return absl::FailedPreconditionError(
-        absl::StrCat("ledger ", options_.path, ": its schema has version ", number(60), ", this program knows version ",
+        absl::StrCat("ledger ", options_.path, ": its schema has version ", number(60), ", this program knows versions 1 to ",
                      kSchemaVersion, "; it was left as it is, use the program that it belongs to"));
   }
   return absl::OkStatus();
@@ -284,12 +284,30 @@ absl::Status LedgerFile::CheckContents() {
   if (!fresh.Create(":memory:").ok()) {
     return fresh.status();
   }
-  fresh.Run(kSchemaSql);
-  if (tables != fresh.Text(kTablesSql)) {
+  // Of the connection: the header may be older than what the log has.
+  const int64_t version = db_.Number("PRAGMA user_version");
+  fresh.Run(SchemaSql(version).c_str());
+  if (version < 1 || version > kSchemaVersion || tables != fresh.Text(kTablesSql)) {
     // The constraints are guards of the money: a table without one of them is not to be written to.
     return Explain(options_.path, absl::DataLossError("its tables are not those of a ledger"));
   }
-  return absl::OkStatus();
+  is_older_ = version < kSchemaVersion;
+  if (is_older_) {
+    db_.Run("PRAGMA temp_store=MEMORY");
+    db_.Run(StandInsSql().c_str());
+  }
+  return db_.ok() ? absl::OkStatus() : Explain(options_.path, db_.status());
+}
+
+void LedgerFile::Upgrade() {
+  if (!is_older_) {
+    return;
+  }
+  db_.Run("BEGIN IMMEDIATE");
+  db_.Run(UpgradeSql().c_str());
+  db_.Run("COMMIT");
+  Checkpoint(true);  // an older program reads the version from the file's header, and must not take the log for its own
+  is_older_ = !db_.ok();
 }
 
 LedgerFile::~LedgerFile() {

@@ -44,6 +44,9 @@ class LedgerFile {
   const std::string& path() const { return options_.path; }
   static std::string SqliteVersion();
 
+  // Brings a file of an older version up to this one, in one commit. Once its contents have been judged good.
+  void Upgrade();
+
   // Pages in the write-ahead log since it was last written back.
   int64_t wal_pages() const { return wal_pages_; }
   // Writes the log's pages back into the file. `all`: also empties the log.
@@ -63,6 +66,7 @@ class LedgerFile {
   FileOptions options_;
   int64_t wal_pages_ = 0;
   bool found_log_ = false;
+  bool is_older_ = false;
   Sqlite db_;
 };
 

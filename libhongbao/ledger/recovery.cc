@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,8 +20,10 @@ constexpr uint16_t kWinsMax = 0xffff;
 
 struct LotSum {
   int64_t total_fen = 0, shares = 0, left_fen = 0, left_shares = 0;
+  int64_t created_ms = 0;
   int64_t won = 0, won_fen = 0;
-  std::vector<bool> taken;  // of an open lot
+  std::optional<Cancel> cancel;
+  Places taken;  // of an open lot
 };
 
 struct GrantRow {
@@ -37,11 +40,13 @@ class Reader {
       : db_(db),
         invited_(db, "SELECT user_id, sum = row_sum(envelope_id, share_idx, user_id) FROM invites"
                      " WHERE envelope_id = ? ORDER BY share_idx"),
-        opened_(db, "SELECT share_idx, fen FROM grants WHERE envelope_id = ?") {}
+        opened_(db, "SELECT share_idx, fen FROM grants WHERE envelope_id = ?"),
+        made_(db, "SELECT id FROM envelopes WHERE id BETWEEN ? AND ? ORDER BY id") {}
 
   absl::StatusOr<RecoveredFile> Read(int64_t now_ms) {
     using Step = absl::Status (Reader::*)();  // the order matters: what is judged is used by the next
-    for (const Step step : {&Reader::ReadMeta, &Reader::ReadLots, &Reader::ReadGrants, &Reader::CheckLots}) {
+    for (const Step step :
+         {&Reader::ReadMeta, &Reader::ReadCancels, &Reader::ReadLots, &Reader::ReadGrants, &Reader::CheckLots}) {
       if (absl::Status status = (this->*step)(); !status.ok()) {
         return status;
       }
@@ -69,19 +74,35 @@ class Reader {
     return !db_.ok() ? db_.status() : rows == 2 ? absl::OkStatus() : Breach("meta: a row is not what was written");
   }
 
+  absl::Status ReadCancels() {
+    Statement rows(db_, "SELECT first_id, place, shares, fen, at_ms, sum = row_sum(first_id, place, shares, fen, at_ms)"
+                        " FROM cancels");
+    while (rows.Step()) {
+      if (rows.Int(5) == 0) {
+        return Altered("cancels", rows.Int(0));
+      }
+      const Cancel cancel{.first_id = static_cast<uint32_t>(rows.Int(0)), .place = rows.Int(1), .shares = rows.Int(2),
+                          .amount = envelope::Fen(rows.Int(3)), .at_ms = rows.Int(4)};
+      cancels_.emplace(cancel.first_id, cancel);
+    }
+    return db_.status();
+  }
+  std::optional<Cancel> CancelOf(uint32_t first_id) const {
+    const auto cancel = cancels_.find(first_id);
+    return cancel == cancels_.end() ? std::nullopt : std::optional(cancel->second);
+  }
+
   absl::Status ReadLots() {
     Statement rows(db_, "SELECT id, total_fen, shares, left_fen, left_shares,"
-                        " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms)"
-                        " FROM envelopes WHERE kind = 1");
+                        " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms),"
+                        " created_ms FROM envelopes WHERE kind = 1");
     while (rows.Step()) {
       if (rows.Int(5) == 0) {
         return Altered("envelopes", rows.Int(0));
       }
-      LotSum& lot = lots_[static_cast<uint32_t>(rows.Int(0))];
-      lot = {.total_fen = rows.Int(1), .shares = rows.Int(2), .left_fen = rows.Int(3), .left_shares = rows.Int(4)};
-      if (lot.left_shares > 0) {
-        lot.taken.resize(static_cast<size_t>(lot.shares));
-      }
+      const uint32_t id = static_cast<uint32_t>(rows.Int(0));
+      lots_[id] = {.total_fen = rows.Int(1), .shares = rows.Int(2), .left_fen = rows.Int(3), .left_shares = rows.Int(4),
+                   .created_ms = rows.Int(6), .cancel = CancelOf(id)};
     }
     return db_.status();
   }
@@ -166,11 +187,8 @@ class Reader {
     if (share < 0 || share >= lot.shares) {
       return false;
     }
-    if (!lot.taken.empty()) {
-      if (lot.taken[static_cast<size_t>(share)]) {
-        return false;
-      }
-      lot.taken[static_cast<size_t>(share)] = true;
+    if (lot.left_shares > 0 && !lot.taken.Insert(share)) {
+      return false;
     }
     ++lot.won;
     lot.won_fen += fen;
@@ -190,9 +208,16 @@ class Reader {
 
   absl::Status CheckLots() {
     for (const auto& [id, lot] : lots_) {
-      if (lot.total_fen != lot.left_fen + lot.won_fen || lot.shares != lot.left_shares + lot.won) {
-        return Breach(absl::StrCat("lot ", id, ": total = left + granted (", lot.total_fen, " = ", lot.left_fen, " + ",
-                                   lot.won_fen, " fen, ", lot.shares, " = ", lot.left_shares, " + ", lot.won, " shares)"));
+      const int64_t back = lot.cancel.has_value() ? lot.cancel->shares : 0;
+      const int64_t back_fen = lot.cancel.has_value() ? lot.cancel->amount.value() : 0;
+      if (lot.total_fen != lot.left_fen + lot.won_fen + back_fen || lot.shares != lot.left_shares + lot.won + back) {
+        return Breach(absl::StrCat("lot ", id, ": total = left + granted + cancelled (", lot.total_fen, " = ", lot.left_fen,
+                                   " + ", lot.won_fen, " + ", back_fen, " fen, ", lot.shares, " = ", lot.left_shares, " + ",
+                                   lot.won, " + ", back, " shares)"));
+      }
+      if (lot.cancel.has_value() && lot.left_shares > 0 &&
+          lot.left_shares != lot.cancel->place - lot.taken.CountBelow(lot.cancel->place)) {
+        return Breach(absl::StrCat("lot ", id, ": what is left of a cancelled order is what was issued of it"));
       }
     }
     return absl::OkStatus();
@@ -213,39 +238,67 @@ class Reader {
   }
 
   void ReadOrders() {
-    Statement rows(db_, "SELECT first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user,"
-                        " sum = row_sum(first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user,"
-                        " last_user) FROM orders ORDER BY first_id");
-    Statement made(db_, "SELECT id FROM envelopes WHERE id BETWEEN ? AND ? ORDER BY id");
-    while (rows.Step()) {
+    Statement rows(db_, "SELECT o.first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user,"
+                        " o.sum = row_sum(o.first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user,"
+                        " last_user), t.sum IS row_sum(t.first_id, t.draw, t.created_ms, t.caller_key, t.asked),"
+                        " t.draw, t.created_ms, t.caller_key, t.asked"
+                        " FROM orders o LEFT JOIN order_terms t ON t.first_id = o.first_id ORDER BY o.first_id");
+    while (rows.Step() && breach_.ok()) {
       OpenOrder open;
       Order& order = open.order;
       order = {.is_gift = rows.Int(1) != 0, .first_id = static_cast<uint32_t>(rows.Int(0)), .count = rows.Int(2),
                .rate = rows.Int(3), .min_fen = rows.Int(4), .max_fen = rows.Int(5), .at_s = rows.Int(6),
                .users = static_cast<uint32_t>(rows.Int(8)), .first_user = static_cast<uint32_t>(rows.Int(9)),
                .last_user = static_cast<uint32_t>(rows.Int(10))};
-      if (rows.Int(11) == 0 || !rows.Blob(7, absl::MakeSpan(order.key))) {
+      if (rows.Int(11) == 0 || !rows.Blob(7, absl::MakeSpan(order.key)) || !ReadTerms(rows, order)) {
         breach_ = Altered("orders", rows.Int(0));
         return;
       }
       uint64_t& next = order.is_gift ? found_.state.next_minted_gift_id : found_.state.next_shake_id;
       next = std::max(next, uint64_t{order.first_id} + static_cast<uint64_t>(order.count));
-      if (order.is_gift) {
-        // Owners commit apart from each other: there may be holes.
-        made << int64_t{order.first_id} << int64_t{order.first_id} + order.count - 1;
-        while (made.Step()) {
-          open.taken.resize(static_cast<size_t>(order.count));
-          open.taken[static_cast<size_t>(made.Int(0) - order.first_id)] = true;
-        }
-      } else {
-        LotSum& lot = lots_[order.first_id];
-        order.total = envelope::Fen(lot.total_fen);
-        open.taken = std::move(lot.taken);
-      }
-      if (order.is_gift ? std::count(open.taken.begin(), open.taken.end(), true) < order.count
-                        : lots_[order.first_id].left_shares > 0) {
-        found_.state.orders.push_back(std::move(open));
-      }
+      open.cancel = CancelOf(order.first_id);
+      order.is_gift ? KeepGifts(std::move(open)) : KeepLot(std::move(open));
+    }
+  }
+
+  // Columns 12 to 16 of ReadOrders. False: not what was written.
+  static bool ReadTerms(const Statement& rows, Order& order) {
+    if (rows.IsNull(13)) {
+      order.draw = Draw::kInTurn;  // of version 1
+      return true;
+    }
+    order.draw = static_cast<Draw>(rows.Int(13));
+    order.created_ms = rows.Int(14);
+    order.caller_key = rows.Text(15);
+    order.asked = rows.Text(16);
+    return rows.Int(12) != 0;
+  }
+
+  void KeepLot(OpenOrder open) {
+    LotSum& lot = lots_[open.order.first_id];
+    open.order.total = envelope::Fen(lot.total_fen);
+    open.order.created_ms = lot.created_ms;
+    if (lot.left_shares == 0) {
+      found_.state.closed.push_back({.order = std::move(open.order), .issued = lot.won, .cancel = open.cancel});
+      return;
+    }
+    open.taken = std::move(lot.taken);
+    open.taken_fen = envelope::Fen(lot.won_fen);
+    found_.state.orders.push_back(std::move(open));
+  }
+
+  // A cancelled one is over: what had not been made when the server ended was never funded and nobody was told of it.
+  void KeepGifts(OpenOrder open) {
+    const Order& order = open.order;
+    made_ << int64_t{order.first_id} << int64_t{order.first_id} + order.count - 1;
+    while (made_.Step()) {  // owners commit apart from each other: there may be holes
+      open.taken.Insert(made_.Int(0) - order.first_id);
+    }
+    if (open.cancel.has_value() || open.taken.count() == order.count) {
+      const int64_t issued = open.taken.count();
+      found_.state.closed.push_back({.order = std::move(open.order), .issued = issued, .cancel = open.cancel});
+    } else {
+      found_.state.orders.push_back(std::move(open));
     }
   }
 
@@ -279,8 +332,9 @@ class Reader {
     invited_ << int64_t{gift.id};
     bool whole = true;
     while (invited_.Step()) {
-      gift.users.push_back(static_cast<uint32_t>(invited_.Int(0)));
-      whole = whole && invited_.Int(1) != 0;
+      const uint32_t user = static_cast<uint32_t>(invited_.Int(0));
+      whole = whole && invited_.Int(1) != 0 && std::find(gift.users.begin(), gift.users.end(), user) == gift.users.end();
+      gift.users.push_back(user);
     }
     gift.opened_fen.resize(gift.users.size());
     opened_ << int64_t{gift.id};
@@ -298,7 +352,8 @@ class Reader {
   }
 
   Sqlite& db_;
-  Statement invited_, opened_;
+  Statement invited_, opened_, made_;
+  std::map<uint32_t, Cancel> cancels_;
   std::map<uint32_t, LotSum> lots_;
   LotSum* lot_ = nullptr;  // of lot_id_: grants of one lot come one after the other
   int64_t lot_id_ = -1;
@@ -327,6 +382,14 @@ void RefundExpired(Sqlite& db, int64_t now_ms, Writer& writer, uint64_t& refunde
 
 }  // namespace
 
+absl::Status CheckRoom(uint32_t last_grant_id) {
+  if (last_grant_id <= Writer::kGrantsMax - Writer::kGrantsKept) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(absl::StrCat("it holds ", last_grant_id, " grants, and a file can hold no more than ",
+                                                   Writer::kGrantsMax, ": keep it, and start with a new one"));
+}
+
 absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan& kill_plan) {
   Sqlite& db = file.db();
   const int64_t audited = db.Number("SELECT v FROM meta WHERE k = 'audited_grant'");
@@ -337,9 +400,13 @@ absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan
   if (!found.ok()) {
     return found;
   }
+  if (absl::Status status = CheckRoom(found->last_grant_id); !status.ok()) {
+    return status;
+  }
   // Now that everything in the log has been judged good: what a torn commit may have left behind it must not lie behind the
   // commits to come, see CheckWal.
   file.Checkpoint(true);
+  file.Upgrade();
   {
     Writer writer(db, {}, found->last_grant_id);  // refunds touch no user's chain
     writer.Begin();

@@ -22,8 +22,12 @@ struct RecoveredFile {
   uint64_t refunded_gifts = 0;
 };
 
+// ResourceExhausted: the file holds so many grants that it cannot be served from any more.
+absl::Status CheckRoom(uint32_t last_grant_id);
+
 // `now_ms`: unix time; gifts that expire up to then are refunded. DataLoss: the file does not reconcile (the text names the
-// identity); others as SQLite says.
+// identity); ResourceExhausted: see CheckRoom;
+// others as SQLite says.
 absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan& kill_plan);
 
 }  // namespace hongbao::ledger

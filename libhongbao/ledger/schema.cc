@@ -1,6 +1,10 @@
 #include "libhongbao/ledger/schema.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
 namespace hongbao::ledger {
+namespace {
 
 // Which index is ordered how decides what a grant costs. Grants come in the order of time, and so do their stamps (unix
 // time in ns) and, first in first out, their shares: ordered by these, a batch of new rows lands at the end of every
@@ -11,9 +15,7 @@ namespace hongbao::ledger {
 // each repeats what its grant or envelope says, and the audit compares them.
 //
 // one_open repeats what one_share and the invites say (a user's share is the user's place among the invited), on purpose.
-const char* const kSchemaSql = R"sql(
-PRAGMA application_id = 0x68626c67;
-PRAGMA user_version = 1;
+constexpr char kTables1[] = R"sql(
 CREATE TABLE meta(
   k TEXT PRIMARY KEY, v INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE orders(
@@ -47,5 +49,36 @@ CREATE TABLE entries(
   debit INTEGER NOT NULL, credit INTEGER NOT NULL, fen INTEGER NOT NULL CHECK(fen > 0), CHECK(debit <> credit),
   PRIMARY KEY(ref_kind, ref_id)) STRICT, WITHOUT ROWID;
 )sql";
+
+// Version 2. order_terms: what an order has beside its row in orders; one that was placed under version 1 has none.
+// cancels: orders that were ended early. What goes back of a lot has an entry of kind 3.
+constexpr char kTables2[] = R"sql(
+CREATE $TABLE order_terms(
+  first_id INTEGER PRIMARY KEY, draw INTEGER NOT NULL CHECK(draw IN (0,1)), created_ms INTEGER NOT NULL,
+  caller_key TEXT UNIQUE, asked TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+CREATE $TABLE cancels(
+  first_id INTEGER PRIMARY KEY, place INTEGER NOT NULL CHECK(place >= 0), shares INTEGER NOT NULL CHECK(shares >= 0),
+  fen INTEGER NOT NULL CHECK(fen >= shares), at_ms INTEGER NOT NULL, sum INTEGER NOT NULL,
+  CHECK((shares = 0) = (fen = 0))) STRICT;
+)sql";
+
+std::string Tables2(const char* where) { return absl::StrReplaceAll(kTables2, {{"$", where}}); }
+
+std::string Head(int64_t version) {
+  return absl::StrCat("PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", version, ";");
+}
+
+}  // namespace
+
+std::string SchemaSql(int64_t version) {
+  return absl::StrCat(Head(version), kTables1, version == 1 ? "" : Tables2(""));
+}
+
+std::string StandInsSql() { return Tables2("TEMP "); }
+
+std::string UpgradeSql() {
+  return absl::StrCat("DROP TABLE IF EXISTS temp.order_terms; DROP TABLE IF EXISTS temp.cancels;", Tables2(""),
+                      Head(kSchemaVersion));
+}
 
 }  // namespace hongbao::ledger

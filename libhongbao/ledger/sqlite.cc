@@ -129,6 +129,14 @@ Statement& Statement::operator<<(absl::Span<const uint32_t> blob) {
   return *this;
 }
 
+Statement& Statement::operator<<(const std::string& text) {
+  if (db_->ok() && sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT) !=
+                       SQLITE_OK) {
+    db_->Fail("binding a text");
+  }
+  return *this;
+}
+
 bool Statement::Step() {
   if (!db_->ok()) {
     return false;

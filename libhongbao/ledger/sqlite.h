@@ -71,6 +71,7 @@ class Statement {
   Statement& operator<<(int64_t value);
   Statement& operator<<(std::optional<int64_t> value);
   Statement& operator<<(absl::Span<const uint32_t> blob);
+  Statement& operator<<(const std::string& text);
 
   // True when there is a row. After false (no more rows, or an error) it can be bound anew.
   bool Step();

@@ -84,8 +84,8 @@ void SqliteLedger::Submit(uint32_t lane, const Record& record) {
   }
 }
 
-absl::Status SqliteLedger::RecordOrder(const Order& order) {
-  WaitingOrder waiting{.order = order};
+absl::Status SqliteLedger::Keep(std::variant<Order, Cancel> what) {
+  WaitingOrder waiting{.what = std::move(what)};
   std::unique_lock<std::mutex> lock(mutex_);
   if (stopped_ || failed_) {
     return absl::FailedPreconditionError("the ledger is closed");
@@ -142,7 +142,9 @@ bool SqliteLedger::Settle() {
   settled_.clear();
   writer_->Begin();
   for (const WaitingOrder* waiting : orders_) {
-    writer_->ApplyOrder(waiting->order);
+    if (const Order* order = std::get_if<Order>(&waiting->what)) {
+      writer_->ApplyOrder(*order);
+    }
   }
   for (const auto& [lane, record] : batch_) {
     outcomes_.clear();
@@ -151,15 +153,38 @@ bool SqliteLedger::Settle() {
       settled_.emplace_back(lane, outcome);
     }
   }
+  // Behind the records: what was won before it is left of the lot no more.
+  bool cancels = false;
+  for (const WaitingOrder* waiting : orders_) {
+    if (const Cancel* cancel = std::get_if<Cancel>(&waiting->what)) {
+      writer_->ApplyCancel(*cancel);
+      cancels = true;
+    }
+  }
   options_.kill_plan.Pass(KillPoint::kBeforeCommit);
   if (!writer_->Commit()) {
     return false;
   }
   options_.kill_plan.Pass(KillPoint::kAfterCommit);
+  if (cancels) {
+    options_.kill_plan.Pass(KillPoint::kCancel);
+  }
+  NoteRoom();
   // relaxed: figures for a status page
   commits_.fetch_add(1, std::memory_order_relaxed);
   records_.fetch_add(batch_.size(), std::memory_order_relaxed);
   return true;
+}
+
+void SqliteLedger::NoteRoom() {
+  if (writer_->last_grant_id() <= Writer::kGrantsMax - Writer::kGrantsKept || full()) {
+    return;
+  }
+  full_.store(true, std::memory_order_relaxed);
+  std::fprintf(stderr,
+               "hongbao: ledger %s: it holds %u grants, as many as a file can: shakes, sends and opens are refused from now on; "
+               "stop the server, keep the file, and start with a new one\n",
+               file_->path().c_str(), writer_->last_grant_id());
 }
 
 void SqliteLedger::Deliver() {

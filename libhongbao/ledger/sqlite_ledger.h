@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -56,21 +57,25 @@ class SqliteLedger : public Ledger {
   void Start(uint32_t lanes, uint32_t lane_records, OutcomeSink* sink) override;
   void Stop() override;
   void Submit(uint32_t lane, const Record& record) override;
-  absl::Status RecordOrder(const Order& order) override;
+  absl::Status RecordOrder(const Order& order) override { return Keep(order); }
+  absl::Status RecordCancel(const Cancel& cancel) override { return Keep(cancel); }
+  bool full() const override { return full_.load(std::memory_order_relaxed); }  // relaxed: late by a batch is early enough
 
   // For figures (relaxed: they order nothing): batches committed and records in them so far. Any thread.
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
   uint64_t records() const { return records_.load(std::memory_order_relaxed); }
 
  private:
+  // What somebody waits for: an order, or the end of one.
   struct WaitingOrder {
-    Order order;
+    std::variant<Order, Cancel> what;
     bool done = false;
     absl::Status status;
   };
 
   SqliteLedger(const SqliteLedgerOptions& options, std::unique_ptr<LedgerFile> file, RecoveredFile recovered);
 
+  absl::Status Keep(std::variant<Order, Cancel> what);
   void Loop();
   bool Gather();
   bool Settle();
@@ -79,6 +84,7 @@ class SqliteLedger : public Ledger {
   bool AnythingWaits();
   void Wake();
   void Fail();
+  void NoteRoom();
 
   SqliteLedgerOptions options_;
   std::unique_ptr<LedgerFile> file_;
@@ -101,6 +107,7 @@ class SqliteLedger : public Ledger {
   alignas(64) std::atomic<bool> asleep_{false};
   std::atomic<uint32_t> wakes_{0};
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> full_{false};
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> records_{0};
   bool failed_ = false;

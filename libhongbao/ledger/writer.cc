@@ -45,6 +45,8 @@ Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
   insert_invite_.Prepare(db, "INSERT INTO invites VALUES(?1,?2,?3,row_sum(?1,?2,?3))");
   insert_order_.Prepare(db, "INSERT INTO orders VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
                             " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))");
+  insert_terms_.Prepare(db, "INSERT INTO order_terms VALUES(?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))");
+  insert_cancel_.Prepare(db, "INSERT INTO cancels VALUES(?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))");
   take_from_lot_.Prepare(db, "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - ?3,"
                              " state = CASE left_shares WHEN ?3 THEN 2 ELSE 1 END WHERE id = ?1 AND kind = 1 AND state = 1");
   take_from_gift_.Prepare(db, "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - 1,"
@@ -71,20 +73,23 @@ void Writer::AddLots(const std::vector<OpenOrder>& orders) {
 void Writer::Begin() { db_.Run("BEGIN IMMEDIATE"); }
 
 bool Writer::Commit() {
-  for (auto& [first_id, lot] : lots_) {
-    if (lot.won == 0) {
-      continue;
-    }
-    take_from_lot_ << int64_t{first_id} << lot.won_fen << lot.won;
-    take_from_lot_.Do();
-    if (db_.ok() && take_from_lot_.changes() != 1) {
-      db_.Run("ROLLBACK");
-      db_.Refuse(absl::StrCat("shares were won of the lot ", first_id, ", which is spent"));
+  for (Lots::value_type* touched : touched_) {
+    auto& [first_id, lot] = *touched;
+    ++lots_looked_at_;
+    if (!TakeFromLot(first_id, lot.won_fen, lot.won)) {
+      Refuse(absl::StrCat("shares were won of the lot ", first_id, ", which is spent"));
     }
     lot.won = lot.won_fen = 0;
   }
+  touched_.clear();
   db_.Run("COMMIT");
   return db_.ok();
+}
+
+bool Writer::TakeFromLot(int64_t first_id, int64_t fen, int64_t shares) {
+  take_from_lot_ << first_id << fen << shares;
+  take_from_lot_.Do();
+  return !db_.ok() || take_from_lot_.changes() == 1;  // after an error nothing matters
 }
 
 void Writer::Apply(const Record& record, std::vector<Outcome>& outcomes) {
@@ -137,6 +142,9 @@ void Writer::Win(const Record& record, Outcome& outcome) {
                     .fen = record.amount_fen,
                     .at_ms = record.at_ms};
   if (!Denied(record) && AddGrant(grant, StampOf(record))) {
+    if (lot->second.won == 0) {
+      touched_.push_back(lot);
+    }
     ++lot->second.won;
     lot->second.won_fen += record.amount_fen;
     return;
@@ -220,8 +228,11 @@ void Writer::FindOpen(const Record& record, Outcome& outcome) {
 
 bool Writer::AddGrant(const Grant& grant, std::optional<uint64_t> stamp) {
   UserHead& head = heads_[grant.user];
+  if (last_grant_id_ == kGrantsMax) {
+    Refuse(absl::StrCat("the file holds ", kGrantsMax, " grants, as many as it can; start with a new file"));
+    return true;
+  }
   const uint32_t id = last_grant_id_ + 1;
-  Check(id != 0, "a ledger holds 2^32 - 1 grants");
   const uint64_t max_stamp = std::max(MaxStampAt(head.last_id), stamp.value_or(0));
   const std::optional<int64_t> column = stamp.has_value() ? std::optional(ToColumn(*stamp)) : std::nullopt;
   insert_grant_ << int64_t{id} << int64_t{grant.user} << int64_t{head.grants} + 1 << int64_t{head.last_id} << column
@@ -310,6 +321,14 @@ void Writer::ApplyOrder(const Order& order) {
                 << order.max_fen << order.at_s << absl::MakeConstSpan(order.key) << int64_t{order.users}
                 << int64_t{order.first_user} << int64_t{order.last_user};
   insert_order_.Do();
+  insert_terms_ << int64_t{order.first_id} << static_cast<int64_t>(order.draw) << order.created_ms;
+  if (order.caller_key.empty()) {
+    insert_terms_ << std::optional<int64_t>();
+  } else {
+    insert_terms_ << order.caller_key;
+  }
+  insert_terms_ << order.asked;
+  insert_terms_.Do();
   if (order.is_gift) {
     return;  // its gifts are recorded one by one, when they are made
   }
@@ -321,12 +340,25 @@ void Writer::ApplyOrder(const Order& order) {
   lots_[order.first_id] = Lot{.shares = order.count};
 }
 
+void Writer::ApplyCancel(const Cancel& cancel) {
+  const int64_t fen = cancel.amount.value();
+  insert_cancel_ << int64_t{cancel.first_id} << cancel.place << cancel.shares << fen << cancel.at_ms;
+  insert_cancel_.Do();
+  if (cancel.shares == 0) {
+    return;
+  }
+  if (!TakeFromLot(cancel.first_id, fen, cancel.shares)) {
+    return Refuse(absl::StrCat("the order ", cancel.first_id, " was cancelled for more than is left of it"));
+  }
+  AddEntry(static_cast<int64_t>(EntryKind::kRefund), cancel.first_id, EscrowAccount(cancel.first_id), kSystemAccount, fen);
+}
+
 void Writer::AddEntry(int64_t kind, int64_t id, int64_t debit, int64_t credit, int64_t fen) {
   insert_entry_ << kind << id << debit << credit << fen;
   insert_entry_.Do();
 }
 
-std::map<uint32_t, Writer::Lot>::value_type* Writer::LotOf(uint32_t envelope_id) {
+Writer::Lots::value_type* Writer::LotOf(uint32_t envelope_id) {
   auto lot = lots_.upper_bound(envelope_id);
   if (lot == lots_.begin()) {
     return nullptr;
@@ -382,12 +414,16 @@ void Writer::State(const Record& record, Outcome& outcome) const {
 }
 
 void Writer::Impossible(const Record& record, const char* what) {
+  Refuse(absl::StrCat(what, " (kind ", static_cast<int>(record.kind), ", user ", record.user, ", envelope ",
+                      record.envelope_id, ", ", record.amount_fen, " fen)"));
+}
+
+void Writer::Refuse(const std::string& why) {
   if (!db_.ok()) {
     return;  // that is the reason
   }
   db_.Run("ROLLBACK");
-  db_.Refuse(absl::StrCat(what, " (kind ", static_cast<int>(record.kind), ", user ", record.user, ", envelope ",
-                          record.envelope_id, ", ", record.amount_fen, " fen)"));
+  db_.Refuse(why);
 }
 
 }  // namespace hongbao::ledger

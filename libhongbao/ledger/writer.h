@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,10 @@ namespace hongbao::ledger {
 class Writer {
  public:
   static constexpr size_t kDeniedMax = 65'536;
+  // Grants are numbered with 32 bits. Near the end no more requests are taken on, while those under way (credits and opened
+  // shares, some millions at most) still fit.
+  static constexpr uint32_t kGrantsMax = 0xffff'ffff;
+  static constexpr uint32_t kGrantsKept = 1U << 24;
 
   // Begins behind what is in the file; `heads` as Recovery found them.
   Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id);
@@ -35,11 +40,14 @@ class Writer {
   // Appends the record's outcome (kResume: several) to `outcomes`; they hold once Commit has returned true.
   void Apply(const Record& record, std::vector<Outcome>& outcomes);
   void ApplyOrder(const Order& order);
+  void ApplyCancel(const Cancel& cancel);
   // False: see status(). Nothing of the batch holds.
   bool Commit();
 
   const absl::Status& status() const { return db_.status(); }
   uint32_t last_grant_id() const { return last_grant_id_; }
+  // Lots that all commits so far have looked at: those that their batches touched, however many orders there are.
+  uint64_t lots_looked_at() const { return lots_looked_at_; }
 
  private:
   struct Lot {
@@ -66,6 +74,8 @@ class Writer {
   void Resume(const Record& record, std::vector<Outcome>& outcomes);
   void State(const Record& record, Outcome& outcome) const;
 
+  using Lots = std::map<uint32_t, Lot>;
+
   // False: (stamp, user) is taken; nothing was recorded.
   bool AddGrant(const Grant& grant, std::optional<uint64_t> stamp);
   // The highest stamp of the user's grants up to that one.
@@ -77,16 +87,21 @@ class Writer {
   void Deny(const Record& record);
   bool Denied(const Record& record) const;
   // The lot that holds the envelope, or null.
-  std::map<uint32_t, Lot>::value_type* LotOf(uint32_t envelope_id);
+  Lots::value_type* LotOf(uint32_t envelope_id);
+  // False: so much is not left of the lot.
+  bool TakeFromLot(int64_t first_id, int64_t fen, int64_t shares);
   void Impossible(const Record& record, const char* what);
+  void Refuse(const std::string& why);
 
   Sqlite& db_;
   UserHeads heads_;
   uint32_t last_grant_id_;
-  std::map<uint32_t, Lot> lots_;  // by first id
+  Lots lots_;  // by first id
+  std::vector<Lots::value_type*> touched_;  // by this batch
+  uint64_t lots_looked_at_ = 0;
   absl::flat_hash_map<std::pair<uint32_t, uint64_t>, uint32_t> denied_;  // (user, stamp): the login that was told so
   std::deque<std::pair<uint32_t, uint64_t>> denied_by_age_;
-  Statement insert_grant_, insert_entry_, insert_envelope_, insert_invite_, insert_order_;
+  Statement insert_grant_, insert_entry_, insert_envelope_, insert_invite_, insert_order_, insert_terms_, insert_cancel_;
   Statement take_from_lot_, take_from_gift_, refund_, find_grant_, find_open_, find_send_, share_of_, grant_by_id_, max_stamp_at_;
 };
 

@@ -18,12 +18,14 @@ class LedgerDesk {
  public:
   // `lane`: this worker's. `credits`: records without an outcome at most, as the ledger was started with.
   LedgerDesk(ledger::Ledger* ledger, uint32_t lane, uint32_t credits)
-      : ledger_(ledger), lane_(lane), credits_(credits) {}
+      : ledger_(ledger), lane_(lane), credits_(credits), file_full_(ledger != nullptr && ledger->full()) {}
 
   // False: nothing outlives the process, and answers need not wait.
   bool durable() const { return ledger_ != nullptr; }
   // Whatever can still be refused has to be refused now.
-  bool full() const { return in_flight_ >= credits_; }
+  bool full() const { return in_flight_ >= credits_ || file_full_; }
+  // The file has no room for more grants, and will not have.
+  bool file_full() const { return file_full_; }
   // Questions (repeats, resumes, statements) have half of the credits, so that nobody can ask the winners out of the ledger.
   // Beyond it whoever asks is to come again later: there is no answer that would be true now.
   bool swamped() const { return questions_ >= (credits_ + 1) / 2 || parked_.size() >= credits_; }
@@ -32,7 +34,7 @@ class LedgerDesk {
 
   // Its outcome comes to this worker. Waits its turn when the desk is full.
   void Submit(const ledger::Record& record) {
-    if (full()) {
+    if (in_flight_ >= credits_) {
       parked_.push_back(record);
       return;
     }
@@ -44,6 +46,7 @@ class LedgerDesk {
     Check(in_flight_ > 0, "an outcome answers a record");
     --in_flight_;
     questions_ -= IsQuestion(kind) ? 1U : 0U;
+    file_full_ = ledger_->full();  // asked once for each outcome: it keeps room for what is under way
     if (!parked_.empty()) {
       Pass(parked_.front());
       parked_.pop_front();
@@ -67,6 +70,7 @@ class LedgerDesk {
   uint32_t credits_;
   uint32_t in_flight_ = 0;
   uint32_t questions_ = 0;  // of them
+  bool file_full_;
   std::deque<ledger::Record> parked_;
 };
 

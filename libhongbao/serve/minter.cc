@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "libhongbao/envelope/amounts.h"
 #include "libhongbao/check.h"
 
 namespace hongbao::serve {
@@ -18,25 +19,41 @@ using envelope::Random;
 constexpr int64_t kRateMax = 1'000'000;
 constexpr int64_t kFenMax = std::numeric_limits<uint32_t>::max();
 constexpr int64_t kAheadMaxS = 7 * 24 * 3600;  // a start further off is a slip, not a plan
+constexpr size_t kKeyBytesMax = 128;
 constexpr size_t kBatch = 256;                 // envelopes drawn and published at once
 constexpr int64_t kRetryNs = time::kNsPerMs;   // when something had no room
+constexpr int64_t kOfferAgainNs = 200 * time::kNsPerMs;  // a gift without room: until something is opened or expires
+constexpr int64_t kPassedOver = 1 << 16;  // places of older orders that one step draws only to get behind them: a millisecond
 
 absl::Status Refuse(absl::string_view name, int64_t value, int64_t min, int64_t max) {
   return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", min, "..", max));
 }
 
-envelope::Fen DrawAmount(Random& random, const ledger::Order& order) {
-  return envelope::Fen(random.Between(order.min_fen, order.max_fen));
+absl::Status CheckKey(const std::string& key) {
+  const bool good = key.size() <= kKeyBytesMax && std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  return good ? absl::OkStatus()
+              : absl::InvalidArgumentError(absl::StrCat("the order's key has ", key.size(), " characters; it may have 1..",
+                                                        kKeyBytesMax, ", all of them visible ASCII, no blanks"));
 }
 
-// All amounts of a shake order together: what its run will draw.
-envelope::Fen TotalOf(const ledger::Order& order) {
-  Random random(order.key);
-  envelope::Fen total;
-  for (int64_t i = 0; i < order.count; ++i) {
-    total += DrawAmount(random, order);
+// Two orders of one key are the same when this is.
+std::string Asked(const MintOrder& order) {
+  std::string text = absl::StrCat(order.kind == MintOrder::Kind::kGift ? "gift" : "shake", " rate=", order.rate, " count=",
+                                  order.count, " min_fen=", order.min_fen, " max_fen=", order.max_fen, " at=", order.at_s,
+                                  " seed=", order.seed);
+  if (order.kind == MintOrder::Kind::kGift) {
+    absl::StrAppend(&text, " users=", order.users, " first_user=", order.first_user, " last_user=");
+    order.last_user.has_value() ? absl::StrAppend(&text, *order.last_user) : absl::StrAppend(&text, "last");
   }
-  return total;
+  return text;
+}
+
+MintReceipt ReceiptOf(const ledger::Order& order, bool repeated) {
+  return {.first_id = order.first_id, .count = order.count, .at_s = order.at_s, .repeated = repeated};
+}
+
+absl::Status NoOrder(const std::string& which) {
+  return absl::NotFoundError(absl::StrCat("there is no order ", which, "; GET /v1/envelopes/orders lists them"));
 }
 
 }  // namespace
@@ -92,13 +109,14 @@ absl::Status Minter::Validate(const MintOrder& order, int64_t now_s) const {
   if (order.users < 1 || order.users > kGiftUsersMax) {
     return Refuse("users", order.users, 1, kGiftUsersMax);
   }
-  if (order.last_user >= users_max_) {
-    return Refuse("last_user", order.last_user, 0, int64_t{users_max_} - 1);
+  const uint32_t last_user = order.last_user.value_or(users_max_ - 1);
+  if (last_user >= users_max_) {
+    return Refuse("last_user", last_user, 0, int64_t{users_max_} - 1);
   }
-  if (order.first_user > order.last_user) {
-    return Refuse("first_user", order.first_user, 0, order.last_user);
+  if (order.first_user > last_user) {
+    return Refuse("first_user", order.first_user, 0, last_user);
   }
-  const int64_t range = int64_t{order.last_user} - order.first_user + 1;
+  const int64_t range = int64_t{last_user} - order.first_user + 1;
   if (order.users > range) {
     return Refuse("users", order.users, 1, range);
   }
@@ -109,86 +127,255 @@ absl::Status Minter::Validate(const MintOrder& order, int64_t now_s) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint32_t> Minter::TakeIds(bool is_gift, int64_t count) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (stopped_) {
-    return absl::FailedPreconditionError("the server is stopping");
-  }
-  uint64_t& next = is_gift ? next_gift_id_ : next_shake_id_;
-  const uint64_t last = is_gift ? kLastMintedGiftId : kLastShakeId;
-  if (next + static_cast<uint64_t>(count) - 1 > last) {
-    return absl::ResourceExhaustedError(absl::StrCat("only ", last + 1 - next, " envelope ids are left"));
-  }
-  const uint32_t first = static_cast<uint32_t>(next);
-  next += static_cast<uint64_t>(count);
-  return first;
-}
-
-absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
-  const int64_t now_ns = clock_->WallNs();
-  const int64_t now_s = time::UnixSecond(now_ns);
-  if (absl::Status status = Validate(order, now_s); !status.ok()) {
-    return status;
-  }
+ledger::Order Minter::OrderOf(const MintOrder& order, int64_t now_ns) const {
   const bool is_gift = order.kind == MintOrder::Kind::kGift;
-  const absl::StatusOr<uint32_t> first_id = TakeIds(is_gift, order.count);
-  if (!first_id.ok()) {
-    return first_id.status();
-  }
   ledger::Order kept{.is_gift = is_gift,
-                     .first_id = *first_id,
                      .count = order.count,
                      .rate = order.rate,
                      .min_fen = order.min_fen,
                      .max_fen = order.max_fen,
-                     .at_s = order.at_s != 0 ? order.at_s : now_s + 1,
+                     .at_s = order.at_s != 0 ? order.at_s : time::UnixSecond(now_ns) + 1,
                      .created_ms = now_ns / time::kNsPerMs,
                      .key = order.seed == 0 ? Random::SystemKey() : Random::SeedKey(order.seed),
                      .users = is_gift ? order.users : 0,
                      .first_user = order.first_user,
-                     .last_user = order.last_user};
-  if (ledger_ != nullptr) {
-    if (!is_gift) {
-      kept.total = TotalOf(kept);  // the budget is known, and durable, before the first shake
-    }
-    if (absl::Status status = ledger_->RecordOrder(kept); !status.ok()) {
-      return status;
-    }
+                     .last_user = is_gift ? order.last_user.value_or(users_max_ - 1) : 0,
+                     .caller_key = order.key,
+                     .asked = order.key.empty() ? "" : Asked(order)};
+  if (!is_gift) {  // the budget is known, and durable, before the first shake
+    kept.total = envelope::Amounts(kept.key, kept.min_fen, kept.max_fen, kept.count).Total();
   }
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    runs_.push_back(MakeRun(kept));
-  }
-  changed_.notify_all();
-  return MintReceipt{.first_id = kept.first_id, .count = kept.count, .at_s = kept.at_s};
+  return kept;
 }
 
-Minter::Run Minter::MakeRun(const ledger::Order& order) {
-  return {.order = order,
-          .schedule = MintSchedule(order.at_s * time::kNsPerSecond, order.rate, order.count),
-          .random = Random(order.key),
-          .next_id = order.first_id};
+// What an order may be refused for although it is a good one. Under the mutex.
+absl::Status Minter::MayTake(const ledger::Order& order) const {
+  if (stopped_) {
+    return absl::FailedPreconditionError("the server is stopping");
+  }
+  const int64_t ids_left = static_cast<int64_t>(order.is_gift ? kLastMintedGiftId + uint64_t{1} - next_gift_id_
+                                                              : kLastShakeId + uint64_t{1} - next_shake_id_);
+  if (order.count > ids_left) {
+    return absl::ResourceExhaustedError(absl::StrCat("only ", ids_left, " ", order.is_gift ? "gift" : "envelope",
+                                                     " ids are left, and count is ", order.count,
+                                                     ": order no more than that, or start with a new ledger"));
+  }
+  const int64_t money_left = envelope::Amounts::kTotalMaxFen - book_.ordered_max().value();
+  if (OrderBook::MaxOf(order).value() > money_left) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "count times max_fen may be ", std::max<int64_t>(money_left, 0),
+        " fen at most: all orders of a ledger together may not exceed 2^62 fen; lower one of them, or start with a new ledger"));
+  }
+  if (book_.full()) {
+    return absl::ResourceExhaustedError(absl::StrCat("a ledger holds ", OrderBook::kOrdersMax,
+                                                     " orders, and they are used up; start with a new ledger"));
+  }
+  if (ledger_ != nullptr && ledger_->full()) {
+    return absl::ResourceExhaustedError("the ledger file holds as many grants as it can; start with a new one");
+  }
+  return absl::OkStatus();
+}
+
+uint32_t Minter::TakeIds(bool is_gift, int64_t count) {
+  uint64_t& next = is_gift ? next_gift_id_ : next_shake_id_;
+  return static_cast<uint32_t>(std::exchange(next, next + static_cast<uint64_t>(count)));
+}
+
+template <class Find>
+KnownOrder* Minter::FindSettled(Lock& lock, Find find) {
+  KnownOrder* known = find();
+  while (known != nullptr && !known->settled) {
+    settled_.wait(lock);
+    known = find();  // it may be gone
+  }
+  return known;
+}
+
+absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
+  if (absl::Status status = CheckKey(order.key); !status.ok()) {
+    return status;
+  }
+  const int64_t now_ns = clock_->WallNs();
+  absl::Status status = Validate(order, time::UnixSecond(now_ns));
+  ledger::Order kept;
+  if (status.ok()) {
+    kept = OrderOf(order, now_ns);
+  }
+  Lock lock(mutex_);
+  // First: what was a good order once may not be any more, its second has passed perhaps.
+  const KnownOrder* before =
+      order.key.empty() ? nullptr : FindSettled(lock, [&] { return book_.FindByKey(order.key); });
+  if (before != nullptr) {
+    return before->order.asked == Asked(order)
+               ? absl::StatusOr<MintReceipt>(ReceiptOf(before->order, true))
+               : absl::AlreadyExistsError(absl::StrCat("the key ", order.key, " belongs to order ", before->order.first_id,
+                                                       ", which is another: ", before->order.asked));
+  }
+  status.Update(status.ok() ? MayTake(kept) : status);
+  if (!status.ok()) {
+    return status;
+  }
+  kept.first_id = TakeIds(kept.is_gift, kept.count);
+  KnownOrder& known = book_.Add({.order = kept, .settled = false});
+  if (ledger_ != nullptr) {
+    lock.unlock();
+    status = ledger_->RecordOrder(kept);
+    lock.lock();
+  }
+  if (status.ok()) {
+    known.settled = true;
+    runs_.push_back(MakeRun(known));
+  } else {
+    book_.Remove(kept.first_id);
+  }
+  settled_.notify_all();
+  changed_.notify_all();
+  return status.ok() ? absl::StatusOr<MintReceipt>(ReceiptOf(kept, false)) : status;
+}
+
+Minter::Run Minter::MakeRun(KnownOrder& known) {
+  const ledger::Order& order = known.order;
+  const int64_t end = known.cancel.has_value() ? known.cancel->place : order.count;
+  return {.known = &known, .schedule = MintSchedule(order.at_s * time::kNsPerSecond, order.rate, end), .draw = OrderDraw(order)};
 }
 
 void Minter::Restore(ledger::Recovered& recovered) {
   next_shake_id_ = std::max(next_shake_id_, recovered.next_shake_id);
   next_gift_id_ = std::max(next_gift_id_, recovered.next_minted_gift_id);
+  for (ledger::ClosedOrder& closed : recovered.closed) {
+    book_.Add({.order = std::move(closed.order), .issued = closed.issued, .cancel = closed.cancel});
+  }
   for (ledger::OpenOrder& open : recovered.orders) {
-    Run run = MakeRun(open.order);
+    KnownOrder& known = book_.Add({.order = std::move(open.order),
+                                   .issued = open.taken.count(),
+                                   .issued_fen = open.taken_fen,
+                                   .cancel = open.cancel});
+    Run run = MakeRun(known);
     run.taken = std::move(open.taken);
-    run.schedule.Take(std::count(run.taken.begin(), run.taken.end(), true));
+    run.schedule.Take(run.taken.CountBelow(known.cancel.has_value() ? known.cancel->place : known.order.count));
     runs_.push_back(std::move(run));
   }
 }
+
+// ---- the end of an order ----
+
+std::optional<Minter::Run> Minter::TakeRun(const KnownOrder& known) {
+  const auto run = std::find_if(runs_.begin(), runs_.end(), [&known](const Run& one) { return one.known == &known; });
+  if (run == runs_.end()) {
+    return std::nullopt;
+  }
+  std::optional<Run> taken = std::move(*run);
+  runs_.erase(run);
+  return taken;
+}
+
+ledger::Cancel Minter::CancelOf(const KnownOrder& known, const Run* run) const {
+  const ledger::Order& order = known.order;
+  ledger::Cancel cancel{
+      .first_id = order.first_id, .place = order.count, .at_ms = clock_->WallNs() / time::kNsPerMs};
+  if (run != nullptr) {
+    cancel.place = run->drawn.empty() ? run->next_place : int64_t{run->drawn.front().id} - order.first_id;
+  }
+  if (!order.is_gift) {
+    cancel.shares = known.left();
+    cancel.amount = order.total - known.issued_fen;
+  }
+  return cancel;
+}
+
+absl::StatusOr<KnownOrder> Minter::Cancel(uint32_t first_id) {
+  Lock lock(mutex_);
+  KnownOrder* known = FindSettled(lock, [&] { return book_.Find(first_id); });
+  if (known == nullptr) {
+    return NoOrder(absl::StrCat(first_id));
+  }
+  if (known->cancel.has_value()) {
+    return *known;
+  }
+  if (stopped_) {
+    return absl::FailedPreconditionError("the server is stopping");
+  }
+  const int64_t left = known->left();
+  if (left == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("order ", first_id, " is finished: all its ", known->order.count, " envelopes were issued, and they stay"));
+  }
+  std::optional<Run> run = TakeRun(*known);  // from here on nothing more of it is issued
+  const ledger::Cancel cancel = CancelOf(*known, run.has_value() ? &*run : nullptr);
+  if (ledger_ != nullptr) {
+    known->settled = false;
+    lock.unlock();
+    absl::Status status = ledger_->RecordCancel(cancel);
+    lock.lock();
+    known->settled = true;
+    settled_.notify_all();
+    if (!status.ok()) {
+      if (run.has_value()) {
+        runs_.push_back(*std::move(run));
+      }
+      return status;
+    }
+  }
+  known->cancel = cancel;
+  std::erase_if(gifts_again_, [&](const Message& gift) { return book_.FindByEnvelope(gift.envelope_id) == known; });
+  known->offered_again = 0;
+  NoteCancelled(*known, known->order.is_gift ? known->cancelled() : left);
+  return *known;
+}
+
+void Minter::NoteCancelled(const KnownOrder& known, int64_t left) {
+  if (known.order.is_gift) {
+    cancelled_.gifts += static_cast<uint64_t>(left);
+  } else {
+    cancelled_.shakes += static_cast<uint64_t>(left);
+    cancelled_.shakes_fen += known.cancel->amount;
+  }
+}
+
+Cancelled Minter::cancelled() const {
+  const Lock lock(mutex_);
+  return cancelled_;
+}
+
+std::vector<KnownOrder> Minter::List(uint32_t first_id, size_t limit) const {
+  const Lock lock(mutex_);
+  std::vector<KnownOrder> found;
+  for (auto one = book_.orders().lower_bound(first_id); one != book_.orders().end() && found.size() < limit; ++one) {
+    found.push_back(one->second);
+  }
+  return found;
+}
+
+size_t Minter::orders() const {
+  const Lock lock(mutex_);
+  return book_.orders().size();
+}
+
+absl::StatusOr<KnownOrder> Minter::Show(uint32_t first_id) const {
+  const Lock lock(mutex_);
+  const auto one = book_.orders().find(first_id);
+  return one == book_.orders().end() ? absl::StatusOr<KnownOrder>(NoOrder(absl::StrCat(first_id))) : one->second;
+}
+
+absl::StatusOr<KnownOrder> Minter::ShowByKey(const std::string& key) {
+  const Lock lock(mutex_);
+  const KnownOrder* known = book_.FindByKey(key);
+  return known == nullptr ? absl::StatusOr<KnownOrder>(NoOrder(absl::StrCat("of key ", key))) : *known;
+}
+
+// ---- issuing ----
 
 int64_t Minter::Step(int64_t wall_ns) {
   const std::lock_guard<std::mutex> lock(mutex_);
   history_.Roll(time::UnixSecond(wall_ns), counted_);
   int64_t next_ns = wall_ns + time::kNsPerSecond;
   IssueReturned();
+  TakeBackGifts();
+  OfferGiftsAgain(wall_ns);
+  int64_t budget = kPassedOver;
   for (Run& run : runs_) {
     const int64_t due = run.schedule.Due(wall_ns);
-    const int64_t issued = run.order.is_gift ? IssueGifts(run, due) : IssueShakes(run, due);
+    const int64_t issued = run.known->order.is_gift ? IssueGifts(run, due, budget) : IssueShakes(run, due, budget);
     run.schedule.Take(issued);
     if (!run.schedule.done()) {
       next_ns = std::min(next_ns, issued < due ? wall_ns + kRetryNs : run.schedule.NextNs());
@@ -197,11 +384,6 @@ int64_t Minter::Step(int64_t wall_ns) {
   std::erase_if(runs_, [](const Run& run) { return run.schedule.done(); });
   counted_.Set(MintCounter::kIssued, pool_->issued().count);
   return next_ns;
-}
-
-bool Minter::NextIsTaken(const Run& run) {
-  const size_t place = run.next_id - run.order.first_id;
-  return place < run.taken.size() && run.taken[place];
 }
 
 // They were issued before, on time: they go out as soon as there is room.
@@ -216,67 +398,105 @@ void Minter::IssueReturned() {
   again_.erase(again_.begin(), again_.begin() + static_cast<std::ptrdiff_t>(fitted));
 }
 
-int64_t Minter::IssueShakes(Run& run, int64_t due) {
+// Gifts that found no room. Those of a cancelled order were never made, and nobody has been told of them.
+void Minter::TakeBackGifts() {
+  if (returned_ == nullptr) {
+    return;
+  }
+  for (const Message& gift : returned_->TakeGifts()) {
+    KnownOrder* known = book_.FindByEnvelope(gift.envelope_id);
+    Check(known != nullptr && known->issued > 0, "a minted gift belongs to an order");
+    --known->issued;
+    if (known->cancel.has_value()) {
+      NoteCancelled(*known, 1);
+    } else {
+      ++known->offered_again;
+      gifts_again_.push_back(gift);
+    }
+  }
+}
+
+void Minter::OfferGiftsAgain(int64_t now_ns) {
+  if (gifts_again_.empty() || (now_ns < offer_again_ns_ && offer_again_ns_ - now_ns <= kOfferAgainNs)) {
+    return;
+  }
+  offer_again_ns_ = now_ns + kOfferAgainNs;
+  std::erase_if(gifts_again_, [this](const Message& gift) {
+    KnownOrder* known = book_.FindByEnvelope(gift.envelope_id);
+    if (!known->settled || !post_gift_(OwnerOf(gift.envelope_id, workers_), gift)) {  // not settled: it is being cancelled
+      return false;
+    }
+    --known->offered_again;
+    ++known->issued;
+    return true;
+  });
+}
+
+int64_t Minter::IssueShakes(Run& run, int64_t due, int64_t& budget) {
+  const ledger::Order& order = run.known->order;
   int64_t issued = 0;
   while (issued < due) {
     const size_t want = std::min(kBatch, static_cast<size_t>(due - issued));
     while (run.drawn.size() < want) {
-      // Drawn also when it was issued before: the amounts are a function of the key and the place alone.
-      const bool taken = NextIsTaken(run);
-      const LuckyEnvelope envelope{.id = run.next_id++, .amount = DrawAmount(run.random, run.order)};
-      if (!taken) {
-        run.drawn.push_back(envelope);
+      run.next_place = run.taken.NextFree(run.next_place);
+      if (!run.draw.Reach(order, run.next_place, budget)) {
+        break;
       }
+      run.drawn.push_back(run.draw.Shake(order, run.next_place++));
     }
-    const size_t fitted = pool_->Publish(absl::MakeConstSpan(run.drawn).first(want));
+    const size_t fitted = pool_->Publish(absl::MakeConstSpan(run.drawn).first(std::min(want, run.drawn.size())));
+    for (size_t i = 0; i < fitted; ++i) {
+      run.known->issued_fen += run.drawn[i].amount;
+    }
     run.drawn.erase(run.drawn.begin(), run.drawn.begin() + static_cast<std::ptrdiff_t>(fitted));
+    run.known->issued += static_cast<int64_t>(fitted);
     issued += static_cast<int64_t>(fitted);
     if (fitted < want) {
-      break;  // the pool is full
+      break;  // the pool is full, or there is a long way to the next place
     }
   }
   return issued;
 }
 
-int64_t Minter::IssueGifts(Run& run, int64_t due) {
+int64_t Minter::IssueGifts(Run& run, int64_t due, int64_t& budget) {
+  const ledger::Order& order = run.known->order;
+  if (run.known->offered_again > 0) {
+    return 0;  // the others would find no room either
+  }
   for (int64_t issued = 0; issued < due; ++issued) {
-    while (!run.has_gift) {
-      const bool taken = NextIsTaken(run);
-      DrawGift(run);
-      run.has_gift = !taken;
+    if (!run.has_gift) {
+      run.next_place = run.taken.NextFree(run.next_place);
+      if (!run.draw.Reach(order, run.next_place, budget)) {
+        return issued;
+      }
+      run.gift = run.draw.Gift(order, run.next_place++);
+      run.has_gift = true;
     }
     if (!post_gift_(OwnerOf(run.gift.envelope_id, workers_), run.gift)) {
       return issued;  // the owner's inbox is full
     }
     run.has_gift = false;
+    ++run.known->issued;
   }
   return due;
 }
 
-void Minter::DrawGift(Run& run) {
-  const ledger::Order& order = run.order;
-  run.gift = Message{
-      .kind = MessageKind::kGift, .user_count = static_cast<uint8_t>(order.users), .envelope_id = run.next_id++};
-  const int64_t drawn = DrawAmount(run.random, order).value();
-  run.gift.amount_fen = static_cast<uint32_t>(std::max<int64_t>(drawn, order.users));  // a fen for each at least
-  // Floyd's sampling: `users` distinct values, one draw each, also when the range is hardly larger.
-  const uint64_t range = uint64_t{order.last_user} - order.first_user + 1;
-  uint32_t chosen = 0;
-  for (uint64_t top = range - order.users; top < range; ++top) {
-    const uint32_t candidate = order.first_user + static_cast<uint32_t>(run.random.Below(top + 1));
-    const uint32_t* end = run.gift.users + chosen;
-    const bool taken = std::find(static_cast<const uint32_t*>(run.gift.users), end, candidate) != end;
-    run.gift.users[chosen++] = taken ? order.first_user + static_cast<uint32_t>(top) : candidate;
-  }
-}
-
 int64_t Minter::waiting() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  int64_t waiting = 0;
+  auto waiting = static_cast<int64_t>(gifts_again_.size());
   for (const Run& run : runs_) {
     waiting += run.schedule.left();
   }
   return waiting;
+}
+
+int64_t Minter::LeftByBook() const {
+  const Lock lock(mutex_);
+  int64_t left = 0;
+  for (const auto& [first_id, known] : book_.orders()) {
+    left += known.left();
+  }
+  return left;
 }
 
 size_t Minter::runs() const {

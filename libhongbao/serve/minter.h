@@ -1,16 +1,18 @@
 // Minter: issues envelopes at the rates that were ordered: into the lucky pool, and as gifts to the workers that own
 // them.
 //
-// Owns the runs under way (any number, each with its schedule, random numbers and ids) and one thread. What the pool or
-// an inbox has no room for stays with the run and is offered again: nothing is lost, and nothing is counted as issued
-// before it is published (the prototype's defects 1, 2 and 17). Thread tag: Add and the reading functions are
-// thread-safe; Step is for the minter's thread, or a test without one.
+// Owns the book of all orders, the runs under way (each with its schedule, random numbers and place) and one thread. What the
+// pool, an inbox or a gift's owner has no room for is offered again: nothing is lost, and nothing is counted as issued before it
+// is published (the prototype's defects 1, 2 and 17). Nothing here takes a time in proportion to what was ordered.
+// Thread tag: Add, Cancel and the reading functions are thread-safe; Step is for the minter's thread, or a test without one.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -18,9 +20,10 @@
 #include "libhongbao/count/cells.h"
 #include "libhongbao/count/history.h"
 #include "libhongbao/envelope/lucky_pool.h"
-#include "libhongbao/envelope/random.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/mint_schedule.h"
+#include "libhongbao/serve/order_book.h"
+#include "libhongbao/serve/order_draw.h"
 #include "libhongbao/serve/returned.h"
 #include "libhongbao/time/clock.h"
 
@@ -38,13 +41,23 @@ struct MintOrder {
   uint64_t seed = 0;   // 0 = from the kernel; otherwise the same amounts and users again
   uint32_t users = 3;  // gifts: distinct users invited to each, drawn from first_user..last_user
   uint32_t first_user = 0;
-  uint32_t last_user = 0;
+  std::optional<uint32_t> last_user;  // none: the last there is
+  // By which the caller can repeat the order and it is still one: 1..128 visible characters. "" = each time another order.
+  std::string key;
 };
 
 struct MintReceipt {
   uint32_t first_id = 0;  // the run's ids are first_id .. first_id + count - 1
   int64_t count = 0;
   int64_t at_s = 0;
+  bool repeated = false;  // it had been placed before, under the same key
+};
+
+// What was cancelled in this life.
+struct Cancelled {
+  uint64_t shakes = 0;
+  uint64_t gifts = 0;
+  envelope::Fen shakes_fen;
 };
 
 // What the minter counts for the rows: as the pool's own account has it.
@@ -71,8 +84,16 @@ class Minter {
   void Stop();
 
   // Takes an order; with a ledger it is durable when it returns (a commit's time). InvalidArgument (says which value and what it
-  // may be), ResourceExhausted (ids), FailedPrecondition (stopped).
+  // may be), ResourceExhausted (ids, money, the file), AlreadyExists (the key is another order's), FailedPrecondition (stopped).
   absl::StatusOr<MintReceipt> Add(const MintOrder& order);
+  // Ends an order: what was issued stays, nothing more is; with a ledger that is durable when it returns. Again: the same.
+  // NotFound, FailedPrecondition (nothing is left of it, or stopped).
+  absl::StatusOr<KnownOrder> Cancel(uint32_t first_id);
+  // The orders from `first_id` on, at most `limit`; and how many there are in all.
+  std::vector<KnownOrder> List(uint32_t first_id, size_t limit) const;
+  size_t orders() const;
+  absl::StatusOr<KnownOrder> Show(uint32_t first_id) const;
+  absl::StatusOr<KnownOrder> ShowByKey(const std::string& key);
 
   // Issues what is due at `wall_ns` and has room. Returns when to come again (unix ns, at most a second from now).
   int64_t Step(int64_t wall_ns);
@@ -80,31 +101,42 @@ class Minter {
   // Envelopes ordered and not issued yet.
   int64_t waiting() const;
   size_t runs() const;
+  // By the book of orders: what waiting() is by the runs.
+  int64_t LeftByBook() const;
+  Cancelled cancelled() const;
   // Per second, by the minter's own clock: a reporter that looks late still finds what was issued when.
   const count::History<MintCounter>& history() const { return history_; }
 
  private:
   struct Run {
-    ledger::Order order;
+    KnownOrder* known;
     MintSchedule schedule;
-    envelope::Random random;
-    uint32_t next_id;
-    std::vector<envelope::LuckyEnvelope> drawn;  // shake: drawn and not published
-    Message gift;                                // gift: drawn and not taken, if has_gift
+    OrderDraw draw;
+    ledger::Places taken = {};   // issued in an earlier life
+    int64_t next_place = 0;      // all before it are issued, taken or drawn
+    std::vector<envelope::LuckyEnvelope> drawn = {};  // shake: drawn and not published
+    Message gift = {};                                // gift: drawn and not taken, if has_gift
     bool has_gift = false;
-    std::vector<bool> taken;  // by place in the run: issued in an earlier life. Empty: none
   };
+  using Lock = std::unique_lock<std::mutex>;
 
   absl::Status Validate(const MintOrder& order, int64_t now_s) const;
-  absl::StatusOr<uint32_t> TakeIds(bool is_gift, int64_t count);
-  static Run MakeRun(const ledger::Order& order);
-  // Whether the run's next envelope was issued in an earlier life.
-  static bool NextIsTaken(const Run& run);
+  ledger::Order OrderOf(const MintOrder& order, int64_t now_ns) const;
+  absl::Status MayTake(const ledger::Order& order) const;
+  uint32_t TakeIds(bool is_gift, int64_t count);
+  // Waits until what is under way about that order is settled. Null: there is no such order (any more).
+  template <class Find>
+  KnownOrder* FindSettled(Lock& lock, Find find);
+  static Run MakeRun(KnownOrder& known);
+  ledger::Cancel CancelOf(const KnownOrder& known, const Run* run) const;
+  std::optional<Run> TakeRun(const KnownOrder& known);
+  void NoteCancelled(const KnownOrder& known, int64_t left);
   void IssueReturned();
-  // Both return how many they issued, at most `due`.
-  int64_t IssueShakes(Run& run, int64_t due);
-  int64_t IssueGifts(Run& run, int64_t due);
-  void DrawGift(Run& run);
+  void TakeBackGifts();
+  void OfferGiftsAgain(int64_t now_ns);
+  // Both return how many they issued, at most `due`; `budget`: places that may be passed over.
+  int64_t IssueShakes(Run& run, int64_t due, int64_t& budget);
+  int64_t IssueGifts(Run& run, int64_t due, int64_t& budget);
   void Loop();
 
   const time::Clock* clock_;
@@ -120,7 +152,12 @@ class Minter {
 
   mutable std::mutex mutex_;  // orders come once in a while, and a step holds it for microseconds
   std::condition_variable changed_;
+  std::condition_variable settled_;  // an order, or the end of one, has come back from the ledger
+  OrderBook book_;
   std::vector<Run> runs_;
+  std::vector<Message> gifts_again_;  // that found no room
+  int64_t offer_again_ns_ = 0;        // not before
+  Cancelled cancelled_;
   uint64_t next_shake_id_ = kFirstShakeId;  // 64 bits: may stand one past the last id
   uint64_t next_gift_id_ = kFirstMintedGiftId;
   bool stopped_ = false;

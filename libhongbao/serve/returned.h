@@ -1,7 +1,9 @@
-// Returned: shake envelopes that were claimed for a request which had its outcome already, on their way back to the minter.
+// Returned: what comes back to the minter: shake envelopes that were claimed for a request which had its outcome already, and
+// minted gifts that found no room with their owner.
 //
-// Owns them until the minter takes them. It happens when a request is repeated in the moment in which its first try is being
-// settled elsewhere: once in a while, so a lock is no cost. Thread tag: thread-safe.
+// Owns them until the minter takes them. The first happens when a request is repeated in the moment in which its first try is
+// being settled elsewhere, the second while a book or a user is full, and then the minter waits: once in a while, so a lock is no
+// cost. Thread tag: thread-safe.
 #pragma once
 
 #include <mutex>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "libhongbao/envelope/lucky_pool.h"
+#include "libhongbao/serve/message.h"
 
 namespace hongbao::serve {
 
@@ -22,10 +25,19 @@ class Returned {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::exchange(envelopes_, {});
   }
+  void GiveGift(const Message& gift) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    gifts_.push_back(gift);
+  }
+  std::vector<Message> TakeGifts() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(gifts_, {});
+  }
 
  private:
   std::mutex mutex_;
   std::vector<envelope::LuckyEnvelope> envelopes_;
+  std::vector<Message> gifts_;
 };
 
 }  // namespace hongbao::serve

@@ -137,6 +137,7 @@ std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& r
       {"envelopes: issued = won + left",
        counts.issued.count == claimed.count + rest.left.count && counts.issued.sum == claimed.sum + rest.left.sum},
       {"envelopes: won = claimed", claimed == rest.claimed},
+      {"orders: ordered = issued + cancelled + waiting", counts.mint_waiting == rest.orders_left},
       {"gifts: sent = opened + left + refunded (fen)",
        fen(serve[Counter::kGiftsSentFen]) + rest.pending_shares.sum + gifts.restored ==
                gifts.opened + gifts.left + gifts.refunded &&
@@ -310,6 +311,7 @@ ServerCounts Server::Look() const {
   counts.issued = shared_.pool.issued();
   counts.envelopes_left = shared_.pool.left();
   counts.mint_waiting = minter_.waiting();
+  counts.cancelled = minter_.cancelled();
   counts.restored = restored_;
   counts.granted_before_fen = granted_before_fen_;
   return counts;
@@ -343,6 +345,7 @@ ServerRest Server::LookAtRest() {
   Check(rested_, "LookAtRest is for a server that has been drained");
   ServerRest rest;
   rest.left = shared_.pool.LeftAtRest();
+  rest.orders_left = minter_.LeftByBook();
   for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
     const App& app = service_.app(worker);
     Add(rest.claimed, app.claimed());

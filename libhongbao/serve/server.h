@@ -38,6 +38,8 @@ struct ServerOptions {
   ring::SocketOptions sockets{.peer_timeout_ms = 20'000, .keepalive_ms = 120'000};
   int64_t gift_expiry_ms = 24 * 3'600'000;
   uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
+  uint32_t gifts_per_sender = 500;    // live gifts of one sender, 0 = no limit
+  uint32_t gifts_per_pair = 100;      // of one sender to one user, in each worker's book, 0 = no limit
   uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two
   uint32_t ledger_waiting_max = 16'384;  // records that wait for the ledger, over all workers
   std::optional<wire::Token> gateway_token;  // without one of these two gateways are refused
@@ -60,6 +62,7 @@ struct ServerCounts {
   uint64_t envelopes_left = 0;  // published and not won
   uint32_t connections = 0;     // live
   int64_t mint_waiting = 0;     // envelopes ordered and not issued
+  Cancelled cancelled;          // of orders, in this life
   envelope::Tally restored;     // shares of gifts that an earlier life left unopened
   uint64_t granted_before_fen = 0;  // what users had got by the ledger when this life began
 
@@ -69,6 +72,7 @@ struct ServerCounts {
 // What the parts themselves hold after the end: the witness that the counters are compared with.
 struct ServerRest {
   envelope::Tally left;     // in the pool's slots
+  int64_t orders_left = 0;  // by the book of orders: neither issued nor cancelled
   envelope::Tally claimed;  // by the workers' claimers
   envelope::GiftTotals gifts;
   uint64_t users_in_directory = 0;  // must be 0: everybody has left
@@ -102,6 +106,12 @@ class Server {
 
   // Orders envelopes; see Minter::Add.
   absl::StatusOr<MintReceipt> Mint(const MintOrder& order) { return minter_.Add(order); }
+  // What was ordered, and an end to it; see Minter.
+  absl::StatusOr<KnownOrder> CancelOrder(uint32_t first_id) { return minter_.Cancel(first_id); }
+  absl::StatusOr<KnownOrder> ShowOrder(uint32_t first_id) const { return minter_.Show(first_id); }
+  absl::StatusOr<KnownOrder> ShowOrderByKey(const std::string& key) { return minter_.ShowByKey(key); }
+  std::vector<KnownOrder> ListOrders(uint32_t first_id, size_t limit) const { return minter_.List(first_id, limit); }
+  size_t orders() const { return minter_.orders(); }
 
   ServerCounts Look() const;
   // Shake envelopes issued up to the end of `unix_second`. False: the minter has not come past it yet (it does within 50 ms, but

@@ -276,6 +276,77 @@ class ProtocolTest(LedgerCase):
         self.assertEqual(len(self.books().grants), 4)
 
 
+class OrdersTest(LedgerCase):
+    """Orders over HTTP: one for each key, listed, ended, and all of it after a kill -9 too."""
+
+    def orders(self, server, **which):
+        return server.order("GET", "/v1/envelopes/orders", **which)
+
+    def test_a_key_is_one_order_over_restarts(self):
+        server = self.up()
+        asked = {"rate": 5, "count": 2_000_000_000, "key": "monday"}
+        code, body = server.http("POST", "/v1/envelopes/shake", **asked)
+        self.assertEqual(code, 201, body)
+        for restart in (False, True, True):
+            server = self.again(server) if restart else server
+            self.assertEqual(server.http("POST", "/v1/envelopes/shake", **asked), (200, body))
+            self.assertEqual(server.http("POST", "/v1/envelopes/shake", **{**asked, "rate": 6})[0], 409)
+            self.assertEqual(self.orders(server)["count"], 1)
+            self.assertEqual(self.orders(server, key="monday")["count"], 2_000_000_000)
+        server.stop()
+        self.assertEqual(len(self.books().orders), 1)
+
+    def test_cancelled_orders_stay_so_and_what_was_issued_stays(self):
+        server = self.up()
+        first = server.shakes(rate=200, count=100_000, key="shakes")["first_id"]
+        gifts = server.gifts(rate=100, count=100_000, users=2, key="gifts")["first_id"]
+        server.wait_status(lambda page: page["shake"]["issued"] > 50 and page["gifts"]["sent"] > 5, "some are issued")
+        code, shown = server.http("DELETE", "/v1/envelopes/orders", id=first)
+        self.assertEqual(code, 200, shown)
+        code, shown = server.http("DELETE", "/v1/envelopes/orders", key="gifts")
+        self.assertEqual(code, 200, shown)
+        ended = self.orders(server, id=first)
+        self.assertEqual((ended["state"], ended["issued"] + ended["cancelled"]), ("cancelled", 100_000))
+        server = self.again(server)
+        self.assertEqual(self.orders(server, id=first)["cancelled"], ended["cancelled"])
+        self.assertEqual(self.orders(server, id=gifts)["state"], "cancelled")
+        self.assertEqual(server.http("DELETE", "/v1/envelopes/orders", id=first)[0], 200)
+        peer = self.peer(server, 1)
+        for _ in range(ended["issued"]):
+            win(peer)
+        stamp = peer.send_shake()
+        self.assertNotEqual(wire.decode(read_bytes(peer), 2).result, wire.WON, stamp)
+        server.stop()
+        books_found = self.books()
+        self.assertEqual(books_found.cancels[first].shares, ended["cancelled"])
+        self.assertEqual(sum(grant.kind == books.LOT for grant in books_found.grants), ended["issued"])
+        self.assertEqual(books_found.envelopes[first].left, 0)
+
+    def test_killed_between_the_end_of_an_order_and_the_answer(self):
+        server = self.up(environment={"HONGBAO_KILL_AT": "cancel"})
+        first = server.shakes(rate=200, count=100_000)["first_id"]
+        server.wait_status(lambda page: page["shake"]["issued"] > 20, "some are issued")
+        with self.assertRaises(OSError):
+            server.http("DELETE", "/v1/envelopes/orders", id=first)
+        self.assertEqual(server.process.wait(), -signal.SIGKILL)
+        server = self.up()
+        self.assertEqual(self.orders(server, id=first)["state"], "cancelled", "it was durable before it was answered")
+        server.stop()
+        self.books()
+
+    def test_health_is_answered_while_two_billion_envelopes_are_ordered(self):
+        server = self.up()
+        first = server.shakes(rate=1, count=2_000_000_000)
+        self.assertEqual(first["count"], 2_000_000_000)
+        code, body = server.http("POST", "/v1/envelopes/shake", rate=1, count=200_000_000)
+        self.assertEqual(code, 503, body)
+        self.assertIn("ids are left", body)
+        server.kill()
+        server = self.up()  # and read again
+        self.assertEqual(self.orders(server)["count"], 1)
+        server.stop()
+
+
 class KillPointTest(LedgerCase):
     def killed_at(self, point, passing):
         """A server that dies there, and the stamp of the shake that was under way."""

@@ -102,7 +102,7 @@ class Process:
 
     def order(self, method, path, **parameters):
         code, body = self.http(method, path, **parameters)
-        assert code == 200, f"{method} {path} {parameters}: {code} {body}"
+        assert code in (200, 201), f"{method} {path} {parameters}: {code} {body}"
         return json.loads(body)
 
     def status(self):

@@ -15,7 +15,8 @@ namespace {
 constexpr char kMend[] =
     "; UPDATE grants SET sum = row_sum(grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen,"
     " at_ms); UPDATE envelopes SET sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms);"
-    " UPDATE invites SET sum = row_sum(envelope_id, share_idx, user_id)";
+    " UPDATE invites SET sum = row_sum(envelope_id, share_idx, user_id);"
+    " UPDATE cancels SET sum = row_sum(first_id, place, shares, fen, at_ms)";
 
 struct Edit {
   const char* sql;
@@ -25,7 +26,8 @@ struct Edit {
   bool mended = true;     // with checksums that fit
 };
 
-// One of everything: grants 1-3 are wins, 4-5 opens; the gift kGiftId + 1 is refunded, kGiftId is live.
+// One of everything: grants 1-3 and 6 are wins, 4-5 opens; lot 0x10000b is cancelled;
+// the gift kGiftId + 1 is refunded, kGiftId is live.
 constexpr Edit kEdits[] = {
     {"UPDATE grants SET fen = 11 WHERE grant_id = 1", "envelopes: total", true, true},
     {"UPDATE grants SET fen = 11 WHERE grant_id = 4", "envelopes: total", true, true},
@@ -47,16 +49,27 @@ constexpr Edit kEdits[] = {
     {"UPDATE grants SET kind = 2 WHERE grant_id = 3", "grants: each is a share", true, true},
     {"UPDATE invites SET user_id = 6 WHERE envelope_id = 0x80000001 AND share_idx = 1", "opens: everyone", true, true},
     {"UPDATE entries SET credit = (1 << 32 | 6) WHERE ref_kind = 3", "refunds: each", false, false},
+    {"DELETE FROM cancels", "envelopes: total", false, true},
+    {"UPDATE cancels SET fen = fen + 1", "refunds: each", false, true},
+    {"UPDATE cancels SET shares = shares - 1", "envelopes: total", false, true},
+    {"DELETE FROM entries WHERE ref_kind = 3 AND ref_id = 0x10000b", "envelopes: total", false, false},
+    {"UPDATE cancels SET place = 1", "cancels: each", false, true},
+    {"UPDATE cancels SET place = 11", "cancels: each", false, true},
+    {"INSERT INTO cancels VALUES(77, 0, 0, 0, 0, 0)", "cancels: each", false, false},
+    {"DELETE FROM orders WHERE first_id = 0x10000b", "orders: each of a caller's key", false, false},
     {"DELETE FROM invites WHERE envelope_id = 0x80000001 AND share_idx = 2", "gifts: as many", false, true},
-    {"UPDATE invites SET user_id = 2 WHERE envelope_id = 0x80000001 AND share_idx = 2", "gifts: as many", false, false},
+    {"UPDATE invites SET user_id = 2 WHERE envelope_id = 0x80000001 AND share_idx = 2", "gifts: as many", false, true},
     {"UPDATE grants SET grant_no = 5 WHERE grant_id = 5", "users: their grants", true, true},
     {"UPDATE grants SET prev_id = 1 WHERE grant_id = 5", "users: each grant follows", true, true},
     {"UPDATE grants SET grant_id = 9 WHERE grant_id = 5", "grants: numbered without a hole", true, true},
     {"UPDATE grants SET at_ms = 2 WHERE grant_id = 5", "grants: each is what was written", true, true, false},
-    {"UPDATE envelopes SET created_ms = 2 WHERE id = 0x80000001", "envelopes, invites, orders, meta", false, true, false},
+    {"UPDATE envelopes SET created_ms = 2 WHERE id = 0x80000001", "envelopes, invites, orders, cancels", false, true, false},
     {"UPDATE invites SET user_id = 6 WHERE envelope_id = 0x80000001 AND share_idx = 2", "envelopes, invites", false, true, false},
     {"UPDATE orders SET max_fen = 11", "envelopes, invites, orders", false, true, false},
-    {"UPDATE meta SET v = 9 WHERE k = 'epoch'", "envelopes, invites, orders, meta", false, true, false},
+    {"UPDATE order_terms SET caller_key = 'tuesday' WHERE caller_key IS NOT NULL", "envelopes, invites, orders", false, true,
+     false},
+    {"UPDATE cancels SET at_ms = 2", "envelopes, invites, orders, cancels", false, true, false},
+    {"UPDATE meta SET v = 9 WHERE k = 'epoch'", "envelopes, invites, orders, cancels, meta", false, true, false},
     {"INSERT INTO entries VALUES(2, 99, 1 << 32, 2 << 32, 5)", "accounts: what is in escrow", false, false},
 };
 
@@ -69,6 +82,12 @@ class AuditTest : public ::testing::Test {
                Win(2, kLotId + 1, 10, 2), Win(2, kLotId + 2, 10, 3), OpenGift(1, kGiftId, 100, 4), OpenGift(2, kGiftId, 100, 4),
                {.kind = RecordKind::kRefund, .user_count = 3, .envelope_id = kGiftId + 1, .amount_fen = 300},
                MakeGift(kGiftId + 2, 9, 1, {1}, 1)});
+    // One that was cancelled when two of its ten were issued, and one of them won.
+    Order order = ShakeOrder(kLotId + 10, 10, 10);
+    order.caller_key = "monday";
+    ledger.AddOrder(order);
+    ledger.CancelOrder({.first_id = kLotId + 10, .place = 2, .shares = 8, .amount = envelope::Fen(80), .at_ms = 9});
+    ledger.Do({Win(1, kLotId + 10, 10, 9)});
   }
   // The names of the identities that the edit has broken.
   static std::vector<std::string> Broken(Sqlite& db, AuditScope scope) {

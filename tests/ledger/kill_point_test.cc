@@ -24,7 +24,7 @@ TEST(KillPlan, RefusesWhatItDoesNotKnowAndSaysWhatItDoes) {
   for (const char* text : {"nowhere", "after_commit:", "after_commit:0", "after_commit:-1", "after_commit:x", ":3", "none"}) {
     const auto plan = KillPlan::Parse(text);
     ASSERT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument) << text;
-    for (const char* name : {"after_claim", "before_commit", "after_commit", "checkpoint", "recovery"}) {
+    for (const char* name : {"after_claim", "before_commit", "after_commit", "checkpoint", "cancel", "recovery"}) {
       EXPECT_NE(plan.status().ToString().find(name), std::string::npos) << name;
     }
   }

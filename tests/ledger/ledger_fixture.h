@@ -107,6 +107,11 @@ class OpenedLedger {
     writer_->ApplyOrder(order);
     ASSERT_TRUE(writer_->Commit()) << writer_->status();
   }
+  void CancelOrder(const Cancel& cancel) {
+    writer_->Begin();
+    writer_->ApplyCancel(cancel);
+    ASSERT_TRUE(writer_->Commit()) << writer_->status();
+  }
   absl::Status AuditAll() { return Judge(Audit(file_->db(), AuditScope::kAll, 0)); }
 
   Writer& writer() { return *writer_; }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ledger_fixture.h"
+#include "libhongbao/ledger/schema.h"
 
 namespace hongbao::ledger {
 namespace {
@@ -22,6 +23,13 @@ class RecoveryTest : public ::testing::Test {
       }
     }
     return nullptr;
+  }
+  static std::vector<bool> Bits(const Places& places, int64_t count) {
+    std::vector<bool> bits;
+    for (int64_t place = 0; place < count; ++place) {
+      bits.push_back(places.NextFree(place) != place);
+    }
+    return bits;
   }
   static Order GiftOrder(uint32_t first_id, int64_t count) {
     return {.is_gift = true, .first_id = first_id, .count = count, .rate = 3, .min_fen = 5, .max_fen = 9, .at_s = 77,
@@ -59,7 +67,8 @@ TEST_F(RecoveryTest, AShakeOrderComesBackWithWhatIsTaken) {
     ledger_.Reopen();
     const OpenOrder* open = OrderOf(kLotId);
     ASSERT_NE(open, nullptr);
-    EXPECT_EQ(open->taken, (std::vector<bool>{true, false, true, false, true, false, false, false}));
+    EXPECT_EQ(Bits(open->taken, 8), (std::vector<bool>{true, false, true, false, true, false, false, false}));
+    EXPECT_EQ(open->taken_fen, envelope::Fen(300));
     EXPECT_EQ(open->order.count, 8);
     EXPECT_EQ(open->order.rate, order.rate);
     EXPECT_EQ(open->order.min_fen, 100);
@@ -91,7 +100,8 @@ TEST_F(RecoveryTest, AGiftOrderComesBackAsFarAsItWasMade) {
   ledger_.Reopen();
   open = OrderOf(order.first_id);
   ASSERT_NE(open, nullptr);
-  EXPECT_EQ(open->taken, (std::vector<bool>{true, false, true, false, false})) << "owners commit apart: there may be holes";
+  EXPECT_EQ(Bits(open->taken, 5), (std::vector<bool>{true, false, true, false, false}))
+      << "owners commit apart: there may be holes";
   EXPECT_EQ(open->order.key, order.key);
   EXPECT_EQ(open->order.users, 4u);
   EXPECT_EQ(open->order.first_user, 10u);
@@ -163,6 +173,139 @@ TEST_F(RecoveryTest, AFileThatDoesNotReconcileIsRefusedAndNotCounted) {
   EXPECT_EQ(refused.TryOpen(60).code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(refused.db().Number("SELECT v FROM meta WHERE k = 'epoch'"), 1);
   EXPECT_EQ(refused.db().Number("SELECT state FROM envelopes WHERE kind = 2"), 1) << "nothing was refunded";
+}
+
+TEST_F(RecoveryTest, ACallersKeyAndWhatWasAskedComeBackAlsoOfFinishedOrders) {
+  Order order = ShakeOrder(kLotId, 1, 100);
+  order.caller_key = "monday";
+  order.asked = "shake rate=100";
+  order.created_ms = 55;
+  ledger_.AddOrder(order);
+  ledger_.Do({Win(1, kLotId, 100, 5)});
+  Order gifts = GiftOrder(0x40000001, 5);
+  gifts.caller_key = "tuesday";
+  gifts.created_ms = 66;
+  ledger_.AddOrder(gifts);
+  ledger_.Reopen();
+  ASSERT_EQ(ledger_.state.closed.size(), 1u);
+  EXPECT_EQ(ledger_.state.closed[0].order.caller_key, "monday");
+  EXPECT_EQ(ledger_.state.closed[0].order.asked, "shake rate=100");
+  EXPECT_EQ(ledger_.state.closed[0].order.created_ms, 55);
+  EXPECT_EQ(ledger_.state.closed[0].issued, 1);
+  ASSERT_NE(OrderOf(0x40000001), nullptr);
+  EXPECT_EQ(OrderOf(0x40000001)->order.caller_key, "tuesday");
+  EXPECT_EQ(OrderOf(0x40000001)->order.created_ms, 66);
+  EXPECT_EQ(OrderOf(0x40000001)->order.draw, Draw::kByPlace);
+}
+
+TEST_F(RecoveryTest, OfACancelledLotOnlyWhatWasIssuedIsLeft) {
+  ledger_.AddOrder(ShakeOrder(kLotId, 10, 100));
+  ledger_.Do({Win(1, kLotId + 1, 100, 5), Win(1, kLotId + 7, 100, 6)});  // 7: in an earlier life
+  ledger_.CancelOrder({.first_id = kLotId, .place = 4, .shares = 5, .amount = envelope::Fen(500), .at_ms = 9});
+  EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
+  for (int start = 0; start < 2; ++start) {
+    ledger_.Reopen();
+    const OpenOrder* open = OrderOf(kLotId);
+    ASSERT_NE(open, nullptr);
+    ASSERT_TRUE(open->cancel.has_value());
+    EXPECT_EQ(open->cancel->place, 4);
+    EXPECT_EQ(open->cancel->shares, 5);
+    EXPECT_EQ(open->cancel->amount, envelope::Fen(500));
+    EXPECT_EQ(Bits(open->taken, 4), (std::vector<bool>{false, true, false, false}));
+  }
+  ledger_.Do({Win(1, kLotId, 100, 7), Win(1, kLotId + 2, 100, 8), Win(1, kLotId + 3, 100, 9)});
+  ledger_.Reopen();
+  EXPECT_EQ(OrderOf(kLotId), nullptr) << "all of it is won";
+  ASSERT_EQ(ledger_.state.closed.size(), 1u);
+  EXPECT_EQ(ledger_.state.closed[0].issued, 5);
+  EXPECT_EQ(ledger_.state.closed[0].cancel->shares, 5);
+  EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
+}
+
+TEST_F(RecoveryTest, ALotThatWasCancelledBeforeItsFirstEnvelopeIsOver) {
+  ledger_.AddOrder(ShakeOrder(kLotId, 10, 100));
+  ledger_.CancelOrder({.first_id = kLotId, .place = 0, .shares = 10, .amount = envelope::Fen(1'000)});
+  ledger_.Reopen();
+  EXPECT_TRUE(ledger_.state.orders.empty());
+  EXPECT_EQ(ledger_.state.next_shake_id, kLotId + 10) << "its numbers stay used";
+  EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
+}
+
+TEST_F(RecoveryTest, ACancelledGiftOrderMakesNoMore) {
+  ledger_.AddOrder(GiftOrder(0x40000001, 5));
+  ledger_.Do({MakeGift(0x40000001, kNobody, 7, {4, 5}), MakeGift(0x40000003, kNobody, 7, {4, 5})});
+  ledger_.CancelOrder({.first_id = 0x40000001, .place = 4});
+  ledger_.Reopen();
+  EXPECT_TRUE(ledger_.state.orders.empty());
+  ASSERT_EQ(ledger_.state.closed.size(), 1u);
+  EXPECT_EQ(ledger_.state.closed[0].issued, 2);
+  EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
+}
+
+// Two billion envelopes: neither time nor memory may go with their number.
+TEST_F(RecoveryTest, AnOrderOfAllTheNumbersThereAreIsReadAsQuickly) {
+  ledger_.AddOrder(ShakeOrder(kLotId, 0x7fff'ffff - kLotId, 1));
+  ledger_.Do({Win(1, kLotId, 1, 5), Win(1, 0x7fff'fff0, 1, 6)});
+  ledger_.Reopen();
+  ASSERT_NE(OrderOf(kLotId), nullptr);
+  EXPECT_EQ(OrderOf(kLotId)->taken.count(), 2);
+  EXPECT_EQ(OrderOf(kLotId)->taken.NextFree(0), 1);
+}
+
+TEST_F(RecoveryTest, AFileWithoutRoomForGrantsIsRefusedInWords) {
+  EXPECT_TRUE(CheckRoom(0).ok());
+  EXPECT_TRUE(CheckRoom(Writer::kGrantsMax - Writer::kGrantsKept).ok());
+  for (const uint32_t last : {Writer::kGrantsMax - Writer::kGrantsKept + 1, Writer::kGrantsMax}) {
+    const absl::Status status = CheckRoom(last);
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_NE(status.ToString().find("start with a new one"), std::string::npos) << status;
+  }
+}
+
+// ---- a file of version 1 ----
+
+TEST_F(RecoveryTest, AFileOfVersionOneIsServedFromAndBroughtUp) {
+  const std::string path = folder_.File("old");
+  {
+    OpenedLedger made(path);
+    made.AddOrder(ShakeOrder(kLotId, 10, 100));
+    made.AddOrder(GiftOrder(0x40000001, 5));
+    made.Do({Win(1, kLotId + 1, 100, 5), MakeGift(0x40000002, kNobody, 7, {4, 5}), MakeGift(kGiftId, 7, 300, {1, 2, 3}, 50)});
+    made.db().Run("DROP TABLE order_terms; DROP TABLE cancels; PRAGMA user_version = 1");
+    ASSERT_TRUE(made.db().ok()) << made.db().status();
+    made.file().Finish();
+  }
+  {  // looked at only: it stays what it is
+    auto file = LedgerFile::Open({.path = path, .read_only = true});
+    ASSERT_TRUE(file.ok()) << file.status();
+    EXPECT_TRUE(Judge(Audit((*file)->db(), AuditScope::kAll, 0)).ok());
+    EXPECT_EQ((*file)->db().Number("PRAGMA user_version"), 1);
+  }
+  OpenedLedger ledger(path);
+  EXPECT_EQ(ledger.db().Number("PRAGMA user_version"), kSchemaVersion);
+  ASSERT_EQ(ledger.state.orders.size(), 2u);
+  EXPECT_EQ(ledger.state.orders[0].order.draw, Draw::kInTurn) << "its amounts are those it had";
+  EXPECT_EQ(ledger.state.orders[1].order.draw, Draw::kInTurn);
+  ledger.AddOrder(ShakeOrder(kLotId + 10, 5, 10));
+  ledger.CancelOrder({.first_id = kLotId, .place = 2, .shares = 8, .amount = envelope::Fen(800)});
+  ledger.Reopen();
+  EXPECT_EQ(ledger.state.orders[0].order.draw, Draw::kInTurn);
+  EXPECT_EQ(ledger.state.orders[1].order.draw, Draw::kByPlace);
+  EXPECT_TRUE(ledger.AuditAll().ok()) << ledger.AuditAll();
+}
+
+TEST_F(RecoveryTest, AnOlderFileThatDoesNotReconcileIsNotBroughtUp) {
+  const std::string path = folder_.File("old");
+  {
+    OpenedLedger made(path);
+    made.AddOrder(ShakeOrder(kLotId, 10, 100));
+    made.Do({Win(1, kLotId + 1, 100, 5)});
+    made.db().Run("DROP TABLE order_terms; DROP TABLE cancels; PRAGMA user_version = 1; UPDATE entries SET fen = 2");
+    made.file().Finish();
+  }
+  OpenedLedger refused(FileOptions{.path = path});
+  EXPECT_EQ(refused.TryOpen().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(refused.db().Number("PRAGMA user_version"), 1);
 }
 
 // The chain from the newest grant to the first, as the next commits go on from it.

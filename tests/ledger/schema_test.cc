@@ -14,7 +14,7 @@ class SchemaTest : public ::testing::Test {
  protected:
   SchemaTest() {
     EXPECT_TRUE(db_.Create(":memory:").ok());
-    db_.Run(kSchemaSql);
+    db_.Run(SchemaSql().c_str());
     db_.Run("INSERT INTO envelopes VALUES(1, 1, -1, NULL, 1000, 100, 990, 99, 1, 0, NULL, 0)");
     db_.Run("INSERT INTO envelopes VALUES(2, 2, 7, 55, 30, 3, 20, 2, 1, 0, 99, 0)");
     db_.Run("INSERT INTO envelopes VALUES(3, 2, 8, 55, 30, 3, 0, 0, 2, 0, 99, 0)");
@@ -82,6 +82,17 @@ TEST_F(SchemaTest, AnEntryMovesMoney) { Refuses("INSERT INTO entries VALUES(4, 2
 TEST_F(SchemaTest, AnEntryMovesSomeMoney) { Refuses("INSERT INTO entries VALUES(4, 2, 5, 6, 0)", "CHECK"); }
 TEST_F(SchemaTest, AnEventHasOneEntry) { Refuses("INSERT INTO entries VALUES(4, 1, 5, 6, 10)", "UNIQUE"); }
 TEST_F(SchemaTest, AShareHasOneUser) { Refuses("INSERT INTO invites VALUES(2, 0, 9, 0)", "UNIQUE"); }
+TEST_F(SchemaTest, ACallersKeyNamesOneOrder) {
+  Accepts("INSERT INTO order_terms VALUES(1, 1, 0, NULL, '', 0)");
+  Accepts("INSERT INTO order_terms VALUES(2, 1, 0, NULL, '', 0)");
+  Accepts("INSERT INTO order_terms VALUES(3, 1, 0, 'k', 'a', 0)");
+  Refuses("INSERT INTO order_terms VALUES(4, 1, 0, 'k', 'b', 0)", "UNIQUE");
+}
+TEST_F(SchemaTest, AnOrderIsCancelledOnce) {
+  Accepts("INSERT INTO cancels VALUES(1, 5, 7, 70, 0, 0)");
+  Refuses("INSERT INTO cancels VALUES(1, 5, 7, 70, 0, 0)", "UNIQUE");
+}
+TEST_F(SchemaTest, WhatGoesBackIsMoney) { Refuses("INSERT INTO cancels VALUES(1, 5, 7, 0, 0, 0)", "CHECK"); }
 TEST_F(SchemaTest, TypesAreKept) { Refuses("UPDATE grants SET fen = 'ten' WHERE grant_id = 1", "TEXT"); }
 
 }  // namespace

@@ -95,6 +95,68 @@ TEST_F(WriterTest, MoreThanTheLotHoldsFailsTheBatch) {
   EXPECT_FALSE(ledger_.writer().Commit());
 }
 
+TEST_F(WriterTest, ACancelledShareIsNotWonAnyMore) {
+  ledger_.AddOrder(ShakeOrder(kLotId, 3, 100));
+  ledger_.CancelOrder({.first_id = kLotId, .place = 1, .shares = 2, .amount = envelope::Fen(200)});
+  EXPECT_EQ(ledger_.DoOne(Win(7, kLotId, 100, 1)).settled, Settled::kNew) << "what was issued stays";
+  std::vector<Outcome> outcomes;
+  ledger_.writer().Begin();
+  ledger_.writer().Apply(Win(8, kLotId + 1, 100, 2), outcomes);
+  EXPECT_FALSE(ledger_.writer().Commit());
+}
+
+TEST_F(WriterTest, ACancelInTheBatchOfTheLastWins) {
+  ledger_.AddOrder(ShakeOrder(kLotId, 3, 100));
+  std::vector<Outcome> outcomes;
+  ledger_.writer().Begin();
+  ledger_.writer().Apply(Win(8, kLotId, 100, 2), outcomes);
+  ledger_.writer().ApplyCancel({.first_id = kLotId, .place = 1, .shares = 2, .amount = envelope::Fen(200)});
+  ASSERT_TRUE(ledger_.writer().Commit()) << ledger_.writer().status();
+  EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
+  EXPECT_EQ(ledger_.db().Number("SELECT state FROM envelopes WHERE kind = 1"), 2);
+}
+
+TEST_F(WriterTest, MoreThanIsLeftIsNotCancelled) {
+  ledger_.AddOrder(ShakeOrder(kLotId, 3, 100));
+  ledger_.DoOne(Win(7, kLotId, 100, 1));
+  ledger_.writer().Begin();
+  ledger_.writer().ApplyCancel({.first_id = kLotId, .place = 0, .shares = 3, .amount = envelope::Fen(300)});
+  EXPECT_FALSE(ledger_.writer().Commit());
+}
+
+TEST_F(WriterTest, ACommitLooksAtTheLotsThatItsBatchTouchedAndNoOther) {
+  for (uint32_t i = 0; i < 100; ++i) {
+    ledger_.AddOrder(ShakeOrder(kLotId + i * 10, 10, 100));
+  }
+  const auto looked_at = [&](const std::vector<Record>& records) {
+    const uint64_t before = ledger_.writer().lots_looked_at();
+    std::vector<Outcome> outcomes;
+    ledger_.writer().Begin();
+    for (const Record& record : records) {
+      ledger_.writer().Apply(record, outcomes);
+    }
+    EXPECT_TRUE(ledger_.writer().Commit());
+    return ledger_.writer().lots_looked_at() - before;
+  };
+  EXPECT_EQ(looked_at({Win(1, kLotId, 100, 1), Win(2, kLotId + 1, 100, 1), Win(3, kLotId + 10, 100, 1)}), 2U);
+  EXPECT_EQ(looked_at({Ask(RecordKind::kStatement, 1)}), 0U);
+  EXPECT_EQ(looked_at({Win(1, kLotId + 990, 100, 2)}), 1U);
+}
+
+TEST_F(WriterTest, TheGrantBehindTheLastThatAFileCanHoldIsRefusedInWords) {
+  ledger_.AddOrder(ShakeOrder(kLotId, 10, 100));
+  Writer writer(ledger_.db(), {}, Writer::kGrantsMax - 1);
+  writer.AddLots({{.order = ShakeOrder(kLotId, 10, 100)}});
+  std::vector<Outcome> outcomes;
+  writer.Begin();
+  writer.Apply(Win(8, kLotId, 100, 2), outcomes);
+  EXPECT_TRUE(writer.Commit()) << writer.status();
+  writer.Begin();
+  writer.Apply(Win(8, kLotId + 1, 100, 3), outcomes);
+  EXPECT_FALSE(writer.Commit());
+  EXPECT_NE(writer.status().ToString().find("start with a new file"), std::string::npos) << writer.status();
+}
+
 TEST_F(WriterTest, AnUnknownLotFailsTheBatch) {
   std::vector<Outcome> outcomes;
   ledger_.writer().Begin();

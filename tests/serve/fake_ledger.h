@@ -47,7 +47,18 @@ class FakeLedger : public ledger::Ledger {
     return order_status;
   }
 
+  absl::Status RecordCancel(const ledger::Cancel& cancel) override {
+    if (order_status.ok()) {
+      cancels.push_back(cancel);
+    }
+    return order_status;
+  }
+
+  bool full() const override { return is_full; }
+
   // ---- for the test ----
+  bool is_full = false;
+
   // Settles what waits, the oldest first, `records` of them at most; what comes meanwhile too.
   size_t Commit(size_t records = kAll) {
     size_t done = 0;
@@ -84,8 +95,9 @@ class FakeLedger : public ledger::Ledger {
   size_t refunds() const { return refunds_.size(); }
 
   ledger::Recovered recovered;
-  absl::Status order_status;  // what RecordOrder answers
+  absl::Status order_status;  // what RecordOrder and RecordCancel answer
   std::vector<ledger::Order> orders;
+  std::vector<ledger::Cancel> cancels;
   size_t resume_page = 64;
 
  private:

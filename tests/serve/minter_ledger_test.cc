@@ -50,7 +50,13 @@ struct Life {
   }
   void Restore(const ledger::Order& order, std::vector<bool> taken) {
     ledger::Recovered recovered;
-    recovered.orders.push_back({.order = order, .taken = std::move(taken)});
+    ledger::OpenOrder open{.order = order};
+    for (size_t place = 0; place < taken.size(); ++place) {
+      if (taken[place]) {
+        open.taken.Insert(static_cast<int64_t>(place));
+      }
+    }
+    recovered.orders.push_back(std::move(open));
     (order.is_gift ? recovered.next_minted_gift_id : recovered.next_shake_id) =
         order.first_id + static_cast<uint64_t>(order.count);
     minter.Restore(recovered);
@@ -220,6 +226,177 @@ TEST(MinterLedgerTest, ReturnedEnvelopesGoOutAgainAsSoonAsThereIsRoom) {
   life.RunFor(1);
   EXPECT_EQ(life.claimed.size(), 6U);
   EXPECT_EQ(life.claimed[0x700000], 77);
+  EXPECT_EQ(life.minter.waiting(), 0);
+}
+
+// ---- keys, ends of orders, older files ----
+
+TEST(MinterLedgerTest, AKeyAndTheEndOfAnOrderHoldOverARestart) {
+  Life first;
+  MintOrder order = Shakes(100, 500);
+  order.key = "monday";
+  const uint32_t id = first.minter.Add(order)->first_id;
+  first.RunFor(3);
+  ASSERT_EQ(first.claimed.size(), 200U);
+  const auto cancelled = first.minter.Cancel(id);
+  ASSERT_TRUE(cancelled.ok());
+  ASSERT_EQ(first.ledger.cancels.size(), 1U);
+  const ledger::Cancel& cancel = first.ledger.cancels[0];
+  EXPECT_EQ(cancel.first_id, id);
+  EXPECT_EQ(cancel.place, 200);
+  EXPECT_EQ(cancel.shares, 300);
+  EXPECT_EQ(cancel.amount + first.pool.issued().sum, first.ledger.orders[0].total);
+  // 150 of the 200 were won, the others had been issued when the server was killed.
+  Life second(1 << 12, kNow + 500);
+  ledger::OpenOrder open{.order = first.ledger.orders[0], .cancel = cancel};
+  for (const auto& [share, fen] : first.claimed) {
+    if (open.taken.count() < 150) {
+      open.taken.Insert(share - id);
+      open.taken_fen += envelope::Fen(fen);
+    }
+  }
+  ledger::Recovered recovered;
+  recovered.orders.push_back(open);
+  second.minter.Restore(recovered);
+  EXPECT_TRUE(second.minter.Add(order)->repeated);
+  EXPECT_EQ(second.minter.Add(order)->first_id, id);
+  EXPECT_EQ(second.minter.Cancel(id)->cancelled(), 300) << "again";
+  EXPECT_TRUE(second.ledger.cancels.empty());
+  second.RunFor(4);
+  EXPECT_EQ(second.claimed.size(), 50U) << "what was issued is issued again, and nothing else";
+  for (const auto& [share, fen] : second.claimed) {
+    EXPECT_EQ(first.claimed.at(share), fen);
+  }
+  EXPECT_EQ(second.minter.waiting(), 0);
+  EXPECT_EQ(second.minter.LeftByBook(), 0);
+}
+
+TEST(MinterLedgerTest, ARestoredOrderWithHolesIsCancelledToTheFen) {
+  Life first;
+  ASSERT_TRUE(first.minter.Add(Shakes(1'000, 3'000)).ok());
+  first.RunFor(5);
+  Life second(64, kNow + 500);  // little room: some are drawn and not published
+  second.claim = false;
+  ledger::OpenOrder open{.order = first.ledger.orders[0]};
+  for (const auto& [share, fen] : first.claimed) {
+    const int64_t place = share - kFirstShakeId;
+    if (place % 7 == 3 || place == 2'999) {
+      open.taken.Insert(place);
+      open.taken_fen += envelope::Fen(fen);
+    }
+  }
+  const envelope::Fen taken_fen = open.taken_fen;
+  const int64_t taken = open.taken.count();
+  ledger::Recovered recovered;
+  recovered.orders.push_back(open);
+  second.minter.Restore(recovered);
+  second.RunFor(2);
+  ASSERT_EQ(second.pool.issued().count, 64U);
+  ASSERT_TRUE(second.minter.Cancel(kFirstShakeId).ok());
+  const ledger::Cancel& cancel = second.ledger.cancels[0];
+  EXPECT_EQ(cancel.shares, 3'000 - taken - 64);
+  EXPECT_EQ(cancel.amount, first.ledger.orders[0].total - taken_fen - second.pool.issued().sum);
+  EXPECT_EQ(cancel.place - open.taken.CountBelow(cancel.place), 64) << "what is left of it is what was issued of it";
+}
+
+TEST(MinterLedgerTest, ACancelThatTheLedgerDoesNotTakeEndsNothing) {
+  Life life;
+  const uint32_t id = life.minter.Add(Shakes(100, 300))->first_id;
+  life.RunFor(2);
+  life.ledger.order_status = absl::FailedPreconditionError("the ledger is closed");
+  EXPECT_EQ(life.minter.Cancel(id).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(life.minter.Show(id)->cancel.has_value());
+  life.RunFor(4);
+  EXPECT_EQ(life.pool.issued().count, 300U) << "it goes on";
+}
+
+// An order of version 1: one stream of amounts, as it was drawn then.
+TEST(MinterLedgerTest, AnOlderOrderGoesOnWithTheAmountsItHad) {
+  for (const bool is_gift : {false, true}) {
+    ledger::Order order{.is_gift = is_gift, .first_id = is_gift ? kFirstMintedGiftId : kFirstShakeId, .count = 100'000,
+                        .rate = 100'000, .min_fen = 10, .max_fen = 309, .at_s = kNow, .key = envelope::Random::SeedKey(5),
+                        .draw = ledger::Draw::kInTurn};
+    if (is_gift) {
+      order.users = 1;
+      order.first_user = order.last_user = 7;  // one draw more for each
+    }
+    envelope::Random random(order.key);
+    std::map<uint32_t, int64_t> expected;
+    std::vector<bool> taken(100'000);
+    for (uint32_t place = 0; place < 100'000; ++place) {
+      const int64_t fen = random.Between(10, 309);
+      if (is_gift) {
+        random.Below(1);
+      }
+      taken[place] = place < 99'990 || place % 3 == 0;
+      if (!taken[place]) {
+        expected[order.first_id + place] = fen;
+      }
+    }
+    Life life(1 << 12, kNow + 100);
+    life.Restore(order, taken);
+    life.RunFor(3);
+    for (const auto& [id, gift] : life.gifts) {
+      life.claimed[id] = gift.amount_fen;
+    }
+    EXPECT_EQ(life.claimed, expected) << is_gift;
+  }
+}
+
+// Two billion envelopes, all but the last few of them won in earlier lives.
+TEST(MinterLedgerTest, AnOrderOfAllTheNumbersThereAreTakesNoTimeToPlaceNorToRestore) {
+  constexpr int64_t kCount = kLastShakeId - kFirstShakeId + int64_t{1};
+  Life first;
+  ASSERT_TRUE(first.minter.Add(Shakes(1'000'000, kCount)).ok());
+  const ledger::Order order = first.ledger.orders[0];
+  EXPECT_EQ(order.total, envelope::Amounts(order.key, 10, 309, kCount).Total());
+  ledger::Order lately = order;
+  ledger::OpenOrder open{.order = lately};
+  open.taken.Insert(0);
+  ledger::Recovered recovered;
+  recovered.orders.push_back(open);
+  Life second(1 << 12, kNow + 500);
+  second.minter.Restore(recovered);
+  second.RunFor(1);
+  EXPECT_FALSE(second.claimed.empty());
+  EXPECT_FALSE(second.claimed.contains(kFirstShakeId));
+}
+
+// ---- gifts that find no room ----
+
+TEST(MinterLedgerTest, AGiftThatFindsNoRoomIsOfferedAgainUntilThereIs) {
+  Life life;
+  ASSERT_TRUE(life.minter.Add(Gifts(100, 30)).ok());
+  life.RunFor(2);
+  ASSERT_EQ(life.gifts.size(), 30U);
+  const Message refused = life.gifts.begin()->second;
+  life.gifts.erase(refused.envelope_id);
+  life.returned.GiveGift(refused);
+  EXPECT_EQ(life.minter.waiting(), 0) << "it is not known yet";
+  life.RunFor(1);
+  ASSERT_TRUE(life.gifts.contains(refused.envelope_id)) << "offered again";
+  EXPECT_EQ(life.gifts[refused.envelope_id].amount_fen, refused.amount_fen);
+  EXPECT_EQ(life.minter.waiting(), 0);
+  EXPECT_EQ(life.minter.Show(kFirstMintedGiftId)->issued, 30);
+}
+
+TEST(MinterLedgerTest, GiftsOfACancelledOrderThatComeBackAreCancelledToo) {
+  Life life;
+  const uint32_t id = life.minter.Add(Gifts(100, 300))->first_id;
+  life.RunFor(2);
+  const Message early = life.gifts.begin()->second, late = life.gifts.rbegin()->second;
+  const int64_t posted = static_cast<int64_t>(life.gifts.size());
+  life.returned.GiveGift(early);
+  const auto cancelled = life.minter.Cancel(id);
+  ASSERT_TRUE(cancelled.ok());
+  EXPECT_EQ(cancelled->issued, posted) << "nobody knows yet";
+  life.returned.GiveGift(late);
+  life.gifts.clear();
+  life.RunFor(3);
+  EXPECT_TRUE(life.gifts.empty());
+  EXPECT_EQ(life.minter.Show(id)->issued, posted - 2);
+  EXPECT_EQ(life.minter.Show(id)->cancelled(), 300 - posted + 2);
+  EXPECT_EQ(life.minter.cancelled().gifts, static_cast<uint64_t>(300 - posted + 2));
   EXPECT_EQ(life.minter.waiting(), 0);
 }
 

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <set>
+#include <string>
+#include <thread>
 
 namespace hongbao::serve {
 namespace {
@@ -258,6 +261,204 @@ TEST(MinterTest, TheThreadIssuesByItselfAndStopsWhenTold) {
   }
   minter.Stop();
   EXPECT_EQ(minter.Add(Shakes(1, 1)).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// ---- an order's key, its budget and its end ----
+
+TEST(MinterOrders, TheSameKeyIsTheSameOrderAndAnotherBodyIsRefused) {
+  World world;
+  MintOrder order = Shakes(100, 200);
+  order.key = "monday";
+  const absl::StatusOr<MintReceipt> first = world.minter.Add(order);
+  ASSERT_TRUE(first.ok());
+  EXPECT_FALSE(first->repeated);
+  world.RunTo(kNow + 5);
+  const absl::StatusOr<MintReceipt> again = world.minter.Add(order);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(again->repeated);
+  EXPECT_EQ(again->first_id, first->first_id);
+  EXPECT_EQ(again->count, first->count);
+  EXPECT_EQ(again->at_s, first->at_s);
+  world.RunTo(kNow + 9);
+  EXPECT_EQ(world.pool.issued().count, 200U) << "once";
+  for (int field = 0; field < 6; ++field) {
+    MintOrder other = order;
+    int64_t* const fields[] = {&other.rate, &other.count, &other.min_fen, &other.max_fen, &other.at_s};
+    field < 5 ? ++*fields[field] : static_cast<int64_t>(++other.seed);
+    EXPECT_EQ(world.minter.Add(other).status().code(), absl::StatusCode::kAlreadyExists) << field;
+  }
+  MintOrder gift = Gifts(100, 200);
+  gift.key = "monday";
+  EXPECT_EQ(world.minter.Add(gift).status().code(), absl::StatusCode::kAlreadyExists);
+  order.key = "tuesday";
+  EXPECT_NE(world.minter.Add(order)->first_id, first->first_id);
+  order.key = "";
+  EXPECT_NE(world.minter.Add(order)->first_id, world.minter.Add(order)->first_id) << "without a key each is another";
+}
+
+TEST(MinterOrders, ARepeatIsTheSameOrderAlsoWhenItsSecondHasPassed) {
+  World world;
+  MintOrder order = Shakes(100, 20);
+  order.at_s = kNow + 2;
+  order.key = "at-nine";
+  const auto first = world.minter.Add(order);
+  ASSERT_TRUE(first.ok());
+  world.RunTo(kNow + 10);
+  const auto again = world.minter.Add(order);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->first_id, first->first_id);
+}
+
+TEST(MinterOrders, KeysAreBounded) {
+  World world;
+  MintOrder order = Shakes(100, 20);
+  for (const std::string& key : {std::string(129, 'k'), std::string("two words"), std::string("a\nb"), std::string("\xc3\xa4")}) {
+    order.key = key;
+    EXPECT_EQ(world.minter.Add(order).status().code(), absl::StatusCode::kInvalidArgument) << key;
+  }
+  order.key = std::string(128, 'k');
+  EXPECT_TRUE(world.minter.Add(order).ok());
+}
+
+TEST(MinterOrders, MoreThanTwoToThe62FenIsRefusedWithWhatIsLeft) {
+  World world;
+  MintOrder order = Shakes(1, int64_t{1} << 29);
+  order.max_fen = 0xffff'ffff;
+  ASSERT_TRUE(world.minter.Add(order).ok());
+  ASSERT_TRUE(world.minter.Add(order).ok()) << "2^62 less 2^30";
+  const absl::Status refused = world.minter.Add(order).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("1073741824 fen at most"));
+  order = Shakes(1, 1'000);
+  EXPECT_TRUE(world.minter.Add(order).ok()) << "a refused order has taken nothing";
+  const ledger::Order most{.count = int64_t{1} << 31, .max_fen = 0xffff'ffff};
+  EXPECT_GE(OrderBook::MaxOf(most).value(), envelope::Amounts::kTotalMaxFen - 1) << "bounded, not wrapped";
+}
+
+TEST(MinterOrders, AnOrderThatWouldTakeTheLastIdsIsToldWhatIsLeft) {
+  World world;
+  ASSERT_TRUE(world.minter.Add(Shakes(1, kLastShakeId - kFirstShakeId - 9)).ok());
+  const absl::Status refused = world.minter.Add(Shakes(1, 12)).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("only 10 envelope ids are left"));
+  EXPECT_TRUE(world.minter.Add(Shakes(1, 10)).ok()) << "a refused order has taken none";
+  EXPECT_THAT(std::string(world.minter.Add(Shakes(1, 1)).status().message()), testing::HasSubstr("only 0"));
+  ASSERT_TRUE(world.minter.Add(Gifts(1, kLastMintedGiftId - kFirstMintedGiftId + int64_t{1})).ok());
+  EXPECT_THAT(std::string(world.minter.Add(Gifts(1, 1)).status().message()), testing::HasSubstr("only 0 gift ids"));
+}
+
+// What was issued stays; issued + cancelled = ordered, whatever had room and whenever the end came.
+TEST(MinterOrders, ACancelledOrderIssuesNothingMore) {
+  for (const size_t capacity : {size_t{1} << 16, size_t{16}}) {
+    for (int64_t seconds = 0; seconds < 5; ++seconds) {
+      World world(capacity);
+      const uint32_t id = world.minter.Add(Shakes(100, 300))->first_id;
+      world.RunTo(kNow + seconds);
+      const uint64_t issued = world.pool.issued().count;
+      const absl::StatusOr<KnownOrder> cancelled = world.minter.Cancel(id);
+      if (issued == 300) {
+        EXPECT_EQ(cancelled.status().code(), absl::StatusCode::kFailedPrecondition) << "all of it is out";
+        continue;
+      }
+      ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+      EXPECT_EQ(static_cast<uint64_t>(cancelled->issued), issued);
+      EXPECT_EQ(cancelled->issued + cancelled->cancelled(), 300);
+      EXPECT_EQ(cancelled->order.total, world.pool.issued().sum + cancelled->cancel->amount);
+      world.ClaimAll();
+      world.RunTo(kNow + 12);
+      EXPECT_EQ(world.pool.issued().count, issued);
+      EXPECT_EQ(world.minter.waiting(), 0);
+      EXPECT_EQ(world.minter.LeftByBook(), 0);
+      EXPECT_EQ(world.minter.cancelled().shakes, 300 - issued);
+      const absl::StatusOr<KnownOrder> again = world.minter.Cancel(id);
+      ASSERT_TRUE(again.ok()) << "twice is once";
+      EXPECT_EQ(again->cancelled(), cancelled->cancelled());
+      EXPECT_EQ(world.minter.cancelled().shakes, 300 - issued);
+    }
+  }
+  World world;
+  EXPECT_EQ(world.minter.Cancel(kFirstShakeId).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(MinterOrders, ACancelledGiftOrderMakesNoMoreGifts) {
+  World world;
+  const uint32_t id = world.minter.Add(Gifts(100, 300))->first_id;
+  world.room = 140;
+  world.RunTo(kNow + 3);
+  const absl::StatusOr<KnownOrder> cancelled = world.minter.Cancel(id);
+  ASSERT_TRUE(cancelled.ok());
+  EXPECT_EQ(cancelled->issued, 140);
+  EXPECT_EQ(cancelled->cancelled(), 160);
+  world.room = 1'000;
+  world.RunTo(kNow + 8);
+  EXPECT_EQ(world.gifts.size(), 140U);
+  EXPECT_EQ(world.minter.cancelled().gifts, 160U);
+  EXPECT_EQ(world.minter.LeftByBook(), world.minter.waiting());
+}
+
+TEST(MinterOrders, ListedByIdAPageAtATimeAndFoundByKey) {
+  World world;
+  for (int i = 0; i < 5; ++i) {
+    MintOrder order = i % 2 == 0 ? Shakes(100, 10) : Gifts(100, 10);
+    order.key = "key-" + std::to_string(i);
+    ASSERT_TRUE(world.minter.Add(order).ok());
+  }
+  const std::vector<KnownOrder> page = world.minter.List(0, 4);
+  ASSERT_EQ(page.size(), 4U);
+  EXPECT_EQ(page[1].order.first_id, kFirstShakeId + 10);
+  EXPECT_EQ(page[3].order.first_id, kFirstMintedGiftId);
+  EXPECT_EQ(world.minter.List(page[3].order.first_id + 1, 4).size(), 1U);
+  EXPECT_EQ(world.minter.ShowByKey("key-4")->order.first_id, kFirstShakeId + 20);
+  EXPECT_EQ(world.minter.Show(kFirstShakeId + 10)->order.caller_key, "key-2");
+  EXPECT_EQ(world.minter.ShowByKey("key-9").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(world.minter.Show(1).status().code(), absl::StatusCode::kNotFound);
+}
+
+// Orders, ends of orders and a minter that issues, from several threads: nothing is lost and nothing doubled.
+TEST(MinterOrders, CancelsRaceWithMinting) {
+  const time::RealClock clock;
+  envelope::LuckyPool pool(1 << 10);
+  Minter minter(&clock, &pool, 10, 1, [](uint32_t, const Message&) { return true; });
+  minter.Start();
+  std::atomic<uint64_t> cancelled{0};
+  std::atomic<bool> over{false};
+  std::thread claimer([&] {
+    envelope::LuckyClaimer hand(pool);
+    envelope::LuckyEnvelope one;
+    while (!over.load()) {
+      if (!hand.Claim(one)) {
+        std::this_thread::yield();
+      }
+    }
+  });
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 3; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = 0; i < 20; ++i) {
+        const auto receipt = minter.Add(
+            {.rate = 1'000'000, .count = 5'000, .key = "key-" + std::to_string(i)});  // all of them place the same ones
+        ASSERT_TRUE(receipt.ok()) << receipt.status();
+        std::this_thread::sleep_for(std::chrono::milliseconds(7 * caller));
+        const auto ended = minter.Cancel(receipt->first_id);
+        ASSERT_TRUE(ended.ok() || ended.status().code() == absl::StatusCode::kFailedPrecondition) << ended.status();
+      }
+    });
+  }
+  for (std::thread& caller : callers) {
+    caller.join();
+  }
+  minter.Stop();
+  over.store(true);
+  claimer.join();
+  EXPECT_EQ(minter.orders(), 20U) << "one for each key";
+  EXPECT_EQ(pool.issued().count + minter.cancelled().shakes, 20U * 5'000U);
+  EXPECT_EQ(minter.waiting(), 0);
+  EXPECT_EQ(minter.LeftByBook(), 0);
+  envelope::Fen total;
+  for (const KnownOrder& known : minter.List(0, 100)) {
+    total += known.order.total;
+  }
+  EXPECT_EQ(pool.issued().sum + minter.cancelled().shakes_fen, total);
 }
 
 }  // namespace

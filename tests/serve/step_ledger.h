@@ -65,6 +65,11 @@ class StepLedger : public ledger::Ledger {
     writer_->ApplyOrder(order);
     return writer_->Commit() ? absl::OkStatus() : writer_->status();
   }
+  absl::Status RecordCancel(const ledger::Cancel& cancel) override {
+    writer_->Begin();
+    writer_->ApplyCancel(cancel);
+    return writer_->Commit() ? absl::OkStatus() : writer_->status();
+  }
 
   bool AnythingWaits() const {
     for (const auto& lane : lanes_) {

@@ -85,7 +85,7 @@ class ProofTest(unittest.TestCase):
         with open(self.log, "w", encoding="ascii") as file:
             file.write(log)
         judged = proof.Proof(self.ledger, self.log, "true")
-        judged.look(receipts, client_users)
+        judged.look(receipts, client_users=client_users)
         return judged
 
     def test_good_books(self):

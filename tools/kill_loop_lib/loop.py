@@ -1,6 +1,7 @@
 """The loop: one client for all of it, a server for each round, kills, and a quiet end."""
 
 import collections
+import itertools
 import os
 import signal
 import sys
@@ -38,6 +39,9 @@ class Loop:
         self.port = files.free_port()
         self.server = self.client = None
         self.receipts = []  # (first id, is gift, count) of confirmed orders
+        self.cancelled = {}  # first id -> how many shares of it were confirmed as cancelled
+        self.to_cancel = []
+        self.keys = itertools.count()
         self.by_point = collections.Counter()
         self.proof = proof_module.Proof(self.ledger, self.money_log, self.server_binary)
         self.done = 0
@@ -91,7 +95,7 @@ class Loop:
             return kill.point  # it came while we talked to it
 
     def look(self, number):
-        self.proof.look(self.receipts)
+        self.proof.look(self.receipts, self.cancelled)
         print(f"      look after round {number}: {self.proof.grants:,} grants, {len(self.proof.log.lines):,} of them told; "
               f"{'all add up' if not self.proof.failed else 'PROBLEMS'}", flush=True)
         if self.proof.failed:
@@ -102,6 +106,8 @@ class Loop:
         self.start_server("last", {})
         self.await_ready()
         users = self.options.users
+        while self.to_cancel:
+            self.cancel(self.to_cancel.pop())
         self.wait(lambda: get(self.client.status(), "connections.live") == users, "all users are back")
         self.wait(lambda: get(self.server.status(), "mint_waiting") == 0 and get(self.server.status(), "shake.left") == 0,
                   "all that was ordered is given out")
@@ -111,7 +117,7 @@ class Loop:
         if not self.client.wait(TIMEOUT_S):
             raise CouldNotRun("the client did not end")
         self.end_server()
-        self.proof.look(self.receipts, client_users=users)
+        self.proof.look(self.receipts, self.cancelled, client_users=users)
         report = self.client.report()
         if report is None:
             raise CouldNotRun(f"the client left no report: {self.client.last_words()}")
@@ -158,12 +164,36 @@ class Loop:
     def order(self):
         """Keeps a second or two of envelopes waiting, so that commits are always under way."""
         shakes = max(self.options.qps // SHAKE_SHARE, 1)
-        if get(self.server.status(), "mint_waiting") > 2 * (shakes + GIFTS_PER_S):
+        self.order_and_cancel(shakes)
+        to_be_cancelled = sum(self.server.delete_or_get("GET", "/v1/envelopes/orders", id=first)[1]["left"] for first in self.to_cancel)
+        if get(self.server.status(), "mint_waiting") - to_be_cancelled > 2 * (shakes + GIFTS_PER_S):
             return
         receipt = self.server.post("/v1/envelopes/shake", rate=shakes, count=shakes)
         self.receipts.append((receipt["first_id"], 0, receipt["count"]))
         receipt = self.server.post("/v1/envelopes/gift", rate=GIFTS_PER_S, count=GIFTS_PER_S, users=3)
         self.receipts.append((receipt["first_id"], 1, receipt["count"]))
+
+    def order_and_cancel(self, rate):
+        """An order with a key, placed twice; the one before it is ended while it is being issued. Of either kind in turn."""
+        number = next(self.keys)
+        kind = ("shake", "gift")[number % 2]
+        asked = {"rate": rate, "count": 4 * rate, "key": f"key-{number}", **({"users": 3} if kind == "gift" else {})}
+        placed = [self.server.post(f"/v1/envelopes/{kind}", **asked) for _ in range(2)]
+        if placed[0] != placed[1]:
+            self.proof.doubled.append(f"one key, two orders: {placed}")
+        first = placed[0]["first_id"]
+        self.receipts.append((first, int(kind == "gift"), placed[0]["count"]))
+        self.to_cancel.append(first)
+        if len(self.to_cancel) > 1:
+            self.cancel(self.to_cancel[0])
+            self.to_cancel.pop(0)  # once it is confirmed: after a kill it is tried again
+
+    def cancel(self, first):
+        code, shown = self.server.delete_or_get("DELETE", "/v1/envelopes/orders", id=first)
+        if code == 200:
+            self.cancelled[first] = 0 if shown["kind"] == "gift" else shown["cancelled"]
+        elif code != 409:  # all of it was issued
+            raise CouldNotRun(f"DELETE of order {first} answered {code}: {shown}")
 
     def await_death(self, patience_s):
         """True when the server has ended by itself. Orders go on meanwhile."""

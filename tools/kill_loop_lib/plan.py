@@ -4,17 +4,19 @@ import dataclasses
 import random
 
 # Point -> how often, and the range of the passing at which HONGBAO_KILL_AT kills there. A second of load passes a few hundred claims
-# and commits; a checkpoint comes when the log is long, about once in some seconds; a start passes `recovery` once.
+# and commits; a checkpoint comes when the log is long, about once in some seconds; a start passes `recovery` once, every
+# order that is cancelled passes `cancel`.
 POINTS = {
     "random": (45, None),
     "start": (8, None),
     "after_claim": (12, (1, 600)),
     "before_commit": (12, (1, 150)),
     "after_commit": (12, (1, 150)),
+    "cancel": (6, (1, 2)),
     "recovery": (8, (1, 1)),
     "checkpoint": (3, (1, 1)),
 }
-FIRST = ("random", "after_claim", "before_commit", "after_commit", "recovery", "start", "checkpoint")  # each once, even in a short loop
+FIRST = ("random", "after_claim", "before_commit", "after_commit", "recovery", "start", "cancel", "checkpoint")  # each once, even in a short loop
 MOMENT_S = (0.05, 1.3)   # of a random kill, after the server is ready
 START_S = (0.0, 0.06)    # of a kill during the start
 PATIENCE_S = {"checkpoint": 25.0}  # until a point must have been passed; then the round ends by a plain kill

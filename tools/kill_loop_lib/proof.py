@@ -48,9 +48,9 @@ class Proof:
     def failed(self):
         return bool(self.lost or self.doubled or self.open_sums)
 
-    def look(self, receipts, client_users=None):
+    def look(self, receipts, cancelled=None, client_users=None):
         """Holds a copy of the file (its server is dead) against all the client has written down. `receipts`: the orders that were
-        confirmed. `client_users`: at the very end, whose every grant must have arrived."""
+        confirmed; `cancelled`: the shares of those whose end was. `client_users`: at the very end, whose every grant must have arrived."""
         self.log.read_on()
         with tempfile.TemporaryDirectory(prefix="hongbao-look-", dir=os.path.dirname(self.ledger)) as folder:
             copy = files.copy(self.ledger, folder)
@@ -63,6 +63,9 @@ class Proof:
         for first, is_gift, count in receipts:
             if books.orders.get(first) != (is_gift, count):
                 self.lost.append(f"order {first} ({'gifts' if is_gift else 'shake'}, {count}) was confirmed and is not in the file")
+        for first, shares in (cancelled or {}).items():
+            if first not in books.cancels or books.cancels[first].shares != shares:
+                self.lost.append(f"order {first} was confirmed as cancelled, {shares} shares, the file has {books.cancels.get(first)}")
         if client_users is not None:
             self._grants_arrived(books, client_users)
         return books

@@ -16,6 +16,9 @@ _USER, _ESCROW = 1 << 32, 2 << 32
 Grant = collections.namedtuple("Grant", "id user number stamp envelope share kind fen")
 Envelope = collections.namedtuple("Envelope", "id kind sender total shares left left_shares state")
 
+Cancel = collections.namedtuple("Cancel", "place shares fen")
+NOTHING_CANCELLED = Cancel(0, 0, 0)
+
 
 class Books:
     """All rows of one copy."""
@@ -29,6 +32,9 @@ class Books:
                 "SELECT id, kind, sender, total_fen, shares, left_fen, left_shares, state FROM envelopes NOT INDEXED")}
             self.entries = rows("SELECT ref_kind, ref_id, debit, credit, fen FROM entries")
             self.orders = {row[0]: row[1:] for row in rows("SELECT first_id, is_gift, count FROM orders")}
+            newer = rows("SELECT 1 FROM sqlite_master WHERE name = 'cancels'")  # files of version 1 have none
+            self.cancels = {row[0]: Cancel(*row[1:]) for row in rows(
+                "SELECT first_id, place, shares, fen FROM cancels" if newer else "SELECT 0, 0, 0, 0 WHERE 0")}
             self.invites = collections.defaultdict(dict)
             for envelope, share, user in rows("SELECT envelope_id, share_idx, user_id FROM invites"):
                 self.invites[envelope][share] = user
@@ -84,12 +90,18 @@ class Books:
         for e in self.envelopes.values():
             if e.total != e.left + fen[e.id] + refunds[e.id]:
                 yield f"envelope {e.id}: total {e.total} != left {e.left} + granted {fen[e.id]} + refunded {refunds[e.id]} fen"
-            if e.state != EXPIRED and e.shares != e.left_shares + shares[e.id]:
-                yield f"envelope {e.id}: {e.shares} shares != left {e.left_shares} + granted {shares[e.id]}"
+            cancelled = self.cancels.get(e.id, NOTHING_CANCELLED)
+            if e.state != EXPIRED and e.shares != e.left_shares + shares[e.id] + cancelled.shares:
+                yield f"envelope {e.id}: {e.shares} shares != left {e.left_shares} + granted {shares[e.id]} + cancelled {cancelled.shares}"
+            if e.kind == LOT and refunds[e.id] != cancelled.fen:
+                yield f"envelope {e.id}: {refunds[e.id]} fen went back, cancelled were {cancelled.fen}"
             if e.state == EXPIRED and not (e.left == 0 and shares[e.id] < e.shares and refunds[e.id] > 0):
                 yield f"envelope {e.id} has expired: left {e.left}, refunded {refunds[e.id]} fen, {shares[e.id]} of {e.shares} shares granted"
             if funds[e.id] != e.total:
                 yield f"envelope {e.id}: funded by {funds[e.id]} of {e.total} fen"
+        for first, cancelled in self.cancels.items():
+            if first not in self.orders or cancelled.place + cancelled.shares > self.orders[first][1]:
+                yield f"order {first} was cancelled, and is not there or is smaller"
         for first, (is_gift, count) in self.orders.items():
             if not is_gift and (first not in self.envelopes or self.envelopes[first].shares != count):
                 yield f"shake order {first}: its lot is not there with {count} shares"

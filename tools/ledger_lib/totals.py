@@ -9,12 +9,12 @@ from . import files
 _SQL = {
     "won": "SELECT COUNT(*), IFNULL(SUM(fen), 0) FROM grants WHERE kind = 1",
     "opened": "SELECT COUNT(*), IFNULL(SUM(fen), 0) FROM grants WHERE kind = 2",
-    "shake_issued": "SELECT IFNULL(SUM(shares), 0), IFNULL(SUM(total_fen), 0) FROM envelopes WHERE kind = 1",
+    "shake_issued": "SELECT IFNULL(SUM(shares), 0), IFNULL(SUM(total_fen), 0) FROM envelopes WHERE kind = 1",  # less what was cancelled
     "shake_left": "SELECT IFNULL(SUM(left_shares), 0), IFNULL(SUM(left_fen), 0) FROM envelopes WHERE kind = 1",
     "gifts": "SELECT COUNT(*), IFNULL(SUM(total_fen), 0) FROM envelopes WHERE kind = 2",
     "gift_shares": "SELECT IFNULL(SUM(shares), 0), 0 FROM envelopes WHERE kind = 2",
     "gift_left": "SELECT IFNULL(SUM(left_shares), 0), IFNULL(SUM(left_fen), 0) FROM envelopes WHERE kind = 2",
-    "refunded": "SELECT COUNT(*), IFNULL(SUM(fen), 0) FROM entries WHERE ref_kind = 3",
+    "refunded": "SELECT COUNT(*), IFNULL(SUM(fen), 0) FROM entries WHERE ref_kind = 3 AND ref_id IN (SELECT id FROM envelopes WHERE kind = 2)",
 }
 
 
@@ -26,6 +26,10 @@ def read(path, folder):
         with contextlib.closing(sqlite3.connect(files.copy(path, place))) as db:
             for name, sql in _SQL.items():
                 found[name], found[name + "_fen"] = db.execute(sql).fetchone()
+            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'cancels'").fetchone():  # not in files of version 1
+                shares, fen = db.execute("SELECT IFNULL(SUM(shares), 0), IFNULL(SUM(fen), 0) FROM cancels").fetchone()
+                found["shake_issued"] -= shares
+                found["shake_issued_fen"] -= fen
     return found
 
 

@@ -129,9 +129,14 @@ class Process:
     def post(self, path, timeout_s=10, **parameters):
         target = f"{path}?{urllib.parse.urlencode(parameters)}"
         code, body = self._request("POST", target, timeout_s)
-        if code != 200:
+        if code not in (200, 201):
             raise AdminError(f"{self.name}: POST {target} answered {code}: {body.decode(errors='replace').strip()}")
         return json.loads(body)
+
+    def delete_or_get(self, method, path, **parameters):
+        """(status code, the document)."""
+        code, body = self._request(method, f"{path}?{urllib.parse.urlencode(parameters)}", 10)
+        return code, json.loads(body)
 
     def ready(self):
         return self._request("GET", "/-/ready", 5)[0] == 200

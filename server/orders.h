@@ -1,0 +1,13 @@
+// Orders: the admin endpoints that place, list, show and cancel orders for envelopes.
+//
+// Owns nothing; the server must outlive the AdminServer. Thread tag: AddOrderRoutes thread-compatible, before AdminServer::Start.
+#pragma once
+
+#include "libhongbao/admin/http_admin.h"
+#include "libhongbao/serve/server.h"
+
+namespace hongbao::server {
+
+void AddOrderRoutes(admin::AdminServer& admin, serve::Server& server, bool compat);
+
+}  // namespace hongbao::server
