@@ -98,6 +98,10 @@ void AddOptions(CLI::App& app, Flags& flags) {
                        {.min = 1, .max = 365 * kDayMs});
   admin::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most",
                   {.min = 256, .max = (1 << 26) - 1});
+  admin::AddCount(app, "--gifts-per-sender", &server.gifts_per_sender,
+                  "gifts of one sender that have not expired, 0 = no limit", {.max = 1'000'000});
+  admin::AddCount(app, "--gifts-per-pair", &server.gifts_per_pair,
+                  "of those to one and the same user, in each thread's book, 0 = no limit", {.max = 1'000'000});
   admin::AddText(app, "--ledger", &flags.ledger,
                  "where money is durable: a file, made if it is not there, or none: it lives as long as this process")
       ->type_name("sqlite:FILE|none");

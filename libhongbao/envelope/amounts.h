@@ -1,7 +1,7 @@
 // Amounts: what each envelope of a shake order holds, as a function of the order's key and the envelope's place alone.
 //
 // Owns one chunk of 1,024 amounts. Each amount is uniform over the order's range. In a whole chunk the draws come in pairs that
-// add up to min + max, and the chunk is shuffled: so it holds exactly what 1,024 draws hold on average, and the sum of an order of
+// add up to min + max, and the chunk is shuffled: it holds exactly what 1,024 draws hold on average, and the sum of an order of
 // any size is known without drawing it. What is left behind the last whole chunk is drawn freely: small orders are not bound at
 // all. Any place can be asked for; places in order cost a draw and a half each. Thread tag: thread-compatible.
 #pragma once

@@ -45,6 +45,7 @@ GiftBook::GiftBook(const GiftBookOptions& options) : options_(options) {
   expiries_.reserve(options.gifts_max);
   slot_of_id_.reserve(WithSlack(options.gifts_max));
   unopened_.reserve(WithSlack(options.users_max));
+  of_sender_.reserve(WithSlack(options.users_max));
 }
 
 GiftCreated GiftBook::Create(uint32_t gift_id, uint32_t sender, Fen total, absl::Span<const uint32_t> users,
@@ -74,6 +75,7 @@ GiftCreated GiftBook::Create(uint32_t gift_id, uint32_t sender, Fen total, absl:
     gift.shares[i].user_id = users[i];
     Link(slot << kIndexBits | i);
   }
+  LinkSender(slot);
   slot_of_id_.emplace(gift_id, slot);
   expiries_.push_back({expires_ms, slot});
   std::push_heap(expiries_.begin(), expiries_.end(), kLater);
@@ -187,7 +189,26 @@ size_t GiftBook::ForEachUnopened(uint32_t user_id, int64_t now_ms, size_t limit,
   return visited;
 }
 
-size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund) {
+bool GiftBook::AnyInvitedOften(uint32_t sender, absl::Span<const uint32_t> users, size_t limit) const {
+  const auto head = of_sender_.find(sender);
+  if (head == of_sender_.end()) return false;
+  uint32_t sorted[kGiftUsersMax];
+  size_t invited[kGiftUsersMax] = {};
+  uint32_t* const end = std::copy_n(users.begin(), std::min<size_t>(users.size(), kGiftUsersMax), sorted);
+  std::sort(sorted, end);
+  uint32_t slot = head->second;
+  do {
+    for (const GiftShare& share : gifts_[slot].shares) {
+      const uint32_t* const found = std::lower_bound(sorted, end, share.user_id);
+      if (found != end && *found == share.user_id && ++invited[found - sorted] >= limit) return true;
+    }
+    slot = gifts_[slot].next_of_sender;
+  } while (slot != head->second);
+  return false;
+}
+
+size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund,
+                        absl::FunctionRef<void(uint32_t sender)> gone) {
   size_t taken = 0;
   while (taken < budget && !expiries_.empty() && expiries_.front().expires_ms <= now_ms) {
     const uint32_t slot = expiries_.front().slot;
@@ -208,6 +229,7 @@ size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(co
     totals_.left -= what.amount;
     CheckTotals();
     if (what.shares != 0) refund(what);
+    gone(what.sender);
   }
   return taken;
 }
@@ -227,10 +249,38 @@ void GiftBook::TakeOut(uint32_t slot) {
   for (uint32_t i = 0; i < gift.shares.size(); ++i) {
     if (gift.shares[i].amount_fen == 0) Unlink(slot << kIndexBits | i);
   }
+  UnlinkSender(slot);
   slot_of_id_.erase(gift.id);
   gift.shares.clear();  // marks the slot as not in use
   free_slots_.push_back(slot);
   --totals_.gifts_live;
+}
+
+void GiftBook::LinkSender(uint32_t slot) {
+  Gift& gift = gifts_[slot];
+  if (gift.sender == kNoSender) return;
+  const auto [head, first] = of_sender_.try_emplace(gift.sender, slot);
+  gift.previous_of_sender = gift.next_of_sender = slot;
+  if (first) return;
+  Gift& other = gifts_[head->second];
+  gift.next_of_sender = head->second;
+  gift.previous_of_sender = other.previous_of_sender;
+  gifts_[other.previous_of_sender].next_of_sender = slot;
+  other.previous_of_sender = slot;
+}
+
+void GiftBook::UnlinkSender(uint32_t slot) {
+  const Gift& gift = gifts_[slot];
+  if (gift.sender == kNoSender) return;
+  const auto head = of_sender_.find(gift.sender);
+  Check(head != of_sender_.end(), "a live gift is in its sender's ring");
+  if (gift.next_of_sender == slot) {
+    of_sender_.erase(head);
+    return;
+  }
+  gifts_[gift.previous_of_sender].next_of_sender = gift.next_of_sender;
+  gifts_[gift.next_of_sender].previous_of_sender = gift.previous_of_sender;
+  if (head->second == slot) head->second = gift.next_of_sender;
 }
 
 GiftShare& GiftBook::At(uint32_t share) { return gifts_[share >> kIndexBits].shares[share & kIndexMask]; }

@@ -23,6 +23,8 @@ namespace hongbao::envelope {
 
 inline constexpr uint32_t kGiftUsersMax = 50;
 
+inline constexpr uint32_t kNoSender = 0xffff'ffff;  // of what was minted
+
 struct GiftBookOptions {
   uint32_t gifts_max = 100'000;  // live gifts (opened ones count until they expire); 1..2^26 - 1
   uint32_t users_max = 10'000;   // distinct users with unopened gifts to set room aside for; not a limit
@@ -61,12 +63,16 @@ struct Gift {
   int64_t created_ms = 0;
   int64_t expires_ms = 0;  // first moment at which it can't be opened any more
   uint32_t shares_left = 0;
+  uint32_t previous_of_sender = 0;  // ring of this sender's live gifts, by slot (internal)
+  uint32_t next_of_sender = 0;
   bool held = false;  // not to be opened or told of before Release
   absl::InlinedVector<GiftShare, 3> shares;  // in the order of the invited users
 
   // Writes the invited users to `users` (room for kGiftUsersMax) and returns how many: the list for a notice.
   size_t CopyUsers(uint32_t* users) const;
 };
+
+static_assert(sizeof(Gift) == 112, "with its places in the book's lists about 150 bytes a live gift, 16 more a share above 3");
 
 // What goes back to the sender of an expired gift.
 struct GiftRefund {
@@ -117,6 +123,9 @@ class GiftBook {
   // out.
   const Gift* Find(uint32_t gift_id) const;
 
+  // Whether one of `users` is invited to `limit` live gifts of this sender's already. O(the sender's live gifts).
+  bool AnyInvitedOften(uint32_t sender, absl::Span<const uint32_t> users, size_t limit) const;
+
   // Calls `visit` for up to `limit` gifts that this user may still open, oldest first. `visit` must not change the
   // book. Returns the number of calls.
   size_t ForEachUnopened(uint32_t user_id, int64_t now_ms, size_t limit,
@@ -125,7 +134,9 @@ class GiftBook {
   // Takes out at most `budget` gifts with expires_ms <= now_ms, the earliest first, and calls `refund` for each that
   // still held money (after the totals have changed). A held gift stays, and what expires later stays behind it, until it is
   // released or cancelled. Returns the number taken out; == budget: there may be more.
-  size_t Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund);
+  // `gone`: for each that was taken out, its sender.
+  size_t Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund,
+                absl::FunctionRef<void(uint32_t sender)> gone = [](uint32_t) {});
 
   const GiftTotals& totals() const { return totals_; }
   uint32_t gifts_max() const { return options_.gifts_max; }
@@ -143,6 +154,8 @@ class GiftBook {
   void Link(uint32_t share);
   void Unlink(uint32_t share);
   void CheckTotals() const;
+  void LinkSender(uint32_t slot);
+  void UnlinkSender(uint32_t slot);
   void TakeOut(uint32_t slot);
   void ForgetExpiry(uint32_t slot);
 
@@ -152,6 +165,7 @@ class GiftBook {
   std::vector<Expiry> expiries_;                        // heap, the earliest first; one entry per live gift
   absl::flat_hash_map<uint32_t, uint32_t> slot_of_id_;  // live gifts
   absl::flat_hash_map<uint32_t, uint32_t> unopened_;    // user -> its oldest unopened share (slot << 6 | index)
+  absl::flat_hash_map<uint32_t, uint32_t> of_sender_;   // sender -> slot of one of its live gifts
   GiftTotals totals_;
 };
 

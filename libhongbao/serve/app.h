@@ -58,6 +58,8 @@ struct AppOptions {
   uint32_t gifts_max = 0;  // in this worker's book
   int64_t gift_expiry_ms = 0;
   uint64_t first_sent_gift_id = kFirstSentGiftId;
+  uint32_t gifts_per_sender = 0;
+  uint32_t gifts_per_pair = 0;
   uint32_t ledger_waiting_max = 0;  // of this worker's
   uint32_t gateways_max = 0;        // of this worker's
   std::optional<wire::Token> gateway_token;

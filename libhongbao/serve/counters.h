@@ -36,9 +36,15 @@ enum class Counter : uint32_t {
   kConnectionsClosed,
   kSendsRefused,   // SendRequests answered "refused" (18)
   kSendsOverload,  // SendRequests answered "overloaded" (17)
+  kSendsSenderCap,  // answered "capped" (20): the sender has as many live gifts as one may have
+  kSendsPairCap,    // the same: to one of the invited
+  kSendsUserFull,   // of kSendsOverload: one of the invited has too many unopened gifts
+  kSendsBookFull,   // of kSendsOverload: the part of the book that is for sends is full
+  kSendsNoIds,      // of kSendsOverload: no numbers for gifts are left
   kGiftsSent,      // gifts in a book, minted or sent by a user
   kGiftsSentFen,
   kGiftShares,
+  kGiftsOfferedAgain,  // times a minted gift found no room and went back to the minter, to be offered again
   kGiftsRefused,  // minted gifts that the book could not take
   kGiftsRefusedFen,
   kOpened,  // shares
@@ -86,9 +92,15 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kConnectionsClosed, "connections_closed"},
     {Counter::kSendsRefused, "sends_refused"},
     {Counter::kSendsOverload, "sends_overload"},
+    {Counter::kSendsSenderCap, "sends_sender_cap"},
+    {Counter::kSendsPairCap, "sends_pair_cap"},
+    {Counter::kSendsUserFull, "sends_user_full"},
+    {Counter::kSendsBookFull, "sends_book_full"},
+    {Counter::kSendsNoIds, "sends_no_ids"},
     {Counter::kGiftsSent, "gifts_sent"},
     {Counter::kGiftsSentFen, "gifts_sent_fen"},
     {Counter::kGiftShares, "gift_shares"},
+    {Counter::kGiftsOfferedAgain, "gifts_offered_again"},
     {Counter::kGiftsRefused, "gifts_refused"},
     {Counter::kGiftsRefusedFen, "gifts_refused_fen"},
     {Counter::kOpened, "opened"},

@@ -65,15 +65,45 @@ bool Directory::TakeShakeWin(uint32_t user, uint32_t cap) {
   return true;
 }
 
-bool Directory::AddUnopened(uint32_t user) {
+bool Directory::AddUnopened(uint32_t user, uint32_t max) {
   std::atomic_ref<uint16_t> unopened = Unopened(user);
   uint16_t seen = unopened.load(std::memory_order_relaxed);
   do {
-    if (seen == kUnopenedMax) {
+    if (seen >= max) {
       return false;
     }
   } while (!unopened.compare_exchange_weak(seen, static_cast<uint16_t>(seen + 1), std::memory_order_seq_cst,
                                            std::memory_order_relaxed));
+  return true;
+}
+
+void Directory::RemoveUnopened(uint32_t user) {
+  // relaxed: a login that still sees the old count only asks once in vain.
+  std::atomic_ref<uint16_t> unopened = Unopened(user);
+  uint16_t seen = unopened.load(std::memory_order_relaxed);
+  do {
+    Check(seen > 0, "a gift is opened or expires only after it was counted");
+    if (seen == kMoreThanCounted) {
+      return;
+    }
+  } while (!unopened.compare_exchange_weak(seen, static_cast<uint16_t>(seen - 1), std::memory_order_relaxed));
+}
+
+void Directory::RestoreUnopened(uint32_t user) {
+  // relaxed: the threads that will read it are started later.
+  const uint16_t before = Unopened(user).load(std::memory_order_relaxed);
+  Unopened(user).store(before == kMoreThanCounted ? before : static_cast<uint16_t>(before + 1), std::memory_order_relaxed);
+}
+
+bool Directory::AddSent(uint32_t user, uint32_t max) {
+  // relaxed: as in TakeShakeWin.
+  std::atomic_ref<uint32_t> sent = Sent(user);
+  uint32_t seen = sent.load(std::memory_order_relaxed);
+  do {
+    if (seen >= max) {
+      return false;
+    }
+  } while (!sent.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed));
   return true;
 }
 

@@ -1,8 +1,8 @@
 // Directory: where each user's session is now, and what the server remembers of the user.
 //
-// Owns one 24-byte record per user in a lazily touched mapping (a user nobody has seen costs no memory), and, touched only
-// without a ledger, 16 bytes for what the user got. Never holds
-// a connection: it names one by (worker, port, slot, generation), and whoever follows the name checks the generation.
+// Owns one 24-byte record per user in a lazily touched mapping (a user nobody has seen costs no memory), and 16 bytes for what
+// the user got without a ledger and for the gifts that the user has sent, touched only by these. Never holds a connection: it names
+// one (session_address.h), and whoever follows the name checks the generation.
 // One session per user: the newest login replaces the older one in one exchange, and the late close of the older one
 // compares before it clears, so it can't wipe its successor (the prototype's defect 18).
 // Thread tag: thread-safe, lock-free.
@@ -15,47 +15,18 @@
 #include "absl/status/statusor.h"
 #include "libhongbao/check.h"
 #include "libhongbao/ledger/ledger.h"
+#include "libhongbao/serve/session_address.h"
 
 namespace hongbao::serve {
 
-// One connection of the process. Packs into 64 bits: worker 8, port 8, generation 24, gateway 1, slot 23.
-struct Address {
-  static constexpr uint32_t kGenerationMax = (1U << 24) - 1;
-  static constexpr uint32_t kSlotMax = (1U << 23) - 1;
-
-  uint8_t worker = 0;
-  uint8_t port = 0;
-  uint32_t generation = 0;  // 1..kGenerationMax: a packed address is never 0, which means offline
-  uint32_t slot = 0;
-  bool gateway = false;  // it has logged in as one
-
-  friend bool operator==(const Address&, const Address&) = default;
-};
-
-inline constexpr uint64_t kOffline = 0;
-inline constexpr uint64_t kGatewayBit = 1U << 23;
-
 using ledger::kHistoryStamp;
-
-constexpr uint64_t Pack(const Address& address) {
-  return uint64_t{address.worker} << 56 | uint64_t{address.port} << 48 | uint64_t{address.generation} << 24 |
-         (address.gateway ? kGatewayBit : 0) | address.slot;
-}
-
-constexpr Address Unpack(uint64_t packed) {
-  return {.worker = static_cast<uint8_t>(packed >> 56),
-          .port = static_cast<uint8_t>(packed >> 48),
-          .generation = static_cast<uint32_t>(packed >> 24) & Address::kGenerationMax,
-          .slot = static_cast<uint32_t>(packed) & Address::kSlotMax,
-          .gateway = (packed & kGatewayBit) != 0};
-}
-
-constexpr bool IsGateway(uint64_t packed) { return (packed & kGatewayBit) != 0; }
 
 class Directory {
  public:
   // The most unopened gifts one user may have; a further one is refused.
-  static constexpr uint32_t kUnopenedMax = 0xffff;
+  static constexpr uint32_t kUnopenedMax = 0xfffe;
+  // Of them so many may be when another user sends one: the rest of the room is the minter's alone.
+  static constexpr uint32_t kUnopenedOfSendsMax = kUnopenedMax / 4 * 3;
   // Shake wins are counted up to here, so a limit per user is at most this.
   static constexpr uint32_t kShakeWinsMax = 0xffff;
 
@@ -130,14 +101,22 @@ class Directory {
   }
   uint32_t shake_wins(uint32_t user) const { return ShakeWins(user).load(std::memory_order_relaxed); }
 
-  // A gift for the user that is not opened yet. False: the user has kUnopenedMax of them.
+  // A gift for the user that is not opened yet. False: the user has `max` of them.
   // seq_cst for the reason at Login.
-  bool AddUnopened(uint32_t user);
-  void RemoveUnopened(uint32_t user) {
-    // relaxed: a login that still sees the old count only asks once in vain.
-    const uint16_t before = Unopened(user).fetch_sub(1, std::memory_order_relaxed);
-    Check(before > 0, "a gift is opened or expires only after it was counted");
+  bool AddUnopened(uint32_t user, uint32_t max = kUnopenedMax);
+  void RemoveUnopened(uint32_t user);
+  // One of an earlier life, which was accepted once. Before anyone logs in.
+  void RestoreUnopened(uint32_t user);
+
+  // A gift of the user's that lives, in whichever book. False: there are `max` already, nothing changed.
+  bool AddSent(uint32_t user, uint32_t max);
+  void RemoveSent(uint32_t user) {
+    // relaxed: the counter stands for itself.
+    const uint32_t before = Sent(user).fetch_sub(1, std::memory_order_relaxed);
+    Check(before > 0, "a gift expires only after it was counted");
   }
+  uint32_t sent(uint32_t user) const { return Sent(user).load(std::memory_order_relaxed); }
+
   uint32_t unopened(uint32_t user) const { return Unopened(user).load(std::memory_order_seq_cst); }
 
   // A share the user got, by shaking or by opening; for servers without a ledger, which knows it otherwise.
@@ -158,13 +137,15 @@ class Directory {
     alignas(8) uint64_t session;
     alignas(8) uint64_t last_stamp;
     alignas(2) uint16_t shake_wins;
-    alignas(2) uint16_t unopened;
+    alignas(2) uint16_t unopened;  // kMoreThanCounted: of an earlier life, not counted down any more
     alignas(4) uint32_t logins;
   };
+  static constexpr uint16_t kMoreThanCounted = 0xffff;
   static_assert(sizeof(Record) == 24, "with the ledger's 16 bytes a user costs less than a cache line");
   struct Purse {
     alignas(8) int64_t total_fen;
     alignas(4) uint32_t grants;
+    alignas(4) uint32_t sent;
   };
 
   // release: whoever reads this number finds the session, which was put there before, or a newer one.
@@ -191,6 +172,7 @@ class Directory {
   std::atomic_ref<uint32_t> Grants(uint32_t user) const { return std::atomic_ref(PurseOf(user).grants); }
   std::atomic_ref<uint16_t> ShakeWins(uint32_t user) const { return std::atomic_ref(At(user).shake_wins); }
   std::atomic_ref<uint16_t> Unopened(uint32_t user) const { return std::atomic_ref(At(user).unopened); }
+  std::atomic_ref<uint32_t> Sent(uint32_t user) const { return std::atomic_ref(PurseOf(user).sent); }
 
   Record* records_;
   Purse* purses_;

@@ -1,6 +1,7 @@
 #include "libhongbao/serve/gift_desk.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "libhongbao/check.h"
@@ -40,6 +41,7 @@ GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerD
       random_(random),
       book_({.gifts_max = options.gifts_max}),
       next_sent_id_(FirstSentId(options)) {
+  static_assert(ledger::kNobody == envelope::kNoSender);
   static_assert(kGiftUsersMax == envelope::kGiftUsersMax && kGiftUsersMax == wire::kUsersMax &&
                 kGiftUsersMax == ledger::kInvitedMax);
 }
@@ -47,8 +49,11 @@ GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerD
 void GiftDesk::CountUnopened(const ledger::LiveGift& gift, Directory& directory) {
   for (size_t i = 0; i < gift.users.size(); ++i) {
     if (gift.opened_fen[i] == 0) {
-      Check(directory.AddUnopened(gift.users[i]), "a user has no more unopened gifts than were accepted once");
+      directory.RestoreUnopened(gift.users[i]);
     }
+  }
+  if (gift.sender < directory.users_max()) {
+    directory.AddSent(gift.sender, std::numeric_limits<uint32_t>::max());
   }
 }
 
@@ -64,7 +69,9 @@ void GiftDesk::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wal
 bool GiftDesk::BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget) {
   now_ms_ = now_ns / time::kNsPerMs;
   wall_ms_ = wall_ns / time::kNsPerMs;
-  return book_.Expire(now_ms_, budget, [this](const envelope::GiftRefund& refund) { Refund(refund); }) == budget;
+  return book_.Expire(
+             now_ms_, budget, [this](const envelope::GiftRefund& refund) { Refund(refund); },
+             [this](uint32_t sender) { ReturnAllowance(order.sender); }) == budget;
 }
 
 void GiftDesk::Refund(const envelope::GiftRefund& refund) {
@@ -90,17 +97,24 @@ wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
     return wire::SendResult::kRefused;
   }
   if (next_sent_id_ > kLastSentGiftId) {
-    return wire::SendResult::kOverload;  // this worker has given out all its ids, a billion in all
+    cells_->Add(Counter::kSendsNoIds);  // this worker has given out all its ids, a billion in all
+    return wire::SendResult::kOverload;
   }
   if (ledger_->durable() && ledger_->full()) {
     cells_->Add(Counter::kLedgerFull);
     return wire::SendResult::kOverload;
   }
+  if (const wire::SendResult allowed = TakeAllowance(order); allowed != wire::SendResult::kOk) {
+    return allowed;
+  }
   const uint32_t id = static_cast<uint32_t>(next_sent_id_);
-  switch (Create(id, order.sender, amount_fen, users)) {
+  switch (Create(id, order.sender, amount_fen, users, Directory::kUnopenedOfSendsMax)) {
     case envelope::GiftCreated::kBad:
+      ReturnAllowance(order.sender);
       return wire::SendResult::kRefused;
     case envelope::GiftCreated::kFull:
+      ReturnAllowance(order.sender);
+      cells_->Add(Counter::kSendsUserFull);
       return wire::SendResult::kOverload;
     case envelope::GiftCreated::kOk:
       break;
@@ -114,6 +128,33 @@ wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
     NotifyAll(id, amount_fen, users);
   }
   return wire::SendResult::kOk;
+}
+
+wire::SendResult GiftDesk::TakeAllowance(const GiftOrder& order) {
+  // A quarter of the book is the minter's alone.
+  if (book_.totals().gifts_live >= options_.gifts_max - options_.gifts_max / 4) {
+    cells_->Add(Counter::kSendsBookFull);
+    return wire::SendResult::kOverload;
+  }
+  const uint32_t per_pair = options_.gifts_per_pair;
+  // Not looked for while the sender has too few for it.
+  if (per_pair != 0 && directory_->sent(order.sender) >= per_pair &&
+      book_.AnyInvitedOften(order.sender, order.users, per_pair)) {
+    cells_->Add(Counter::kSendsPairCap);
+    return wire::SendResult::kCapped;
+  }
+  const uint32_t per_sender = options_.gifts_per_sender;
+  if (!directory_->AddSent(order.sender, per_sender != 0 ? per_sender : std::numeric_limits<uint32_t>::max())) {
+    cells_->Add(Counter::kSendsSenderCap);
+    return wire::SendResult::kCapped;
+  }
+  return wire::SendResult::kOk;
+}
+
+void GiftDesk::ReturnAllowance(uint32_t sender) {
+  if (sender < directory_->users_max()) {  // not of a minted gift
+    directory_->RemoveSent(sender);
+  }
 }
 
 void GiftDesk::Handle(const Message& message) {
@@ -136,11 +177,11 @@ void GiftDesk::Handle(const Message& message) {
 }
 
 envelope::GiftCreated GiftDesk::Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
-                                       absl::Span<const uint32_t> users) {
+                                       absl::Span<const uint32_t> users, uint32_t unopened_max) {
   Check(OwnerOf(gift_id, options_.workers) == options_.worker, "a gift lives with its owner");
   // Counted before anyone looks for a session, see Directory::Login.
   size_t counted = 0;
-  while (counted < users.size() && directory_->AddUnopened(users[counted])) {
+  while (counted < users.size() && directory_->AddUnopened(users[counted], unopened_max)) {
     ++counted;
   }
   // Somebody has as many unopened gifts as can be counted: that may change, the request is not wrong.
@@ -181,7 +222,14 @@ void GiftDesk::NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const
 
 void GiftDesk::Mint(const Message& message) {
   const absl::Span<const uint32_t> users(message.users, message.user_count);
-  if (Create(message.envelope_id, message.user, message.amount_fen, users) != envelope::GiftCreated::kOk) {
+  const envelope::GiftCreated created =
+      Create(message.envelope_id, ledger::kNobody, message.amount_fen, users, Directory::kUnopenedMax);
+  if (created == envelope::GiftCreated::kFull && options_.returned != nullptr) {
+    cells_->Add(Counter::kGiftsOfferedAgain);
+    options_.returned->GiveGift(message);
+    return;
+  }
+  if (created != envelope::GiftCreated::kOk) {
     cells_->Add(Counter::kGiftsRefused);
     cells_->Add(Counter::kGiftsRefusedFen, message.amount_fen);
     return;
@@ -230,6 +278,7 @@ void GiftDesk::SettleGift(const ledger::Outcome& outcome) {
   for (const envelope::GiftShare& share : gift->shares) {
     directory_->RemoveUnopened(share.user_id);
   }
+  ReturnAllowance(gift->sender);
   book_.Cancel(outcome.unused_id);
 }
 
@@ -274,6 +323,11 @@ void GiftDesk::Open(const Message& message) {
     cells_->Add(Counter::kLate);
     return post_(Unpack(message.address).worker,
                  {.kind = MessageKind::kSupersede, .user = message.user, .address = message.address});
+  }
+  if (ledger_->file_full()) {  // nothing may be drawn that cannot be recorded
+    cells_->Add(Counter::kLedgerFull);
+    return post_(Unpack(message.address).worker,
+                 {.kind = MessageKind::kRefuseOpen, .user = message.user, .address = message.address});
   }
   const envelope::GiftOpening opening = book_.Open(message.envelope_id, message.user, now_ms_, random_);
   if (ledger_->durable()) {

@@ -17,6 +17,7 @@
 #include "libhongbao/serve/directory.h"
 #include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/message.h"
+#include "libhongbao/serve/returned.h"
 #include "libhongbao/wire/messages.h"
 
 namespace hongbao::serve {
@@ -30,6 +31,9 @@ struct GiftDeskOptions {
   uint32_t gifts_max = 100'000;  // live gifts in this worker's book
   int64_t expiry_ms = 24 * 3'600'000;
   uint64_t first_sent_id = kFirstSentGiftId;  // gifts sent by users are numbered from here on
+  uint32_t gifts_per_sender = 0;  // live gifts of one sender, in all books; 0 = no limit
+  uint32_t gifts_per_pair = 0;    // of one sender to one user, in this book; 0 = no limit
+  Returned* returned = nullptr;   // takes minted gifts that find no room; null: they are lost
 };
 
 // A user's SendRequest.
@@ -79,7 +83,10 @@ class GiftDesk {
 
  private:
   envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
-                               absl::Span<const uint32_t> users);
+                               absl::Span<const uint32_t> users, uint32_t unopened_max);
+  // Whether the sender may send such a gift now, and if not, the answer; counted. Counts it as the sender's if so.
+  wire::SendResult TakeAllowance(const GiftOrder& order);
+  void ReturnAllowance(uint32_t sender);
   void Announce(uint32_t gift_id);
   void CountGift(uint32_t amount_fen, size_t users);
   void CountOpen(uint32_t user, uint32_t amount_fen);

@@ -278,6 +278,8 @@ absl::Status Server::StartWorkers() {
                                .gifts_max = GiftsMax(options_),
                                .gift_expiry_ms = options_.gift_expiry_ms,
                                .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
+                               .gifts_per_sender = options_.gifts_per_sender,
+                               .gifts_per_pair = options_.gifts_per_pair,
                                .ledger_waiting_max = LaneRecords(options_),
                                .gateways_max = options_.gateways_max,
                                .gateway_token = options_.gateway_token,

@@ -485,11 +485,13 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
       ++owed_;
       return CloseReason::kNone;  // the answer comes with the outcome
     }
-  } else if (response.result == wire::SendResult::kOverload && may_be_made) {
+  } else if (response.result != wire::SendResult::kRefused && may_be_made) {
     return FindSend(session, address, request);
   } else {
-    services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused
-                                                                       : Counter::kSendsOverload);
+    if (response.result != wire::SendResult::kCapped) {  // counted by its cap
+      services_.cells->Add(response.result == wire::SendResult::kRefused ? Counter::kSendsRefused
+                                                                         : Counter::kSendsOverload);
+    }
   }
   wire::EncodeSendResponse(reply.bytes.data(), response);
   reply.size = wire::kSendResponseBytes;
@@ -500,7 +502,7 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
 CloseReason SessionDesk::FindSend(const Session& session, uint64_t address, const wire::SendRequest& request) {
   if (services_.ledger->swamped()) {
     services_.cells->Add(Counter::kLedgerFull);
-    return CloseReason::kSwamped;  // "overloaded" would be a lie: it shall ask again later
+    return CloseReason::kSwamped;  // "nothing changed" could be a lie: it shall ask again later
   }
   ++owed_;
   services_.ledger->Submit(RecordOf(session, address, ledger::RecordKind::kFindSend, request.sender, request.stamp));

@@ -24,7 +24,7 @@ enum class LoginResult : uint32_t {
   kSuperseded = 6,  // never of a login: a session of v2 ends, as its user has logged in elsewhere
 };
 enum class ShakeResult : uint32_t { kWon = 14, kNothing = 15, kCap = 16, kOverload = 17 };
-enum class SendResult : uint32_t { kOk = 0, kOverload = 17, kRefused = 18 };
+enum class SendResult : uint32_t { kOk = 0, kOverload = 17, kRefused = 18, kCapped = 20 };
 
 inline constexpr size_t kShakeRequestBytes = 16;
 inline constexpr size_t kShakeResponseBytes = 28;

@@ -106,6 +106,8 @@ struct OfficeOptions {
   uint32_t wins_per_user = 0;
   uint32_t gifts_max = 1'000;
   int64_t gift_expiry_ms = 60'000;
+  uint32_t gifts_per_sender = 0;
+  uint32_t gifts_per_pair = 0;
   size_t pool = 16;
   uint32_t ledger_credits = 0;  // 0 = no ledger
   std::optional<wire::Token> gateway_token = std::nullopt;
@@ -133,7 +135,9 @@ class TestOffices : public ledger::OutcomeSink {
           gifts({.worker = worker,
                  .workers = options.workers,
                  .gifts_max = options.gifts_max,
-                 .expiry_ms = options.gift_expiry_ms},
+                 .expiry_ms = options.gift_expiry_ms,
+                 .gifts_per_sender = options.gifts_per_sender,
+                 .gifts_per_pair = options.gifts_per_pair},
                 &offices.directory, &ledger, &cells, offices.Poster(), envelope::Random::FromSeed(worker + 1)),
           sessions({.workers = options.workers,
                     .wins_per_user = options.wins_per_user,

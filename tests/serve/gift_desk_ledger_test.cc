@@ -300,5 +300,42 @@ TEST_F(GiftDeskRestoreTest, NewIdsBeginBehindTheOnesThatWereUsed) {
       << "none is left";
 }
 
+// 65,535 is what is counted for a user; a file may hold more, of a clock that was set back, or of an older server.
+TEST_F(GiftDeskRestoreTest, MoreUnopenedGiftsThanAreCountedAreNoReasonToFail) {
+  const ledger::LiveGift gift{.id = kGift, .sender = 7, .total_fen = 300, .created_ms = 1, .expires_ms = kWallMs + 500,
+                              .users = kInvited, .opened_fen = {0, 0, 0}};
+  for (int i = 0; i < 70'000; ++i) {
+    GiftDesk::CountUnopened(gift, offices.directory);
+  }
+  EXPECT_EQ(offices.directory.sent(7), 70'000U);
+  for (int i = 0; i < 70'000; ++i) {
+    offices.directory.RemoveUnopened(1);
+  }
+  EXPECT_GT(offices.directory.unopened(1), 0U) << "nobody knows any more: a login asks";
+}
+
+TEST_F(GiftDeskLedgerTest, ADuplicateIsNotCountedAsTheSendersSecondGift) {
+  Send(50);
+  Send(50, 400);
+  EXPECT_EQ(offices.directory.sent(7), 2U);
+  offices.fake.Commit();
+  EXPECT_EQ(offices.directory.sent(7), 1U);
+}
+
+TEST_F(GiftDeskLedgerTest, AFullFileTakesNothingOnThatMayEndInAGrant) {
+  desk.Handle(Gift(kGift, 300, kInvited));
+  offices.fake.is_full = true;
+  offices.fake.Commit();
+  uint32_t id = 0;
+  EXPECT_EQ(desk.Send({.sender = 7, .amount_fen = 300, .users = kInvited, .stamp = 1}, &id), wire::SendResult::kOverload);
+  Open(kGift, 1, 11);
+  bool refused = false;
+  for (const auto& [worker, message] : offices.posted) {
+    refused = refused || message.kind == MessageKind::kRefuseOpen;
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(desk.book().totals().opened_shares, 0U) << "nothing is drawn that cannot be recorded";
+}
+
 }  // namespace
 }  // namespace hongbao::serve

@@ -283,5 +283,109 @@ TEST(GiftDeskTest, EachOpenedGiftLetsTheNextNoticeIn) {
   EXPECT_EQ(opened, 100U);
 }
 
+// ---- how much one sender may send, and what the minter keeps ----
+
+GiftOrder SendOf(uint32_t sender, const std::vector<uint32_t>& users) {
+  return {.sender = sender, .amount_fen = 300, .users = users};
+}
+
+TEST(GiftDeskCaps, ASenderHasSoManyLiveGiftsInAllBooksTogether) {
+  TestOffices offices({.workers = 2, .gift_expiry_ms = 1'000, .gifts_per_sender = 5});
+  uint32_t id = 0;
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(offices.desks[static_cast<size_t>(i % 2)]->gifts.Send(SendOf(7, kInvited), &id), wire::SendResult::kOk);
+  }
+  for (const auto& desk : offices.desks) {
+    EXPECT_EQ(desk->gifts.Send(SendOf(7, {8, 9}), &id), wire::SendResult::kCapped);
+  }
+  EXPECT_EQ(offices.Count(Counter::kSendsSenderCap), 2U);
+  EXPECT_EQ(offices.desks[0]->gifts.Send(SendOf(6, kInvited), &id), wire::SendResult::kOk) << "another sender";
+  offices.Turn(2'000);
+  EXPECT_EQ(offices.directory.sent(7), 0U);
+  EXPECT_EQ(offices.desks[0]->gifts.Send(SendOf(7, kInvited), &id), wire::SendResult::kOk) << "they have expired";
+}
+
+TEST(GiftDeskCaps, AnExpiredGiftCountsNoLongerAlsoWhenEverybodyHasOpenedIt) {
+  TestOffices offices({.gift_expiry_ms = 1'000, .gifts_per_sender = 1});
+  GiftDesk& desk = offices.desks[0]->gifts;
+  uint32_t id = 0;
+  ASSERT_EQ(desk.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
+  desk.Handle(Open(id, 1));
+  EXPECT_EQ(desk.Send(SendOf(7, {1}), &id), wire::SendResult::kCapped) << "opened gifts live until they expire";
+  offices.Turn(2'000);
+  EXPECT_EQ(desk.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
+}
+
+TEST(GiftDeskCaps, ASendThatIsRefusedIsNotCountedAsTheSenders) {
+  TestOffices offices({.gifts_per_sender = 3});
+  uint32_t id = 0;
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(offices.desks[0]->gifts.Send(SendOf(7, {1, 1}), &id), wire::SendResult::kRefused);
+  }
+  EXPECT_EQ(offices.directory.sent(7), 0U);
+}
+
+TEST(GiftDeskCaps, OneSenderDoesNotFloodOneUser) {
+  TestOffices offices({.gift_expiry_ms = 1'000, .gifts_per_pair = 3});
+  GiftDesk& desk = offices.desks[0]->gifts;
+  uint32_t id = 0;
+  for (uint32_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(desk.Send(SendOf(7, {100 + i, 1, 200 + i}), &id), wire::SendResult::kOk);
+  }
+  EXPECT_EQ(desk.Send(SendOf(7, {300, 1}), &id), wire::SendResult::kCapped);
+  EXPECT_EQ(offices.Count(Counter::kSendsPairCap), 1U);
+  EXPECT_EQ(desk.Send(SendOf(7, {300, 2}), &id), wire::SendResult::kOk) << "to others it may";
+  EXPECT_EQ(desk.Send(SendOf(6, {300, 1}), &id), wire::SendResult::kOk) << "and others may to that one";
+  offices.Turn(2'000);
+  EXPECT_EQ(desk.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
+  desk.book().Audit();
+}
+
+TEST(GiftDeskCaps, SendersLeaveAPartOfAUsersRoomAndOfTheBookToTheMinter) {
+  TestOffices offices({.gifts_max = 40});
+  GiftDesk& desk = offices.desks[0]->gifts;
+  uint32_t id = 0;
+  for (uint32_t i = 0; i < 30; ++i) {
+    ASSERT_EQ(desk.Send(SendOf(i, {99}), &id), wire::SendResult::kOk);
+  }
+  EXPECT_EQ(desk.Send(SendOf(30, {98}), &id), wire::SendResult::kOverload);
+  EXPECT_EQ(offices.Count(Counter::kSendsBookFull), 1U);
+  for (uint32_t i = 0; i < 10; ++i) {
+    desk.Handle(Gift(0x80000001 + i, 300, {99}));
+  }
+  EXPECT_EQ(desk.book().totals().gifts_live, 40U);
+  TestOffices others;
+  while (others.directory.AddUnopened(1, Directory::kUnopenedOfSendsMax)) {
+  }
+  EXPECT_EQ(others.desks[0]->gifts.Send(SendOf(7, {1, 2}), &id), wire::SendResult::kOverload);
+  EXPECT_EQ(others.Count(Counter::kSendsUserFull), 1U);
+  EXPECT_EQ(others.directory.unopened(2), 0U);
+  EXPECT_EQ(others.directory.sent(7), 0U);
+  others.desks[0]->gifts.Handle(Gift(0x80000001, 300, {1, 2}));
+  EXPECT_EQ(others.Count(Counter::kGiftsSent), 1U) << "the minter's does have room";
+  others.directory.RemoveUnopened(1);  // as many as were counted above by hand
+}
+
+TEST(GiftDeskCaps, AMintedGiftThatFindsNoRoomGoesBackToTheMinter) {
+  TestOffices offices({.gifts_max = 2});
+  Returned returned;
+  GiftDesk desk({.gifts_max = 2, .expiry_ms = 1'000, .returned = &returned}, &offices.directory, &offices.desks[0]->ledger,
+                &offices.desks[0]->cells, offices.Poster());
+  desk.BeginTurn(1'000 * time::kNsPerMs, 1'000 * time::kNsPerMs);
+  for (uint32_t i = 0; i < 3; ++i) {
+    desk.Handle(Gift(0x80000001 + i, 300 + i, kInvited));
+  }
+  const std::vector<Message> back = returned.TakeGifts();
+  ASSERT_EQ(back.size(), 1U);
+  EXPECT_EQ(back[0].envelope_id, 0x80000003U);
+  EXPECT_EQ(back[0].amount_fen, 302U);
+  EXPECT_EQ(offices.Count(Counter::kGiftsOfferedAgain), 1U);
+  EXPECT_EQ(offices.Count(Counter::kGiftsRefused), 0U);
+  EXPECT_EQ(offices.directory.unopened(1), 2U);
+  desk.BeginTurn(3'000 * time::kNsPerMs, 3'000 * time::kNsPerMs);
+  desk.Handle(back[0]);
+  EXPECT_EQ(desk.book().totals().gifts_live, 1U) << "later it has";
+}
+
 }  // namespace
 }  // namespace hongbao::serve

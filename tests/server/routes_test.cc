@@ -7,6 +7,9 @@
 #include <httplib.h>
 #include <netinet/in.h>
 
+#include <chrono>
+#include <thread>
+
 namespace hongbao::server {
 namespace {
 
@@ -170,6 +173,100 @@ TEST_F(RoutesTest, TheStatusPageHasTheFieldsThatScriptsRead) {
   }
   EXPECT_EQ(status["role"], "server");
   EXPECT_EQ(status["users"]["max"], 100);
+}
+
+// ---- orders: keys, lists, ends ----
+
+TEST_F(RoutesTest, AKeyMakesAnOrderOneHoweverOftenItIsPlaced) {
+  Start(false);
+  const std::string path = "/v1/envelopes/shake?rate=200&count=6k&key=monday";
+  const httplib::Result first = http_->Post(path);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->status, 201);
+  for (const std::string& again : {path, std::string("/v1/envelopes/shake?count=6000&key=monday&rate=200&min_fen=10")}) {
+    const httplib::Result repeated = http_->Post(again);
+    ASSERT_TRUE(repeated);
+    EXPECT_EQ(repeated->status, 200);
+    EXPECT_EQ(repeated->body, first->body);
+  }
+  const httplib::Result by_header = http_->Post("/v1/envelopes/shake?rate=200&count=6k", {{"Idempotency-Key", "\"monday\""}}, "",
+                                                "application/x-www-form-urlencoded");
+  ASSERT_TRUE(by_header);
+  EXPECT_EQ(by_header->body, first->body);
+  const httplib::Result other = http_->Post("/v1/envelopes/shake?rate=201&count=6k&key=monday");
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->status, 409);
+  EXPECT_THAT(other->body, HasSubstr("rate=200"));
+  EXPECT_THAT(PostWrong("/v1/envelopes/shake?rate=200&count=6k&key="), HasSubstr("key"));
+  EXPECT_THAT(PostWrong("/v1/envelopes/shake?rate=200&count=6k&key=" + std::string(129, 'k')), HasSubstr("1..128"));
+  EXPECT_THAT(PostWrong("/v1/envelopes/shake?rate=200&count=6k&key=two%20words"), HasSubstr("blanks"));
+  EXPECT_EQ(server_->orders(), 1U);
+}
+
+TEST_F(RoutesTest, OrdersAreListedShownAndCancelled) {
+  Start(false);
+  const int64_t later = time::UnixSecond(clock_.WallNs()) + 3'600;
+  for (int i = 0; i < 3; ++i) {
+    PostOk("/v1/envelopes/shake?rate=200&count=10&min_fen=7&max_fen=7&at=" + std::to_string(later));
+  }
+  PostOk("/v1/envelopes/gift?rate=2&count=5&users=5&at=" + std::to_string(later));
+  const auto get = [&](const std::string& path) { return json::parse(http_->Get(path)->body); };
+  json page = get("/v1/envelopes/orders?limit=3");
+  EXPECT_EQ(page["count"], 4);
+  ASSERT_EQ(page["orders"].size(), 3U);
+  page = get("/v1/envelopes/orders?limit=3&after=" + std::to_string(page["next_after"].get<int64_t>()));
+  ASSERT_EQ(page["orders"].size(), 1U);
+  EXPECT_FALSE(page.contains("next_after"));
+  EXPECT_EQ(page["orders"][0]["kind"], "gift");
+  EXPECT_EQ(page["orders"][0]["last_user"], 99) << "the last there is";
+  const std::string one = "/v1/envelopes/orders?id=" + std::to_string(serve::kFirstShakeId + 10);
+  json order = get(one);
+  EXPECT_EQ(order["state"], "waiting");
+  EXPECT_EQ(order["total_yuan"], "0.70");
+  EXPECT_EQ(order["at"], later);
+  for (int i = 0; i < 2; ++i) {  // twice is once
+    const httplib::Result cancelled = http_->Delete(one);
+    ASSERT_TRUE(cancelled);
+    EXPECT_EQ(cancelled->status, 200) << cancelled->body;
+    order = json::parse(cancelled->body);
+    EXPECT_EQ(order["state"], "cancelled");
+    EXPECT_EQ(order["issued"].get<int>() + order["cancelled"].get<int>(), 10);
+    EXPECT_EQ(order["cancelled_yuan"], "0.70");
+  }
+  EXPECT_EQ(get(one)["state"], "cancelled");
+  EXPECT_EQ(get("/v1/status")["orders"]["cancelled_shakes"], 10);
+  EXPECT_EQ(http_->Delete("/v1/envelopes/orders?id=5")->status, 404);
+  EXPECT_EQ(http_->Delete("/v1/envelopes/orders?key=nobodys")->status, 404);
+  EXPECT_EQ(http_->Delete("/v1/envelopes/orders")->status, 400) << "not all of them by a slip";
+  EXPECT_EQ(http_->Delete("/v1/envelopes/orders?id=5&key=k")->status, 400);
+  EXPECT_EQ(http_->Delete("/v1/envelopes/orders?di=5")->status, 400);
+  EXPECT_EQ(GetStatus("/v1/envelopes/orders?id=5"), 404);
+  EXPECT_EQ(GetStatus("/v1/envelopes/orders?limit=0"), 400);
+  EXPECT_EQ(GetStatus("/v1/envelopes/orders?limit=1001"), 400);
+}
+
+TEST_F(RoutesTest, AnOrderThatHasBeenIssuedIsNotCancelled) {
+  Start(false);
+  const httplib::Result placed = http_->Post("/v1/envelopes/shake?rate=1000&count=5&key=small");
+  ASSERT_TRUE(placed && placed->status == 201);
+  while (server_->Look().mint_waiting > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const httplib::Result refused = http_->Delete("/v1/envelopes/orders?key=small");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 409);
+  EXPECT_THAT(refused->body, HasSubstr("finished"));
+}
+
+TEST_F(RoutesTest, AnOrderThatWouldTakeTheLastIdsIsToldHowManyAreLeft) {
+  Start(false);
+  const int64_t all = int64_t{serve::kLastShakeId} - serve::kFirstShakeId + 1;
+  PostOk("/v1/envelopes/shake?rate=1&count=" + std::to_string(all - 3) + "&at=" +
+         std::to_string(time::UnixSecond(clock_.WallNs()) + 3'600));
+  const httplib::Result refused = http_->Post("/v1/envelopes/shake?rate=1&count=4");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 503);
+  EXPECT_THAT(refused->body, HasSubstr("only 3 envelope ids are left"));
 }
 
 }  // namespace
