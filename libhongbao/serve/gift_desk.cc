@@ -71,7 +71,7 @@ bool GiftDesk::BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget) {
   wall_ms_ = wall_ns / time::kNsPerMs;
   return book_.Expire(
              now_ms_, budget, [this](const envelope::GiftRefund& refund) { Refund(refund); },
-             [this](uint32_t sender) { ReturnAllowance(order.sender); }) == budget;
+             [this](uint32_t sender) { ReturnAllowance(sender); }) == budget;
 }
 
 void GiftDesk::Refund(const envelope::GiftRefund& refund) {
