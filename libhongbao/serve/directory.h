@@ -1,8 +1,8 @@
 // Directory: where each user's session is now, and what the server remembers of the user.
 //
 // Owns one 24-byte record per user in a lazily touched mapping (a user nobody has seen costs no memory), and 16 bytes for what
-// the user got without a ledger and for the gifts that the user has sent, touched only by these. Never holds a connection: it names
-// one (session_address.h), and whoever follows the name checks the generation.
+// the user got without a ledger and for the gifts that the user has sent, touched only by these. Never holds a connection: it
+// names one (session_address.h), and whoever follows the name checks the generation.
 // One session per user: the newest login replaces the older one in one exchange, and the late close of the older one
 // compares before it clears, so it can't wipe its successor (the prototype's defect 18).
 // Thread tag: thread-safe, lock-free.
