@@ -91,7 +91,7 @@ bool Account::LeftIsInALaterLife(const Source& source, const Life& life, const S
   }
   for (auto later = lives_.upper_bound(source.id); later != lives_.end(); ++later) {
     const Source& other = sources.Of(later->first);
-    if (other.role == source.role && other.peer_ipv4 == source.peer_ipv4 && other.users == source.users &&
+    if (other.role == source.role && other.peer == source.peer && other.users == source.users &&
         other.began_unix_ns / 1'000'000'000 >= static_cast<uint64_t>(std::max<int64_t>(source.newest.unix_s, 0)) &&
         later->second.base_fen >= life.base_fen + life.told_fen) {
       return true;
