@@ -36,7 +36,8 @@ class GatewayFixture : public testing::Test {
     options = wish;
     options.own = {0, users};
     options.total_users = 2 * users;
-    for (size_t i = 0; i < options.token.size(); ++i) options.token[i] = static_cast<std::byte>(i + 1);
+    options.token.emplace();
+    for (size_t i = 0; i < options.token->size(); ++i) (*options.token)[i] = static_cast<std::byte>(i + 1);
     const auto plan = AddressPlan::Make(
         {.destinations = {SocketAddress::Ipv4(0x7f00'0001, 1025)}, .users = {0, options.gateways - 1, options.gateways}});
     ASSERT_TRUE(plan.ok()) << plan.status();

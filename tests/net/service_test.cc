@@ -744,9 +744,15 @@ TEST_P(ServiceTest, FloodOfMessagesWaitsInTheSocketsNotInMemory) {
     }
     return total;
   };
-  EXPECT_TRUE(WaitFor([&] { return sum(&Asking::answered) == 16 * kFrames; })) << sum(&Asking::answered);
-  // Beyond the limit only what one turn of all sets and one of the inbox bring.
-  EXPECT_LT(sum(&Asking::most_waiting), 2u * (16'384 + 2 * 3 * 512 * 16 + 16'384));
+  uint64_t before = 0;
+  const auto all_answered = [&] { return sum(&Asking::answered) == 16 * kFrames; };
+  do {  // as long as a slow machine takes, while it gets on
+    before = sum(&Asking::answered);
+  } while (!WaitFor(all_answered) && sum(&Asking::answered) > before);
+  EXPECT_TRUE(all_answered()) << sum(&Asking::answered);
+  // Beyond the limit only what one turn of all sets and one of the inbox bring; and what waited with the other worker as a question
+  // may come to wait here as an answer.
+  EXPECT_LT(sum(&Asking::most_waiting), 2 * 2u * (16'384 + 2 * 3 * 512 * 16 + 16'384));
 }
 
 TEST_P(ServiceTest, PostsFromOutsideWakeASleepingWorker) {
