@@ -248,7 +248,7 @@ TEST_F(LeftTest, ServersSideBySideHaveEachTheirOwn) {
   Tell(With(Ends(server_, 1'000, 700, 50), 300));
   EXPECT_EQ(Left(), 340);
   Who elsewhere = next_;
-  elsewhere.peer = kHere + 1;
+  elsewhere.peer = SocketAddress::Ipv4(0x0a00'0007);
   now_s_ = 1'003;
   Tell(With(Tells(elsewhere, 1'003, 0, 750), 5));
   EXPECT_EQ(Left(), 345);
