@@ -496,8 +496,9 @@ int Main(int argc, char** argv) {
                .batch_wait_ns = batch_wait_ns};
   plan.threads = (options.workers + plan.processes - 1) / plan.processes;
   // Sockets of one TCP port, made before any fork: nobody else may have it, and the kernel spreads over all of them.
-  absl::StatusOr<ring::Listeners> listeners = ring::Listeners::Open(kLoopback, static_cast<uint16_t>(options.port),
-                                                                    plan.processes * plan.threads, /*backlog=*/4'096);
+  absl::StatusOr<ring::Listeners> listeners =
+      ring::Listeners::Open(SocketAddress::Ipv4(kLoopbackIpv4, static_cast<uint16_t>(options.port)),
+                            plan.processes * plan.threads, /*backlog=*/4'096);
   if (!listeners.ok()) {
     return Fail(std::string(listeners.status().message()));
   }

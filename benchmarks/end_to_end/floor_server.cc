@@ -661,7 +661,7 @@ int Main(int argc, char** argv) {
   const uint32_t rings = plan.rings_per_worker * options.workers;
   const uint32_t backlog = plan.rings_per_worker == 1 ? 4'096 : 1'024;
   absl::StatusOr<ring::Listeners> listeners =
-      ring::Listeners::Open(kLoopback, static_cast<uint16_t>(options.port), rings, backlog);
+      ring::Listeners::Open(SocketAddress::Ipv4(kLoopbackIpv4, static_cast<uint16_t>(options.port)), rings, backlog);
   if (!listeners.ok()) {
     return Fail(std::string(listeners.status().message()));
   }

@@ -19,7 +19,7 @@ struct Options {
   uint32_t connections_max = 100'000;
 };
 
-inline constexpr uint32_t kLoopback = 0x7f00'0001;  // these servers are for a client on the same machine
+inline constexpr uint32_t kLoopbackIpv4 = 0x7f00'0001;  // these servers are for a client on the same machine
 
 // Binds --port, --workers and --connections-max to `options`.
 void AddOptions(CLI::App& app, Options& options);

@@ -164,16 +164,17 @@ class V1StoryTest(processes.EndToEndTest):
 
     def test_all_of_many_gifts_are_told_in_the_end(self):
         """A user who was away for 150 gifts is told of some at the login, and of the next as he opens them."""
-        with wire.Peer(self.port, 2, 9) as sender:
+        server = self.server("--gifts-per-pair", "0")
+        with wire.Peer(server.port, 2, 9) as sender:
             sent = {sender.send(100 + n, list(range(1000, 1050))).envelope for n in range(150)}
-        with wire.Peer(self.port, 2, 1007) as away:
+        with wire.Peer(server.port, 2, 1007) as away:
             opened = set()
             while opened != sent:
                 notice = away.notice()
                 if notice.envelope not in opened:
                     self.assertGreater(away.open(notice.envelope).fen, 0)
                     opened.add(notice.envelope)
-        self.assertEqual(self.server_process.stop()["gifts"]["opened"], 150)
+        self.assertEqual(server.stop()["gifts"]["opened"], 150)
 
     def test_defect10_what_is_not_opened_expires_and_goes_back(self):
         server = self.server("--gift-expiry", "300ms")
@@ -192,14 +193,15 @@ class V1StoryTest(processes.EndToEndTest):
 
     def test_defect17_gifts_never_run_out(self):
         """The prototype lost one of its pooled messages with each gift, and stopped when the pool was empty."""
-        self.server_process.gifts(rate=100_000, count=20_000, users=3, first_user=0, last_user=9_999)
-        page = self.server_process.wait_status(lambda page: page["gifts"]["sent"] == 20_000, "all gifts are sent")
+        server = self.server("--gifts-per-pair", "0")
+        server.gifts(rate=100_000, count=20_000, users=3, first_user=0, last_user=9_999)
+        page = server.wait_status(lambda page: page["gifts"]["sent"] == 20_000, "all gifts are sent")
         self.assertEqual((page["gifts"]["shares"], page["mint_waiting"]), (60_000, 0))
-        with wire.Peer(self.port, 2, 9) as sender, wire.Peer(self.port, 1, 1) as peer:
+        with wire.Peer(server.port, 2, 9) as sender, wire.Peer(server.port, 1, 1) as peer:
             for n in range(300):
                 gift = sender.send(n + 1, [1]).envelope
                 self.assertEqual(peer.open(gift).fen, n + 1)
-        self.server_process.stop()
+        server.stop()
 
     def test_defect18_a_newer_login_closes_the_older_connection_and_stays(self):
         """The late close of the old connection must not take the user's new one away."""
