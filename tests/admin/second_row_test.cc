@@ -35,7 +35,7 @@ TEST(SecondRow, AddsWhatIsKnown) {
 TEST(SecondRow, HasOneOrderForJsonAndCsv) {
   SecondRow row(7);
   row[Column::kHosts] = 2;
-  row[Column::kRetransmitted] = 9;
+  row[static_cast<Column>(static_cast<uint32_t>(Column::kCount) - 1)] = 9;  // the last
   const nlohmann::json names = ColumnNames();
   const nlohmann::json values = RowValues(row);
   ASSERT_EQ(names.size(), values.size());

@@ -179,7 +179,7 @@ TEST(ClientOptions, AProfileIsTheRateAndTheLength) {
   EXPECT_EQ(options.steps.size(), 11u);
   EXPECT_EQ(options.profile_requests, 4'500u + 10'000u);
   Options longer;
-  ASSERT_FALSE(Parse({"--profile", "0s:0,10s:1k,20s:1k", "--duration", "25500ms"}, longer).has_value());
+  ASSERT_FALSE(Parse({"--profile", "0s:0,10s:1k,20s:1k", "--duration", "26s"}, longer).has_value());
   EXPECT_EQ(longer.duration_ns, 26'000'000'000);
   EXPECT_EQ(longer.profile_requests, 4'500u + 16'000u);
   Options gala;

@@ -750,8 +750,8 @@ TEST_P(ServiceTest, FloodOfMessagesWaitsInTheSocketsNotInMemory) {
     before = sum(&Asking::answered);
   } while (!WaitFor(all_answered) && sum(&Asking::answered) > before);
   EXPECT_TRUE(all_answered()) << sum(&Asking::answered);
-  // Beyond the limit only what one turn of all sets and one of the inbox bring; and what waited with the other worker as a question
-  // may come to wait here as an answer.
+  // Beyond the limit only what one turn of all sets and one of the inbox bring; and what waited with the other worker as a
+  // question may come to wait here as an answer.
   EXPECT_LT(sum(&Asking::most_waiting), 2 * 2u * (16'384 + 2 * 3 * 512 * 16 + 16'384));
 }
 

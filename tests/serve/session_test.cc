@@ -87,17 +87,17 @@ TEST(SessionTest, AWinningShakeIsAnsweredInTheProtocolsBytesAndCounted) {
   EXPECT_EQ(offices.directory.last_stamp(7), kHistoryStamp) << "version 1 has no identity, but the user has a history";
 }
 
-TEST(SessionTest, LastStampIsTheHighestOfAGrantOrSend) {
+TEST(SessionTest, LastStampIsTheHighestThatMayHaveAnOutcome) {
   TestOffices offices;
   TestOffices::Peer peer = offices.Login(7, Version::k2);
   offices.Publish(0x100001, 257);
   peer.Feed(ShakeFrame(7, 5'000) + ShakeFrame(7, 6'000));
-  EXPECT_EQ(offices.directory.last_stamp(7), 5'000U) << "a losing shake leaves no trace";
+  EXPECT_EQ(offices.directory.last_stamp(7), 6'000U) << "raised before it is known whether it wins";
   peer.Feed(SendFrame(7, 10, {8}, 7'000) + SendFrame(7, 0, {8}, 8'000));
   peer.Close();
   TestOffices::Peer again = offices.Connect();
   again.Feed(LoginFrame(7, Version::k2));
-  EXPECT_EQ(again.TakeLogin().last_stamp, 7'000U) << "a refused send leaves none either";
+  EXPECT_EQ(again.TakeLogin().last_stamp, 8'000U) << "or whether a gift is made";
 }
 
 // ---- what ends a connection ----

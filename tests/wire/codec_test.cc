@@ -320,7 +320,8 @@ TEST(Decode, UnknownResultsAreMalformed) {
     Bytes send = FromHex(kVectors[12].hex);
     StoreU32(send.data() + 16, result);
     SendResponse sent;
-    EXPECT_EQ(DecodeSendResponse(send, sent) == Decoded::kOk, result == 0 || result == 17 || result == 18 || result == 20) << result;
+    EXPECT_EQ(DecodeSendResponse(send, sent) == Decoded::kOk, result == 0 || result == 17 || result == 18 || result == 20)
+        << result;
   }
 }
 
