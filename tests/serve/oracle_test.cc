@@ -578,7 +578,8 @@ class Story {
   }
   int64_t LiveGifts() { return ledger_->Number("SELECT COUNT(*) FROM envelopes WHERE kind = 2 AND state = 1"); }
   void EndOfTheBooks() {
-    // Every order is issued, every gift expires. A gift for which there was no room is offered again, and then lives as long as any.
+    // Every order is issued, every gift expires. A gift for which there was no room is offered again, and then lives as long as
+    // any.
     for (int second = 0; second < 40 || (second < 400 && (world_->minter().waiting() > 0 || LiveGifts() > 0)); ++second) {
       Advance(1'000);
       Settle();
