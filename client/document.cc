@@ -10,6 +10,7 @@
 
 #include "client/reach.h"
 #include "client/verdict.h"
+#include "libhongbao/admin/clock_news.h"
 #include "libhongbao/admin/options.h"
 #include "libhongbao/time/clock_sync.h"
 
@@ -38,15 +39,17 @@ json HistogramDocument(const count::HistogramSnapshot& histogram) {
   return buckets;
 }
 
-json ClockDocument(const time::Skew& skew) {
+json ClockDocument(const time::Skew& skew, const time::StepCount& steps) {
   const time::KernelClock kernel = time::ReadKernelClock();
   const char* warning = time::ClockWarning(kernel, skew, kSkewToleranceNs);
-  return {{"synchronised", kernel.available && kernel.synchronised},
+  json document = admin::ClockStepsJson(steps);
+  document.update({{"synchronised", kernel.available && kernel.synchronised},
           {"max_error_us", kernel.max_error_ns / 1'000},
           {"server_samples", skew.samples},
           {"server_skew_us", skew.skew_ns / 1'000},
           {"server_round_trip_us", skew.round_trip_ns / 1'000},
-          {"warning", warning == nullptr ? json() : json(warning)}};
+          {"warning", warning == nullptr ? json() : json(warning)}});
+  return document;
 }
 
 json PhaseDocument(const load::PhaseReport& phase) {
@@ -111,6 +114,17 @@ json ConnectionsDocument(const Options& options, const load::ClientSnapshot& sna
 }
 
 }  // namespace
+
+void MergeSeconds(Second& into, const Second& next) {
+  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
+  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
+  count::MergeRows(into.row, next.row);
+  count::MergeWorst(into.latency, next.latency);
+  count::MergeWorst(into.lag, next.lag);
+  into.target_qps = next.target_qps;
+  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
+  into.network = next.network;
+}
 
 json SecondDocument(const Second& second) {
   json document = {{"unix_s", second.row.unix_second}, {"span", second.row.span}};
@@ -229,7 +243,7 @@ json StatusDocument(const Options& options, const load::ClientSnapshot& snapshot
             {"stamp_mismatch", counters[Counter::kStampMismatch]}}},
           {"memory", {{"rss_bytes", process.rss_bytes}, {"rss_max_bytes", process.rss_max_bytes}}},
           {"cpu", {{"user_s", process.user_s}, {"system_s", process.system_s}}},
-          {"clock", ClockDocument(snapshot.skew)},
+          {"clock", ClockDocument(snapshot.skew, snapshot.clock_steps)},
           {"net", net_counters}};
 }
 
@@ -315,6 +329,9 @@ json ReportDocument(const Options& options, const load::ClientSnapshot& live, co
   for (const Second& second : seconds) {
     document["series"].push_back(SecondDocument(second));
   }
+  // Of a run longer than a day: rows of a minute, and of an hour.
+  document["series_coarse_rows"] =
+      std::count_if(seconds.begin(), seconds.end(), [](const Second& second) { return second.row.span >= 60; });
   if (ending.money_log.has_value()) {
     document["money_log"] = {{"file", ending.money_log->path},
                              {"written", ending.money_log->written},

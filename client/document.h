@@ -45,6 +45,9 @@ struct Ending {
   uint32_t workers = 1;     // threads that sent
 };
 
+// `into` becomes the row of both; `next` is the later one. Of latencies the larger stays: percentiles do not add up.
+void MergeSeconds(Second& into, const Second& next);
+
 // One row of the series, for the report and for GET /v1/series.
 nlohmann::json SecondDocument(const Second& second);
 // The same in the words all programs share.

@@ -115,7 +115,7 @@ class Run {
     return Finish();
   }
 
-  void TellEnd(int code) { teller_.TellEnd(reporter_.seconds(), code); }
+  void TellEnd(int code) { teller_.TellEnd(reporter_.TakeFresh(), reporter_.newest(), code); }
   // Whether it came to its report without being told to leave at once.
   bool reported() const { return reported_; }
 
@@ -129,28 +129,26 @@ class Run {
       SayStatus();
     }
     reporter_.Tick();
-    teller_.Tell(reporter_.seconds());
+    teller_.Tell(reporter_.TakeFresh());
     money_.WriteAll(client_);
     return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
   }
 
   bool Over() const {
-    return (end_second_ != 0 && clock_.WallNs() >= end_second_ * time::kNsPerSecond) ||
+    return client_.Ended() ||
            (options_.load.requests_max > 0 && client_.SentAll());
   }
 
   // The first rate, or the profile, from `at_second` on, and silence after the duration (whole seconds).
   bool Plan(int64_t at_second) {
     absl::Status status;
+    const bool alone = options_.at_second == 0;  // no other client was told of this second
     if (options_.qps > 0) {
-      status = options_.steps.empty() ? client_.SetRate(options_.qps, at_second, "load")
-                                      : client_.SetProfile(StepsFrom(at_second), "profile");
+      status = options_.steps.empty() ? client_.SetRate(options_.qps, at_second, "load", alone)
+                                      : client_.SetProfile(StepsFrom(at_second), "profile", alone);
     }
     if (status.ok() && options_.duration_ns > 0) {
-      end_second_ = at_second + (options_.duration_ns + time::kNsPerSecond - 1) / time::kNsPerSecond;
-      if (options_.qps > 0) {
-        status = client_.SetRate(0, end_second_, "end");
-      }
+      status = client_.SetEnd(at_second + (options_.duration_ns + time::kNsPerSecond - 1) / time::kNsPerSecond);
     }
     if (!status.ok()) {
       Fail(status);
@@ -252,14 +250,20 @@ class Run {
     ending.schedule = client_.Latency();
     ending.service = client_.Service();
     ending.workers = client_.workers();
-    const std::vector<load::PhaseReport> phases = client_.Phases(reporter_.rows(), clock_.WallNs());
+    const std::vector<Second> seconds = reporter_.seconds();
+    std::vector<load::Client::Series::Row> rows;
+    rows.reserve(seconds.size());
+    for (const Second& second : seconds) {
+      rows.push_back(second.row);
+    }
+    const std::vector<load::PhaseReport> phases = client_.Phases(rows);
     for (const load::PhaseReport& phase : phases) {
       ending.schedule += phase.never_served.missed;
       ending.schedule += phase.never_served.lost;
       ending.service += phase.never_served.lost;
     }
     const nlohmann::json report =
-        ReportDocument(options_, live, client_.Snapshot(), phases, reporter_.seconds(), process, ending);
+        ReportDocument(options_, live, client_.Snapshot(), phases, seconds, process, ending);
     if (options_.json) {
       admin::JsonLines(stdout).Write(report);
     } else {
@@ -317,7 +321,6 @@ class Run {
   MoneyLog& money_;
   const time::RealClock clock_;
   Teller teller_{options_.monitor, client_, clock_};
-  int64_t end_second_ = 0;
   bool ready_ = false;
   bool connected_ = false;
   uint64_t in_ = 0;          // users that have had a session or never will, as last seen

@@ -117,6 +117,7 @@ Families TimeFamilies(const load::ClientOptions& options, const ClientSnapshot& 
       GaugeOf("hongbao_fleet_target_requests_per_second", "Shakes a second of the whole fleet now.", snapshot.target_qps),
       GaugeOf("hongbao_clock_offset_seconds", "The server's clock less this one's, by its login replies; NaN before the first.",
               offset_s),
+      admin::ClockStepsOf(snapshot.clock_steps.count),
       GaugeOf("hongbao_last_second_timestamp_seconds", "The last second that is counted to its end, unix time; 0: none.",
               static_cast<double>(moment.last_unix_s))};
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "libhongbao/admin/clock_news.h"
+
 namespace hongbao::client {
 
 using load::Counter;
@@ -19,7 +21,8 @@ void SetLatency(const count::LatencyUs& latency, wire::CounterRecord& record) {
 
 }  // namespace
 
-wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users, const time::Skew& skew) {
+wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users, const time::Skew& skew,
+                             const time::StepCount& steps) {
   wire::CounterRecord record{.unix_s = second.row.unix_second, .role = wire::Role::kClient};
   const auto& delta = second.row.delta;
   const auto& total = second.row.total;
@@ -53,6 +56,7 @@ wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users,
   record.Set(Slot::kClock, static_cast<uint64_t>(-skew.skew_ns), skew.samples);
   record.Set(Slot::kBase, total[Counter::kStatementBasesFen], total[Counter::kStatementBases]);
   record.Set(Slot::kOutstanding, total[Counter::kOutstanding], total[Counter::kOpensOutstanding]);
+  admin::SetClockSteps(record, steps);
   return record;
 }
 

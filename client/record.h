@@ -7,10 +7,12 @@
 #include "client/document.h"
 #include "libhongbao/load/addresses.h"
 #include "libhongbao/time/clock_sync.h"
+#include "libhongbao/time/wall_steps.h"
 #include "libhongbao/wire/counter_record.h"
 
 namespace hongbao::client {
 
-wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users, const time::Skew& skew);
+wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users, const time::Skew& skew,
+                             const time::StepCount& steps = {});
 
 }  // namespace hongbao::client

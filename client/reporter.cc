@@ -38,11 +38,12 @@ Reporter::Reporter(const load::Client& client, bool quiet, bool json, admin::Rec
   process_before_ = admin::ReadProcessStats();
   network_before_ = admin::ReadNetworkStats();
   process_before_ns_ = time::RealClock().MonotonicNs();
+  newest_.row.span = 0;
 }
 
 void Reporter::Tick() {
-  const size_t fresh = series_.Collect();
-  if (fresh == 0) {
+  clock_news_.Say("hongbao-client", client_.wall().Count());
+  if (series_.Collect() == 0) {
     return;
   }
   const int64_t now_ns = time::RealClock().MonotonicNs();
@@ -51,9 +52,9 @@ void Reporter::Tick() {
   const count::HistogramSnapshot latency = client_.Latency();
   const count::HistogramSnapshot waiting = client_.Waiting();
   const count::HistogramSnapshot lag = client_.Lag();
-  for (size_t i = series_.rows().size() - fresh; i < series_.rows().size(); ++i) {
+  for (size_t i = 0; i < series_.rows().size(); ++i) {
     Second second = {.row = series_.rows()[i], .rss_bytes = process.rss_bytes};
-    second.target_qps = client_.QpsAt(second.row.unix_second);
+    second.target_qps = client_.QpsAt(second.row.second);
     if (i + 1 == series_.rows().size()) {  // several seconds at once after a stall: the last one shows for all
       second.network = network.Since(network_before_);
       second.latency = WithWaiting(latency.Since(latency_before_), waiting.Since(waiting_before_));
@@ -67,7 +68,9 @@ void Reporter::Tick() {
     }
     recent_.Add(document);
     page_.Publish(RowOf(second));
-    seconds_.push_back(std::move(second));
+    fresh_.push_back(second);
+    kept_.Add(second);
+    newest_ = second;
   }
   latency_before_ = latency;
   waiting_before_ = waiting;

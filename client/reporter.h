@@ -11,12 +11,14 @@
 #include <vector>
 
 #include "client/document.h"
+#include "libhongbao/admin/clock_news.h"
 #include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/network_stats.h"
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/process_stats.h"
 #include "libhongbao/admin/recent_rows.h"
 #include "libhongbao/admin/rows.h"
+#include "libhongbao/count/kept_rows.h"
 #include "libhongbao/load/client.h"
 
 namespace hongbao::client {
@@ -29,8 +31,12 @@ class Reporter {
   // To be called several times a second: prints a row for each second that all workers have finished.
   void Tick();
 
-  const std::vector<Second>& seconds() const { return seconds_; }
-  const std::vector<load::Client::Series::Row>& rows() const { return series_.rows(); }
+  // The seconds that have come since the last call.
+  std::vector<Second> TakeFresh() { return std::exchange(fresh_, {}); }
+  // Null: there is none yet.
+  const Second* newest() const { return newest_.row.span == 0 ? nullptr : &newest_; }
+  // The whole run, in the resolution in which it is kept.
+  std::vector<Second> seconds() const { return kept_.All(); }
 
  private:
   void Print(const Second& second);
@@ -42,7 +48,10 @@ class Reporter {
   admin::RowPrinter printer_;
   const bool json_rows_;
   admin::JsonLines json_lines_{stdout};
-  std::vector<Second> seconds_;
+  std::vector<Second> fresh_;
+  Second newest_;
+  count::KeptRows<Second, MergeSeconds> kept_;
+  admin::ClockNews clock_news_;
   count::HistogramSnapshot latency_before_;
   count::HistogramSnapshot waiting_before_;
   count::HistogramSnapshot lag_before_;

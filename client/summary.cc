@@ -107,6 +107,10 @@ std::string SummaryOf(const Options& options, const nlohmann::json& report) {
                           Number(statements["different"]), Number(statements["skipped"]));
   }
   AddConnections(options, report, text);
+  if (const auto& clock = report["clock"]; clock["steps"].get<uint64_t>() > 0) {
+    absl::StrAppendFormat(&text, "  clock      was set %s time%s, in all by %+.3f s; the schedule went on\n",
+                          Number(clock["steps"]), clock["steps"] == 1 ? "" : "s", clock["step_sum_s"].get<double>());
+  }
   AddBounds(report, text);
   AddThresholds(report, text);
   for (const auto& [name, holds] : report["identities"].items()) {

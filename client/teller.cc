@@ -7,16 +7,16 @@ namespace hongbao::client {
 Teller::Teller(const admin::HostPort& monitor, const load::Client& client, const time::Clock& clock)
     : client_(client), teller_("hongbao-client", monitor, clock) {}
 
-void Teller::Tell(const std::vector<Second>& seconds) {
-  teller_.Tell(seconds, [this](const Second& second, bool) { return Make(second); });
+void Teller::Tell(const std::vector<Second>& fresh) {
+  teller_.Tell(fresh, [this](const Second& second, bool) { return Make(second); });
 }
 
-void Teller::TellEnd(const std::vector<Second>& seconds, int exit_code) {
-  teller_.TellEnd(seconds, [this](const Second& second, bool) { return Make(second); }, exit_code);
+void Teller::TellEnd(const std::vector<Second>& fresh, const Second* newest, int exit_code) {
+  teller_.TellEnd(fresh, newest, [this](const Second& second, bool) { return Make(second); }, exit_code);
 }
 
 wire::CounterRecord Teller::Make(const Second& second) const {
-  return RecordOf(second, client_.options().users, client_.Skew());
+  return RecordOf(second, client_.options().users, client_.Skew(), client_.wall().Count());
 }
 
 }  // namespace hongbao::client

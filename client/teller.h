@@ -18,8 +18,9 @@ class Teller {
   // An empty host: nobody is told. The others must outlive it.
   Teller(const admin::HostPort& monitor, const load::Client& client, const time::Clock& clock);
 
-  void Tell(const std::vector<Second>& seconds);
-  void TellEnd(const std::vector<Second>& seconds, int exit_code);
+  // Of the seconds that are new.
+  void Tell(const std::vector<Second>& fresh);
+  void TellEnd(const std::vector<Second>& fresh, const Second* newest, int exit_code);
 
  private:
   wire::CounterRecord Make(const Second& second) const;

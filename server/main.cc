@@ -55,7 +55,7 @@ struct Flags {
   admin::HostPort listen{.host = "0.0.0.0", .port = 1025};
   admin::HostPort monitor;  // an empty host: nobody is told
   admin::HostPort admin{.host = "127.0.0.1", .port = 8989};
-  serve::ServerOptions server;
+  serve::ServerOptions server{.clock_settle_ns = 300 * time::kNsPerSecond};
   int64_t login_deadline_ms = 5'000;
   int64_t frame_deadline_ms = 5'000;
   int64_t idle_timeout_ms = 240'000;
@@ -96,6 +96,10 @@ void AddOptions(CLI::App& app, Flags& flags) {
                   {.max = serve::Directory::kShakeWinsMax});
   admin::AddDurationMs(app, "--gift-expiry", &server.gift_expiry_ms, "what is not opened by then goes back",
                        {.min = 1, .max = 365 * kDayMs});
+  admin::AddDurationNs(app, "--clock-settle", &flags.server.clock_settle_ns,
+                       "no gift expires by a wall clock that is further than this from what the ledger saw last, until the "
+                       "kernel says that it is kept or it has stood for so long; 0 = any clock is good",
+                       {.max = 24 * 3'600 * time::kNsPerSecond});
   admin::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most",
                   {.min = 256, .max = (1 << 26) - 1});
   admin::AddCount(app, "--gifts-per-sender", &server.gifts_per_sender,
@@ -190,7 +194,7 @@ int CouldNotRun(const absl::Status& status) {
 }
 
 void SayStatus(const serve::Server& server, const ProcessFacts& facts, const time::Clock& clock) {
-  const auto status = StatusJson(server, server.Look(), facts, time::UnixSecond(clock.WallNs()));
+  const auto status = StatusJson(server, server.Look(), facts, clock);
   std::fprintf(stderr, "%s\n", status.dump(2).c_str());
 }
 
@@ -205,7 +209,7 @@ void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const tim
   for (;;) {
     const admin::SignalEvent event = signals.Wait(UntilNextLook(clock));
     reporter.Collect();
-    teller.Tell(reporter.seconds());
+    teller.Tell(reporter.TakeFresh());
     if (event == admin::SignalEvent::kStop) {
       break;
     }
@@ -225,7 +229,7 @@ void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const tim
       std::_Exit(signals.exit_code());
     }
     reporter.Collect();
-    teller.Tell(reporter.seconds());
+    teller.Tell(reporter.TakeFresh());
   }
   drain.join();
   reporter.Collect();
@@ -235,7 +239,7 @@ int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& 
            const admin::Signals& signals, const Reporter& reporter) {
   const serve::ServerCounts counts = server.Look();
   const std::vector<serve::Identity> identities = serve::Identities(counts, server.LookAtRest());
-  nlohmann::json document = StatusJson(server, counts, facts, time::UnixSecond(clock.WallNs()));
+  nlohmann::json document = StatusJson(server, counts, facts, clock);
   AddReport(document, reporter.seconds(), identities);
   int code = 0;
   for (const serve::Identity& identity : identities) {
@@ -266,6 +270,15 @@ int AuditOnly(const std::string& ledger) {
   return status.ok() ? admin::ExitCodeOfOutput(0) : CouldNotRun(status);
 }
 
+void SayReady(const serve::Server& server, const ProcessFacts& facts, const std::string& admin_address, const Flags& flags) {
+  std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
+               server.plan().ToString().c_str(), facts.listen.c_str(), admin_address.c_str(), getpid());
+  if (!flags.server.user_token && !flags.server.listen_address.IsLoopback()) {
+    std::fprintf(stderr, "%s: whoever reaches %s may log in as any user: --user-key-file asks for tokens\n", kProgram,
+                 facts.listen.c_str());
+  }
+}
+
 int Main(int argc, const char* const* argv) {
   CLI::App app{"hongbao-server: red envelopes for a million connections."};
   app.footer(kFooter);
@@ -290,7 +303,8 @@ int Main(int argc, const char* const* argv) {
     return CouldNotRun(status);
   }
   const time::RealClock clock;
-  absl::StatusOr<std::unique_ptr<ledger::Ledger>> ledger = OpenLedger(flags.ledger, clock.WallNs() / time::kNsPerMs);
+  absl::StatusOr<std::unique_ptr<ledger::Ledger>> ledger = OpenLedger(
+      flags.ledger, clock.WallNs() / time::kNsPerMs, flags.server.clock_settle_ns / time::kNsPerMs);
   if (!ledger.ok()) {
     return CouldNotRun(ledger.status());
   }
@@ -300,7 +314,7 @@ int Main(int argc, const char* const* argv) {
   }
   const ProcessFacts facts{.listen = flags.server.listen_address.WithPort((*server)->port()).ToString(),
                            .ledger = flags.ledger,
-                           .started_unix_s = time::UnixSecond(clock.WallNs())};
+                           .started_ns = clock.MonotonicNs()};
   admin::RecentRows recent;  // outlives the server that answers from it, as the page does
   admin::Page page("server", "hongbao-server " + facts.listen);
   admin::MetricsPage metrics("server");
@@ -321,17 +335,12 @@ int Main(int argc, const char* const* argv) {
     return CouldNotRun(status);
   }
   leave.reset();  // whoever reads "ready" may send the signal to drain
-  std::fprintf(stderr, "%s %s: %s\nready: listening on %s, admin %s (pid %d)\n", kProgram, admin::Version(),
-               (*server)->plan().ToString().c_str(), facts.listen.c_str(), admin.address().c_str(), getpid());
-  if (!flags.server.user_token && !flags.server.listen_address.IsLoopback()) {
-    std::fprintf(stderr, "%s: whoever reaches %s may log in as any user: --user-key-file asks for tokens\n", kProgram,
-                 facts.listen.c_str());
-  }
+  SayReady(**server, facts, admin.address(), flags);
   Reporter reporter(**server, clock, flags.quiet, flags.json, recent, page);
   Teller teller(flags.monitor, **server, clock);
   RunUntilStopped(**server, facts, clock, flags, signals, reporter, teller);
   const int code = Report(**server, facts, clock, flags, signals, reporter);
-  teller.TellEnd(reporter.seconds(), code);
+  teller.TellEnd(reporter.TakeFresh(), reporter.newest(), code);
   admin::Linger(signals, flags.linger_ns, admin.address(), [&] { SayStatus(**server, facts, clock); });
   admin.Stop();
   return admin::ExitCodeOfOutput(code);

@@ -145,6 +145,9 @@ Families ServerFamilies(const ServerCounts& counts, const Moment& moment) {
   }
   all.push_back(GaugeOf("hongbao_draining", "1 once the server sends what it owes and lets nobody in.",
                         moment.draining ? 1 : 0));
+  all.push_back(admin::ClockStepsOf(counts.clock_steps.count));
+  all.push_back(GaugeOf("hongbao_clock_confirmed", "1 while gifts expire by the wall clock; 0: nobody has confirmed it yet.",
+                        counts.clock_confirmed ? 1 : 0));
   all.push_back(GaugeOf("hongbao_last_second_timestamp_seconds",
                         "The last second that is counted to its end, unix time; 0: none.",
                         static_cast<double>(moment.last_unix_s)));

@@ -13,6 +13,7 @@
 #include "libhongbao/ledger/fsync_probe.h"
 #include "libhongbao/ledger/ledger_file.h"
 #include "libhongbao/ledger/sqlite_ledger.h"
+#include "libhongbao/time/clock_trust.h"
 
 namespace hongbao::server {
 namespace {
@@ -47,7 +48,7 @@ absl::Status CheckLedgerFlag(const std::string& flag) {
   return absl::InvalidArgumentError(absl::StrCat("--ledger takes none or sqlite:PATH, not ", flag));
 }
 
-absl::StatusOr<std::unique_ptr<ledger::Ledger>> OpenLedger(const std::string& flag, int64_t now_ms) {
+absl::StatusOr<std::unique_ptr<ledger::Ledger>> OpenLedger(const std::string& flag, int64_t now_ms, int64_t clock_settle_ms) {
   if (flag == "none") {
     return nullptr;
   }
@@ -57,7 +58,11 @@ absl::StatusOr<std::unique_ptr<ledger::Ledger>> OpenLedger(const std::string& fl
     return kill_plan.status();
   }
   absl::StatusOr<std::unique_ptr<ledger::SqliteLedger>> ledger =
-      ledger::SqliteLedger::Open({.file = {.path = PathOf(flag)}, .kill_plan = *kill_plan}, now_ms);
+      ledger::SqliteLedger::Open({.file = {.path = PathOf(flag)},
+                                  .kill_plan = *kill_plan,
+                                  .clock_settle_ms = clock_settle_ms,
+                                  .clock_kept = time::ClockTrust::KeptByKernel()},
+                                 now_ms);
   if (!ledger.ok()) {
     return ledger.status();
   }

@@ -16,8 +16,9 @@ namespace hongbao::server {
 // "none", or "sqlite:PATH".
 absl::Status CheckLedgerFlag(const std::string& flag);
 
-// Null for "none". Errors as SqliteLedger::Open; DataLoss: the file does not reconcile and is not served from.
-absl::StatusOr<std::unique_ptr<ledger::Ledger>> OpenLedger(const std::string& flag, int64_t now_ms);
+// Null for "none". `clock_settle_ms`: see ledger::SqliteLedgerOptions. Errors as SqliteLedger::Open;
+// DataLoss: the file does not reconcile and is not served from.
+absl::StatusOr<std::unique_ptr<ledger::Ledger>> OpenLedger(const std::string& flag, int64_t now_ms, int64_t clock_settle_ms);
 
 // All identities of the ledger's file on stdout, one a line. Changes nothing. OK, DataLoss (a breach), or why it can't look.
 absl::Status PrintAudit(const std::string& flag);

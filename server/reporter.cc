@@ -15,7 +15,7 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool q
       clock_(clock),
       recent_(recent),
       page_(page),
-      series_(server.histories()),
+      series_(server.histories(), [&server](int64_t second) { return server.wall().LabelOf(second); }),
       rows_(stdout,
             {{"time", 8},
              {"conns", 9, true},
@@ -36,10 +36,12 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool q
       json_rows_(json && !quiet),
       process_(admin::ReadProcessStats()),
       network_(admin::ReadNetworkStats()),
-      sampled_ns_(clock.MonotonicNs()) {}
+      sampled_ns_(clock.MonotonicNs()) {
+  newest_.row.span = 0;
+}
 
 void Reporter::Collect() {
-  const size_t before = series_.rows().size();
+  SayClock();
   if (series_.Collect() == 0) {
     return;
   }
@@ -48,7 +50,7 @@ void Reporter::Collect() {
   const int64_t now_ns = clock_.MonotonicNs();
   const double cpu_percent = admin::CpuPercent(process_, process, now_ns - sampled_ns_);
   const serve::ServerCounts counts = server_.Look();
-  for (size_t i = before; i < series_.rows().size(); ++i) {
+  for (size_t i = 0; i < series_.rows().size(); ++i) {
     Second second{.row = series_.rows()[i], .rss_bytes = process.rss_bytes, .cpu_percent = cpu_percent};
     second.connections = static_cast<uint32_t>(second.row.total[Counter::kConnectionsOpened] -
                                                second.row.total[Counter::kConnectionsClosed]);
@@ -64,17 +66,31 @@ void Reporter::Collect() {
     }
     recent_.Add(document);
     page_.Publish(RowOf(second));
-    seconds_.push_back(second);
+    fresh_.push_back(second);
+    kept_.Add(second);
+    newest_ = second;
   }
   process_ = process;
   network_ = network;
   sampled_ns_ = now_ns;
 }
 
+void Reporter::SayClock() {
+  const serve::ServerCounts counts = server_.Look();
+  clock_news_.Say("hongbao-server", counts.clock_steps);
+  if (counts.clock_confirmed != clock_confirmed_) {
+    clock_confirmed_ = counts.clock_confirmed;
+    std::fprintf(stderr, "hongbao-server: %s\n",
+                 clock_confirmed_ ? "the wall clock is confirmed: gifts expire by it"
+                                  : "nobody has confirmed the wall clock: gifts of earlier starts do not expire until the kernel "
+                                    "says that it is kept, or it has stood for --clock-settle");
+  }
+}
+
 // By the minter's own seconds; where it has not finished this one, by what there is now, and the next second has the less.
 void Reporter::CountIssued(Second& second, uint64_t now) {
   uint64_t by_then = 0;
-  second.issued_total = std::max(issued_, server_.IssuedBy(second.row.unix_second, by_then) ? by_then : now);
+  second.issued_total = std::max(issued_, server_.IssuedBy(second.row.second, by_then) ? by_then : now);
   second.issued = second.issued_total - issued_;
   issued_ = second.issued_total;
 }

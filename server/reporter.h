@@ -5,14 +5,17 @@
 #pragma once
 
 #include <cstdio>
+#include <utility>
 #include <vector>
 
+#include "libhongbao/admin/clock_news.h"
 #include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/network_stats.h"
 #include "libhongbao/admin/page.h"
 #include "libhongbao/admin/process_stats.h"
 #include "libhongbao/admin/recent_rows.h"
 #include "libhongbao/admin/rows.h"
+#include "libhongbao/count/kept_rows.h"
 #include "libhongbao/count/series.h"
 #include "libhongbao/serve/server.h"
 #include "server/status.h"
@@ -29,11 +32,17 @@ class Reporter {
   // Takes up the seconds that all workers have finished, and prints them. Call about once a second.
   void Collect();
 
-  const std::vector<Second>& seconds() const { return seconds_; }
+  // The seconds that have come since the last call.
+  std::vector<Second> TakeFresh() { return std::exchange(fresh_, {}); }
+  // Null: there is none yet.
+  const Second* newest() const { return newest_.row.span == 0 ? nullptr : &newest_; }
+  // The whole run, in the resolution in which it is kept.
+  std::vector<Second> seconds() const { return kept_.All(); }
 
  private:
   void CountIssued(Second& second, uint64_t now);
   void Print(const Second& second);
+  void SayClock();
 
   const serve::Server& server_;
   const time::Clock& clock_;
@@ -43,7 +52,11 @@ class Reporter {
   admin::RowPrinter rows_;
   const bool json_rows_;
   admin::JsonLines json_lines_{stdout};
-  std::vector<Second> seconds_;
+  std::vector<Second> fresh_;
+  Second newest_;
+  count::KeptRows<Second, MergeSeconds> kept_;
+  admin::ClockNews clock_news_;
+  bool clock_confirmed_ = true;
   admin::ProcessStats process_;
   admin::NetworkStats network_;
   int64_t sampled_ns_;

@@ -8,7 +8,7 @@ void AddRoutes(admin::AdminServer& admin, serve::Server& server, const ProcessFa
                bool compat) {
   admin.SetReady([&server] { return !server.draining(); });
   admin.Get("/v1/status", [&server, &clock, facts](const admin::Request&) {
-    return admin::JsonResponse(StatusJson(server, server.Look(), facts, time::UnixSecond(clock.WallNs())));
+    return admin::JsonResponse(StatusJson(server, server.Look(), facts, clock));
   });
   AddOrderRoutes(admin, server, compat);
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "libhongbao/admin/clock_news.h"
 #include "libhongbao/admin/options.h"
 
 namespace hongbao::server {
@@ -51,6 +52,13 @@ json GiftsJson(const serve::ServerCounts& counts) {
           {"refused_fen", c[Counter::kGiftsRefusedFen]}};
 }
 
+json ClockJson(const serve::ServerCounts& counts) {
+  json clock = admin::ClockStepsJson(counts.clock_steps);
+  clock["confirmed"] = counts.clock_confirmed;  // gifts expire by it
+  clock["started_off_s"] = static_cast<double>(counts.clock_started_off_ns) * 1e-9;
+  return clock;
+}
+
 json ConnectionsJson(const serve::ServerCounts& counts) {
   json closed_by = Labelled(counts.closes, net::kCloseReasonLabels);
   closed_by.erase("none");
@@ -64,15 +72,16 @@ json ConnectionsJson(const serve::ServerCounts& counts) {
 }  // namespace
 
 json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
-                int64_t unix_s) {
+                const time::Clock& clock) {
   const count::Values<Counter>& c = counts.serve;
   const admin::ProcessStats process = admin::ReadProcessStats();
   const int64_t won_fen = static_cast<int64_t>(c[Counter::kWonFen]);
   return {{"role", "server"},
           {"version", admin::Version()},
           {"pid", getpid()},
-          {"unix_s", unix_s},
-          {"uptime_s", unix_s - facts.started_unix_s},
+          {"unix_s", time::UnixSecond(clock.WallNs())},
+          {"uptime_s", (clock.MonotonicNs() - facts.started_ns) / time::kNsPerSecond},
+          {"clock", ClockJson(counts)},
           {"listen", facts.listen},
           {"plan", server.plan().ToString()},
           {"draining", server.draining()},
@@ -133,6 +142,17 @@ json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, 
           {"rings", Labelled(counts.net, net::kCounterLabels)}};
 }
 
+void MergeSeconds(Second& into, const Second& next) {
+  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
+  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
+  count::MergeRows(into.row, next.row);
+  into.issued += next.issued;
+  into.issued_total = next.issued_total;
+  into.connections = next.connections;
+  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
+  into.network = next.network;
+}
+
 json SecondJson(const Second& second) {
   const auto& delta = second.row.delta;
   return {
@@ -183,6 +203,9 @@ void AddReport(json& document, const std::vector<Second>& seconds, const std::ve
     series.push_back(SecondJson(second));
   }
   document["series"] = std::move(series);
+  // Of a run longer than a day: rows of a minute, and of an hour.
+  document["series_coarse_rows"] =
+      std::count_if(seconds.begin(), seconds.end(), [](const Second& second) { return second.row.span >= 60; });
   json named = json::object();
   for (const serve::Identity& identity : identities) {
     named[identity.name] = identity.holds;

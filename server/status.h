@@ -21,7 +21,7 @@ namespace hongbao::server {
 struct ProcessFacts {
   std::string listen;  // HOST:PORT
   std::string ledger = "none";  // as --ledger has it
-  int64_t started_unix_s = 0;
+  int64_t started_ns = 0;  // monotonic
 };
 
 // One row of the series: the counters' row, and what was sampled when it was collected.
@@ -36,7 +36,10 @@ struct Second {
 };
 
 nlohmann::json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
-                          int64_t unix_s);
+                          const time::Clock& clock);
+
+// `into` becomes the row of both; `next` is the later one.
+void MergeSeconds(Second& into, const Second& next);
 
 // One row of the series, for the report and for GET /v1/series.
 nlohmann::json SecondJson(const Second& second);

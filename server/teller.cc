@@ -7,12 +7,12 @@ namespace hongbao::server {
 Teller::Teller(const admin::HostPort& monitor, const serve::Server& server, const time::Clock& clock)
     : server_(server), teller_("hongbao-server", monitor, clock) {}
 
-void Teller::Tell(const std::vector<Second>& seconds) {
-  teller_.Tell(seconds, [this](const Second& second, bool newest) { return Make(second, newest); });
+void Teller::Tell(const std::vector<Second>& fresh) {
+  teller_.Tell(fresh, [this](const Second& second, bool newest) { return Make(second, newest); });
 }
 
-void Teller::TellEnd(const std::vector<Second>& seconds, int exit_code) {
-  teller_.TellEnd(seconds, [this](const Second& second, bool newest) { return Make(second, newest); }, exit_code);
+void Teller::TellEnd(const std::vector<Second>& fresh, const Second* newest, int exit_code) {
+  teller_.TellEnd(fresh, newest, [this](const Second& second, bool last) { return Make(second, last); }, exit_code);
 }
 
 wire::CounterRecord Teller::Make(const Second& second, bool newest) {

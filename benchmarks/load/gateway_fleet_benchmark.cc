@@ -142,7 +142,7 @@ class Bench {
                                                                 .window = window,
                                                                 .max_rate = max_rate,
                                                                 .statements = false},
-                                            addresses_, ports, clock_, schedule_, skew_, tally_);
+                                            addresses_, ports, wall_, schedule_, skew_, tally_);
     set_ = std::make_unique<net::Set<MemoryRing, GatewayFleet>>(ring_, port_, *fleet_, counters_);
     while (tally_.cells.Get(Counter::kOnline) == 0) {
       Turn();
@@ -172,6 +172,7 @@ class Bench {
 
  private:
   time::FakeClock clock_{kT * time::kNsPerSecond - 1'000'000};
+  time::WallSteps wall_{clock_};
   time::Schedule schedule_;
   time::SkewEstimator skew_;
   WorkerTally tally_;

@@ -91,7 +91,7 @@ class Service {
         ring_(connections),
         port_(0, {.slots = connections}),
         context_(0, clock_, mailboxes_),
-        shared_(*Directory::Create(connections), 1 << 12, 0) {
+        shared_(*Directory::Create(connections), 1 << 12, 0, clock_) {
     context_.AddPort(&port_);
     app_ = std::make_unique<App>(
         context_, AppOptions{.connections_max = connections, .gifts_max = 1, .delay = {.wait_max_us = 0}}, shared_,

@@ -218,6 +218,11 @@ MetricFamily HistogramOf(std::string name, std::string help, const count::Histog
   return {.name = std::move(name), .help = std::move(help), .type = MetricType::Histogram, .metric = {std::move(metric)}};
 }
 
+MetricFamily ClockStepsOf(uint64_t steps) {
+  return CounterOf("hongbao_clock_steps_total",
+                   "Times that the wall clock was set: it moved against the monotonic clock.", steps);
+}
+
 MetricFamily ClosedConnectionsOf(const std::vector<std::pair<std::string, uint64_t>>& by_cause) {
   std::vector<Labelled> samples;
   for (const auto& [cause, number] : by_cause) {

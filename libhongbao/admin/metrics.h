@@ -58,6 +58,9 @@ prometheus::MetricFamily HistogramOf(std::string name, std::string help, const c
 // The label `reason` says whose doing it was: peer, idle, superseded, error or shutdown.
 prometheus::MetricFamily ClosedConnectionsOf(const std::vector<std::pair<std::string, uint64_t>>& by_cause);
 
+// hongbao_clock_steps_total.
+prometheus::MetricFamily ClockStepsOf(uint64_t steps);
+
 // ---- telling them ----
 
 inline constexpr char kTextFormat[] = "text/plain; version=0.0.4; charset=utf-8";

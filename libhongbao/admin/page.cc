@@ -53,8 +53,8 @@ void Page::AddTo(AdminServer& server) {
 void Page::Publish(const SecondRow& row) {
   {
     const std::lock_guard lock(mutex_);
-    if (!rows_.empty() && row[Column::kUnixS] <= rows_.back()[Column::kUnixS]) {
-      return;
+    while (!rows_.empty() && row[Column::kUnixS] <= rows_.back()[Column::kUnixS]) {
+      rows_.pop_back();  // the wall clock was set back
     }
     rows_.push_back(row);
     if (rows_.size() > kSecondsMax) {
@@ -77,8 +77,10 @@ Response Page::History(const Request& request) const {
   std::vector<SecondRow> rows;
   {
     const std::lock_guard lock(mutex_);
+    // A second that is still to come was seen before the wall clock was set back.
+    const bool all = !rows_.empty() && *after > rows_.back()[Column::kUnixS];
     for (const SecondRow& row : rows_) {
-      if (row[Column::kUnixS] > *after) {
+      if (all || row[Column::kUnixS] > *after) {
         rows.push_back(row);
       }
     }

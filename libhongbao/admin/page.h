@@ -28,7 +28,8 @@ class Page {
   // Before `server` starts. The page must outlive it.
   void AddTo(AdminServer& server);
 
-  // Rows come in the order of their seconds; one that does not is left out.
+  // Rows come in the order of their seconds. After the wall clock was set back, what lies ahead of the new row is forgotten: a
+  // chart has one value for a second.
   void Publish(const SecondRow& row);
 
  private:

@@ -1,5 +1,6 @@
 #include "libhongbao/admin/recent_rows.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -33,9 +34,13 @@ Response RecentRows::Answer(const Request& request) const {
   }
   nlohmann::json series = nlohmann::json::array();
   const std::lock_guard lock(mutex_);
-  for (const nlohmann::json& row : rows_) {
-    if (row.at("unix_s").get<int64_t>() > *after) {
-      series.push_back(row);
+  // Behind the newest row of that second: after the wall clock was set back, seconds have names that were used before.
+  const auto seen = std::find_if(rows_.rbegin(), rows_.rend(),
+                                 [&](const nlohmann::json& row) { return row.at("unix_s").get<int64_t>() == *after; });
+  const bool all = seen == rows_.rend() && !rows_.empty() && rows_.back().at("unix_s").get<int64_t>() < *after;
+  for (auto row = seen == rows_.rend() ? rows_.begin() : seen.base(); row != rows_.end(); ++row) {
+    if (all || seen != rows_.rend() || row->at("unix_s").get<int64_t>() > *after) {
+      series.push_back(*row);
     }
   }
   return JsonResponse({{"series", std::move(series)}});

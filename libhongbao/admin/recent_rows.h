@@ -21,13 +21,14 @@ class RecentRows {
   RecentRows();
   ~RecentRows();
 
-  // `row` is an object with its second in "unix_s"; rows come in the order of their seconds.
+  // `row` is an object with its second in "unix_s"; rows come in their order, in which a second may come again when the wall
+  // clock was set back.
   void Add(nlohmann::json row);
 
   // The second of the newest row; 0: there is none yet.
   int64_t LastUnixSecond() const;
 
-  // {"series": [...]}: the rows of the seconds after `after` (a parameter; absent: all there are), oldest first.
+  // {"series": [...]}: the rows that came after the second `after` (a parameter; absent: all there are), oldest first.
   Response Answer(const Request& request) const;
 
  private:

@@ -1,6 +1,6 @@
 // RecordTeller: tells a monitor of each finished second of a process, and of its end; what server and client have alike.
 //
-// Owns the link, which seconds have been told, and the slots that every process fills in the same way: life, processor
+// Owns the link, and the slots that every process fills in the same way: life, processor
 // time, memory, end. Never knows what a second consists of: its records come from a function of the caller's. Says on
 // stderr when the monitor comes and goes. Thread tag: thread-compatible (the reporter's thread).
 #pragma once
@@ -38,33 +38,32 @@ class RecordTeller {
 
   bool on() const { return link_ != nullptr; }
 
-  // Tells of the seconds that have come since the last call; `seconds` only ever grows. `make(second, newest)` gives the
-  // record; what is sampled and not of a second belongs to the newest. To be called once a second at least.
+  // Tells of `fresh`: the seconds that have come since the last call. `make(second, newest)` gives the record; what is sampled
+  // and not of a second belongs to the newest. To be called once a second at least.
   template <typename Seconds, typename Make>
-  void Tell(const Seconds& seconds, Make make) {
+  void Tell(const Seconds& fresh, Make make) {
     if (on()) {
-      for (; told_ < seconds.size(); ++told_) {
-        Send(make(seconds[told_], told_ + 1 == seconds.size()), told_ + 1 == seconds.size());
+      for (size_t i = 0; i < fresh.size(); ++i) {
+        Send(make(fresh[i], i + 1 == fresh.size()), i + 1 == fresh.size());
       }
       Tick();
     }
   }
 
-  // The process ends: the rest, the last record of it marked (the last one again when there is no rest), and waits a
-  // little until it has left.
+  // The process ends: the rest, the last record of it marked (that of `newest` again when there is no rest; null: there never
+  // was a second), and waits a little until it has left.
   template <typename Seconds, typename Make>
-  void TellEnd(const Seconds& seconds, Make make, int exit_code) {
+  void TellEnd(const Seconds& fresh, const typename Seconds::value_type* newest, Make make, int exit_code) {
     if (!on()) {
       return;
     }
-    told_ = told_ == seconds.size() && told_ > 0 ? told_ - 1 : told_;
-    for (; told_ < seconds.size(); ++told_) {
-      const bool last = told_ + 1 == seconds.size();
-      wire::CounterRecord record = make(seconds[told_], last);
-      if (last) {
-        SetEnd(record, exit_code);
-      }
-      Send(std::move(record), last);
+    for (size_t i = 0; i + 1 < fresh.size(); ++i) {
+      Send(make(fresh[i], false), false);
+    }
+    if (!fresh.empty() || newest != nullptr) {
+      wire::CounterRecord record = make(fresh.empty() ? *newest : fresh.back(), true);
+      SetEnd(record, exit_code);
+      Send(std::move(record), true);
     }
     Finish();
   }
@@ -80,7 +79,6 @@ class RecordTeller {
   const std::string program_;
   const Life life_;
   std::unique_ptr<MonitorLink> link_;
-  size_t told_ = 0;
   ProcessStats sampled_;
 };
 

@@ -22,6 +22,14 @@ void AppendLine(std::string& out, const char* format, Args... args) {
 
 }  // namespace
 
+void MergeWorst(LatencyUs& into, const LatencyUs& other) {
+  into.count += other.count;
+  for (double LatencyUs::*figure : {&LatencyUs::mean, &LatencyUs::p50, &LatencyUs::p90, &LatencyUs::p99, &LatencyUs::p999,
+                                    &LatencyUs::p9999, &LatencyUs::max}) {
+    into.*figure = std::max(into.*figure, other.*figure);
+  }
+}
+
 double HistogramSnapshot::MeanNs() const {
   return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_);
 }

@@ -49,6 +49,9 @@ struct LatencyUs {
 // Percentile by percentile the worse of the two.
 LatencyUs Worse(const LatencyUs& a, const LatencyUs& b);
 
+// `into` becomes what holds of both: how many, and of each figure the larger (percentiles do not add up).
+void MergeWorst(LatencyUs& into, const LatencyUs& other);
+
 // Plain numbers; empty until merged or taken.
 class HistogramSnapshot {
  public:

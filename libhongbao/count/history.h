@@ -1,4 +1,5 @@
-// History: one worker's counters as they stood at the end of each of the last kSeconds unix seconds.
+// History: one worker's counters as they stood at the end of each of the last kSeconds seconds, of a clock that nobody sets
+// (the steady time).
 //
 // Filled by the owning worker at the start of each turn, so that "what happened in second S" is decided by the thread
 // that did it, exactly; read by a reporter whenever it likes, without tearing. Nothing is ever cleaned: an entry stands
@@ -27,8 +28,8 @@ class History {
   History& operator=(const History&) = delete;
 
   // The turn that begins now lies in `unix_second`: files `cells` as the end of every second before it that has not
-  // been filed. Call before the turn counts anything. One compare when the second has not changed. A clock that steps
-  // back is ignored until it has caught up: counts meanwhile go to the newest second, none is lost.
+  // been filed. Call before the turn counts anything. One compare when the second has not changed. A second before the newest
+  // (the steady time may go back by half a second) is the newest: none is lost.
   void Roll(int64_t unix_second, const Cells<E>& cells) {
     if (unix_second > current_) [[unlikely]] {
       Fill(unix_second, cells);

@@ -1,14 +1,16 @@
-// Series: the whole run, one row per unix second, merged from the histories of all workers.
+// Series: one row per second, merged from the histories of all workers.
 //
-// Owns its rows; only ever appends. A second gets its row once every worker has rolled past it, so a row never changes
-// afterwards and the rows' deltas add up to the totals, always: a second that a late reporter can no longer read is
-// told by the next row's `span`, its counts included there.
+// Owns the rows that are new; who wants the whole run keeps them (kept_rows.h). A second gets its row once every worker has
+// rolled past it, so a row never changes afterwards and the rows' deltas add up to the totals, always: a second that a late
+// reporter can no longer read is told by the next row's `span`, its counts included there. Seconds are the histories' own,
+// of a clock that is never set; what people call them is the label's to say.
 // Thread tag: thread-compatible (the reporter's); the histories are read while their workers write.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -21,21 +23,27 @@ template <CounterEnum E, size_t kSeconds = 128>
 class Series {
  public:
   struct Row {
-    int64_t unix_second = 0;
+    int64_t unix_second = 0;  // its label
+    int64_t second = 0;       // as the histories have it: each comes once
     int64_t span = 1;    // seconds that `delta` covers, this one last; above 1 only when the reporter was very late
     Values<E> delta;     // what happened in the span
     Values<E> total;     // as it stood at the end of the second (the one to take for gauges)
   };
 
-  // `histories` must outlive the series.
-  explicit Series(std::vector<const History<E, kSeconds>*> histories) : histories_(std::move(histories)) {}
+  // The unix second by which a second of the histories is called. Absent: itself.
+  using Label = std::function<int64_t(int64_t second)>;
 
-  // Appends a row for each second that all workers have finished since the last call; returns how many.
+  // `histories` must outlive the series.
+  explicit Series(std::vector<const History<E, kSeconds>*> histories, Label label = nullptr)
+      : histories_(std::move(histories)), label_(std::move(label)) {}
+
+  // Makes a row for each second that all workers have finished since the last call; returns how many.
   size_t Collect();
 
+  // Those of the last Collect.
   const std::vector<Row>& rows() const { return rows_; }
-  // Totals up to the last row.
-  Values<E> total() const { return rows_.empty() ? Values<E>{} : rows_.back().total; }
+  // Totals up to the newest row.
+  const Values<E>& total() const { return total_; }
 
  private:
   static constexpr int64_t kNoSecond = History<E, kSeconds>::kNoSecond;
@@ -45,32 +53,46 @@ class Series {
   bool ReadAll(int64_t second, Values<E>& total) const;
 
   std::vector<const History<E, kSeconds>*> histories_;
+  const Label label_;
   std::vector<Row> rows_;
+  Values<E> total_;
   int64_t next_second_ = kNoSecond;  // of the next row
   int64_t last_second_ = kNoSecond;  // of the last row, or the one before the first
 };
 
+// `into` becomes the row of both; `next` is the later one.
+template <typename Row>
+void MergeRows(Row& into, const Row& next) {
+  into.unix_second = next.unix_second;
+  into.second = next.second;
+  into.span += next.span;
+  into.delta += next.delta;
+  into.total = next.total;
+}
+
 template <CounterEnum E, size_t kSeconds>
 size_t Series<E, kSeconds>::Collect() {
+  rows_.clear();
   const int64_t complete = Complete();
   if (complete == kNoSecond) {
     return 0;
   }
-  const size_t before = rows_.size();
-  // Older seconds are overwritten: don't look for each (the wall clock may have been stepped by years).
+  // Older seconds are overwritten: don't look for each.
   next_second_ = std::max(next_second_, complete - static_cast<int64_t>(kSeconds) + 1);
   for (; next_second_ <= complete; ++next_second_) {
     Row row;
     if (!ReadAll(next_second_, row.total)) {
       continue;  // the ring has come round: the next row covers it
     }
-    row.unix_second = next_second_;
+    row.second = next_second_;
+    row.unix_second = label_ ? label_(next_second_) : next_second_;
     row.span = next_second_ - last_second_;
-    row.delta = row.total - total();
+    row.delta = row.total - total_;
+    total_ = row.total;
     last_second_ = next_second_;
     rows_.push_back(row);
   }
-  return rows_.size() - before;
+  return rows_.size();
 }
 
 template <CounterEnum E, size_t kSeconds>

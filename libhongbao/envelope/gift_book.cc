@@ -234,6 +234,14 @@ size_t GiftBook::Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(co
   return taken;
 }
 
+void GiftBook::Reschedule(absl::FunctionRef<int64_t(const Gift&)> expires_ms) {
+  for (Expiry& entry : expiries_) {
+    Gift& gift = gifts_[entry.slot];
+    gift.expires_ms = entry.expires_ms = expires_ms(gift);
+  }
+  std::make_heap(expiries_.begin(), expiries_.end(), kLater);
+}
+
 // Out of the middle of the heap: to its front, along its own line of parents, and out from there.
 void GiftBook::ForgetExpiry(uint32_t slot) {
   const auto entry = std::find_if(expiries_.rbegin(), expiries_.rend(), [slot](const Expiry& one) { return one.slot == slot; });

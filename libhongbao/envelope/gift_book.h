@@ -138,6 +138,9 @@ class GiftBook {
   size_t Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund,
                 absl::FunctionRef<void(uint32_t sender)> gone = [](uint32_t) {});
 
+  // Gives each gift another moment at which it expires. O(gifts).
+  void Reschedule(absl::FunctionRef<int64_t(const Gift&)> expires_ms);
+
   const GiftTotals& totals() const { return totals_; }
   uint32_t gifts_max() const { return options_.gifts_max; }
   // Counts everything again from the gifts themselves and compares with the totals; aborts on a difference. O(gifts).

@@ -133,6 +133,7 @@ struct Recovered {
   uint64_t next_shake_id = 0;        // 0 = none was ever used
   uint64_t next_minted_gift_id = 0;  // 0 = none was ever used
   uint64_t next_sent_gift_id = 0;    // 0 = none was ever used
+  int64_t clock_ms = 0;              // unix time that was confirmed last; 0 = never
 };
 
 // Where outcomes go. Called on the ledger's thread, after the commit. Must not wait for the submitting thread.
@@ -165,6 +166,9 @@ class Ledger {
 
   // True: hardly any grant fits into the file any more, so no request that may end in one is to be taken on. Any thread.
   virtual bool full() const { return false; }
+
+  // The wall clock is good, and says so (unix time): the file remembers it with a commit to come, every ten seconds or so.
+  virtual void SawClock(int64_t) {}
 };
 
 }  // namespace hongbao::ledger

@@ -390,7 +390,16 @@ absl::Status CheckRoom(uint32_t last_grant_id) {
                                                    Writer::kGrantsMax, ": keep it, and start with a new one"));
 }
 
-absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan& kill_plan) {
+int64_t ClockOf(LedgerFile& file) {
+  Sqlite& db = file.db();
+  if (db.Number("SELECT COUNT(*) FROM meta WHERE k = 'clock_ms'") > 0) {
+    return db.Number("SELECT v FROM meta WHERE k = 'clock_ms'");
+  }
+  return std::max(db.Number("SELECT IFNULL(MAX(created_ms), 0) FROM envelopes"),
+                  db.Number("SELECT IFNULL((SELECT at_ms FROM grants ORDER BY grant_id DESC LIMIT 1), 0)"));
+}
+
+absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan& kill_plan, int64_t clock_ms) {
   Sqlite& db = file.db();
   const int64_t audited = db.Number("SELECT v FROM meta WHERE k = 'audited_grant'");
   if (absl::Status status = Judge(Audit(db, AuditScope::kSince, audited)); !status.ok()) {
@@ -416,11 +425,15 @@ absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan
     mark << int64_t{found->last_grant_id};
     mark.Do();
     mark.Finalize();
+    if (clock_ms != 0) {
+      writer.SetClock(clock_ms);
+    }
     kill_plan.Pass(KillPoint::kRecovery);
     if (!writer.Commit()) {
       return db.status();
     }
   }
+  found->state.clock_ms = ClockOf(file);
   found->state.epoch = static_cast<uint64_t>(db.Number("SELECT v FROM meta WHERE k = 'epoch'"));
   if (!db.ok()) {
     return db.status();

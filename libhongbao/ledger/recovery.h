@@ -25,9 +25,12 @@ struct RecoveredFile {
 // ResourceExhausted: the file holds so many grants that it cannot be served from any more.
 absl::Status CheckRoom(uint32_t last_grant_id);
 
-// `now_ms`: unix time; gifts that expire up to then are refunded. DataLoss: the file does not reconcile (the text names the
-// identity); ResourceExhausted: see CheckRoom;
-// others as SQLite says.
-absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan& kill_plan);
+// Unix time that was confirmed last, by the file; of a file that does not say, of its newest rows. 0 = it has none.
+int64_t ClockOf(LedgerFile& file);
+
+// `now_ms`: unix time; gifts that expire up to then are refunded. `clock_ms`: what the file shall say was confirmed; 0 = what it
+// says. DataLoss: the file does not reconcile (the text names the identity); ResourceExhausted: see CheckRoom; others as SQLite
+// says.
+absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan& kill_plan, int64_t clock_ms = 0);
 
 }  // namespace hongbao::ledger

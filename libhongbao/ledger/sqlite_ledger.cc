@@ -2,13 +2,21 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "libhongbao/check.h"
 
 namespace hongbao::ledger {
+namespace {
+
+// While records come: so old may what the file knows of the clock be after a crash.
+constexpr int64_t kClockEveryMs = 10'000;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteLedger>> SqliteLedger::Open(const SqliteLedgerOptions& options, int64_t now_ms) {
   absl::StatusOr<std::unique_ptr<LedgerFile>> file = LedgerFile::Open(options.file);
@@ -16,7 +24,13 @@ absl::StatusOr<std::unique_ptr<SqliteLedger>> SqliteLedger::Open(const SqliteLed
     return file.status();
   }
   KillPlan kill_plan = options.kill_plan;
-  absl::StatusOr<RecoveredFile> recovered = Recover(**file, now_ms, kill_plan);
+  // A clock that nobody has confirmed moves no money: then what had expired when the file was confirmed last is refunded, and
+  // no more.
+  const int64_t seen_ms = ClockOf(**file);
+  const bool good = options.clock_settle_ms == 0 || options.clock_kept || seen_ms == 0 ||
+                    std::abs(now_ms - seen_ms) <= options.clock_settle_ms;
+  absl::StatusOr<RecoveredFile> recovered =
+      Recover(**file, good ? now_ms : std::min(now_ms, seen_ms), kill_plan, good ? now_ms : 0);
   if (!recovered.ok()) {
     const bool damaged = recovered.status().code() == absl::StatusCode::kDataLoss;
     return absl::Status(
@@ -114,11 +128,29 @@ void SqliteLedger::Loop() {
         file_->Checkpoint(false);
       }
     } else if (stopping) {
+      if (ClockIsNew(1)) {
+        writer_->Begin();
+        WriteClock();
+        if (!writer_->Commit()) {
+          return Fail();
+        }
+      }
       return;
     } else {
       Wait();
     }
   }
+}
+
+// Relaxed, also below: the time stands for itself.
+bool SqliteLedger::ClockIsNew(int64_t by_ms) const {
+  const int64_t clock_ms = clock_ms_.load(std::memory_order_relaxed);
+  return clock_ms != 0 && std::abs(clock_ms - clock_written_ms_) >= by_ms;
+}
+
+void SqliteLedger::WriteClock() {
+  clock_written_ms_ = clock_ms_.load(std::memory_order_relaxed);
+  writer_->SetClock(clock_written_ms_);
 }
 
 // Takes what waits, a batch at most. False: nothing.
@@ -160,6 +192,9 @@ bool SqliteLedger::Settle() {
       writer_->ApplyCancel(*cancel);
       cancels = true;
     }
+  }
+  if (ClockIsNew(kClockEveryMs)) {
+    WriteClock();
   }
   options_.kill_plan.Pass(KillPoint::kBeforeCommit);
   if (!writer_->Commit()) {

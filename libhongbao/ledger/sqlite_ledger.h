@@ -38,6 +38,10 @@ struct SqliteLedgerOptions {
   FileOptions file;
   KillPlan kill_plan;
   int64_t checkpoint_pages = 16'384;  // of the log, 64 MiB: then it is written back, between two batches
+  // How far the wall clock may be from what the file saw last for gifts to expire by it while the file is opened; 0 = any clock
+  // is good. `clock_kept`: somebody else says that it is.
+  int64_t clock_settle_ms = 0;
+  bool clock_kept = false;
   // Called instead of ending the process when a commit failed; for tests. The ledger does nothing any more then.
   std::function<void(const absl::Status&)> on_failure;
 };
@@ -60,6 +64,7 @@ class SqliteLedger : public Ledger {
   absl::Status RecordOrder(const Order& order) override { return Keep(order); }
   absl::Status RecordCancel(const Cancel& cancel) override { return Keep(cancel); }
   bool full() const override { return full_.load(std::memory_order_relaxed); }  // relaxed: late by a batch is early enough
+  void SawClock(int64_t clock_ms) override { clock_ms_.store(clock_ms, std::memory_order_relaxed); }  // for itself
 
   // For figures (relaxed: they order nothing): batches committed and records in them so far. Any thread.
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
@@ -85,6 +90,8 @@ class SqliteLedger : public Ledger {
   void Wake();
   void Fail();
   void NoteRoom();
+  bool ClockIsNew(int64_t by_ms) const;
+  void WriteClock();
 
   SqliteLedgerOptions options_;
   std::unique_ptr<LedgerFile> file_;
@@ -99,6 +106,7 @@ class SqliteLedger : public Ledger {
   std::vector<std::pair<uint32_t, Outcome>> settled_;
   std::vector<Outcome> outcomes_;
   std::vector<WaitingOrder*> orders_;
+  int64_t clock_written_ms_ = 0;
 
   std::mutex mutex_;  // orders come once in a while
   std::condition_variable order_done_;
@@ -108,6 +116,7 @@ class SqliteLedger : public Ledger {
   std::atomic<uint32_t> wakes_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> full_{false};
+  std::atomic<int64_t> clock_ms_{0};  // as confirmed last; 0: not by this life
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> records_{0};
   bool failed_ = false;

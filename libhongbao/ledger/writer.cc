@@ -38,6 +38,8 @@ Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
   insert_grant_.Prepare(db, "INSERT INTO grants VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
                             " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))"
                             " ON CONFLICT(stamp, user_id) WHERE stamp IS NOT NULL DO NOTHING");
+  set_clock_.Prepare(db, "INSERT INTO meta VALUES('clock_ms', ?1, row_sum('clock_ms', ?1))"
+                         " ON CONFLICT(k) DO UPDATE SET v = ?1, sum = row_sum('clock_ms', ?1)");
   insert_entry_.Prepare(db, "INSERT INTO entries VALUES(?,?,?,?,?)");
   insert_envelope_.Prepare(db, "INSERT INTO envelopes VALUES(?1,?2,?3,?4,?5,?6,?7,?8,1,?9,?10,"
                                " row_sum(?1,?2,?3,?4,?5,?6,?9,?10))"
@@ -60,6 +62,11 @@ Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
   max_stamp_at_.Prepare(db, "SELECT max_stamp FROM grants WHERE grant_id = ?");
   grant_by_id_.Prepare(db, "SELECT user_id, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen FROM grants"
                            " WHERE grant_id = ?");
+}
+
+void Writer::SetClock(int64_t clock_ms) {
+  set_clock_ << clock_ms;
+  set_clock_.Do();
 }
 
 void Writer::AddLots(const std::vector<OpenOrder>& orders) {

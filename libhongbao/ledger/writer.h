@@ -41,6 +41,8 @@ class Writer {
   void Apply(const Record& record, std::vector<Outcome>& outcomes);
   void ApplyOrder(const Order& order);
   void ApplyCancel(const Cancel& cancel);
+  // The wall clock (unix time) that was confirmed last.
+  void SetClock(int64_t clock_ms);
   // False: see status(). Nothing of the batch holds.
   bool Commit();
 
@@ -102,6 +104,7 @@ class Writer {
   absl::flat_hash_map<std::pair<uint32_t, uint64_t>, uint32_t> denied_;  // (user, stamp): the login that was told so
   std::deque<std::pair<uint32_t, uint64_t>> denied_by_age_;
   Statement insert_grant_, insert_entry_, insert_envelope_, insert_invite_, insert_order_, insert_terms_, insert_cancel_;
+  Statement set_clock_;
   Statement take_from_lot_, take_from_gift_, refund_, find_grant_, find_open_, find_send_, share_of_, grant_by_id_, max_stamp_at_;
 };
 

@@ -32,8 +32,9 @@ void SummariseSeconds(const std::vector<Client::Series::Row>& rows, const time::
                       PhaseReport& phase) {
   std::vector<uint64_t> sent, won;
   for (const Client::Series::Row& row : rows) {
-    if (row.unix_second >= phase.at_second && (row.unix_second + 1) * time::kNsPerSecond <= phase.end_ns && row.span == 1 &&
-        schedule.phase(schedule.IndexAt(row.unix_second * time::kNsPerSecond)) == index) {
+    const int64_t begin_ns = row.second * time::kNsPerSecond;
+    if (begin_ns >= phase.begin_ns && begin_ns + time::kNsPerSecond <= phase.end_ns && row.span == 1 &&
+        schedule.phase(schedule.IndexAt(begin_ns)) == index) {
       sent.push_back(row.delta[Counter::kSent]);
       won.push_back(row.delta[Counter::kWon]);
     }
@@ -122,7 +123,7 @@ absl::Status Client::StartFleets() {
                         [this](net::WorkerContext<FleetMessage>& context) {
                           const uint32_t worker = context.index();
                           return std::make_unique<Fleet>(FleetOptionsOf(worker), addresses_, context.ports(),
-                                                         context.clock(), schedule_, skew_, *tallies_[worker]);
+                                                         wall_, schedule_, skew_, *tallies_[worker]);
                         });
 }
 
@@ -144,13 +145,13 @@ absl::Status Client::StartGatewayFleets() {
                         [this](net::WorkerContext<FleetMessage>& context) {
                           const uint32_t worker = context.index();
                           return std::make_unique<GatewayFleet>(GatewayFleetOptionsOf(worker), addresses_,
-                                                                context.ports(), context.clock(), schedule_, skew_,
+                                                                context.ports(), wall_, schedule_, skew_,
                                                                 *tallies_[worker]);
                         });
 }
 
 Client::Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock)
-    : options_(options), addresses_(std::move(addresses)), clock_(clock), started_ns_(clock.MonotonicNs()) {
+    : options_(options), addresses_(std::move(addresses)), clock_(clock), wall_(clock), started_ns_(clock.MonotonicNs()) {
   for (uint32_t i = 0; i < options_.workers; ++i) {
     tallies_.push_back(std::make_unique<WorkerTally>(options_.money_records_per_worker));
   }
@@ -205,21 +206,32 @@ GatewayFleetOptions Client::GatewayFleetOptionsOf(uint32_t worker) const {
           .seed = (uint64_t{options_.users.first} << 8) + worker};
 }
 
-absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string& name) {
+absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string& name, bool alone) {
   return Plan({{.at_second = at_second, .qps = qps, .burst = options_.burst}},
-              !name.empty() ? name : TargetOf(qps) != qps ? "max" : absl::StrCat(qps, " qps"));
+              !name.empty() ? name : TargetOf(qps) != qps ? "max" : absl::StrCat(qps, " qps"), alone);
 }
 
-absl::Status Client::SetProfile(const std::vector<RateStep>& steps, const std::string& name) {
+absl::Status Client::SetProfile(const std::vector<RateStep>& steps, const std::string& name, bool alone) {
   std::vector<time::Segment> segments;
   for (const RateStep& step : steps) {
     segments.push_back({.at_second = step.at_second, .qps = step.qps, .burst = options_.burst});
   }
-  return Plan(std::move(segments), name);
+  return Plan(std::move(segments), name, alone);
 }
 
-absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string& name) {
-  const int64_t now_ns = clock_.WallNs();
+absl::Status Client::SetEnd(int64_t at_second) {
+  return Plan({{.at_second = at_second}}, "end", /*alone=*/true, /*is_end=*/true);
+}
+
+bool Client::Ended() const {
+  // Acquire: pairs with Plan's release; the segment is whole.
+  const uint32_t end = end_segment_.load(std::memory_order_acquire);
+  return end != time::Schedule::kNone && wall_.Now().steady_ns >= schedule_.segment(end).at_second * time::kNsPerSecond;
+}
+
+absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string& name, bool alone, bool is_end) {
+  const time::Moment now = wall_.Now();
+  const int64_t now_ns = now.wall_ns;
   const int64_t at_second = segments.empty() ? 0 : segments.front().at_second;
   if (at_second > time::kSecondMax || at_second * time::kNsPerSecond < now_ns + kPlanAheadNs) {
     return absl::InvalidArgumentError(
@@ -237,8 +249,16 @@ absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string
       tally->phases[phase] = std::make_unique<PhaseTally>();
     }
   }
-  if (const absl::StatusOr<uint32_t> added = schedule_.AddPhase(segments); !added.ok()) {
+  for (time::Segment& segment : segments) {
+    segment.at_second -= (now.wall_ns - now.steady_ns) / time::kNsPerSecond;
+  }
+  const uint32_t with = is_end && phase > 0 ? 0 : alone ? time::Schedule::kFixed : time::Schedule::kNone;
+  const absl::StatusOr<uint32_t> added = schedule_.AddPhase(segments, with);
+  if (!added.ok()) {
     return added.status();
+  }
+  if (is_end) {
+    end_segment_.store(*added, std::memory_order_release);  // after the segment
   }
   names_.push_back(name);
   for (uint32_t worker = 0; worker < workers(); ++worker) {
@@ -251,7 +271,7 @@ ClientSnapshot Client::Snapshot() const {
   ClientSnapshot snapshot;
   snapshot.target = options_.users.count();
   snapshot.target_qps =
-      stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : QpsAt(time::UnixSecond(clock_.WallNs()));
+      stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : QpsAt(time::UnixSecond(wall_.Now().steady_ns));
   int64_t all_online_ns = 1;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
     // Acquire: pairs with the fleet's release; the logins counted before it are seen below.
@@ -280,6 +300,7 @@ ClientSnapshot Client::Snapshot() const {
     }
   }
   snapshot.skew = skew_.Best();
+  snapshot.clock_steps = wall_.Count();
   return snapshot;
 }
 
@@ -325,16 +346,16 @@ Client::Series Client::MakeSeries() const {
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
     histories.push_back(&tally->history);
   }
-  return Series(std::move(histories));
+  return Series(std::move(histories), [this](int64_t second) { return wall_.LabelOf(second); });
 }
 
 // What has been and is in force, in order, until now or until the sending stopped.
 std::vector<Client::InForce> Client::PlanInForce() const {
   const int64_t stopped_ns = stopped_ns_.load(std::memory_order_relaxed);
-  const int64_t until_ns = stopped_ns != 0 ? stopped_ns : clock_.WallNs();
+  const int64_t until_ns = stopped_ns != 0 ? stopped_ns : wall_.Now().steady_ns;
   std::map<int64_t, InForce> by_second;
   for (uint32_t index = 0; index < schedule_.size(); ++index) {
-    const time::Segment& segment = schedule_.segment(index);
+    const time::Segment segment = schedule_.segment(index);
     by_second[segment.at_second] = {.phase = schedule_.phase(index), .qps = segment.qps};
   }
   std::vector<InForce> plan;
@@ -350,7 +371,7 @@ std::vector<Client::InForce> Client::PlanInForce() const {
   return plan;
 }
 
-std::vector<NeverServed> Client::NeverServedByPhase(const std::vector<Series::Row>& rows, int64_t end_ns) const {
+std::vector<NeverServed> Client::NeverServedByPhase(const std::vector<Series::Row>& rows) const {
   count::Values<Counter> total;
   uint64_t missed_timed = 0, lost_timed = 0;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
@@ -363,18 +384,19 @@ std::vector<NeverServed> Client::NeverServedByPhase(const std::vector<Series::Ro
                                    .lost = total[Counter::kLost] - std::min(total[Counter::kLost], lost_timed),
                                    .outstanding = total[Counter::kOutstanding],
                                    .sample_every = LatencySampleEvery(options_),
-                                   .end_ns = end_ns});
+                                   .end_ns = wall_.Now().steady_ns});
 }
 
-std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows, int64_t end_ns) const {
+std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) const {
   std::lock_guard<std::mutex> lock(mutex_);
-  const std::vector<NeverServed> never_served = NeverServedByPhase(rows, end_ns);
+  const std::vector<NeverServed> never_served = NeverServedByPhase(rows);
   std::vector<PhaseReport> all(names_.size()), phases;
   std::vector<double> due(names_.size());  // of the whole fleet
   for (const InForce& one : PlanInForce()) {
     PhaseReport& phase = all[one.phase];
     if (phase.duration_s == 0) {
-      phase.at_second = one.begin_ns / time::kNsPerSecond;
+      phase.begin_ns = one.begin_ns;
+      phase.at_second = wall_.LabelOf(one.begin_ns / time::kNsPerSecond);
     }
     const double seconds = static_cast<double>(one.end_ns - one.begin_ns) * 1e-9;
     phase.duration_s += seconds;
@@ -405,7 +427,7 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows, in
     phases.push_back(std::move(phase));
   }
   std::stable_sort(phases.begin(), phases.end(),
-                   [](const PhaseReport& a, const PhaseReport& b) { return a.at_second < b.at_second; });
+                   [](const PhaseReport& a, const PhaseReport& b) { return a.begin_ns < b.begin_ns; });
   return phases;
 }
 
@@ -417,7 +439,7 @@ bool Client::SentAll() const {
 }
 
 void Client::StopSending() {
-  stopped_ns_.store(clock_.WallNs(), std::memory_order_relaxed);  // a number for the reports: orders nothing
+  stopped_ns_.store(wall_.Now().steady_ns, std::memory_order_relaxed);  // a number for the reports: orders nothing
   PostToAll(FleetMessage::kStop);
 }
 

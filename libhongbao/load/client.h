@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "libhongbao/count/series.h"
 #include "libhongbao/load/addresses.h"
+#include "libhongbao/load/client_options.h"
 #include "libhongbao/load/counters.h"
 #include "libhongbao/load/fleet.h"
 #include "libhongbao/load/fleet_message.h"
@@ -29,45 +29,10 @@
 #include "libhongbao/time/clock.h"
 #include "libhongbao/time/clock_sync.h"
 #include "libhongbao/time/schedule.h"
+#include "libhongbao/time/wall_steps.h"
 #include "libhongbao/wire/frame.h"
 
 namespace hongbao::load {
-
-struct ClientOptions {
-  std::vector<SocketAddress> servers;  // at least one; all of them reach the same server
-  UserRange users;
-  wire::Version version = wire::Version::k2;
-  std::vector<SourceRange> sources;    // empty = chosen by the address plan
-  uint32_t workers = 0;                // 0 = one per processor
-  uint32_t connects_per_second = 50'000;
-  uint32_t connecting_max_per_worker = 512;
-  int64_t connect_timeout_ns = 10 * time::kNsPerSecond;  // of a connect, and of a login's answer
-  int64_t answer_timeout_ns = 10 * time::kNsPerSecond;   // see SilenceWatch; 0 = never
-  ring::SocketOptions sockets{.peer_timeout_ms = 20'000, .keepalive_ms = 60'000};
-  int64_t late_max_ns = time::kNsPerSecond;
-  int64_t send_quantum_ns = 50'000;
-  bool statements = true;              // v2: whether AskStatements has the bases it needs
-  uint32_t money_records_per_worker = 0;  // of the way to the money log; 0 = none is kept
-  // Makes the token of each login, v2 (docs/PROTOCOL.md, "User tokens"); called on all workers. Empty: logins carry none.
-  UserTokenMaker user_token;
-  net::Tuning tuning;
-  bool burst = false;                  // all of a second's requests at its start
-  // Gateway mode, v2: so many connections carry all users, at least two each. 0 = a connection for each user. The next five
-  // are for it alone, and late_max_ns and connecting_max_per_worker mean nothing in it.
-  uint32_t gateways = 0;
-  std::optional<wire::Token> gateway_token;  // without it user_token makes the gateways' too
-  uint32_t window = 16'384;            // requests in flight per gateway
-  bool max_rate = false;               // whatever rate is set, but 0: as fast as the windows allow
-  uint64_t requests_max = 0;           // of the whole fleet, at max_rate of this client, from the first rate on; 0 = no limit
-};
-
-inline constexpr uint32_t kGatewaysMax = 4'096;
-inline constexpr uint64_t kRequestsMax = 1'000'000'000'000'000;
-
-// Of so many requests the latency of one is recorded.
-inline uint64_t LatencySampleEvery(const ClientOptions& options) {
-  return options.gateways > 0 ? GatewayWindow::kSampleEvery : 1;
-}
 
 // Sums over all workers at one moment (each number whole, not all of the same instant).
 struct ClientSnapshot {
@@ -79,6 +44,7 @@ struct ClientSnapshot {
   count::Values<net::CloseReason> closes;
   count::Values<net::Counter> net;
   time::Skew skew;
+  time::StepCount clock_steps;
   uint32_t target = 0;         // users of this client
   uint32_t target_qps = 0;     // of the whole fleet, now; 0 at max_rate
   bool all_online = false;     // every user has had a session (or was refused for good)
@@ -93,8 +59,9 @@ struct RateStep {
 // One change of the rate, or a profile, with a rate above 0 anywhere. Requests belong to it by their due time.
 struct PhaseReport {
   std::string name;
-  int64_t at_second = 0;
-  int64_t end_ns = 0;         // unix; where another phase begins or the sending stopped; of a running phase: now
+  int64_t at_second = 0;      // unix, as the wall clock showed it then
+  int64_t begin_ns = 0;       // steady time
+  int64_t end_ns = 0;         // steady time; where another phase begins or the sending stopped; of a running phase: now
   uint32_t target_qps = 0;    // of the whole fleet, of a profile the mean; 0 at max_rate
   count::Values<PhaseCounter> counters;
   double duration_s = 0;
@@ -111,7 +78,7 @@ class Client {
   struct InForce {
     uint32_t phase = 0;
     uint32_t qps = 0;
-    int64_t begin_ns = 0, end_ns = 0;
+    int64_t begin_ns = 0, end_ns = 0;  // steady time
   };
 
  public:
@@ -125,10 +92,16 @@ class Client {
 
   // From unix second `at_second` on the whole fleet sends `qps` requests a second (0: none). InvalidArgument when that
   // second is not in the future or its rate is too high, FailedPrecondition after StopSending.
-  absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name);
+  // `alone`: that second is this client's own choice, so it comes then even if the wall clock is set before.
+  absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name, bool alone = false);
   // The same for a rate over time, one phase in the reports: from each step's second on its rate, until the next. A rate set
   // for a second in the middle of it stands until its next step.
-  absl::Status SetProfile(const std::vector<RateStep>& steps, const std::string& name);
+  absl::Status SetProfile(const std::vector<RateStep>& steps, const std::string& name, bool alone = false);
+  // Silence from unix second `at_second` on, for good: the end of what was planned first. Once that has begun, the end comes
+  // when its time has passed, wherever the wall clock is set meanwhile.
+  absl::Status SetEnd(int64_t at_second);
+  // With an end: it has come.
+  bool Ended() const;
 
   ClientSnapshot Snapshot() const;
   time::Skew Skew() const { return skew_.Best(); }  // the server's clock against this one
@@ -136,10 +109,12 @@ class Client {
   count::HistogramSnapshot Service() const;  // from the send to the answer, whole run
   count::HistogramSnapshot Lag() const;      // from the intended time to the send, whole run
   count::HistogramSnapshot Waiting() const;  // WorkerTally::waiting of all
-  // `rows`: the series so far. Phases in the order of their seconds; what was not served counts as late as at `end_ns` (wall).
-  std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows, int64_t end_ns) const;
+  // `rows`: the series so far. Phases in the order of their seconds; what was not served counts as late as it is now.
+  std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows) const;
   Series MakeSeries() const;  // over this client's workers; it must not outlive the client
-  uint32_t QpsAt(int64_t unix_second) const { return TargetOf(schedule_.QpsAt(unix_second)); }
+  // `steady_second`: as a row of the series has it.
+  uint32_t QpsAt(int64_t steady_second) const { return TargetOf(schedule_.QpsAt(steady_second)); }
+  const time::WallSteps& wall() const { return wall_; }  // the wall clock, and what is known of its steps
 
   bool SentAll() const;  // with requests_max: all of them
   // Sends no more; answers are still taken. Until Quiet() or the caller's patience ends.
@@ -176,14 +151,15 @@ class Client {
   FleetOptions FleetOptionsOf(uint32_t worker) const;
   GatewayFleetOptions GatewayFleetOptionsOf(uint32_t worker) const;
   uint32_t TargetOf(uint32_t qps) const { return options_.max_rate ? 0 : qps; }
-  absl::Status Plan(std::vector<time::Segment> segments, const std::string& name);
+  absl::Status Plan(std::vector<time::Segment> segments, const std::string& name, bool alone, bool is_end = false);
   std::vector<InForce> PlanInForce() const;
-  std::vector<NeverServed> NeverServedByPhase(const std::vector<Series::Row>& rows, int64_t end_ns) const;
+  std::vector<NeverServed> NeverServedByPhase(const std::vector<Series::Row>& rows) const;
   void PostToAll(FleetMessage message);
 
   const ClientOptions options_;
   const AddressPlan addresses_;
   const time::Clock& clock_;
+  mutable time::WallSteps wall_;
   const int64_t started_ns_;  // monotonic
   time::Schedule schedule_;
   time::SkewEstimator skew_;
@@ -191,7 +167,8 @@ class Client {
 
   mutable std::mutex mutex_;  // the plan's names, and that segments and their tallies are made in step
   std::vector<std::string> names_;
-  std::atomic<int64_t> stopped_ns_{0};  // when StopSending was called, unix; 0 before
+  std::atomic<int64_t> stopped_ns_{0};  // when StopSending was called, steady time; 0 before
+  std::atomic<uint32_t> end_segment_{time::Schedule::kNone};
 
   bool closed_ = false;
   std::unique_ptr<FleetService> service_;  // last: its threads use all of the above

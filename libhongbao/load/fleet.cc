@@ -20,11 +20,11 @@ bool IsShortage(int error) { return error == EMFILE || error == ENFILE || error 
 }  // namespace
 
 Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Span<net::Port* const> ports,
-             const time::Clock& clock, const time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally)
+             time::WallSteps& wall, time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally)
     : options_(options),
       addresses_(addresses),
       ports_(ports.begin(), ports.end()),
-      clock_(clock),
+      clock_(wall),
       schedule_(schedule),
       skew_(skew),
       tally_(tally),
@@ -34,12 +34,12 @@ Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Sp
       user_count_(static_cast<uint32_t>(options.own.size())),
       users_(user_count_, net::Pages::kHuge),
       in_flight_(options.in_flight_max),
-      walker_(schedule, time::Permutation(options.total_users), options.own, clock.WallNs()),
-      wheel_(clock.MonotonicNs()),
+      walker_(schedule, time::Permutation(options.total_users), options.own, clock_.steady_ns()),
+      wheel_(clock_.monotonic_ns()),
       connect_limit_(options.connects_per_second),
       logins_(std::min(options.connecting_max, user_count_)),
       silence_(options.answer_timeout_ns),
-      silent_ns_(clock.MonotonicNs()),
+      silent_ns_(clock_.monotonic_ns()),
       random_(options.seed * 0x9e37'79b9'7f4a'7c15 + 1) {
   Check(!ports_.empty() && ports_.size() <= 256, "a fleet has 1 to 256 ports");
   for (const net::Port* port : ports_) {
@@ -49,18 +49,21 @@ Fleet::Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Sp
     users_[i] = User();
     ready_.Push(users_.data(), i);
   }
-  CountFirstOnline(clock.MonotonicNs());  // a worker without users is ready
+  CountFirstOnline(clock_.monotonic_ns());  // a worker without users is ready
 }
 
 // ---- the turn ----
 
 int64_t Fleet::OnTurn(int64_t now_ns) {
   now_ns_ = now_ns;
-  const int64_t wall_ns = clock_.WallNs();
-  wall_offset_ns_ = wall_ns - now_ns;
+  if (clock_.Turn(now_ns)) {
+    schedule_.FollowWall(clock_.steps(), clock_.shift_s(), time::UnixSecond(clock_.steady_ns()));
+    walker_.FollowWall(clock_.shift_s(), clock_.steady_ns());
+    skew_.Forget();
+  }
   walker_.Refresh();
-  TurnSecond(wall_ns);
-  SendDue(wall_ns, wall_ns);
+  TurnSecond(clock_.steady_ns());
+  SendDue(clock_.steady_ns(), clock_.steady_ns());
   ConnectSome(now_ns);
   EndSilent(now_ns);
   AskStatements();
@@ -70,14 +73,14 @@ int64_t Fleet::OnTurn(int64_t now_ns) {
 // Closes the second's book once it is over. What was due in it but not sent yet because the worker slept through the
 // boundary (by less than a late request's millisecond) still belongs to it: so a second holds exactly what the schedule
 // says. After a real stall it does not: then the rows shall show the stall.
-void Fleet::TurnSecond(int64_t wall_ns) {
-  const int64_t second = time::UnixSecond(wall_ns);
+void Fleet::TurnSecond(int64_t steady_ns) {
+  const int64_t second = time::UnixSecond(steady_ns);
   if (second <= second_) {
     return;
   }
   const int64_t begin_ns = second * kNsPerSecond;
-  if (second == second_ + 1 && wall_ns - begin_ns < kLateAfterNs) {
-    SendDue(begin_ns - 1, wall_ns);
+  if (second == second_ + 1 && steady_ns - begin_ns < kLateAfterNs) {
+    SendDue(begin_ns - 1, steady_ns);
   }
   if (second_ != kNoSecond && !stopping_) {
     cells_.Add(Counter::kScheduled, walker_.CountBetween(second_ * kNsPerSecond, begin_ns));
@@ -89,26 +92,27 @@ void Fleet::TurnSecond(int64_t wall_ns) {
 }
 
 // A second's row shows also how long those have waited who have no answer.
-void Fleet::NoteWaiting(int64_t wall_ns) {
-  in_flight_.ForEachShake([this, wall_ns](const InFlightRequest& one) { tally_.waiting.Record(wall_ns - one.due_ns); });
+void Fleet::NoteWaiting(int64_t steady_ns) {
+  in_flight_.ForEachShake(
+      [this, steady_ns](const InFlightRequest& one) { tally_.waiting.Record(steady_ns - one.due_ns); });
 }
 
-void Fleet::SendDue(int64_t until_ns, int64_t wall_ns) {
+void Fleet::SendDue(int64_t until_ns, int64_t steady_ns) {
   if (stopping_) {
     return;
   }
   time::Due due;
   for (int i = 0; i < kSendsPerTurnMax && walker_.NextDue(until_ns, due); ++i) {
-    SendShake(due, wall_ns);
+    SendShake(due, steady_ns);
   }
 }
 
-void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
+void Fleet::SendShake(const time::Due& due, int64_t steady_ns) {
   PhaseTally& phase = books_.PhaseOfSegment(due.segment);
   cells_.Add(Counter::kDue);
   phase.cells.Add(PhaseCounter::kDue);
   User& user = users_[due.user - first_user_];
-  const int64_t lateness_ns = wall_ns - due.due_ns;
+  const int64_t lateness_ns = steady_ns - due.due_ns;
   Counter missed = Counter::kCount;
   net::Connection* connection = nullptr;
   if (lateness_ns > options_.late_max_ns) {
@@ -125,7 +129,7 @@ void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
     tally_.waiting.Record((second_ + 1) * kNsPerSecond - due.due_ns);
     return;
   }
-  const uint64_t stamp = Stamp(user, due.due_ns);
+  const uint64_t stamp = Stamp(user, clock_.Agreed(due.due_ns));
   in_flight_.Append(user.requests, {.due_ns = due.due_ns, .sent_ns = now_ns_, .stamp = stamp});
   ++user.outstanding;
   net::Replies out = ports_[user.port]->Out(*connection);
@@ -141,9 +145,9 @@ void Fleet::SendShake(const time::Due& due, int64_t wall_ns) {
 }
 
 int64_t Fleet::NextTurnNs(int64_t now_ns) const {
-  int64_t next_ns = (second_ + 1) * kNsPerSecond - wall_offset_ns_;
+  int64_t next_ns = clock_.Monotonic((second_ + 1) * kNsPerSecond);
   if (!stopping_ && walker_.next_due_ns() != time::kNever) {
-    const int64_t due_ns = walker_.next_due_ns() - wall_offset_ns_;
+    const int64_t due_ns = clock_.Monotonic(walker_.next_due_ns());
     // Due and not sent: this turn's share was used up, go on at once.
     next_ns = std::min(next_ns, due_ns <= now_ns ? now_ns : std::max(due_ns, now_ns + options_.send_quantum_ns));
   }
@@ -246,7 +250,7 @@ void Fleet::OnOpen(net::Port& port, net::Connection& connection) {
   user.state = UserState::kLoggingIn;
   cells_.Add(Counter::kConnects);
   logins_.Add(users_.data(), IndexOf(user), now_ns_);
-  const uint64_t stamp = Stamp(user, now_ns_ + wall_offset_ns_);
+  const uint64_t stamp = Stamp(user, clock_.WallAt(now_ns_));
   net::Replies out = port.Out(connection);
   wire::EncodeLoginRequest(out.Append(wire::LoginRequestBytes(options_.version)),
                            {.stamp = stamp,
@@ -301,7 +305,8 @@ void Fleet::LoseShakes(User& user) {
     --user.outstanding;
     books_.CountLost(request.due_ns);
     if (draining_) {
-      books_.RecordLateness(request.due_ns, now_ns_ + wall_offset_ns_ - request.due_ns, now_ns_ - request.sent_ns);
+      books_.RecordLateness(request.due_ns, now_ns_ - clock_.DueMonotonic(request.due_ns, clock_.BeforeStep(request.sent_ns)),
+                            now_ns_ - request.sent_ns);
       tally_.lost_timed.store(tally_.lost_timed.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
   }

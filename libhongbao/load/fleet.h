@@ -15,6 +15,7 @@
 #include "libhongbao/load/addresses.h"
 #include "libhongbao/load/bookkeeper.h"
 #include "libhongbao/load/counters.h"
+#include "libhongbao/load/fleet_clock.h"
 #include "libhongbao/load/fleet_message.h"
 #include "libhongbao/load/in_flight.h"
 #include "libhongbao/load/login_watch.h"
@@ -27,7 +28,6 @@
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/port.h"
 #include "libhongbao/net/replies.h"
-#include "libhongbao/time/clock.h"
 #include "libhongbao/time/clock_sync.h"
 #include "libhongbao/time/schedule.h"
 #include "libhongbao/time/walker.h"
@@ -59,7 +59,7 @@ class Fleet {
 
   // All references must outlive the fleet. `ports` has at least one.
   Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Span<net::Port* const> ports,
-        const time::Clock& clock, const time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally);
+        time::WallSteps& wall, time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally);
 
   // net/'s application (net/application.h).
   int64_t OnTurn(int64_t now_ns);
@@ -79,9 +79,9 @@ class Fleet {
   uint32_t UserIdOf(const User& user) const { return first_user_ + IndexOf(user); }
   User& UserOf(const net::Port& port, uint32_t slot) { return users_[slot_users_[port.index()][slot]]; }
 
-  void TurnSecond(int64_t wall_ns);
-  void SendDue(int64_t until_ns, int64_t wall_ns);
-  void SendShake(const time::Due& due, int64_t wall_ns);
+  void TurnSecond(int64_t steady_ns);
+  void SendDue(int64_t until_ns, int64_t steady_ns);
+  void SendShake(const time::Due& due, int64_t steady_ns);
 
   void ConnectSome(int64_t now_ns);
   bool StartConnect(uint32_t index);
@@ -94,7 +94,7 @@ class Fleet {
   void EndSilent(int64_t now_ns);
   void EndIfSilent(const User& user, int64_t now_ns);
   void LoseShakes(User& user);
-  void NoteWaiting(int64_t wall_ns);
+  void NoteWaiting(int64_t steady_ns);
   int64_t NextTurnNs(int64_t now_ns) const;
 
   bool OnFrame(net::Port& port, net::Connection& connection, User& user, wire::FrameType type, wire::FrameBytes frame,
@@ -138,8 +138,8 @@ class Fleet {
   const FleetOptions options_;
   const AddressPlan& addresses_;
   const std::vector<net::Port*> ports_;
-  const time::Clock& clock_;
-  const time::Schedule& schedule_;
+  FleetClock clock_;
+  time::Schedule& schedule_;
   time::SkewEstimator& skew_;
   WorkerTally& tally_;
   count::Cells<Counter>& cells_;
@@ -168,8 +168,7 @@ class Fleet {
 
 
   int64_t now_ns_ = 0;          // monotonic, as last read
-  int64_t wall_offset_ns_ = 0;  // wall - monotonic, as of this turn
-  int64_t second_ = kNoSecond;  // unix second under way
+  int64_t second_ = kNoSecond;  // under way, of the steady time
   bool stopping_ = false;       // nothing new is sent
   bool draining_ = false;       // the end: nobody connects any more
   bool asking_ = false;         // for statements, from users_[next_statement_] on

@@ -86,9 +86,10 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
     return RefuseLogin(port, connection, user, answer.result);
   }
   if (v2()) {
-    const int64_t wall_ns = now_ns_ + wall_offset_ns_;
+    const int64_t wall_ns = clock_.WallAt(now_ns_);
     skew_.Add(static_cast<int64_t>(answer.stamp), wall_ns, static_cast<int64_t>(answer.server_unix_ns));
-    if (answer.last_stamp > static_cast<uint64_t>(wall_ns) + kStampAheadMaxNs) {
+    // Our own may be ahead of a clock that was set back.
+    if (answer.last_stamp > std::max(user.last_stamp, static_cast<uint64_t>(wall_ns)) + kStampAheadMaxNs) {
       return Refuse(Counter::kUnexpected);
     }
     user.last_stamp = std::max(user.last_stamp, answer.last_stamp);
@@ -154,7 +155,7 @@ void Fleet::SendAgain(User& user, net::Replies& out) {
   for (uint32_t index = user.requests.first; index != kNoRequest; index = in_flight_[index].next) {
     InFlightRequest& request = in_flight_[index];
     if (!v2()) {
-      request.stamp = Stamp(user, now_ns_ + wall_offset_ns_);
+      request.stamp = Stamp(user, clock_.WallAt(now_ns_));
     }
     if (request.envelope_id == 0) {
       SendShakeFrame(user, request.stamp, out);
@@ -212,7 +213,7 @@ bool Fleet::OnShakeAnswer(User& user, wire::FrameBytes frame) {
 void Fleet::BookShake(User& user, const InFlightRequest& request, const wire::ShakeResponse& answer) {
   PhaseTally& phase = books_.PhaseDueAt(request.due_ns);
   books_.CountAnswer(phase, answer);
-  const int64_t latency_ns = now_ns_ + wall_offset_ns_ - request.due_ns;
+  const int64_t latency_ns = now_ns_ - clock_.DueMonotonic(request.due_ns, clock_.BeforeStep(request.sent_ns));
   tally_.latency.Record(latency_ns);
   (answer.result == wire::ShakeResult::kWon ? phase.winners : phase.others).Record(latency_ns);
   phase.service.Record(now_ns_ - request.sent_ns);
@@ -259,10 +260,10 @@ bool Fleet::OnNotice(User& user, wire::FrameBytes frame, net::Replies& out) {
     cells_.Add(Counter::kNoticesRepeated);
     return true;
   }
-  const int64_t wall_ns = now_ns_ + wall_offset_ns_;
+  const int64_t wall_ns = clock_.WallAt(now_ns_);
   const uint64_t stamp = Stamp(user, wall_ns);
   in_flight_.Append(user.requests,
-                    {.due_ns = wall_ns, .sent_ns = now_ns_, .stamp = stamp, .envelope_id = notice.envelope_id});
+                    {.due_ns = clock_.SteadyAt(now_ns_), .sent_ns = now_ns_, .stamp = stamp, .envelope_id = notice.envelope_id});
   ++user.outstanding;
   SendOpen(user, notice.envelope_id, stamp, out);
   cells_.Add(Counter::kOpensSent);

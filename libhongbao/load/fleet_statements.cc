@@ -26,7 +26,7 @@ void Fleet::AskBase(User& user, bool first_session, uint64_t server_last_stamp, 
 }
 
 void Fleet::AskStatement(User& user, StatementState awaited, net::Replies& out) {
-  const uint64_t stamp = Stamp(user, now_ns_ + wall_offset_ns_);
+  const uint64_t stamp = Stamp(user, clock_.WallAt(now_ns_));
   user.statement = awaited;
   user.statement_mark = static_cast<uint32_t>(stamp);
   wire::EncodeStatementRequest(out.Append(wire::kStatementRequestBytes), {.stamp = stamp, .user_id = UserIdOf(user)});

@@ -5,11 +5,11 @@
 namespace hongbao::load {
 
 Gateway::Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t total_users, uint32_t window,
-                 GatewayPace pace, int64_t wall_ns)
+                 GatewayPace pace, int64_t steady_ns)
     : users_(users),
       pace_(pace),
       walker_(schedule, time::Permutation(total_users),
-              pace.max_rate ? time::UserRange{users.first, users.first} : users, wall_ns),
+              pace.max_rate ? time::UserRange{users.first, users.first} : users, steady_ns),
       window_(window),
       step_(time::Permutation(std::max<uint64_t>(users.size(), 1)).multiplier()) {
   Check(users.size() >= 2, "a gateway carries two users at least");

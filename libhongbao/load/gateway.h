@@ -54,7 +54,7 @@ class Gateway {
  public:
   // `users`: two or more. `schedule` must outlive the gateway.
   Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t total_users, uint32_t window,
-          GatewayPace pace, int64_t wall_ns);
+          GatewayPace pace, int64_t steady_ns);
 
   uint32_t first_user() const { return static_cast<uint32_t>(users_.first); }
   uint32_t user_count() const { return static_cast<uint32_t>(users_.size()); }
@@ -68,6 +68,16 @@ class Gateway {
   uint64_t NextStamp(int64_t wall_ns) {
     return last_stamp_ = std::max(last_stamp_ + 1, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0)));
   }
+  uint64_t last_stamp() const { return last_stamp_; }
+
+  // The wall clock has been set: it is now `shift_s` ahead of the steady time.
+  void FollowWall(int64_t shift_s, int64_t steady_ns) {
+    walker_.FollowWall(shift_s, steady_ns);
+    stepped_stamp_ = last_stamp_;
+  }
+  // Whether the request was sent before the last step.
+  bool BeforeStep(const GatewayRequest& request) const { return request.stamp <= stepped_stamp_; }
+
   // A login's answer: what has a stamp up to now and is not in flight may have been answered before.
   void LoggedIn(uint64_t server_last_stamp) { horizon_ = last_stamp_ = std::max(last_stamp_, server_last_stamp); }
   bool MayRepeat(uint64_t stamp) const { return stamp <= horizon_; }
@@ -78,15 +88,16 @@ class Gateway {
     return std::min<size_t>(window.room(), out.Room() / wire::kShakeRequestBytes);
   }
 
-  // Sends these shakes: at most RoomFor(out, window()).
+  // Sends these shakes: at most RoomFor(out, window()). `shift_ns`: agreed less steady time.
   template <class Out>
-  void SendDue(Out& out, absl::Span<const time::DueUser> due, int64_t now_ns) {
+  void SendDue(Out& out, absl::Span<const time::DueUser> due, int64_t shift_ns, int64_t now_ns) {
     std::byte* to = out.Append(due.size() * wire::kShakeRequestBytes);
     uint64_t last = last_stamp_;
     window_.Append(due.size(), now_ns, [&](size_t i) {
-      last = std::max(last + 1, static_cast<uint64_t>(due[i].due_ns));
+      const int64_t due_ns = due[i].due_ns + shift_ns;
+      last = std::max(last + 1, static_cast<uint64_t>(due_ns));
       wire::EncodeShakeRequest(to + i * wire::kShakeRequestBytes, {.stamp = last, .user_id = due[i].user});
-      return GatewayRequest::Of(last, due[i].due_ns, due[i].user);
+      return GatewayRequest::Of(last, due_ns, due[i].user);
     });
     last_stamp_ = last;
   }
@@ -102,7 +113,7 @@ class Gateway {
       place += step_;  // the order's multiplier: the next place, without a division
       place -= place >= users_.size() ? users_.size() : 0;
       wire::EncodeShakeRequest(to + i * wire::kShakeRequestBytes, {.stamp = ++last, .user_id = user});
-      return GatewayRequest::Of(last, static_cast<int64_t>(last), user);
+      return GatewayRequest::Of(last, std::min(static_cast<int64_t>(last), std::max<int64_t>(wall_ns, 1)), user);
     });
     last_stamp_ = last;
     next_place_ = place;
@@ -172,6 +183,7 @@ class Gateway {
   GatewayWindow window_;
   GatewayWindow statements_{kGatewayStatementsMax};
   uint64_t last_stamp_ = 0;
+  uint64_t stepped_stamp_ = 0;  // the last one before the wall clock was set
   uint64_t horizon_ = 0;
   uint64_t next_place_ = 0;  // max_rate: in 0..user_count-1
   uint64_t step_;

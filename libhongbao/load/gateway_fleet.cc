@@ -16,12 +16,12 @@ constexpr size_t kMaxRateBatchMin = 1'024;
 }  // namespace
 
 GatewayFleet::GatewayFleet(const GatewayFleetOptions& options, const AddressPlan& addresses,
-                           absl::Span<net::Port* const> ports, const time::Clock& clock, const time::Schedule& schedule,
+                           absl::Span<net::Port* const> ports, time::WallSteps& wall, time::Schedule& schedule,
                            time::SkewEstimator& skew, WorkerTally& tally)
     : options_(options),
       addresses_(addresses),
       ports_(ports.begin(), ports.end()),
-      clock_(clock),
+      clock_(wall),
       schedule_(schedule),
       skew_(skew),
       tally_(tally),
@@ -41,39 +41,48 @@ GatewayFleet::GatewayFleet(const GatewayFleetOptions& options, const AddressPlan
                                ? options.quota
                                : time::Slice({0, options.quota}, i, options.gateways).size();
     gateways_.emplace_back(time::Slice(options.own, i, options.gateways), schedule, options.total_users, options.window,
-                           GatewayPace{options.max_rate, quota}, clock.WallNs());
+                           GatewayPace{options.max_rate, quota}, clock_.steady_ns());
   }
-  CountFirstOnline(clock.MonotonicNs());  // a worker without gateways is ready
+  CountFirstOnline(clock_.monotonic_ns());  // a worker without gateways is ready
 }
 
 // ---- the turn ----
 
 int64_t GatewayFleet::OnTurn(int64_t now_ns) {
   now_ns_ = now_ns;
-  const int64_t wall_ns = clock_.WallNs();
-  wall_offset_ns_ = wall_ns - now_ns;
+  if (clock_.Turn(now_ns)) {
+    FollowWall();
+  }
   // Before the walkers look: what was planned by now they know.
   const bool planned = schedule_.size() > 0;
   for (Gateway& gateway : gateways_) {
     gateway.walker().Refresh();
   }
-  TurnSecond(wall_ns);
-  Send(wall_ns, wall_ns);
+  TurnSecond(clock_.steady_ns());
+  Send(clock_.steady_ns(), clock_.steady_ns());
   TellSentAll(planned);
   ConnectSome(now_ns);
   AskStatements();
   return NextTurnNs(now_ns);
 }
 
+void GatewayFleet::FollowWall() {
+  schedule_.FollowWall(clock_.steps(), clock_.shift_s(), time::UnixSecond(clock_.steady_ns()));
+  skew_.Forget();
+  for (Gateway& gateway : gateways_) {
+    gateway.FollowWall(clock_.shift_s(), clock_.steady_ns());
+  }
+}
+
 // As Fleet::TurnSecond: what was due in the second that has just ended still belongs to it.
-void GatewayFleet::TurnSecond(int64_t wall_ns) {
-  const int64_t second = time::UnixSecond(wall_ns);
+void GatewayFleet::TurnSecond(int64_t steady_ns) {
+  const int64_t second = time::UnixSecond(steady_ns);
   if (second <= second_) {
     return;
   }
   const int64_t begin_ns = second * kNsPerSecond;
-  if (second == second_ + 1 && wall_ns - begin_ns < kLateAfterNs && !options_.max_rate) {
-    Send(begin_ns - 1, wall_ns);
+  if (second == second_ + 1 && steady_ns - begin_ns < kLateAfterNs && !options_.max_rate) {
+    Send(begin_ns - 1, steady_ns);
   }
   if (second_ != kNoSecond && !stopping_) {
     for (Gateway& gateway : gateways_) {
@@ -82,7 +91,7 @@ void GatewayFleet::TurnSecond(int64_t wall_ns) {
   }
   for (Gateway& gateway : gateways_) {  // for the second's row
     gateway.window().ForEachSample(
-        [this, begin_ns](const GatewayRequest& one) { tally_.waiting.Record(begin_ns - one.due_ns()); });
+        [&](const GatewayRequest& one) { tally_.waiting.Record(begin_ns - DueOf(gateway, one)); });
   }
   tally_.history.Roll(second, cells_);
   second_ = second;
@@ -91,14 +100,14 @@ void GatewayFleet::TurnSecond(int64_t wall_ns) {
 }
 
 // Each turn another gateway begins, so that none is always the last to be served.
-void GatewayFleet::Send(int64_t until_ns, int64_t wall_ns) {
+void GatewayFleet::Send(int64_t until_ns, int64_t steady_ns) {
   for (size_t i = 0; i < gateways_.size(); ++i) {
-    SendOf(gateways_[(first_ + i) % gateways_.size()], until_ns, wall_ns);
+    SendOf(gateways_[(first_ + i) % gateways_.size()], until_ns, steady_ns);
   }
   first_ = first_ + 1 < gateways_.size() ? first_ + 1 : 0;
 }
 
-void GatewayFleet::SendOf(Gateway& gateway, int64_t until_ns, int64_t wall_ns) {
+void GatewayFleet::SendOf(Gateway& gateway, int64_t until_ns, int64_t steady_ns) {
   if (gateway.state == GatewayState::kBarred && !stopping_) {
     MissUntil(gateway, until_ns + 1, Counter::kMissedOffline);
   }
@@ -122,9 +131,9 @@ void GatewayFleet::SendOf(Gateway& gateway, int64_t until_ns, int64_t wall_ns) {
     return;
   }
   if (options_.max_rate) {
-    SendAtMaxRate(gateway, out, wall_ns);
+    SendAtMaxRate(gateway, out);
   } else {
-    SendScheduled(gateway, out, until_ns, wall_ns);
+    SendScheduled(gateway, out, until_ns, steady_ns);
   }
 }
 
@@ -137,8 +146,8 @@ bool GatewayFleet::RepeatUnanswered(Gateway& gateway, net::Replies& out) {
 
 // At most once in a quantum: a busy worker comes round every few microseconds, and a segment for each handful of requests
 // would cost both sides far more than the requests do. But the rest of a second that has ended leaves with it.
-void GatewayFleet::SendScheduled(Gateway& gateway, net::Replies& out, int64_t until_ns, int64_t wall_ns) {
-  if (now_ns_ < gateway.next_send_ns && until_ns == wall_ns) {
+void GatewayFleet::SendScheduled(Gateway& gateway, net::Replies& out, int64_t until_ns, int64_t steady_ns) {
+  if (now_ns_ < gateway.next_send_ns && until_ns == steady_ns) {
     return;
   }
   for (size_t left = kSendsPerTurnMax; left > 0;) {
@@ -151,19 +160,19 @@ void GatewayFleet::SendScheduled(Gateway& gateway, net::Replies& out, int64_t un
     gateway.next_send_ns = now_ns_ + options_.send_quantum_ns;
     const absl::Span<const time::DueUser> due(due_.data(), n);
     for (size_t i = gateway.window().before_next_sample(); i < n; i += GatewayWindow::kSampleEvery) {
-      tally_.lag.Record(wall_ns - due[i].due_ns);
+      tally_.lag.Record(steady_ns - due[i].due_ns);
     }
-    gateway.SendDue(out, due, now_ns_);
+    gateway.SendDue(out, due, clock_.shift_s() * kNsPerSecond, now_ns_);
     const auto in_time = std::partition_point(
-        due.begin(), due.end(), [wall_ns](const time::DueUser& one) { return wall_ns - one.due_ns > kLateAfterNs; });
+        due.begin(), due.end(), [steady_ns](const time::DueUser& one) { return steady_ns - one.due_ns > kLateAfterNs; });
     CountSent(segment, n, static_cast<size_t>(in_time - due.begin()));
     left -= n;
   }
   gateway.next_send_ns = now_ns_;  // this turn's share was used up: go on at once
 }
 
-void GatewayFleet::SendAtMaxRate(Gateway& gateway, net::Replies& out, int64_t wall_ns) {
-  const uint32_t segment = schedule_.IndexAt(wall_ns);
+void GatewayFleet::SendAtMaxRate(Gateway& gateway, net::Replies& out) {
+  const uint32_t segment = schedule_.IndexAt(clock_.steady_ns());
   if (segment == time::Schedule::kNone || schedule_.segment(segment).qps == 0) {
     return;
   }
@@ -173,7 +182,7 @@ void GatewayFleet::SendAtMaxRate(Gateway& gateway, net::Replies& out, int64_t wa
   if (n == 0 || (n < enough && window.in_flight() > 0)) {
     return;
   }
-  gateway.SendNext(out, n, wall_ns, now_ns_);
+  gateway.SendNext(out, n, clock_.wall_ns(), now_ns_);
   CountSent(segment, n, 0);
 }
 
@@ -188,24 +197,24 @@ void GatewayFleet::CountSent(uint32_t segment, size_t sent, size_t late) {
   phase.cells.Add(PhaseCounter::kLate, late);
 }
 
-// Gives up what is due before `wall_ns`: for a gateway that the server does not take, and at the end; then it is known how
+// Gives up what is due before `steady_ns`: for a gateway that the server does not take, and at the end; then it is known how
 // late it is.
-void GatewayFleet::MissUntil(Gateway& gateway, int64_t wall_ns, Counter why) {
+void GatewayFleet::MissUntil(Gateway& gateway, int64_t steady_ns, Counter why) {
   time::Walker& walker = gateway.walker();
-  while (walker.next_due_ns() < wall_ns) {
+  while (walker.next_due_ns() < steady_ns) {
     // Second by second, as a second belongs to one phase.
     PhaseTally& phase = books_.PhaseOfSegment(walker.next().segment);
     const int64_t due_ns = walker.next_due_ns();
     const int64_t second_end_ns = (time::UnixSecond(due_ns) + 1) * kNsPerSecond;
-    const uint64_t missed = walker.SkipTo(std::min(wall_ns, second_end_ns));
+    const uint64_t missed = walker.SkipTo(std::min(steady_ns, second_end_ns));
     cells_.Add(Counter::kDue, missed);
     cells_.Add(why, missed);
     phase.cells.Add(PhaseCounter::kDue, missed);
     phase.cells.Add(PhaseCounter::kMissed, missed);
     if (stopping_) {
-      const int64_t middle_ns = due_ns + (std::min(wall_ns, second_end_ns) - due_ns) / 2;
+      const int64_t middle_ns = due_ns + (std::min(steady_ns, second_end_ns) - due_ns) / 2;
       for (uint64_t sample = 0; sample < missed; sample += GatewayWindow::kSampleEvery) {
-        books_.RecordLateness(due_ns, wall_ns - middle_ns, -1);
+        books_.RecordLateness(due_ns, steady_ns - middle_ns, -1);
       }
       tally_.missed_timed.store(tally_.missed_timed.load(std::memory_order_relaxed) + missed, std::memory_order_relaxed);
     }
@@ -227,7 +236,7 @@ void GatewayFleet::TellSentAll(bool planned) {
 }
 
 int64_t GatewayFleet::NextTurnNs(int64_t now_ns) {
-  int64_t next_ns = (second_ + 1) * kNsPerSecond - wall_offset_ns_;
+  int64_t next_ns = clock_.Monotonic((second_ + 1) * kNsPerSecond);
   for (Gateway& gateway : gateways_) {
     if (gateway.state == GatewayState::kWaiting && !draining_) {
       const int64_t ready_ns = std::max(gateway.ready_ns, connect_limit_.next_ns());
@@ -247,7 +256,7 @@ int64_t GatewayFleet::NextSendNs(Gateway& gateway, int64_t now_ns) {
       gateway.RoomFor(ports_[gateway.port]->Out(*connection), gateway.window()) == 0) {
     return time::kNever;
   }
-  const int64_t due_ns = gateway.walker().next_due_ns() - wall_offset_ns_;
+  const int64_t due_ns = clock_.Monotonic(gateway.walker().next_due_ns());
   return due_ns <= now_ns ? std::max(gateway.next_send_ns, now_ns)
                           : std::max(due_ns, now_ns + options_.send_quantum_ns);
 }
@@ -256,7 +265,7 @@ void GatewayFleet::OnMessage(const Message& message) {
   if (message == Message::kStop && !stopping_) {
     stopping_ = true;
     for (Gateway& gateway : gateways_) {
-      MissUntil(gateway, WallNs(), Counter::kMissedBacklog);  // due, and never sent now: that shall be seen
+      MissUntil(gateway, clock_.SteadyAt(now_ns_), Counter::kMissedBacklog);  // due, and never sent now: that shall be seen
     }
     // Release: who sees it also sees all sends counted.
     tally_.stopped.store(true, std::memory_order_release);
@@ -376,9 +385,12 @@ void GatewayFleet::LoseUnanswered(Gateway& gateway) {
   GatewayRequest request;
   uint64_t lost = 0;
   for (; gateway.window().GiveUpOldest(request); ++lost) {
-    books_.CountLost(request.due_ns());
-    if (draining_ && request.sample()) {  // when it was sent the window does not know any more: not before it was due
-      books_.RecordLateness(request.due_ns(), WallNs() - request.due_ns(), WallNs() - static_cast<int64_t>(request.stamp));
+    const int64_t due_ns = DueOf(gateway, request);
+    books_.CountLost(due_ns);
+    if (draining_ && request.sample()) {  // when it was sent the window does not know any more: not before its stamp
+      const int64_t since_due_ns = now_ns_ - clock_.DueMonotonic(due_ns, gateway.BeforeStep(request));
+      const int64_t stamp_after_due_ns = static_cast<int64_t>(request.stamp) - request.due_ns();
+      books_.RecordLateness(due_ns, since_due_ns, since_due_ns - stamp_after_due_ns);
     }
   }
   if (draining_) {

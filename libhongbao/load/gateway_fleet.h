@@ -27,7 +27,7 @@
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/port.h"
 #include "libhongbao/net/replies.h"
-#include "libhongbao/time/clock.h"
+#include "libhongbao/load/fleet_clock.h"
 #include "libhongbao/time/clock_sync.h"
 #include "libhongbao/time/schedule.h"
 #include "libhongbao/wire/codec.h"
@@ -61,7 +61,7 @@ class GatewayFleet {
 
   // All references must outlive the fleet. `ports` has at least one.
   GatewayFleet(const GatewayFleetOptions& options, const AddressPlan& addresses, absl::Span<net::Port* const> ports,
-               const time::Clock& clock, const time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally);
+               time::WallSteps& wall, time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally);
 
   // net/'s application (net/application.h).
   int64_t OnTurn(int64_t now_ns);
@@ -86,18 +86,24 @@ class GatewayFleet {
 
   Gateway& GatewayOf(const net::Port& port, uint32_t slot) { return gateways_[slot_gateways_[port.index()][slot]]; }
   Account& AccountOf(uint32_t user) { return accounts_[user - options_.own.first]; }
-  int64_t WallNs() const { return now_ns_ + wall_offset_ns_; }
+  int64_t WallNs() const { return clock_.WallAt(now_ns_); }
   net::Connection* ConnectionOf(const Gateway& gateway) { return ports_[gateway.port]->Find(gateway.connection); }
 
+  // When it was due, in steady time.
+  int64_t DueOf(const Gateway& gateway, const GatewayRequest& request) const {
+    return clock_.DueSteady(request.due_ns(), gateway.BeforeStep(request));
+  }
+
   // ---- gateway_fleet.cc: the turn, sending, connecting ----
-  void TurnSecond(int64_t wall_ns);
-  void Send(int64_t until_ns, int64_t wall_ns);
-  void SendOf(Gateway& gateway, int64_t until_ns, int64_t wall_ns);
+  void FollowWall();
+  void TurnSecond(int64_t steady_ns);
+  void Send(int64_t until_ns, int64_t steady_ns);
+  void SendOf(Gateway& gateway, int64_t until_ns, int64_t steady_ns);
   bool RepeatUnanswered(Gateway& gateway, net::Replies& out);
-  void SendScheduled(Gateway& gateway, net::Replies& out, int64_t until_ns, int64_t wall_ns);
-  void SendAtMaxRate(Gateway& gateway, net::Replies& out, int64_t wall_ns);
+  void SendScheduled(Gateway& gateway, net::Replies& out, int64_t until_ns, int64_t steady_ns);
+  void SendAtMaxRate(Gateway& gateway, net::Replies& out);
   void CountSent(uint32_t segment, size_t sent, size_t late);
-  void MissUntil(Gateway& gateway, int64_t wall_ns, Counter why);
+  void MissUntil(Gateway& gateway, int64_t steady_ns, Counter why);
   void TellSentAll(bool planned);
   int64_t NextTurnNs(int64_t now_ns);
   int64_t NextSendNs(Gateway& gateway, int64_t now_ns);
@@ -112,7 +118,7 @@ class GatewayFleet {
 
   // ---- gateway_fleet_answers.cc ----
   size_t TakeNothings(Gateway& gateway, absl::Span<const std::byte> in);
-  void RecordLatency(PhaseTally& phase, const GatewayAnswered& answered, bool won);
+  void RecordLatency(const Gateway& gateway, PhaseTally& phase, const GatewayAnswered& answered, bool won);
   bool OnFrame(net::Port& port, net::Connection& connection, Gateway& gateway, wire::FrameType type,
                wire::FrameBytes frame);
   bool OnLogin(net::Port& port, net::Connection& connection, Gateway& gateway, wire::FrameBytes frame);
@@ -120,7 +126,7 @@ class GatewayFleet {
   void RefuseLogin(net::Port& port, net::Connection& connection, Gateway& gateway, wire::LoginResult why);
   void Enter(Gateway& gateway);
   bool OnShakeAnswer(Gateway& gateway, wire::FrameBytes frame);
-  void BookShake(const GatewayAnswered& answered, const wire::ShakeResponse& answer);
+  void BookShake(const Gateway& gateway, const GatewayAnswered& answered, const wire::ShakeResponse& answer);
   void BookMoney(const MoneyRecord& money);
   bool OnNotice(Gateway& gateway, wire::FrameBytes frame);
   Counter OpenFor(Gateway& gateway, uint32_t user, uint32_t envelope_id);
@@ -146,8 +152,8 @@ class GatewayFleet {
   const GatewayFleetOptions options_;
   const AddressPlan& addresses_;
   const std::vector<net::Port*> ports_;
-  const time::Clock& clock_;
-  const time::Schedule& schedule_;
+  FleetClock clock_;
+  time::Schedule& schedule_;
   time::SkewEstimator& skew_;
   WorkerTally& tally_;
   count::Cells<Counter>& cells_;
@@ -167,8 +173,7 @@ class GatewayFleet {
   uint64_t random_;
 
   int64_t now_ns_ = 0;          // monotonic, as last read
-  int64_t wall_offset_ns_ = 0;  // wall - monotonic, as of this turn
-  int64_t second_ = kNoSecond;  // unix second under way
+  int64_t second_ = kNoSecond;  // under way, of the steady time
   bool stopping_ = false;       // nothing new is sent
   bool draining_ = false;       // the end: nobody connects any more
   bool asking_ = false;         // for every user's statement, at the end

@@ -61,7 +61,7 @@ size_t GatewayFleet::TakeNothings(Gateway& gateway, absl::Span<const std::byte> 
   GatewayWindow& window = gateway.window();
   const GatewayRequest* const oldest = window.oldest();
   // After a change of the rate the last ones of the phase before are looked at one by one.
-  if (gateway.state != GatewayState::kOnline || oldest == nullptr || !books_.DueInNewest(oldest->due_ns())) {
+  if (gateway.state != GatewayState::kOnline || oldest == nullptr || !books_.DueInNewest(DueOf(gateway, *oldest))) {
     return 0;
   }
   PhaseTally& phase = books_.newest_phase();
@@ -71,7 +71,7 @@ size_t GatewayFleet::TakeNothings(Gateway& gateway, absl::Span<const std::byte> 
       [answers](size_t i, const GatewayRequest& request) {
         return IsNothing(answers + i * kShakeResponseBytes, request);
       },
-      [this, &phase](const GatewayAnswered& answered) { RecordLatency(phase, answered, /*won=*/false); });
+      [this, &gateway, &phase](const GatewayAnswered& answered) { RecordLatency(gateway, phase, answered, /*won=*/false); });
   cells_.Add(Counter::kAnswered, taken);
   cells_.Subtract(Counter::kOutstanding, taken);
   cells_.Add(Counter::kNothing, taken);
@@ -79,11 +79,12 @@ size_t GatewayFleet::TakeNothings(Gateway& gateway, absl::Span<const std::byte> 
   return taken * kShakeResponseBytes;
 }
 
-void GatewayFleet::RecordLatency(PhaseTally& phase, const GatewayAnswered& answered, bool won) {
+void GatewayFleet::RecordLatency(const Gateway& gateway, PhaseTally& phase, const GatewayAnswered& answered, bool won) {
   if (!answered.request.sample()) {
     return;
   }
-  const int64_t latency_ns = WallNs() - answered.request.due_ns();
+  const int64_t due_ns = clock_.DueMonotonic(DueOf(gateway, answered.request), gateway.BeforeStep(answered.request));
+  const int64_t latency_ns = now_ns_ - due_ns;
   tally_.latency.Record(latency_ns);
   (won ? phase.winners : phase.others).Record(latency_ns);
   if (answered.sent_ns != 0) {
@@ -138,7 +139,8 @@ bool GatewayFleet::OnLogin(net::Port& port, net::Connection& connection, Gateway
   }
   const int64_t wall_ns = WallNs();
   skew_.Add(static_cast<int64_t>(answer.stamp), wall_ns, static_cast<int64_t>(answer.server_unix_ns));
-  if (answer.last_stamp > static_cast<uint64_t>(wall_ns) + kStampAheadMaxNs) {
+  // Our own may be ahead of a clock that was set back.
+  if (answer.last_stamp > std::max(gateway.last_stamp(), static_cast<uint64_t>(wall_ns)) + kStampAheadMaxNs) {
     return Refuse(Counter::kUnexpected);
   }
   if (!port.MakeBulk(connection)) {
@@ -220,14 +222,14 @@ bool GatewayFleet::OnShakeAnswer(Gateway& gateway, wire::FrameBytes frame) {
   if (!gateway.window().Take(answer.stamp, answer.user_id, answered)) {
     return MayRepeat(gateway, answer.stamp);
   }
-  BookShake(answered, answer);
+  BookShake(gateway, answered, answer);
   return true;
 }
 
-void GatewayFleet::BookShake(const GatewayAnswered& answered, const wire::ShakeResponse& answer) {
-  PhaseTally& phase = books_.PhaseDueAt(answered.request.due_ns());
+void GatewayFleet::BookShake(const Gateway& gateway, const GatewayAnswered& answered, const wire::ShakeResponse& answer) {
+  PhaseTally& phase = books_.PhaseDueAt(DueOf(gateway, answered.request));
   books_.CountAnswer(phase, answer);
-  RecordLatency(phase, answered, answer.result == wire::ShakeResult::kWon);
+  RecordLatency(gateway, phase, answered, answer.result == wire::ShakeResult::kWon);
   if (answer.result == wire::ShakeResult::kWon) {
     BookMoney({answer.stamp, answer.user_id, answer.envelope_id, answer.amount_fen, MoneyKind::kShake});
   }

@@ -18,18 +18,26 @@ namespace hongbao::load {
 struct GatewayRequest {
   uint64_t stamp = 0;  // never 0
   uint32_t user = 0;
-  uint32_t mark = 0;  // bit 31: its latency is a sample; below: how much the stamp is above the due time, in 1.024 us
+  // Bit 31: its latency is a sample. Below: how much the stamp is above the due time, in 1.024 us; with bit 30, which a clock
+  // that was set back by more than 18 minutes needs until it has caught up, in 1.05 ms.
+  uint32_t mark = 0;
 
   static constexpr uint32_t kSample = 1u << 31;
+  static constexpr uint32_t kCoarse = 1u << 30;
 
-  // `stamp` >= `due_ns`; the difference saturates at 36 minutes.
+  // `stamp` >= `due_ns` (agreed time); the difference saturates at 13 days.
   static GatewayRequest Of(uint64_t stamp, int64_t due_ns, uint32_t user) {
     const uint64_t lag = (stamp - static_cast<uint64_t>(due_ns)) >> 10;
-    return {stamp, user, static_cast<uint32_t>(std::min<uint64_t>(lag, kSample - 1))};
+    if (lag < kCoarse) [[likely]] {
+      return {stamp, user, static_cast<uint32_t>(lag)};
+    }
+    return {stamp, user, static_cast<uint32_t>(std::min<uint64_t>(lag >> 10, kCoarse - 1)) | kCoarse};
   }
   bool sample() const { return (mark & kSample) != 0; }
-  // Exact when the stamp is the due time, as nearly always; else at most a microsecond late.
-  int64_t due_ns() const { return static_cast<int64_t>(stamp) - (static_cast<int64_t>(mark & ~kSample) << 10); }
+  // Exact when the stamp is the due time, as nearly always; else at most a microsecond late (kCoarse: a millisecond).
+  int64_t due_ns() const {
+    return static_cast<int64_t>(stamp) - (int64_t{mark & (kCoarse - 1)} << ((mark & kCoarse) == 0 ? 10 : 20));
+  }
 };
 static_assert(sizeof(GatewayRequest) == 16, "four requests a cache line");
 

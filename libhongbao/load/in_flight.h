@@ -18,7 +18,7 @@ namespace hongbao::load {
 inline constexpr uint32_t kNoRequest = 0xffff'ffff;
 
 struct InFlightRequest {
-  int64_t due_ns = 0;        // wall clock: when the schedule wanted it; 0 = the record is free
+  int64_t due_ns = 0;        // steady time: when the schedule wanted it; 0 = the record is free
   int64_t sent_ns = 0;       // monotonic clock: when it was handed to the connection
   uint64_t stamp = 0;        // as first sent; v2 replies echo it
   uint32_t envelope_id = 0;  // of an open; 0 = a shake

@@ -23,14 +23,14 @@ void AddSpread(count::HistogramSnapshot& histogram, uint64_t n, int64_t begin_ns
 }
 
 NeverServed& PhaseOf(const Row& row, const time::Schedule& schedule, std::vector<NeverServed>& found) {
-  const uint32_t segment = schedule.IndexAt((row.unix_second + 1 - row.span) * time::kNsPerSecond);
+  const uint32_t segment = schedule.IndexAt((row.second + 1 - row.span) * time::kNsPerSecond);
   const size_t phase = segment == time::Schedule::kNone ? found.size() - 1 : schedule.phase(segment);
   return found[std::min(phase, found.size() - 1)];
 }
 
 // Requests that were given up, or sent, in the row's seconds.
 void AddRow(count::HistogramSnapshot& histogram, uint64_t n, const Row& row, const NeverServedOf& of) {
-  const int64_t until_ns = (row.unix_second + 1) * time::kNsPerSecond;
+  const int64_t until_ns = (row.second + 1) * time::kNsPerSecond;
   const int64_t begin_ns = until_ns - row.span * time::kNsPerSecond;
   AddSpread(histogram, n, begin_ns, std::max(begin_ns, std::min(until_ns, of.end_ns)), of);
 }

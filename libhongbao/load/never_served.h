@@ -24,7 +24,7 @@ struct NeverServedOf {
   uint64_t missed = 0, lost = 0;  // so many of the rows', the first ones: the last ones are in the histograms
   uint64_t outstanding = 0;       // when the client left without waiting: taken for the last ones that were sent
   uint64_t sample_every = 1;      // the histograms have one of so many requests
-  int64_t end_ns = 0;             // wall clock
+  int64_t end_ns = 0;             // steady time
 };
 
 // By the schedule's phase, `phases` of them.

@@ -68,7 +68,8 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              .overload = &overload_,
              .ledger = &ledger_,
              .cells = &office.cells,
-             .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}) {
+             .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}),
+      wall_(shared.wall) {
   Check(context.workers() <= 256 && context.ports().size() <= 256, "an address has 8 bits for worker and port");
   for (const net::Port* port : context.ports()) {
     Check(port->slots() <= Address::kSlotMax, "an address has 24 bits for the slot");
@@ -78,12 +79,30 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
 }
 
 void App::RestoreGifts() {
-  const int64_t now_ns = context_.clock().MonotonicNs();
-  const int64_t wall_ns = context_.clock().WallNs();
+  const time::Moment now = wall_.Look();
+  // Relaxed: set before the workers start; later a flag that stands for itself.
+  clock_confirmed_ = shared_.clock_confirmed.load(std::memory_order_relaxed);
+  gifts_.SetFloor(shared_.clock_floor_ns);
   for (const ledger::LiveGift& gift : shared_.gifts) {
     if (OwnerOf(gift.id, context_.workers()) == context_.index()) {
-      gifts_.Restore(gift, now_ns, wall_ns);
+      gifts_.Restore(gift, now.monotonic_ns, now.wall_ns, clock_confirmed_);
     }
+  }
+}
+
+void App::LookAtTheClock(const time::Moment& now) {
+  if (context_.index() == 0 && now.monotonic_ns >= trust_ns_ && shared_.trust.has_value()) {
+    trust_ns_ = now.monotonic_ns + time::kNsPerSecond;
+    shared_.trust->Look(now);
+    shared_.clock_confirmed.store(shared_.trust->confirmed(), std::memory_order_relaxed);
+    if (shared_.ledger != nullptr && shared_.trust->confirmed()) {
+      shared_.ledger->SawClock(now.wall_ns / time::kNsPerMs);
+    }
+  }
+  // Gifts that have a deadline keep it: it goes by the monotonic clock.
+  if (!clock_confirmed_ && shared_.clock_confirmed.load(std::memory_order_relaxed)) {
+    clock_confirmed_ = true;
+    gifts_.ConfirmClock(now.monotonic_ns, now.wall_ns);
   }
 }
 
@@ -124,8 +143,10 @@ void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason
 }
 
 int64_t App::OnTurn(int64_t now_ns) {
-  wall_ns_ = context_.clock().WallNs();
-  office_.history.Roll(time::UnixSecond(wall_ns_), office_.cells);
+  const time::Moment now = wall_.Look(now_ns);
+  wall_ns_ = now.wall_ns;
+  office_.history.Roll(time::UnixSecond(now.steady_ns), office_.cells);
+  LookAtTheClock(now);
   // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may
   // have waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for
   // want of receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
@@ -146,7 +167,7 @@ int64_t App::OnTurn(int64_t now_ns) {
   if (gifts_.BeginTurn(now_ns, wall_ns_) || leaving || !newcomers_.empty()) {
     return now_ns;
   }
-  const int64_t second_ns = time::kNsPerSecond - wall_ns_ % time::kNsPerSecond;  // every second is filed, idle or not
+  const int64_t second_ns = time::kNsPerSecond - now.steady_ns % time::kNsPerSecond;  // every second is filed, idle or not
   const bool more = !resumes_.empty() || !reminders_.empty();
   return now_ns + (more ? std::min(second_ns, time::kNsPerMs) : second_ns);
 }

@@ -26,6 +26,8 @@
 #include "libhongbao/serve/overload.h"
 #include "libhongbao/serve/returned.h"
 #include "libhongbao/serve/session.h"
+#include "libhongbao/time/clock_trust.h"
+#include "libhongbao/time/wall_steps.h"
 
 namespace hongbao::serve {
 
@@ -37,9 +39,14 @@ struct Office {
 
 // What all workers share. Each part is thread-safe by itself.
 struct Shared {
-  Shared(Directory directory_made, size_t pool_envelopes, int64_t max_qps)
-      : directory(std::move(directory_made)), pool(pool_envelopes), limit(max_qps) {}
+  Shared(Directory directory_made, size_t pool_envelopes, int64_t max_qps, const time::Clock& clock)
+      : wall(clock), directory(std::move(directory_made)), pool(pool_envelopes), limit(max_qps) {}
 
+  time::WallSteps wall;
+  // Whether money may move by the wall clock. Written by worker 0, which looks once a second.
+  std::atomic<bool> clock_confirmed{true};
+  int64_t clock_floor_ns = 0;  // agreed less monotonic time, at least
+  std::optional<time::ClockTrust> trust;  // worker 0's, once the workers start
   Directory directory;
   GatewayOrder gateway_order;
   envelope::LuckyPool pool;
@@ -105,6 +112,7 @@ class App {
   void TellNotice(const Message& message);
   void TellOpened(const Message& message);
   void RestoreGifts();
+  void LookAtTheClock(const time::Moment& now);
   void TakeOutcome(const ledger::Outcome& outcome);
   void Forward(const ledger::Outcome& outcome, uint64_t address, bool pays);
   // The connection has got `answers` of those it is owed, or they have gone elsewhere. Not found: nobody is owed any more.
@@ -145,7 +153,10 @@ class App {
   int64_t reminders_ns_ = 0;  // not before
   std::vector<ledger::Outcome> resumes_;  // ends of pages whose connections have bytes to read first
   int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first
-  int64_t wall_ns_ = 0;
+  time::SteadyWall wall_;
+  bool clock_confirmed_ = true;  // as the gifts have it
+  int64_t trust_ns_ = 0;         // worker 0: when to look at the clock again
+  int64_t wall_ns_ = 0;  // agreed time, as of this turn
 };
 
 }  // namespace hongbao::serve

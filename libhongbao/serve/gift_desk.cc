@@ -57,10 +57,33 @@ void GiftDesk::CountUnopened(const ledger::LiveGift& gift, Directory& directory)
   }
 }
 
-void GiftDesk::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns) {
+// A gift of a clock that was dead lives as long as one that is made now.
+int64_t GiftDesk::LivesMs(int64_t expires_ms, int64_t wall_ms) const {
+  return expires_ms < time::kDeadClockMs && wall_ms >= time::kDeadClockMs ? options_.expiry_ms
+                                                                           : std::max<int64_t>(expires_ms - wall_ms, 1);
+}
+
+void GiftDesk::ConfirmClock(int64_t now_ns, int64_t wall_ns) {
+  SetFloor(wall_ns - now_ns);
+  if (waiting_.empty()) {
+    return;
+  }
+  book_.Reschedule([&](const envelope::Gift& gift) {
+    const auto waits = waiting_.find(gift.id);
+    return waits == waiting_.end() ? gift.expires_ms
+                                   : now_ns / time::kNsPerMs + LivesMs(waits->second, wall_ns / time::kNsPerMs);
+  });
+  waiting_ = {};
+}
+
+void GiftDesk::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns, bool confirmed) {
   Check(OwnerOf(gift.id, options_.workers) == options_.worker, "a gift lives with its owner");
   const int64_t now_ms = now_ns / time::kNsPerMs;
-  const int64_t lives_ms = std::max<int64_t>(gift.expires_ms - wall_ns / time::kNsPerMs, 1);
+  constexpr int64_t kForLongMs = int64_t{100} * 365 * 86'400'000;
+  const int64_t lives_ms = confirmed ? LivesMs(gift.expires_ms, wall_ns / time::kNsPerMs) : kForLongMs;
+  if (!confirmed) {
+    waiting_[gift.id] = gift.expires_ms;
+  }
   const envelope::GiftCreated restored = book_.Restore(gift.id, gift.sender, envelope::Fen(gift.total_fen), gift.users,
                                                        gift.opened_fen, now_ms, now_ms + lives_ms);
   Check(restored == envelope::GiftCreated::kOk, "a gift that was accepted once is good");
@@ -258,7 +281,7 @@ void GiftDesk::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder
   record.stamp = order.stamp;
   record.reply_to = order.reply_to;
   record.login = order.login;
-  record.expires_ms = wall_ms_ + options_.expiry_ms;
+  record.expires_ms = std::max(wall_ms_, now_ms_ + floor_ms_) + options_.expiry_ms;
   std::copy(order.users.begin(), order.users.end(), record.users);
   ledger_->Submit(record);
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "libhongbao/count/cells.h"
 #include "libhongbao/envelope/gift_book.h"
@@ -18,6 +19,7 @@
 #include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/returned.h"
+#include "libhongbao/time/clock_trust.h"
 #include "libhongbao/wire/messages.h"
 
 namespace hongbao::serve {
@@ -59,8 +61,14 @@ class GiftDesk {
   // For each gift of an earlier life, before any worker starts: a login that comes before the gift's owner has restored it asks
   // for notices all the same.
   static void CountUnopened(const ledger::LiveGift& gift, Directory& directory);
-  // Such a gift, before the first turn. `now_ns` monotonic, `wall_ns` unix time of the same moment.
-  void Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns);
+  // Such a gift, before the first turn. `now_ns` monotonic, `wall_ns` unix time of the same moment. While `wall_ns` is not
+  // confirmed it does not expire.
+  void Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns, bool confirmed = true);
+  // The wall clock is good now: what was restored without one expires when the ledger says.
+  void ConfirmClock(int64_t now_ns, int64_t wall_ns);
+  // Expiries that are written down are never before what this makes of the monotonic clock: a wall clock that is set back
+  // makes no gift's life shorter.
+  void SetFloor(int64_t floor_ns) { floor_ms_ = floor_ns / time::kNsPerMs; }
 
   // From then on "now" (monotonic, and unix time). Takes out up to `budget` expired gifts. True when more may be due.
   bool BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget = 256);
@@ -108,8 +116,12 @@ class GiftDesk {
   PostFunction post_;
   envelope::Random random_;
   envelope::GiftBook book_;
+  int64_t LivesMs(int64_t expires_ms, int64_t wall_ms) const;
+
   int64_t now_ms_ = 0;
   int64_t wall_ms_ = 0;
+  int64_t floor_ms_ = 0;  // agreed less monotonic, at least
+  absl::flat_hash_map<uint32_t, int64_t> waiting_;  // restored gifts whose expiry (unix ms) waits for a clock
   uint64_t next_sent_id_;  // 64 bits: may stand one past the last id
   envelope::Tally pending_shares_;
   envelope::Tally pending_opens_;

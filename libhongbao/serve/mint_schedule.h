@@ -1,4 +1,5 @@
-// MintSchedule: when each envelope of one run is due. A pure function of the wall clock and of what was taken so far.
+// MintSchedule: when each envelope of one run is due. A pure function of a clock and of what was taken so far; the minter's is
+// the steady time.
 //
 // Envelope k of a run is due at start + (k + 0.5) / rate: evenly spaced, and a whole second holds exactly `rate` of
 // them. After a pause (a stalled thread, a stepped clock) at most two seconds' worth are due at once; the rest of the
@@ -17,17 +18,27 @@ class MintSchedule {
  public:
   static constexpr int64_t kCatchUpSeconds = 2;
 
-  // `start_ns`: unix time; `rate` envelopes per second, 1..10^9; `count` in all, >= 0.
+  // `start_ns`: of the caller's clock; `rate` envelopes per second, 1..10^9; `count` in all, >= 0.
   MintSchedule(int64_t start_ns, int64_t rate, int64_t count) : start_ns_(start_ns), rate_(rate), count_(count) {}
 
-  // How many to issue at `wall_ns`. Moves the run back when that is more than the catch-up bound.
-  int64_t Due(int64_t wall_ns) {
+  // Before it has begun: begins then.
+  void StartAt(int64_t start_ns) { start_ns_ = start_ns; }
+
+  // What was taken was due by `now_ns`, whatever the clock says of it: so it goes on from there.
+  void GoOnFrom(int64_t now_ns) {
+    if (Reached(now_ns) < taken_) {
+      start_ns_ = now_ns - static_cast<int64_t>(Wide{taken_} * time::kNsPerSecond / rate_);
+    }
+  }
+
+  // How many to issue at `now_ns`. Moves the run back when that is more than the catch-up bound.
+  int64_t Due(int64_t now_ns) {
     const int64_t bound = kCatchUpSeconds * rate_;
-    const int64_t behind = Reached(wall_ns) - taken_;
+    const int64_t behind = Reached(now_ns) - taken_;
     if (behind > bound) {
       start_ns_ += static_cast<int64_t>((Wide{behind - bound} * time::kNsPerSecond + rate_ - 1) / rate_);
     }
-    return std::max<int64_t>(0, std::min(Reached(wall_ns), count_) - taken_);
+    return std::max<int64_t>(0, std::min(Reached(now_ns), count_) - taken_);
   }
 
   // `issued` of those that were due have left.
@@ -47,11 +58,11 @@ class MintSchedule {
   __extension__ using Wide = __int128;  // elapsed ns times rate needs more than 64 bits
 
   // Envelopes due by then if the run had no end.
-  int64_t Reached(int64_t wall_ns) const {
-    if (wall_ns <= start_ns_) {
+  int64_t Reached(int64_t now_ns) const {
+    if (now_ns <= start_ns_) {
       return 0;
     }
-    return static_cast<int64_t>((Wide{wall_ns - start_ns_} * rate_ * 2 + time::kNsPerSecond) /
+    return static_cast<int64_t>((Wide{now_ns - start_ns_} * rate_ * 2 + time::kNsPerSecond) /
                                 (2 * time::kNsPerSecond));
   }
 

@@ -58,9 +58,10 @@ absl::Status NoOrder(const std::string& which) {
 
 }  // namespace
 
-Minter::Minter(const time::Clock* clock, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers,
+Minter::Minter(time::WallSteps* wall, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers,
                PostGift post_gift, ledger::Ledger* ledger, Returned* returned)
-    : clock_(clock),
+    : wall_(wall),
+      steady_(*wall),
       pool_(pool),
       users_max_(users_max),
       workers_(workers),
@@ -195,11 +196,11 @@ absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
   if (absl::Status status = CheckKey(order.key); !status.ok()) {
     return status;
   }
-  const int64_t now_ns = clock_->WallNs();
-  absl::Status status = Validate(order, time::UnixSecond(now_ns));
+  const time::Moment now = wall_->Now();
+  absl::Status status = Validate(order, time::UnixSecond(now.wall_ns));
   ledger::Order kept;
   if (status.ok()) {
-    kept = OrderOf(order, now_ns);
+    kept = OrderOf(order, now.wall_ns);
   }
   Lock lock(mutex_);
   // First: what was a good order once may not be any more, its second has passed perhaps.
@@ -225,6 +226,10 @@ absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
   if (status.ok()) {
     known.settled = true;
     runs_.push_back(MakeRun(known));
+    if (order.at_s == 0) {  // the next second, whatever becomes of the wall clock until then
+      runs_.back().begun = true;
+      runs_.back().schedule.StartAt((time::UnixSecond(now.steady_ns) + 1) * time::kNsPerSecond);
+    }
   } else {
     book_.Remove(kept.first_id);
   }
@@ -272,7 +277,7 @@ std::optional<Minter::Run> Minter::TakeRun(const KnownOrder& known) {
 ledger::Cancel Minter::CancelOf(const KnownOrder& known, const Run* run) const {
   const ledger::Order& order = known.order;
   ledger::Cancel cancel{
-      .first_id = order.first_id, .place = order.count, .at_ms = clock_->WallNs() / time::kNsPerMs};
+      .first_id = order.first_id, .place = order.count, .at_ms = wall_->Now().wall_ns / time::kNsPerMs};
   if (run != nullptr) {
     cancel.place = run->drawn.empty() ? run->next_place : int64_t{run->drawn.front().id} - order.first_id;
   }
@@ -365,20 +370,36 @@ absl::StatusOr<KnownOrder> Minter::ShowByKey(const std::string& key) {
 
 // ---- issuing ----
 
-int64_t Minter::Step(int64_t wall_ns) {
+void Minter::Begin(Run& run, const time::Moment& now) {
+  if (run.begun) {
+    return;
+  }
+  const int64_t at_s = run.known->order.at_s;
+  run.schedule.StartAt(at_s * time::kNsPerSecond - (now.wall_ns - now.steady_ns));
+  run.begun = at_s * time::kNsPerSecond <= now.wall_ns;
+  if (run.schedule.taken() > 0) {  // in an earlier life
+    run.begun = true;
+    run.schedule.GoOnFrom(now.steady_ns);
+  }
+}
+
+int64_t Minter::Step() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  history_.Roll(time::UnixSecond(wall_ns), counted_);
-  int64_t next_ns = wall_ns + time::kNsPerSecond;
+  const time::Moment now = steady_.Look();
+  const int64_t now_ns = now.steady_ns;
+  history_.Roll(time::UnixSecond(now_ns), counted_);
+  int64_t next_ns = now_ns + time::kNsPerSecond;
   IssueReturned();
   TakeBackGifts();
-  OfferGiftsAgain(wall_ns);
+  OfferGiftsAgain(now.monotonic_ns);
   int64_t budget = kPassedOver;
   for (Run& run : runs_) {
-    const int64_t due = run.schedule.Due(wall_ns);
+    Begin(run, now);
+    const int64_t due = run.schedule.Due(now_ns);
     const int64_t issued = run.known->order.is_gift ? IssueGifts(run, due, budget) : IssueShakes(run, due, budget);
     run.schedule.Take(issued);
     if (!run.schedule.done()) {
-      next_ns = std::min(next_ns, issued < due ? wall_ns + kRetryNs : run.schedule.NextNs());
+      next_ns = std::min(next_ns, issued < due ? now_ns + kRetryNs : run.schedule.NextNs());
     }
   }
   std::erase_if(runs_, [](const Run& run) { return run.schedule.done(); });
@@ -506,12 +527,12 @@ size_t Minter::runs() const {
 
 void Minter::Loop() {
   for (;;) {
-    const int64_t next_ns = Step(clock_->WallNs());
+    const int64_t next_ns = Step();
     std::unique_lock<std::mutex> lock(mutex_);
     if (stopped_) {
       return;
     }
-    const int64_t sleep_ns = std::clamp<int64_t>(next_ns - clock_->WallNs(), 0, time::kNsPerSecond);
+    const int64_t sleep_ns = std::clamp<int64_t>(next_ns - wall_->Now().steady_ns, 0, time::kNsPerSecond);
     // Woken early by Add and Stop; a spare wake-up only looks once more. An order that came between Step and this lock
     // starts at the next whole second at the earliest, but may be due before a long sleep ends: so a short one.
     changed_.wait_for(lock, std::chrono::nanoseconds(std::min<int64_t>(sleep_ns, 50 * time::kNsPerMs)));

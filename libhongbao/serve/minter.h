@@ -25,7 +25,7 @@
 #include "libhongbao/serve/order_book.h"
 #include "libhongbao/serve/order_draw.h"
 #include "libhongbao/serve/returned.h"
-#include "libhongbao/time/clock.h"
+#include "libhongbao/time/wall_steps.h"
 
 namespace hongbao::serve {
 
@@ -69,7 +69,7 @@ class Minter {
   using PostGift = std::function<bool(uint32_t worker, const Message& message)>;
 
   // `ledger` may be null: then orders live as long as the process. `returned`: envelopes to issue once more.
-  Minter(const time::Clock* clock, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers, PostGift post_gift,
+  Minter(time::WallSteps* wall, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers, PostGift post_gift,
          ledger::Ledger* ledger = nullptr, Returned* returned = nullptr);
   ~Minter();
   Minter(const Minter&) = delete;
@@ -95,8 +95,9 @@ class Minter {
   absl::StatusOr<KnownOrder> Show(uint32_t first_id) const;
   absl::StatusOr<KnownOrder> ShowByKey(const std::string& key);
 
-  // Issues what is due at `wall_ns` and has room. Returns when to come again (unix ns, at most a second from now).
-  int64_t Step(int64_t wall_ns);
+  // Issues what is due and has room. Returns when to come again (steady time, at most a second from now). An order begins
+  // at its second of the agreed time, and goes on in steady time, whatever becomes of the wall clock.
+  int64_t Step();
 
   // Envelopes ordered and not issued yet.
   int64_t waiting() const;
@@ -104,14 +105,15 @@ class Minter {
   // By the book of orders: what waiting() is by the runs.
   int64_t LeftByBook() const;
   Cancelled cancelled() const;
-  // Per second, by the minter's own clock: a reporter that looks late still finds what was issued when.
+  // Per second of the steady time, by the minter's own clock: a reporter that looks late still finds what was issued when.
   const count::History<MintCounter>& history() const { return history_; }
 
  private:
   struct Run {
     KnownOrder* known;
-    MintSchedule schedule;
+    MintSchedule schedule;  // in steady time
     OrderDraw draw;
+    bool begun = false;          // its second has come
     ledger::Places taken = {};   // issued in an earlier life
     int64_t next_place = 0;      // all before it are issued, taken or drawn
     std::vector<envelope::LuckyEnvelope> drawn = {};  // shake: drawn and not published
@@ -128,6 +130,7 @@ class Minter {
   template <class Find>
   KnownOrder* FindSettled(Lock& lock, Find find);
   static Run MakeRun(KnownOrder& known);
+  static void Begin(Run& run, const time::Moment& now);
   ledger::Cancel CancelOf(const KnownOrder& known, const Run* run) const;
   std::optional<Run> TakeRun(const KnownOrder& known);
   void NoteCancelled(const KnownOrder& known, int64_t left);
@@ -139,7 +142,8 @@ class Minter {
   int64_t IssueGifts(Run& run, int64_t due, int64_t& budget);
   void Loop();
 
-  const time::Clock* clock_;
+  time::WallSteps* wall_;
+  time::SteadyWall steady_;
   envelope::LuckyPool* pool_;
   const uint32_t users_max_;
   const uint32_t workers_;

@@ -197,12 +197,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, const time::Clock* clock, Directory directory, uint32_t workers,
                std::unique_ptr<ledger::Ledger> ledger)
     : options_(options),
-      shared_(std::move(directory), options.pool_envelopes, options.max_qps),
+      shared_(std::move(directory), options.pool_envelopes, options.max_qps, *clock),
       service_(*clock),
       ledger_(std::move(ledger)),
       courier_(this),
       minter_(
-          clock, &shared_.pool, options.users_max, workers,
+          &shared_.wall, &shared_.pool, options.users_max, workers,
           [this](uint32_t worker, const Message& message) { return service_.Post(worker, message); }, ledger_.get(),
           &shared_.returned) {
   shared_.ledger = ledger_.get();
@@ -233,6 +233,12 @@ absl::Status Server::Restore() {
   }
   recovered_ = ledger_->TakeRecovered();
   granted_before_fen_ = recovered_.granted_fen;
+  const time::Moment now = shared_.wall.Now();
+  shared_.trust.emplace(options_.clock_settle_ns, recovered_.clock_ms, now);
+  // Relaxed: the workers start later.
+  shared_.clock_confirmed.store(shared_.trust->confirmed(), std::memory_order_relaxed);
+  clock_started_off_ns_ = shared_.trust->started_off_ns();
+  shared_.clock_floor_ns = std::max(now.wall_ns, recovered_.clock_ms * time::kNsPerMs) - now.monotonic_ns;
   uint32_t users = 0;  // the highest that the ledger knows, + 1
   for (uint32_t user = 0; user < recovered_.users.size(); ++user) {
     const ledger::UserState& state = recovered_.users[user];
@@ -293,9 +299,9 @@ absl::Status Server::StartWorkers() {
   return status;
 }
 
-bool Server::IssuedBy(int64_t unix_second, uint64_t& envelopes) const {
+bool Server::IssuedBy(int64_t steady_second, uint64_t& envelopes) const {
   count::Values<MintCounter> minted;
-  const bool known = minter_.history().Read(unix_second, minted);
+  const bool known = minter_.history().Read(steady_second, minted);
   envelopes = known ? minted[MintCounter::kIssued] : 0;
   return known;
 }
@@ -316,6 +322,9 @@ ServerCounts Server::Look() const {
   counts.cancelled = minter_.cancelled();
   counts.restored = restored_;
   counts.granted_before_fen = granted_before_fen_;
+  counts.clock_steps = shared_.wall.Count();
+  counts.clock_confirmed = shared_.clock_confirmed.load(std::memory_order_relaxed);  // a flag for status pages
+  counts.clock_started_off_ns = clock_started_off_ns_;
   return counts;
 }
 

@@ -37,6 +37,9 @@ struct ServerOptions {
   uint32_t unsent_deadline_ms = 15'000;
   ring::SocketOptions sockets{.peer_timeout_ms = 20'000, .keepalive_ms = 120'000};
   int64_t gift_expiry_ms = 24 * 3'600'000;
+  // With a ledger: how long a wall clock that is not the one that the ledger saw last has to stand before gifts expire by it.
+  // 0 = any clock is good.
+  int64_t clock_settle_ns = 0;
   uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
   uint32_t gifts_per_sender = 500;    // live gifts of one sender, 0 = no limit
   uint32_t gifts_per_pair = 100;      // of one sender to one user, in each worker's book, 0 = no limit
@@ -65,6 +68,9 @@ struct ServerCounts {
   Cancelled cancelled;          // of orders, in this life
   envelope::Tally restored;     // shares of gifts that an earlier life left unopened
   uint64_t granted_before_fen = 0;  // what users had got by the ledger when this life began
+  time::StepCount clock_steps;      // of the wall clock
+  bool clock_confirmed = true;      // money moves by it
+  int64_t clock_started_off_ns = 0;  // how far it was from what the ledger saw last, at the start; > 0: ahead
 
   int64_t users_online() const { return static_cast<int64_t>(serve[Counter::kUsersCame] - serve[Counter::kUsersLeft]); }
 };
@@ -114,9 +120,14 @@ class Server {
   size_t orders() const { return minter_.orders(); }
 
   ServerCounts Look() const;
-  // Shake envelopes issued up to the end of `unix_second`. False: the minter has not come past it yet (it does within 50 ms, but
+  // The wall clock, and what is known of its steps.
+  time::WallSteps& wall() { return shared_.wall; }
+  const time::WallSteps& wall() const { return shared_.wall; }
+
+  // Shake envelopes issued up to the end of `steady_second`. False: the minter has not come past it yet (it does within 50 ms,
+  // but
   // for a busy machine), or it was minutes ago.
-  bool IssuedBy(int64_t unix_second, uint64_t& envelopes) const;
+  bool IssuedBy(int64_t steady_second, uint64_t& envelopes) const;
   // For count::Series; valid as long as the server is.
   std::vector<const count::History<Counter>*> histories() const;
 
@@ -153,6 +164,7 @@ class Server {
   ledger::Recovered recovered_;
   envelope::Tally restored_;
   uint64_t granted_before_fen_ = 0;
+  int64_t clock_started_off_ns_ = 0;
   Courier courier_;
   Minter minter_;
   std::atomic<bool> workers_ended_{false};

@@ -35,6 +35,8 @@ class SkewEstimator {
   // cannot be true (received before sent, no server time) or took above 16 s are left out.
   void Add(int64_t sent_ns, int64_t received_ns, int64_t server_ns);
   Skew Best() const;
+  // This clock has been set: what was known of it is of another time.
+  void Forget() { best_.store(kNone, std::memory_order_relaxed); }
 
  private:
   static constexpr uint64_t kNone = ~uint64_t{0};

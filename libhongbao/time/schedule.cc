@@ -1,5 +1,7 @@
 #include "libhongbao/time/schedule.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace hongbao::time {
@@ -24,7 +26,7 @@ absl::Status CheckSegments(absl::Span<const Segment> segments) {
 
 }  // namespace
 
-absl::StatusOr<uint32_t> Schedule::AddPhase(absl::Span<const Segment> segments) {
+absl::StatusOr<uint32_t> Schedule::AddPhase(absl::Span<const Segment> segments, uint32_t with) {
   if (absl::Status status = CheckSegments(segments); !status.ok()) {
     return status;
   }
@@ -47,9 +49,42 @@ absl::StatusOr<uint32_t> Schedule::AddPhase(absl::Span<const Segment> segments) 
     }
     (*chunk)[index % kChunk] = {segments[index - first], phases_, end};
   }
+  first_of_[phases_] = first;
+  with_[phases_] = with == kNone ? phases_ : with;
   ++phases_;
   size_.store(end, std::memory_order_release);  // publishes the segments and the chunks written above
+  version_.fetch_add(1, std::memory_order_release);
   return first;
+}
+
+int64_t Schedule::BeginOf(uint32_t phase) const { return segment(first_of_[phase]).at_second; }
+
+void Schedule::FollowWall(uint64_t steps, int64_t shift_s, int64_t steady_s) {
+  const std::lock_guard<std::mutex> lock(adding_);
+  if (steps <= followed_steps_) {
+    return;
+  }
+  const int64_t by_s = followed_shift_s_ - shift_s;  // ahead: what is planned is nearer
+  followed_steps_ = steps;
+  followed_shift_s_ = shift_s;
+  std::array<int64_t, kPhasesMax> move_s{};
+  for (uint32_t phase = 0; phase < phases_; ++phase) {
+    if (with_[phase] == kFixed) {
+      continue;
+    }
+    if (with_[phase] != phase) {
+      move_s[phase] = move_s[with_[phase]];
+    } else if (BeginOf(phase) > steady_s) {
+      const uint32_t first = first_of_[phase];
+      const bool single = PlannedAt(first).phase_end == first + 1;
+      move_s[phase] = single ? std::max(by_s, steady_s + 1 - BeginOf(phase)) : by_s;
+    }
+  }
+  for (uint32_t phase = 0; phase < phases_; ++phase) {
+    moved_s_[phase].store(MovedBy(phase) + move_s[phase], std::memory_order_relaxed);
+  }
+  moves_.fetch_add(1, std::memory_order_release);  // after the moves
+  version_.fetch_add(1, std::memory_order_release);
 }
 
 uint32_t Schedule::IndexAt(int64_t wall_ns) const {

@@ -5,6 +5,8 @@
 // requests at due < T s and starts the new rate's at N = T * q, which is due exactly at T. Any process started at any
 // time agrees with every other, and each whole second holds exactly q requests. `burst`: all of a second's requests are
 // due at its start (imitates the 2017 prototype).
+// Seconds of changes are of the steady time (wall_steps.h): a phase that has begun goes on when the wall clock is set, and one
+// that has not begins at its second of the agreed time (FollowWall). Without steps the two are one.
 // Never reads a clock, never knows whether a user is connected.
 // Thread tag: thread-safe (Add locks; readers don't). Walker (walker.h) is worker-local.
 #pragma once
@@ -76,6 +78,8 @@ class Schedule {
  public:
   static constexpr uint32_t kPhasesMax = 1024;
   static constexpr uint32_t kSegmentsMax = 65'536;
+  static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+  static constexpr uint32_t kFixed = kNone - 1;
 
   Schedule() = default;
   Schedule(const Schedule&) = delete;
@@ -89,17 +93,30 @@ class Schedule {
   absl::StatusOr<uint32_t> Add(const Segment& segment) { return AddPhase({&segment, 1}); }
   // The same for several that are one phase, in the order of their seconds, no two of the same (or InvalidArgument). Readers see
   // all of them or none. Returns the index of the first; not for none.
-  absl::StatusOr<uint32_t> AddPhase(absl::Span<const Segment> segments);
+  // `with`: an earlier phase that it moves with, as its end does; kNone: by itself; kFixed: never, nobody else was told of it.
+  absl::StatusOr<uint32_t> AddPhase(absl::Span<const Segment> segments, uint32_t with = kNone);
+
+  // The wall clock has been set: it is now `shift_s` ahead of the steady time, whose second `steady_s` is under way. Phases that
+  // have not begun move so that they begin at the agreed second that they were planned for; one that consists of a single
+  // segment not before the next. `steps`: how often it was set; a word that is not newer than the last is no news.
+  void FollowWall(uint64_t steps, int64_t shift_s, int64_t steady_s);
 
   // How many segments have been added. Acquire: pairs with Add's release, so that segment(i) for i < size() is whole.
   uint32_t size() const { return size_.load(std::memory_order_acquire); }
-  // `index` < size(). Never changes once it can be seen.
-  const Segment& segment(uint32_t index) const { return PlannedAt(index).segment; }
+  // Changes with each phase that is added, and each time that phases move. Acquire: what it counts can be read.
+  uint32_t version() const { return version_.load(std::memory_order_acquire); }
+  // How often phases have moved. Acquire, as above.
+  uint32_t moves() const { return moves_.load(std::memory_order_acquire); }
+  // `index` < size(). Only its second ever changes, see FollowWall.
+  Segment segment(uint32_t index) const {
+    Segment segment = PlannedAt(index).segment;
+    segment.at_second += MovedBy(PlannedAt(index).phase);
+    return segment;
+  }
   // Of phases, in order of arrival: 0, 1, 2..
   uint32_t phase(uint32_t index) const { return PlannedAt(index).phase; }
 
-  // Index of the segment in force at `wall_ns`, or kNone before the first. Linear in the phases, not in their segments.
-  static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+  // Index of the segment in force at `wall_ns` (steady), or kNone before the first. Linear in the phases, not in their segments.
   uint32_t IndexAt(int64_t wall_ns) const;
   // Rate in force at that second, 0 before the first segment.
   uint32_t QpsAt(int64_t unix_second) const;
@@ -116,8 +133,19 @@ class Schedule {
 
   const Planned& PlannedAt(uint32_t index) const { return (*chunks_[index / kChunk])[index % kChunk]; }
 
+  // Relaxed: a reader that looks while a phase moves sees it before or after; the version says when to look again.
+  int64_t MovedBy(uint32_t phase) const { return moved_s_[phase].load(std::memory_order_relaxed); }
+  int64_t BeginOf(uint32_t phase) const;
+
   std::mutex adding_;  // writers only: admin threads
   uint32_t phases_ = 0;
+  std::array<uint32_t, kPhasesMax> first_of_{};  // by phase: its first segment
+  std::array<uint32_t, kPhasesMax> with_{};      // by phase: the one that it moves with, itself or an earlier one; kFixed
+  std::array<std::atomic<int64_t>, kPhasesMax> moved_s_{};
+  uint64_t followed_steps_ = 0;
+  int64_t followed_shift_s_ = 0;
+  std::atomic<uint32_t> version_{0};
+  std::atomic<uint32_t> moves_{0};
   std::array<std::unique_ptr<Chunk>, kSegmentsMax / kChunk> chunks_{};
   std::atomic<uint32_t> size_{0};
 };

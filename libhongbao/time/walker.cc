@@ -25,6 +25,12 @@ Walker::Walker(const Schedule& schedule, const Permutation& permutation, UserRan
 }
 
 void Walker::Learn() {
+  version_ = schedule_->version();  // first: what comes while we look is seen the next time
+  if (const uint32_t moves = schedule_->moves(); moves != moves_) {
+    moves_ = moves;
+    known_ = 0;
+    plan_.clear();
+  }
   const uint32_t count = schedule_->size();
   for (; known_ < count; ++known_) {
     const Planned planned{schedule_->segment(known_), known_};
@@ -97,7 +103,7 @@ size_t Walker::TakeOfSecond(uint64_t second, uint64_t end, bool burst, absl::Spa
   const Reciprocal per_second = per_second_;
   const Permutation permutation = permutation_;
   const uint32_t* positions = positions_.data();
-  const int64_t second_ns = static_cast<int64_t>(second) * kNsPerSecond;
+  const int64_t second_ns = (static_cast<int64_t>(second) - shift_s_) * kNsPerSecond;
   const uint64_t round_start = round_start_;
   // DueNs: ceil((number - second * qps) * 1e9 / qps) behind the second, below 2^60; a burst is due at its start.
   const uint64_t first = second * per_second.divisor();
@@ -128,21 +134,40 @@ void Walker::Seek(int64_t wall_ns) {
     if (segment.qps == 0) {
       continue;
     }
-    const uint64_t number =
-        FirstNumberAtOrAfter(std::max(wall_ns, segment.at_second * kNsPerSecond), segment.qps, segment.burst);
-    round_start_ = number - number % permutation_.total();
-    round_index_ = Below(number - round_start_);
-    if (round_index_ == own_count_) {
-      round_index_ = 0;
-      round_start_ += permutation_.total();
-    }
-    plan_index_ = i;
-    end_number_ = EndNumber(i);
+    GoTo(FirstNumberAtOrAfter(ToAgreed(std::max(wall_ns, segment.at_second * kNsPerSecond)), segment.qps, segment.burst), i);
     if (Take(i)) {
       return;
     }
   }
   next_ = {};
+}
+
+void Walker::GoTo(uint64_t number, size_t plan_index) {
+  round_start_ = number - number % permutation_.total();
+  round_index_ = Below(number - round_start_);
+  if (round_index_ == own_count_) {
+    round_index_ = 0;
+    round_start_ += permutation_.total();
+  }
+  plan_index_ = plan_index;
+  end_number_ = EndNumber(plan_index);
+}
+
+void Walker::FollowWall(int64_t shift_s, int64_t now_ns) {
+  const int64_t by_s = shift_s - shift_s_;
+  shift_s_ = shift_s;
+  if (by_s == 0 || next_.due_ns == kNever) {
+    return;
+  }
+  if (next_.due_ns >= now_ns) {
+    return Seek(now_ns);
+  }
+  // What was due and has not been yielded yet goes on at its place. (Before the epoch there are no numbers: then as at it.)
+  const int64_t number = static_cast<int64_t>(next_.number) + by_s * int64_t{plan_[plan_index_].segment.qps};
+  GoTo(static_cast<uint64_t>(std::max<int64_t>(number, 0)), plan_index_);
+  if (!Take(plan_index_)) {
+    Seek(EndNs(plan_index_));
+  }
 }
 
 bool Walker::Take(size_t plan_index) {
@@ -153,7 +178,7 @@ bool Walker::Take(size_t plan_index) {
   }
   const Planned& planned = plan_[plan_index];
   next_ = {.number = number,
-           .due_ns = DueNs(number, planned.segment.qps, planned.segment.burst),
+           .due_ns = DueNs(number, planned.segment.qps, planned.segment.burst) - shift_s_ * kNsPerSecond,
            .user = permutation_.UserAt(position),
            .segment = planned.index};
   return true;
@@ -215,16 +240,17 @@ int64_t Walker::EndNs(size_t plan_index) const {
 uint64_t Walker::EndNumber(size_t plan_index) const {
   constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
   const Segment& segment = plan_[plan_index].segment;
-  const uint64_t first = static_cast<uint64_t>(segment.at_second) * segment.qps;
-  const uint64_t next = plan_index + 1 < plan_.size()
-                            ? static_cast<uint64_t>(plan_[plan_index + 1].segment.at_second) * segment.qps
-                            : kNone;
+  const auto number_at = [&](int64_t second) {
+    return static_cast<uint64_t>(std::max<int64_t>(second + shift_s_, 0)) * segment.qps;
+  };
+  const uint64_t first = number_at(segment.at_second);
+  const uint64_t next = plan_index + 1 < plan_.size() ? number_at(plan_[plan_index + 1].segment.at_second) : kNone;
   return segment.requests != 0 && segment.requests < kNone - first ? std::min(next, first + segment.requests) : next;
 }
 
 uint64_t Walker::NumberAt(size_t plan_index, int64_t wall_ns) const {
   const Segment& segment = plan_[plan_index].segment;
-  return std::min(FirstNumberAtOrAfter(wall_ns, segment.qps, segment.burst), EndNumber(plan_index));
+  return std::min(FirstNumberAtOrAfter(ToAgreed(wall_ns), segment.qps, segment.burst), EndNumber(plan_index));
 }
 
 }  // namespace hongbao::time

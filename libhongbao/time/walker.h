@@ -1,8 +1,8 @@
 // Walker: one worker's own requests out of the fleet's schedule, in the order they are due.
 //
 // Owns the sorted positions of its users (4 bytes each; none when it owns them all) and a private copy of the plan.
-// Yields each own request once, in O(1) amortised; skips ahead in O(log users + segments). Never goes back: a wall
-// clock stepped backwards makes it wait, not repeat.
+// Yields each own request once, in O(1) amortised; skips ahead in O(log users + segments). Never goes back. Its times are of the
+// steady time, which nobody sets; the numbers of its requests, by which all clients agree on users, are of the agreed time.
 // Thread tag: worker-local; the Schedule it reads may be changed by other threads meanwhile.
 #pragma once
 
@@ -49,10 +49,14 @@ class Walker {
 
   // Looks for changes of the schedule: one atomic load when there is none. Call once per turn, before NextDue.
   void Refresh() {
-    if (schedule_->size() != known_) [[unlikely]] {
+    if (schedule_->version() != version_) [[unlikely]] {
       Learn();
     }
   }
+
+  // The wall clock has been set: it is now `shift_s` ahead of the steady time, which is `now_ns`. From then on numbers are those
+  // that all others use; when the fleet's requests are due, and how many, does not change.
+  void FollowWall(int64_t shift_s, int64_t now_ns);
 
   // When the next own request is due (unix ns), or kNever in a silence without a planned end.
   int64_t next_due_ns() const { return next_.due_ns; }
@@ -90,6 +94,9 @@ class Walker {
 
   void Learn();
   void Advance();
+  int64_t ToAgreed(int64_t steady_ns) const { return steady_ns == kNever ? kNever : steady_ns + shift_s_ * kNsPerSecond; }
+  // Makes the request with `number`, or the first own one behind it, the next.
+  void GoTo(uint64_t number, size_t plan_index);
   // Makes `next_` the first own request due at or after `wall_ns`.
   void Seek(int64_t wall_ns);
   // Makes `next_` the request at the present place in the round; false when it belongs to a later segment.
@@ -116,6 +123,9 @@ class Walker {
   std::vector<uint32_t> positions_;  // ascending; empty when every user is own
   uint64_t own_count_;
   uint32_t known_ = 0;         // segments of the schedule seen so far
+  uint32_t version_ = 0;       // of the schedule, as last seen
+  uint32_t moves_ = 0;
+  int64_t shift_s_ = 0;        // agreed less steady time
   std::vector<Planned> plan_;  // by at_second, one per second
   int64_t floor_ns_;           // nothing due before this is yielded any more, but for the rest of a burst
 

@@ -103,7 +103,8 @@ class SteadyWall {
     }
     return LookAgain();
   }
-  Moment Look() { return Look(shared_.clock_.MonotonicNs()); }
+  Moment Look() { return Look(MonotonicNs()); }
+  int64_t MonotonicNs() const { return shared_.clock_.MonotonicNs(); }
 
  private:
   static constexpr int64_t kSlewParts = 1'000;  // of time passed: 1,000 ppm, twice what the kernel slews

@@ -45,6 +45,7 @@ enum class Slot : uint32_t {
   kBase = 55,           // fen that users had before this process, by the server's statements | of how many users
   kOutstanding = 56,    // requests without an answer now | opens without an answer now
   kEnd = 57,            // 1: the last record, the process ends in order | its exit code
+  kClockSteps = 58,     // by how much the wall clock was set in all, ms in two's complement | how often
   kSuperseded = 59,     // sessions that a login of the same user elsewhere ended
 };
 

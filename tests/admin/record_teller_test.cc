@@ -69,11 +69,10 @@ class RecordTellerTest : public testing::Test {
 
 TEST_F(RecordTellerTest, TellsEachSecondOnceAndTheEndLast) {
   RecordTeller teller("test", monitor_, clock_);
-  std::vector<int64_t> seconds = {10, 11};
-  teller.Tell(seconds, Make);
-  teller.Tell(seconds, Make);
-  seconds.push_back(12);
-  teller.TellEnd(seconds, Make, 4);
+  const std::vector<int64_t> seconds = {10, 11, 12};
+  teller.Tell(std::vector<int64_t>{10, 11}, Make);
+  teller.Tell(std::vector<int64_t>(), Make);
+  teller.TellEnd(std::vector<int64_t>{12}, &seconds[2], Make, 4);
   const auto records = ReadAll();
   ASSERT_EQ(records.size(), 3u);
   for (size_t i = 0; i < records.size(); ++i) {
@@ -89,7 +88,7 @@ TEST_F(RecordTellerTest, TheEndRepeatsTheLastSecondWhenThereIsNoNewOne) {
   RecordTeller teller("test", monitor_, clock_);
   const std::vector<int64_t> seconds = {10};
   teller.Tell(seconds, Make);
-  teller.TellEnd(seconds, Make, 0);
+  teller.TellEnd(std::vector<int64_t>(), &seconds[0], Make, 0);
   const auto records = ReadAll();
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[1].unix_s, 10);
@@ -106,7 +105,7 @@ TEST_F(RecordTellerTest, WithoutAMonitorNothingHappens) {
   };
   const std::vector<int64_t> seconds = {10};
   teller.Tell(seconds, fail);
-  teller.TellEnd(seconds, fail, 0);
+  teller.TellEnd(seconds, &seconds[0], fail, 0);
   EXPECT_EQ(teller.link(), nullptr);
 }
 

@@ -64,6 +64,11 @@ TEST(SeriesTest, Defect12_NoCountVanishesHoweverLateItIsReadOrMade) {
   for (int round = 0; round < 200; ++round) {
     std::vector<Worker> workers(3);
     Series<Counter, 16> series({&workers[0].history, &workers[1].history, &workers[2].history});
+    std::vector<Series<Counter, 16>::Row> rows;
+    const auto collect = [&] {
+      series.Collect();
+      rows.insert(rows.end(), series.rows().begin(), series.rows().end());
+    };
     uint64_t counted = 0;
     int64_t now = kT;
     for (int turn = 0; turn < 100; ++turn) {
@@ -75,7 +80,7 @@ TEST(SeriesTest, Defect12_NoCountVanishesHoweverLateItIsReadOrMade) {
         }
       }
       if (random() % 10 == 0) {
-        series.Collect();
+        collect();
       }
       now += random() % 20 == 0 ? 40 : static_cast<int64_t>(random() % 2);  // now and then beyond the ring
     }
@@ -83,10 +88,10 @@ TEST(SeriesTest, Defect12_NoCountVanishesHoweverLateItIsReadOrMade) {
       worker.Turn(now);
       worker.history.Close(worker.cells);
     }
-    series.Collect();
+    collect();
     uint64_t reported = 0;
-    int64_t expected_second = series.rows().front().unix_second - series.rows().front().span;
-    for (const auto& row : series.rows()) {
+    int64_t expected_second = rows.front().unix_second - rows.front().span;
+    for (const auto& row : rows) {
       reported += row.delta[Counter::kShakes];
       expected_second += row.span;
       ASSERT_EQ(row.unix_second, expected_second);  // spans leave no gap and no overlap
@@ -106,8 +111,33 @@ TEST(SeriesTest, AReporterThatOversleptSaysSo) {
     worker.Turn(second, 1);
   }
   EXPECT_EQ(series.Collect(), 16u);
-  EXPECT_EQ(series.rows()[1].span, 34);
-  EXPECT_EQ(series.rows()[1].delta[Counter::kShakes], 34u);
+  EXPECT_EQ(series.rows()[0].span, 34);
+  EXPECT_EQ(series.rows()[0].delta[Counter::kShakes], 34u);
+  EXPECT_EQ(series.rows()[1].span, 1);
+}
+
+// A series that runs for months keeps what is new, and its sums.
+TEST(SeriesTest, OnlyNewRowsAreHeld) {
+  Worker worker;
+  Series<Counter, 16> series({&worker.history});
+  for (int64_t second = kT; second < kT + 10'000; ++second) {
+    worker.Turn(second, 1);
+    series.Collect();
+    ASSERT_LE(series.rows().size(), 1u);
+  }
+  EXPECT_EQ(series.total()[Counter::kShakes], 9'999u);
+}
+
+TEST(SeriesTest, ARowIsCalledByItsLabelAndKeepsItsSecond) {
+  Worker worker;
+  Series<Counter, 16> series({&worker.history}, [](int64_t second) { return second <= kT ? second : second - 3'600; });
+  for (int64_t second = kT; second <= kT + 3; ++second) {
+    worker.Turn(second, 1);
+  }
+  ASSERT_EQ(series.Collect(), 3u);
+  EXPECT_EQ(series.rows()[0].unix_second, kT);
+  EXPECT_EQ(series.rows()[2].unix_second, kT + 2 - 3'600);
+  EXPECT_EQ(series.rows()[2].second, kT + 2);
   EXPECT_EQ(series.rows()[2].span, 1);
 }
 

@@ -186,5 +186,55 @@ TEST_F(SqliteLedgerTest, WritesItsLogBackBetweenTwoBatches) {
   EXPECT_LT(std::filesystem::file_size(folder_.File() + "-wal"), 60u * 4'120u);
 }
 
+// ---- the wall clock ----
+
+class SqliteLedgerClock : public SqliteLedgerTest {
+ protected:
+  static constexpr int64_t kNowMs = 1'800'000'000'000, kDayMs = 86'400'000;
+
+  // A life that begins at `now_ms`; how many gifts it finds alive.
+  size_t Live(int64_t now_ms, bool kept = false, int64_t saw_ms = 0) {
+    auto ledger = SqliteLedger::Open({.file = {.path = folder_.File()}, .clock_settle_ms = 300'000, .clock_kept = kept}, now_ms);
+    EXPECT_TRUE(ledger.ok()) << ledger.status();
+    const Recovered recovered = (*ledger)->TakeRecovered();
+    clock_ms = recovered.clock_ms;
+    (*ledger)->Start(1, kLaneRecords, &box_);
+    if (recovered.epoch == 1) {
+      Record gift{.kind = RecordKind::kGift, .has_stamp = true, .user_count = 2, .user = 7, .envelope_id = 5,
+                  .amount_fen = 100, .stamp = 9, .at_ms = now_ms, .expires_ms = now_ms + kDayMs};
+      gift.users[0] = 1, gift.users[1] = 2;
+      (*ledger)->Submit(0, gift);
+      EXPECT_TRUE(box_.WaitFor(1));
+    }
+    if (saw_ms != 0) {
+      (*ledger)->SawClock(saw_ms);
+    }
+    (*ledger)->Stop();
+    return recovered.gifts.size();
+  }
+  int64_t clock_ms = 0;
+};
+
+TEST_F(SqliteLedgerClock, AStartThatIsFarAheadRefundsNothingUnlessSomebodyVouchesForIt) {
+  Live(kNowMs);
+  EXPECT_EQ(Live(kNowMs + 25 * kDayMs), 1u);
+  EXPECT_EQ(clock_ms, kNowMs) << "what nobody confirmed is not remembered";
+  EXPECT_EQ(Live(kNowMs + 25 * kDayMs), 1u) << "and is no better the second time";
+  EXPECT_EQ(Live(kNowMs + 1'000), 1u);
+  EXPECT_EQ(clock_ms, kNowMs + 1'000);
+  EXPECT_EQ(Live(kNowMs + 25 * kDayMs, /*kept=*/true), 0u);
+}
+
+TEST_F(SqliteLedgerClock, TheFileRemembersWhatWasConfirmed) {
+  Live(kNowMs, false, kNowMs + kDayMs - 60'000);
+  EXPECT_EQ(Live(kNowMs + kDayMs + 60'000), 0u) << "a server that ran for a day is started again";
+}
+
+TEST_F(SqliteLedgerClock, ADeadClockRefundsNothing) {
+  Live(kNowMs);
+  EXPECT_EQ(Live(1'000), 1u);
+  EXPECT_EQ(clock_ms, kNowMs);
+}
+
 }  // namespace
 }  // namespace hongbao::ledger

@@ -41,7 +41,7 @@ class FleetFixture : public testing::Test {
     port = std::make_unique<net::Port>(
         0, net::PortOptions{.slots = kSlots, .idle_timeout_ms = 0});
     net::Port* const ports[] = {port.get()};
-    fleet = std::make_unique<Fleet>(options, *addresses, ports, clock, schedule, skew, tally);
+    fleet = std::make_unique<Fleet>(options, *addresses, ports, wall, schedule, skew, tally);
     set = std::make_unique<net::Set<net::ScriptedRing, Fleet>>(ring, *port, *fleet, counters);
   }
   ~FleetFixture() override {
@@ -221,6 +221,7 @@ class FleetFixture : public testing::Test {
   }
 
   time::FakeClock clock{kStartSecond * kSecond, 77 * kSecond + 123};
+  time::WallSteps wall{clock};
   time::Schedule schedule;
   time::SkewEstimator skew;
   WorkerTally tally{/*money_records=*/8};

@@ -162,7 +162,7 @@ TEST_F(FleetFixture, ConnectionsThatWereForgottenOnTheirWayAreMadeAnew) {
   Make(3);
   LogInAll();
   Plan(3, kStartSecond + 5);
-  clock.SetWall((kStartSecond + 5) * kSecond);
+  clock.Advance((kStartSecond + 5) * kSecond - clock.WallNs());
   Run(kSecond);
   const auto shakes = Take(FrameType::kShakeRequest);
   ASSERT_GE(shakes.size(), 3u);
@@ -196,7 +196,7 @@ TEST_F(FleetFixture, AServerThatGoesOnAfterAStopKeepsItsConnections) {
   Make(3);
   LogInAll();
   Plan(3, kStartSecond + 5);
-  clock.SetWall((kStartSecond + 5) * kSecond);
+  clock.Advance((kStartSecond + 5) * kSecond - clock.WallNs());
   Run(kSecond);
   const auto shakes = Take(FrameType::kShakeRequest);
   fleet->OnMessage(FleetMessage::kStop);
@@ -289,10 +289,10 @@ TEST_F(FleetFixture, SleepsUntilTheNextRequestButNotShorterThanTheQuantum) {
   LogInAll();
   const int64_t at = time::UnixSecond(clock.WallNs()) + 1;
   Plan(1'000, at);
-  clock.SetWall(at * kSecond + 300'000);
+  clock.Advance(at * kSecond + 300'000 - clock.WallNs());
   Turn();
   EXPECT_EQ(next_turn_ns, clock.MonotonicNs() + 700'000);  // the next millisecond
-  clock.SetWall(at * kSecond + kMs - 10'000);
+  clock.Advance(at * kSecond + kMs - 10'000 - clock.WallNs());
   Turn();
   EXPECT_EQ(next_turn_ns, clock.MonotonicNs() + options.send_quantum_ns);
 }
@@ -1041,6 +1041,80 @@ TEST_F(FleetGifts, FramesBeforeTheLoginIsAnsweredAreUnexpected) {
   Deliver(logins[0].slot, Notice(0x8000'0001, {0}));
   EXPECT_EQ(Count(Counter::kUnexpected), 1u);
   EXPECT_EQ(Count(Counter::kClosed), 1u);
+}
+
+// ---- the wall clock is set ----
+
+class FleetSteps : public FleetFixture {
+ protected:
+  // Forty a second, each answered after a millisecond; what was sent in each second of real time.
+  std::vector<size_t> SentIn(int seconds) {
+    std::vector<size_t> sent(static_cast<size_t>(seconds));
+    for (size_t& of_second : sent) {
+      for (int i = 0; i < 40; ++i) {
+        Run(25 * kMs);
+        for (const Request& shake : Take(FrameType::kShakeRequest)) {
+          EXPECT_GT(shake.Shake().stamp, newest[shake.Shake().user_id]) << "stamps of a user grow";
+          newest[shake.Shake().user_id] = shake.Shake().stamp;
+          Nothing(shake);
+          ++of_second;
+        }
+      }
+    }
+    return sent;
+  }
+  void ExpectItGoesOnAfter(const std::vector<int64_t>& steps_ns) {
+    Make(8);
+    LogInAll();
+    const int64_t begin = time::UnixSecond(clock.WallNs()) + 1;
+    Plan(40, begin);
+    clock.Advance(begin * kSecond - kMs - clock.WallNs());
+    EXPECT_EQ(SentIn(2), std::vector<size_t>(2, 40));
+    for (const int64_t step_ns : steps_ns) {
+      clock.StepWall(step_ns);
+      EXPECT_EQ(SentIn(3), std::vector<size_t>(3, 40)) << step_ns;
+    }
+    EXPECT_EQ(Count(Counter::kDue), Count(Counter::kSent)) << "nothing is missed because of a step";
+    EXPECT_EQ(Count(Counter::kScheduled), 40 * (1 + 3 * steps_ns.size())) << "the second under way is not over";
+    EXPECT_LT(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(kSecond)) << "a step is no latency";
+    EXPECT_LT(tally.lag.Snapshot().max_ns(), static_cast<uint64_t>(kSecond));
+    EXPECT_EQ(wall.Count().count, steps_ns.size());
+    ExpectIdentities();
+  }
+  std::map<uint32_t, uint64_t> newest;  // stamp of each user
+};
+
+TEST_F(FleetSteps, AnHourBack) { ExpectItGoesOnAfter({-3'600 * kSecond}); }
+TEST_F(FleetSteps, AnHourAhead) { ExpectItGoesOnAfter({3'600 * kSecond}); }
+TEST_F(FleetSteps, AheadAndTakenBackManyTimes) {
+  ExpectItGoesOnAfter({3'600 * kSecond, -3'600 * kSecond, 3'600 * kSecond, -3'600 * kSecond, 7 * kSecond, -7 * kSecond});
+}
+TEST_F(FleetSteps, ToTheYear1970) { ExpectItGoesOnAfter({-kStartSecond * kSecond}); }
+
+TEST_F(FleetSteps, WhatIsInFlightAtAStepHasItsLatencyAndItsPhase) {
+  Make(8);
+  LogInAll();
+  const int64_t begin = time::UnixSecond(clock.WallNs()) + 1;
+  Plan(40, begin);
+  clock.Advance(begin * kSecond - kMs - clock.WallNs());
+  Run(100 * kMs);
+  const auto shakes = Take(FrameType::kShakeRequest);
+  ASSERT_GT(shakes.size(), 2u);
+  clock.StepWall(1'400 * kMs);  // no whole second: the steady time moves by 0.4 s
+  Run(100 * kMs);
+  for (const Request& shake : shakes) Nothing(shake);
+  EXPECT_GT(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(100 * kMs));
+  EXPECT_LT(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(250 * kMs));
+}
+
+TEST_F(FleetSteps, AfterAStepBackAReconnectIsNoStranger) {
+  Make(1);
+  LogInAll();
+  clock.StepWall(-3 * 3'600 * kSecond);
+  Run(kSecond);
+  Reconnect(0, "", nullptr, static_cast<uint64_t>(clock.WallNs() + 3 * 3'600 * kSecond));  // what the server knows of us
+  EXPECT_EQ(Count(Counter::kOnline), 1u);
+  EXPECT_EQ(Count(Counter::kUnexpected), 0u);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ class GatewayFixture : public testing::Test {
                             .idle_timeout_ms = 0,
                             .bulk = {.connections = bulk_connections, .unsent_bytes_max = unsent_bytes_max}});
     net::Port* const ports[] = {port.get()};
-    fleet = std::make_unique<GatewayFleet>(options, *addresses, ports, clock, schedule, skew, tally);
+    fleet = std::make_unique<GatewayFleet>(options, *addresses, ports, wall, schedule, skew, tally);
     set = std::make_unique<net::Set<net::ScriptedRing, GatewayFleet>>(ring, *port, *fleet, counters);
   }
   ~GatewayFixture() override {
@@ -259,6 +259,7 @@ class GatewayFixture : public testing::Test {
   }
 
   time::FakeClock clock{kStartSecond * kSecond, 77 * kSecond + 123};
+  time::WallSteps wall{clock};
   time::Schedule schedule;
   time::SkewEstimator skew;
   WorkerTally tally{/*money_records=*/8};

@@ -71,7 +71,7 @@ TEST_F(GatewayFixture, AWrongTokenIsNotTriedAgainAndAFullServerIs) {
   EXPECT_EQ(Count(Counter::kConnects), 3u);
   // What is due for the barred one's users is missed, never silent.
   Plan(1'000, kStartSecond + 5);
-  clock.SetWall((kStartSecond + 5) * kSecond);
+  clock.Advance((kStartSecond + 5) * kSecond - clock.WallNs());
   Run(500 * kMs);
   EXPECT_GT(Count(Counter::kMissedOffline), 100u);
   EXPECT_GT(Count(Counter::kSent), 100u);
@@ -190,7 +190,7 @@ class GatewayFleetTest : public GatewayFixture {
     LogInAll();
     ASSERT_EQ(Count(Counter::kOnline), users);
     Plan(qps, kRateSecond, requests);
-    clock.SetWall(kRateSecond * kSecond - kMs);
+    clock.Advance(kRateSecond * kSecond - kMs - clock.WallNs());
     Turn();
   }
   uint32_t slot() { return slot_of[0]; }
@@ -442,7 +442,7 @@ TEST_F(GatewayFleetTest, AfterAReconnectExactlyTheUnansweredAreRepeated) {
     if (i >= 200 || unanswered.count(i) > 0) expected.push_back(shakes[i]);
   }
   Plan(0, kRateSecond + 1);
-  clock.SetWall((kRateSecond + 2) * kSecond);  // and nothing new
+  clock.Advance((kRateSecond + 2) * kSecond - clock.WallNs());  // and nothing new
   Hang(slot());
   EXPECT_EQ(Count(Counter::kOnline), 0u);
   EXPECT_EQ(Count(Counter::kLost), 0u);
@@ -596,7 +596,7 @@ TEST_F(GatewayFleetTest, AtMaxRateSilenceIsSilenceAndTheQuotaIsTheEnd) {
   Run(2 * kSecond, 20 * kMs);
   EXPECT_TRUE(TakeShakes().empty());
   Plan(1, kRateSecond + 4);
-  clock.SetWall((kRateSecond + 4) * kSecond);
+  clock.Advance((kRateSecond + 4) * kSecond - clock.WallNs());
   size_t sent = 0;
   for (int i = 0; i < 100; ++i) {
     Run(kMs);
@@ -734,6 +734,46 @@ TEST_F(GatewayFleetTest, WhateverHappensEveryRequestIsAnsweredOnceOrLost) {
   EXPECT_EQ(Count(Counter::kUnexpected) + Count(Counter::kMalformed), 0u);
   ExpectIdentities();
 }
+
+// ---- the wall clock is set ----
+
+class GatewaySteps : public GatewayFleetTest {
+ protected:
+  std::vector<size_t> SentIn(int seconds) {
+    std::vector<size_t> sent(static_cast<size_t>(seconds));
+    for (size_t& of_second : sent) {
+      for (int i = 0; i < 20; ++i) {
+        Run(50 * kMs);
+        for (const Frame& shake : TakeShakes()) {
+          EXPECT_GT(shake.stamp(), newest_[shake.slot]) << "stamps of a gateway grow";
+          newest_[shake.slot] = shake.stamp();
+          Deliver(shake.slot, Nothing(shake));
+          ++of_second;
+        }
+      }
+    }
+    return sent;
+  }
+  void ExpectItGoesOnAfter(const std::vector<int64_t>& steps_ns) {
+    Start(50, {.gateways = 2}, 400);
+    for (const size_t sent : SentIn(2)) EXPECT_NEAR(static_cast<double>(sent), 200, 60);
+    for (const int64_t step_ns : steps_ns) {
+      clock.StepWall(step_ns);
+      for (const size_t sent : SentIn(2)) EXPECT_NEAR(static_cast<double>(sent), 200, 60) << step_ns;
+    }
+    EXPECT_EQ(Count(Counter::kDue), Count(Counter::kSent)) << "nothing is missed because of a step";
+    EXPECT_NEAR(static_cast<double>(Count(Counter::kDue) - Count(Counter::kScheduled)), 200, 60) << "the second under way";
+    EXPECT_GT(tally.latency.Snapshot().count(), 0u);
+    EXPECT_LT(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(kSecond)) << "a step is no latency";
+  }
+
+ private:
+  std::map<uint32_t, uint64_t> newest_;
+};
+
+TEST_F(GatewaySteps, AnHourBack) { ExpectItGoesOnAfter({-3'600 * kSecond}); }
+TEST_F(GatewaySteps, AnHourAhead) { ExpectItGoesOnAfter({3'600 * kSecond}); }
+TEST_F(GatewaySteps, AheadAndTakenBack) { ExpectItGoesOnAfter({3'600 * kSecond, -3'600 * kSecond, -60 * kSecond}); }
 
 }  // namespace
 }  // namespace hongbao::load

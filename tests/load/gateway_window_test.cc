@@ -46,7 +46,12 @@ TEST(GatewayRequest, KnowsItsDueTimeFromItsStamp) {
   EXPECT_LE(late.due_ns() - kDue, 1'024);
   EXPECT_GE(late.due_ns(), kDue);
   EXPECT_FALSE(late.sample());
-  const GatewayRequest hours = GatewayRequest::Of(kDue + 7'200'000'000'000, kDue, 1);  // saturates, and stays no sample
+  // A clock set back by two hours: stamps stay above it meanwhile.
+  const GatewayRequest behind = GatewayRequest::Of(kDue + 7'200'000'000'000, kDue, 1);
+  EXPECT_LE(behind.due_ns() - kDue, 1 << 20);
+  EXPECT_GE(behind.due_ns(), kDue);
+  EXPECT_FALSE(behind.sample());
+  const GatewayRequest hours = GatewayRequest::Of(kDue + 7'200'000'000'000'000, kDue, 1);  // saturates, and stays no sample
   EXPECT_FALSE(hours.sample());
   EXPECT_GT(hours.due_ns(), kDue);
 }

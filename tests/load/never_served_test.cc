@@ -11,7 +11,7 @@ constexpr int64_t kSecond = time::kNsPerSecond;
 
 Row Of(int64_t second, uint64_t missed, uint64_t lost = 0, int64_t span = 1) {
   Row row;
-  row.unix_second = second;
+  row.unix_second = row.second = second;
   row.span = span;
   row.delta[Counter::kMissedOffline] = missed;
   row.delta[Counter::kLost] = lost;

@@ -166,5 +166,20 @@ TEST_F(SourcesTest, ASenderThatDoesNotSayItsLifeIsKnownByItsConnection) {
   EXPECT_EQ(sources_.all().size(), 2u);
 }
 
+TEST_F(SourcesTest, AClockThatWasSetIsSaidOnceAndTheNewestRecordStaysTheNewest) {
+  const Who who{.role = wire::Role::kServer};
+  Arrival before = Tells(who, kNow, 100), after = Tells(who, kNow - 3'600, 200);
+  after.record.Set(wire::Slot::kClockSteps, static_cast<uint64_t>(-3'600'000), 1);
+  Take(before);
+  News();
+  EXPECT_EQ(Take(after).verdict, Verdict::kClockOff);
+  EXPECT_THAT(News(), HasSubstr(": its wall clock was set, in all by -3600 s (1 step so far)"));
+  EXPECT_EQ(sources_.Of(1).newest.Total(wire::Slot::kShakeReceivedFen), 200u);
+  Take(after);
+  EXPECT_EQ(News(), "");
+  Take(before);  // told again after a reconnect
+  EXPECT_EQ(sources_.Of(1).newest.Total(wire::Slot::kShakeReceivedFen), 200u);
+}
+
 }  // namespace
 }  // namespace hongbao::monitor

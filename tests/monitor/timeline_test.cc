@@ -82,5 +82,20 @@ TEST(Timeline, TheEndWaitsForNobody) {
   EXPECT_EQ(Seconds(timeline.TakeAll()), (std::vector<int64_t>{7, 9}));
 }
 
+TEST(Timeline, AfterAStepOfThisMachinesClockSecondsMayComeAgain) {
+  Timeline timeline(3 * kSecond);
+  timeline.Add(1, Of(3'700), 0);
+  ASSERT_EQ(timeline.Take(3 * kSecond).size(), 1u);
+  timeline.Add(1, Of(3'701), 3 * kSecond);
+  timeline.Restart();  // an hour back
+  EXPECT_EQ(timeline.Add(1, Of(101), 3 * kSecond + 1), Timeline::Added::kTaken);
+  const auto first = timeline.Take(3 * kSecond + 2);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].unix_s, 3'701) << "what had waited is not lost";
+  const auto second = timeline.Take(6 * kSecond + 1);
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].unix_s, 101);
+}
+
 }  // namespace
 }  // namespace hongbao::monitor

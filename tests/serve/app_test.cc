@@ -24,7 +24,7 @@ class AppTest : public testing::Test {
   static constexpr uint32_t kBulkBytes = 40'000;
 
   AppTest()
-      : shared_(*Directory::Create(40'000), 16, /*max_qps=*/0),
+      : shared_(*Directory::Create(40'000), 16, /*max_qps=*/0, clock_),
         port_(0, {.slots = 32, .unsent_bytes_max = 1'024, .bulk = {.connections = 1, .unsent_bytes_max = kBulkBytes}}) {
     for (int worker = 0; worker < 2; ++worker) {
       mailboxes_.push_back(std::make_unique<Mailbox>(64));

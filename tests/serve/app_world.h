@@ -41,8 +41,8 @@ class AppWorld : public ledger::OutcomeSink {
   // `ledger` with what it recovered still in it: as Server::Restore and StartWorkers do it.
   AppWorld(const WorldOptions& options, ledger::Ledger* ledger, time::FakeClock& clock)
       : clock_(clock),
-        shared_(*Directory::Create(options.users_max), options.pool, options.max_qps),
-        minter_(&clock, &shared_.pool, options.users_max, options.workers,
+        shared_(*Directory::Create(options.users_max), options.pool, options.max_qps, clock),
+        minter_(&shared_.wall, &shared_.pool, options.users_max, options.workers,
                 [this](uint32_t worker, const Message& gift) { return mailboxes_[worker]->Post(gift); }, ledger,
                 &shared_.returned) {
     shared_.ledger = ledger;
@@ -88,7 +88,7 @@ class AppWorld : public ledger::OutcomeSink {
     for (const auto& place : places_) {
       place->app->OnTurn(clock_.MonotonicNs());
     }
-    minter_.Step(clock_.WallNs());
+    minter_.Step();
   }
   // From now on nobody is let in and, with a ledger, nothing new is decided.
   void Drain() {

@@ -219,12 +219,13 @@ TEST_F(GiftDeskFullLedgerTest, WhatCanBeRefusedIsAndTheRestWaits) {
 // ---- what an earlier life left ----
 
 struct GiftDeskRestoreTest : GiftDeskLedgerTest {
+  bool confirmed = true;
   // `lives_ms` from now on (the fixture's clocks stand at 1,000 ms; the wall clock of the earlier life has gone on).
   void Restore(uint32_t id, int64_t lives_ms, const std::vector<uint32_t>& opened_fen = {0, 0, 0}) {
     const ledger::LiveGift gift{.id = id, .sender = 7, .total_fen = 300, .created_ms = 1,
                                 .expires_ms = kWallMs + lives_ms, .users = kInvited, .opened_fen = opened_fen};
     GiftDesk::CountUnopened(gift, offices.directory);
-    desk.Restore(gift, 1'000 * time::kNsPerMs, kWallMs * time::kNsPerMs);
+    desk.Restore(gift, 1'000 * time::kNsPerMs, kWallMs * time::kNsPerMs, confirmed);
   }
   static constexpr int64_t kWallMs = 1'424'183'400'000;
 };
@@ -261,6 +262,31 @@ TEST_F(GiftDeskRestoreTest, TheExpiryIsThatOfTheWallClock) {
 }
 
 // A restart with a shorter --gift-expiry, or after the wall clock was set back.
+TEST_F(GiftDeskRestoreTest, ByAClockThatNobodyConfirmedNothingExpires) {
+  constexpr int64_t kDayMs = 86'400'000;
+  confirmed = false;  // and it is a day ahead
+  Restore(kGift, -kDayMs + 500);
+  Restore(kGift + 1, -kDayMs - 5'000);
+  desk.BeginTurn((1'000 + 30 * kDayMs) * time::kNsPerMs, (kWallMs + 30 * kDayMs) * time::kNsPerMs);
+  EXPECT_EQ(offices.Count(Counter::kRefundedShares), 0U);
+  // Set right: the one has expired while nobody ran, the other has half a second.
+  desk.ConfirmClock(1'000 * time::kNsPerMs, (kWallMs - kDayMs) * time::kNsPerMs);
+  desk.BeginTurn(1'002 * time::kNsPerMs, (kWallMs - kDayMs + 2) * time::kNsPerMs);
+  EXPECT_EQ(offices.Count(Counter::kRefundedShares), 3U);
+  desk.BeginTurn(1'499 * time::kNsPerMs, (kWallMs - kDayMs + 499) * time::kNsPerMs);
+  EXPECT_EQ(offices.Count(Counter::kRefundedShares), 3U);
+  desk.BeginTurn(1'500 * time::kNsPerMs, (kWallMs - kDayMs + 500) * time::kNsPerMs);
+  EXPECT_EQ(offices.Count(Counter::kRefundedShares), 6U);
+}
+
+TEST_F(GiftDeskRestoreTest, AWallClockThatIsSetBackMakesNoLifeShorter) {
+  desk.SetFloor((kWallMs - 1'000) * time::kNsPerMs);
+  desk.BeginTurn(1'000 * time::kNsPerMs, (kWallMs - 3'600'000) * time::kNsPerMs);
+  Send(5);
+  ASSERT_EQ(offices.fake.Newest().kind, RecordKind::kGift);
+  EXPECT_EQ(offices.fake.Newest().expires_ms, kWallMs + 1'000);
+}
+
 TEST_F(GiftDeskRestoreTest, GiftsThatAreMadeLaterMayExpireEarlier) {
   Restore(kGift, 50'000);
   Restore(kGift + 1, 60'000);

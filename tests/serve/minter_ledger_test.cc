@@ -22,7 +22,7 @@ struct Life {
       : clock(now_s * kSecond + 300'000'000),
         pool(capacity),
         claimer(pool),
-        minter(&clock, &pool, 100, 2,
+        minter(&wall, &pool, 100, 2,
                [this](uint32_t, const Message& gift) {
                  gifts[gift.envelope_id] = gift;
                  return true;
@@ -34,7 +34,7 @@ struct Life {
     const uint64_t before = pool.issued().count + gifts.size();
     const int64_t end = (time::UnixSecond(clock.WallNs()) + 1) * kSecond;
     while (clock.WallNs() < end) {
-      const int64_t next = minter.Step(clock.WallNs());
+      const int64_t next = minter.Step();
       clock.Advance(std::min(next, end) - clock.WallNs());
       envelope::LuckyEnvelope one;
       while (claim && claimer.Claim(one)) {
@@ -63,6 +63,7 @@ struct Life {
   }
 
   time::FakeClock clock;
+  time::WallSteps wall{clock};
   FakeLedger ledger;
   Returned returned;
   envelope::LuckyPool pool;
@@ -398,6 +399,18 @@ TEST(MinterLedgerTest, GiftsOfACancelledOrderThatComeBackAreCancelledToo) {
   EXPECT_EQ(life.minter.Show(id)->cancelled(), 300 - posted + 2);
   EXPECT_EQ(life.minter.cancelled().gifts, static_cast<uint64_t>(300 - posted + 2));
   EXPECT_EQ(life.minter.waiting(), 0);
+}
+
+// A clock that is behind its own past: dead at boot, or set back while nobody served.
+TEST(MinterLedger, AnOrderThatHadBegunGoesOnHoweverFarTheClockIsBehind) {
+  Life life(1 << 12, /*now_s=*/1'000);
+  ledger::Order order{.first_id = 1 << 20, .count = 100, .rate = 20, .min_fen = 10, .max_fen = 20, .at_s = kNow};
+  std::vector<bool> taken(100);
+  taken[0] = taken[1] = true;
+  life.Restore(order, taken);
+  life.RunSecond();
+  EXPECT_EQ(life.RunSecond(), 20U);
+  EXPECT_EQ(life.RunSecond(), 20U);
 }
 
 }  // namespace

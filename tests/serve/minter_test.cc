@@ -19,7 +19,7 @@ struct World {
       : clock(kNow * kSecond + 300'000'000),
         pool(capacity),
         claimer(pool),
-        minter(&clock, &pool, users_max, 2, [this](uint32_t worker, const Message& message) {
+        minter(&wall, &pool, users_max, 2, [this](uint32_t worker, const Message& message) {
           if (room == 0) {
             return false;
           }
@@ -35,7 +35,7 @@ struct World {
       const uint64_t before = pool.issued().count + gifts.size();
       const int64_t second_end = (time::UnixSecond(clock.WallNs()) + 1) * kSecond;
       while (clock.WallNs() < second_end) {
-        const int64_t next = minter.Step(clock.WallNs());
+        const int64_t next = minter.Step();
         EXPECT_GT(next, clock.WallNs());
         clock.Advance(std::min(next, second_end) - clock.WallNs());
       }
@@ -53,6 +53,7 @@ struct World {
   }
 
   time::FakeClock clock;
+  time::WallSteps wall{clock};
   envelope::LuckyPool pool;
   envelope::LuckyClaimer claimer;
   uint64_t room = 1'000'000;
@@ -131,7 +132,7 @@ TEST(MinterTest, Defect01_AFullPoolLosesNothingAndCountsNothingTooEarly) {
       ids.insert(envelope.id);
       sum += envelope.amount.value();
     }
-    world.minter.Step(world.clock.WallNs());
+    world.minter.Step();
   }
   EXPECT_EQ(ids.size(), 100U);
   EXPECT_EQ(world.pool.issued().count, 100U);
@@ -253,7 +254,8 @@ TEST(MinterTest, TheSameSeedGivesTheSameRun) {
 TEST(MinterTest, TheThreadIssuesByItselfAndStopsWhenTold) {
   const time::RealClock clock;
   envelope::LuckyPool pool(1 << 10);
-  Minter minter(&clock, &pool, 10, 1, [](uint32_t, const Message&) { return true; });
+  time::WallSteps wall(clock);
+  Minter minter(&wall, &pool, 10, 1, [](uint32_t, const Message&) { return true; });
   minter.Start();
   ASSERT_TRUE(minter.Add({.kind = MintOrder::Kind::kShake, .rate = 1'000'000, .count = 100}).ok());
   while (pool.issued().count < 100) {
@@ -418,7 +420,8 @@ TEST(MinterOrders, ListedByIdAPageAtATimeAndFoundByKey) {
 TEST(MinterOrders, CancelsRaceWithMinting) {
   const time::RealClock clock;
   envelope::LuckyPool pool(1 << 10);
-  Minter minter(&clock, &pool, 10, 1, [](uint32_t, const Message&) { return true; });
+  time::WallSteps wall(clock);
+  Minter minter(&wall, &pool, 10, 1, [](uint32_t, const Message&) { return true; });
   minter.Start();
   std::atomic<uint64_t> cancelled{0};
   std::atomic<bool> over{false};
@@ -459,6 +462,90 @@ TEST(MinterOrders, CancelsRaceWithMinting) {
     total += known.order.total;
   }
   EXPECT_EQ(pool.issued().sum + minter.cancelled().shakes_fen, total);
+}
+
+// ---- a wall clock that is set while an order is under way ----
+
+// Steps as the thread would; what was issued in each second of real time.
+std::vector<uint64_t> IssuedIn(World& world, int seconds) {
+  std::vector<uint64_t> issued;
+  for (int second = 0; second < seconds; ++second) {
+    const uint64_t before = world.pool.issued().count;
+    for (int i = 0; i < 100; ++i) {
+      world.minter.Step();
+      world.clock.Advance(10 * time::kNsPerMs);
+    }
+    issued.push_back(world.pool.issued().count - before);
+  }
+  return issued;
+}
+
+TEST(MinterClock, AnOrderUnderWayGoesOnAtItsRateWhereverTheWallClockIsSet) {
+  constexpr int64_t kHour = 3'600 * kSecond;
+  for (const std::vector<int64_t>& steps : std::vector<std::vector<int64_t>>{
+           {-kHour}, {kHour}, {kHour, -kHour}, {-kHour, kHour}, {-kHour, -kHour, 3 * kHour, -kHour}, {-kNow * kSecond}}) {
+    World world;
+    world.clock.Advance(700 * time::kNsPerMs);  // at the start of a second
+    ASSERT_TRUE(world.minter.Add(Shakes(20, 100'000)).ok());
+    EXPECT_THAT(IssuedIn(world, 3), testing::ElementsAre(0, 20, 20));
+    for (const int64_t step_ns : steps) {
+      world.clock.StepWall(step_ns);
+      EXPECT_THAT(IssuedIn(world, 4), testing::Each(20)) << step_ns;
+    }
+    EXPECT_EQ(world.wall.Count().count, steps.size());
+  }
+}
+
+TEST(MinterClock, OfAStepThatIsNoWholeSecondHalfASecondsWorthIsEarlyOrLate) {
+  World world;
+  world.clock.Advance(700 * time::kNsPerMs);
+  ASSERT_TRUE(world.minter.Add(Shakes(20, 100'000)).ok());
+  IssuedIn(world, 3);
+  uint64_t issued = 0;
+  for (int i = 0; i < 100; ++i) {  // a hundred times
+    world.clock.StepWall((i % 2 == 0 ? 1 : -1) * 1'370 * time::kNsPerMs);
+    for (const uint64_t of_second : IssuedIn(world, 1)) {
+      EXPECT_GE(of_second, 10U);
+      EXPECT_LE(of_second, 30U);
+      issued += of_second;
+    }
+  }
+  EXPECT_NEAR(static_cast<double>(issued), 2'000, 20);
+}
+
+TEST(MinterClock, AnOrderForTheNextSecondBeginsThenEvenIfTheClockIsSetBackBefore) {
+  World world;
+  ASSERT_TRUE(world.minter.Add(Shakes(20, 100)).ok());
+  world.clock.StepWall(-3'600 * kSecond);
+  IssuedIn(world, 3);
+  EXPECT_GE(world.pool.issued().count, 40U);
+}
+
+TEST(MinterClock, AnOrderForALaterTimeWaitsForTheAgreedTime) {
+  World world;
+  MintOrder order = Shakes(20, 100);
+  order.at_s = kNow + 10;
+  ASSERT_TRUE(world.minter.Add(order).ok());
+  IssuedIn(world, 3);
+  world.clock.StepWall(-60 * kSecond);  // it was a minute ahead
+  IssuedIn(world, 60);
+  EXPECT_EQ(world.pool.issued().count, 0U);
+  IssuedIn(world, 10);
+  EXPECT_GT(world.pool.issued().count, 0U);
+}
+
+TEST(MinterClock, SecondsAreFiledAfterAStepBackAsBefore) {
+  World world;
+  ASSERT_TRUE(world.minter.Add(Shakes(20, 1'000)).ok());
+  IssuedIn(world, 3);
+  world.clock.StepWall(-3'600 * kSecond);
+  IssuedIn(world, 5);
+  count::Values<MintCounter> by_then;
+  ASSERT_TRUE(world.minter.history().Read(kNow + 6, by_then));
+  const uint64_t before = by_then[MintCounter::kIssued];
+  ASSERT_TRUE(world.minter.history().Read(kNow + 7, by_then));
+  EXPECT_EQ(by_then[MintCounter::kIssued] - before, 20U);
+  EXPECT_EQ(world.wall.LabelOf(kNow + 7), kNow + 7 - 3'600);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ class RoutesTest : public testing::Test {
                              &clock_);
     ASSERT_TRUE(started.ok()) << started.status().message();
     server_ = *std::move(started);
-    AddRoutes(admin_, *server_, {.listen = "127.0.0.1:1", .started_unix_s = 1}, clock_, compat);
+    AddRoutes(admin_, *server_, {.listen = "127.0.0.1:1", .started_ns = 1}, clock_, compat);
     ASSERT_TRUE(admin_.Start({}).ok());
     http_ = std::make_unique<httplib::Client>("127.0.0.1", admin_.port());
   }

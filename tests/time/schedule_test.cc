@@ -217,5 +217,59 @@ TEST(ScheduleTest, RandomPlansAreInForceByDefinition) {
   }
 }
 
+// ---- the wall clock is set ----
+
+constexpr int64_t kS = 1'424'183'400;
+
+TEST(ScheduleClockTest, WhatHasBegunGoesOnAndWhatHasNotWaitsForTheAgreedTime) {
+  Schedule schedule;
+  ASSERT_TRUE(schedule.Add({.at_second = kS, .qps = 10}).ok());
+  ASSERT_TRUE(schedule.Add({.at_second = kS + 100, .qps = 20}).ok());
+  schedule.FollowWall(1, -3'600, kS + 50);
+  EXPECT_EQ(schedule.QpsAt(kS + 50), 10U);
+  EXPECT_EQ(schedule.QpsAt(kS + 100), 10U);
+  EXPECT_EQ(schedule.QpsAt(kS + 100 + 3'600), 20U);  // its second of the agreed time
+  schedule.FollowWall(1, -3'600, kS + 50);           // from another worker
+  EXPECT_EQ(schedule.segment(1).at_second, kS + 100 + 3'600);
+  schedule.FollowWall(2, 0, kS + 60);  // taken back
+  EXPECT_EQ(schedule.segment(1).at_second, kS + 100);
+  schedule.FollowWall(1, -3'600, kS + 61);  // late word of the first
+  EXPECT_EQ(schedule.segment(1).at_second, kS + 100);
+}
+
+TEST(ScheduleClockTest, AnEndGoesWithItsBeginning) {
+  Schedule schedule;
+  ASSERT_TRUE(schedule.Add({.at_second = kS, .qps = 10}).ok());
+  const Segment end{.at_second = kS + 6};
+  ASSERT_TRUE(schedule.AddPhase({&end, 1}, 0).ok());
+  schedule.FollowWall(1, -600, kS - 5);  // neither has begun
+  EXPECT_EQ(schedule.segment(0).at_second, kS + 600);
+  EXPECT_EQ(schedule.segment(1).at_second, kS + 606);
+  schedule.FollowWall(2, 0, kS + 602);  // both have
+  EXPECT_EQ(schedule.segment(1).at_second, kS + 606);
+}
+
+TEST(ScheduleClockTest, ABeginningThatTheStepJumpedOverIsNowAndAProfileIsJoined) {
+  Schedule schedule;
+  ASSERT_TRUE(schedule.Add({.at_second = kS, .qps = 10}).ok());
+  const Segment profile[] = {{.at_second = kS + 10, .qps = 1}, {.at_second = kS + 20, .qps = 2},
+                             {.at_second = kS + 30, .qps = 3}};
+  Schedule other;
+  ASSERT_TRUE(other.AddPhase(profile).ok());
+  schedule.FollowWall(1, 3'600, kS - 100);
+  EXPECT_EQ(schedule.segment(0).at_second, kS - 99);
+  other.FollowWall(1, 125, kS - 100);  // it is 25 s after kS by the agreed time
+  EXPECT_EQ(other.QpsAt(kS - 100), 2U);
+  EXPECT_EQ(other.QpsAt(kS - 95), 3U);
+}
+
+TEST(ScheduleClockTest, AFixedPhaseNeverMoves) {
+  Schedule schedule;
+  const Segment segment{.at_second = kS, .qps = 10};
+  ASSERT_TRUE(schedule.AddPhase({&segment, 1}, Schedule::kFixed).ok());
+  schedule.FollowWall(1, -600, kS - 5);
+  EXPECT_EQ(schedule.segment(0).at_second, kS);
+}
+
 }  // namespace
 }  // namespace hongbao::time

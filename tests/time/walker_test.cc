@@ -454,5 +454,79 @@ TEST(WalkerTest, AProfileIsTheSameForAnyPartition) {
   }
 }
 
+// ---- the wall clock is set ----
+
+constexpr int64_t kSteppedS = 1'424'183'400;
+
+// All that is due in [from_s, to_s) of the steady time.
+std::vector<Due> Between(Walker& walker, int64_t from_s, int64_t to_s) {
+  std::vector<Due> all;
+  Due due;
+  while (walker.NextDue(to_s * kNsPerSecond - 1, due)) {
+    EXPECT_GE(due.due_ns, from_s * kNsPerSecond);
+    all.push_back(due);
+  }
+  return all;
+}
+
+// Wherever it is set: as many requests as before, at the same places of each second, and of the users that a client which
+// always had the right clock sends for at that time.
+TEST(WalkerClockTest, AfterAStepItAgreesWithAClientWhoseClockWasAlwaysRight) {
+  for (const int64_t shift_s : {-3'600L, 3'600L, -1L, 1L, 86'400L * 365, 17L - kSteppedS}) {
+    for (const bool burst : {false, true}) {
+      for (const UserRange own : {UserRange{0, 1'000}, UserRange{200, 317}}) {
+        Schedule schedule, right;
+        ASSERT_TRUE(schedule.Add({.at_second = kSteppedS, .qps = 700, .burst = burst}).ok());
+        ASSERT_TRUE(right.Add({.at_second = kSteppedS + shift_s, .qps = 700, .burst = burst}).ok());
+        Walker walker(schedule, Permutation(1'000), own, kSteppedS * kNsPerSecond);
+        const size_t before = Between(walker, kSteppedS, kSteppedS + 10).size();
+        walker.FollowWall(shift_s, (kSteppedS + 10) * kNsPerSecond);
+        Walker other(right, Permutation(1'000), own, (kSteppedS + 10 + shift_s) * kNsPerSecond);
+        const std::vector<Due> got = Between(walker, kSteppedS + 10, kSteppedS + 20);
+        const std::vector<Due> want = Between(other, kSteppedS + 10 + shift_s, kSteppedS + 20 + shift_s);
+        ASSERT_EQ(got.size(), want.size());
+        EXPECT_NEAR(static_cast<double>(got.size()), static_cast<double>(before), 2);
+        for (size_t i = 0; i < got.size(); ++i) {
+          ASSERT_EQ(got[i].user, want[i].user);
+          ASSERT_EQ(got[i].number, want[i].number);
+          ASSERT_EQ(got[i].due_ns + shift_s * kNsPerSecond, want[i].due_ns);
+        }
+      }
+    }
+  }
+}
+
+// In the middle of a burst, and of a limited number of requests: what was sent stays sent, what was not is sent once.
+TEST(WalkerClockTest, NothingIsSentTwiceOrLeftOutAtAStep) {
+  for (const bool burst : {false, true}) {
+    Schedule schedule;
+    ASSERT_TRUE(schedule.Add({.at_second = kSteppedS, .qps = 100, .burst = burst, .requests = 1'000}).ok());
+    Walker walker(schedule, Permutation(1'000), {0, 1'000}, kSteppedS * kNsPerSecond);
+    Due due;
+    size_t sent = 0;
+    for (int64_t shift_s = 0; walker.NextDue((kSteppedS + 100) * kNsPerSecond, due); ++sent) {
+      if (sent % 37 == 0) {
+        shift_s = shift_s == 0 ? -3'600 : 0;
+        walker.FollowWall(shift_s, (kSteppedS + 100) * kNsPerSecond);
+      }
+    }
+    EXPECT_EQ(sent, 1'000U);
+    EXPECT_EQ(due.due_ns, burst ? (kSteppedS + 9) * kNsPerSecond : (kSteppedS + 9) * kNsPerSecond + 990'000'000);
+  }
+}
+
+TEST(WalkerClockTest, CountsAndBatchesAreOfTheSteadyTimeToo) {
+  Schedule schedule;
+  ASSERT_TRUE(schedule.Add({.at_second = kSteppedS, .qps = 700}).ok());
+  Walker walker(schedule, Permutation(1'000), {0, 1'000}, kSteppedS * kNsPerSecond);
+  walker.FollowWall(-3'600, kSteppedS * kNsPerSecond);
+  EXPECT_EQ(walker.CountBetween(kSteppedS * kNsPerSecond, (kSteppedS + 10) * kNsPerSecond), 7'000U);
+  std::vector<DueUser> due(100);
+  uint32_t segment = 0;
+  ASSERT_EQ(walker.NextDueMany((kSteppedS + 1) * kNsPerSecond, absl::MakeSpan(due), segment), 100U);
+  EXPECT_EQ(due[0].due_ns, kSteppedS * kNsPerSecond);
+  EXPECT_EQ(walker.SkipTo((kSteppedS + 1) * kNsPerSecond), 600U);
+}
+
 }  // namespace
 }  // namespace hongbao::time

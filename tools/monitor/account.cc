@@ -37,9 +37,11 @@ void Account::Tell(uint32_t source, const wire::CounterRecord& record) {
   const int64_t told_fen = Fen(record.Total(Slot::kShakeReceivedFen)) + Fen(record.Total(Slot::kSharesReceivedFen));
   life.told_fen = std::max(life.told_fen, told_fen);
   life.base_fen = std::max(life.base_fen, Fen(record.Count(Slot::kBase)));
-  if (record.unix_s >= life.left_s) {
+  const uint64_t steps = record.Total(Slot::kClockSteps);
+  if (steps != life.left_steps ? steps > life.left_steps : record.unix_s >= life.left_s) {
     life.left_fen = Fen(record.Total(Slot::kLeft));
     life.left_s = record.unix_s;
+    life.left_steps = steps;
   }
 }
 

@@ -58,6 +58,7 @@ class Account {
     int64_t base_fen = 0;
     int64_t left_fen = 0;
     int64_t left_s = 0;  // the second it was told of
+    uint64_t left_steps = 0;  // how often the life's clock had been set then
   };
 
   // What a life has done, and whether all of it is known.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/admin/clock_news.h"
 #include "libhongbao/admin/http_admin.h"
 #include "libhongbao/admin/json_lines.h"
 #include "libhongbao/admin/options.h"
@@ -166,6 +167,7 @@ class Run {
     http_.Get("/v1/status", [this](const admin::Request&) { return admin::JsonResponse(Status()); });
     page_.AddTo(http_);
     metrics_.Add(admin::Collects([this] { return MonitorFamilies(monitor_.Look(), RefusedBy(inlet_)); }));
+    metrics_.Add(admin::Collects([this] { return admin::Families{admin::ClockStepsOf(wall_.Count().count)}; }));
     metrics_.AddTo(http_);
   }
 
@@ -187,6 +189,7 @@ class Run {
   nlohmann::json Status() const {
     nlohmann::json status = StatusJson(monitor_.Look());
     status["pid"] = getpid();
+    status["clock"] = admin::ClockStepsJson(wall_.Count());
     status["unix_s"] = time::UnixSecond(clock_.WallNs());
     for (size_t i = 0; i < static_cast<size_t>(Refusal::kCount); ++i) {
       status["refused"][kRefusalNames[i]] = inlet_.refused(static_cast<Refusal>(i));
@@ -195,6 +198,11 @@ class Run {
   }
 
   void Poll(bool all) {
+    if (const uint64_t steps = wall_.Now().steps; steps != steps_) {
+      steps_ = steps;
+      monitor_.ClockSet();
+      news_.Say(kProgram, wall_.Count());
+    }
     for (const Arrival& arrival : inlet_.TakeAll()) {
       monitor_.Take(arrival, clock_.WallNs(), clock_.MonotonicNs());
     }
@@ -258,6 +266,9 @@ class Run {
   const Flags& flags_;
   admin::Signals& signals_;
   const time::RealClock clock_;
+  time::WallSteps wall_{clock_};
+  uint64_t steps_ = 0;
+  admin::ClockNews news_;
   Inlet inlet_;
   net::Service<Receiver> service_;
   Monitor monitor_;

@@ -28,6 +28,7 @@ json SourceJson(const Source& source) {
           {"repeated", source.repeated},
           {"clock_off", source.clock_off},
           {"clock_off_s", source.off_s},
+          {"clock_steps", source.newest.Total(wire::Slot::kClockSteps)},
           {"exit_code", source.condition == Condition::kEnded ? json(source.exit_code) : json()},
           {"takes_place_of", source.before == 0 ? json() : json(source.before)},
           {"id", source.id}};
@@ -81,6 +82,7 @@ std::vector<Told> Monitor::Rows(int64_t monotonic_ns, bool all) {
     rows_.push_back(told.row);
     if (rows_.size() > kRowsMax) {
       rows_.pop_front();
+      ++rows_forgotten_;
     }
     rows.push_back(std::move(told));
   }
@@ -171,6 +173,7 @@ json Monitor::ReportJson() const {
     rows.push_back(admin::RowValues(row));
   }
   document["rows"] = std::move(rows);
+  document["rows_forgotten"] = rows_forgotten_;  // older than those, of a run longer than a day; sums have them
   return document;
 }
 

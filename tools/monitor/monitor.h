@@ -49,6 +49,8 @@ class Monitor {
       : timeline_(delay_ns), conditions_(admin::WithStandard(conditions)) {}
 
   void Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns);
+  // This machine's wall clock has been set.
+  void ClockSet() { timeline_.Restart(); }
   // The seconds whose time has come; `all`: the end, every second there is.
   std::vector<Told> Rows(int64_t monotonic_ns, bool all = false);
   std::vector<std::string> TakeNews() { return sources_.TakeNews(); }
@@ -74,6 +76,7 @@ class Monitor {
   const std::vector<admin::Threshold> conditions_;
   std::vector<std::string> forgotten_verdicts_;  // the own verdicts of clients that have been forgotten, the first few
   std::deque<admin::SecondRow> rows_;
+  uint64_t rows_forgotten_ = 0;
   uint64_t records_ = 0;
 
   mutable std::mutex mutex_;

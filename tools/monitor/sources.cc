@@ -1,6 +1,7 @@
 #include "tools/monitor/sources.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <utility>
 
@@ -31,6 +32,11 @@ std::string Span(int64_t seconds) {
 }
 
 }  // namespace
+
+bool NotBefore(const wire::CounterRecord& record, const wire::CounterRecord& other) {
+  const uint64_t steps = record.Total(wire::Slot::kClockSteps), others = other.Total(wire::Slot::kClockSteps);
+  return steps != others && record.role != wire::Role::kNic ? steps > others : record.unix_s >= other.unix_s;
+}
 
 const char* RoleName(wire::Role role) {
   switch (role) {
@@ -89,7 +95,14 @@ Sources::Taken Sources::Take(const Arrival& arrival, int64_t wall_ns, int64_t mo
   source->condition = source->condition == Condition::kSilent ? Condition::kLiving : source->condition;
   source->heard_ns = monotonic_ns;
   ++source->records;
-  if (record.unix_s >= source->newest.unix_s) {
+  const uint64_t steps = record.role == wire::Role::kNic ? 0 : record.Total(wire::Slot::kClockSteps);
+  if (steps > source->newest.Total(wire::Slot::kClockSteps) && steps > 0) {
+    const auto sum_ms = static_cast<int64_t>(record.Count(wire::Slot::kClockSteps));
+    Say(absl::StrCat(source->Name(), ": its wall clock was set, in all by ",
+                     std::llround(static_cast<double>(sum_ms) * 1e-3), " s (", steps,
+                     steps == 1 ? " step" : " steps", " so far)"));
+  }
+  if (NotBefore(record, source->newest)) {
     source->newest = record;
   }
   const int64_t off_s = record.unix_s - time::UnixSecond(wall_ns);

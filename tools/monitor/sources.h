@@ -54,6 +54,8 @@ struct Source {
   bool Overlaps(const Source& other) const;
 };
 
+// Whether `record` is not of an earlier time of its life than `other`: seconds begin anew when a process's clock is set.
+bool NotBefore(const wire::CounterRecord& record, const wire::CounterRecord& other);
 const char* RoleName(wire::Role role);
 const char* ConditionName(Condition condition);
 

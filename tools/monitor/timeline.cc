@@ -1,6 +1,7 @@
 #include "tools/monitor/timeline.h"
 
 #include <limits>
+#include <utility>
 
 namespace hongbao::monitor {
 
@@ -29,13 +30,21 @@ std::vector<Timeline::Second> Timeline::Take(int64_t monotonic_ns) {
   for (const auto& [unix_s, second] : waiting_) {
     due_s = monotonic_ns - second.opened_ns >= delay_ns_ ? unix_s : due_s;
   }
-  std::vector<Second> due;
+  std::vector<Second> due = std::exchange(before_restart_, {});
   while (!waiting_.empty() && waiting_.begin()->first <= due_s) {
     due.push_back(std::move(waiting_.begin()->second));
     waiting_.erase(waiting_.begin());
   }
   given_out_s_ = due_s;
   return due;
+}
+
+void Timeline::Restart() {
+  for (auto& [unix_s, second] : waiting_) {
+    before_restart_.push_back(std::move(second));
+  }
+  waiting_.clear();
+  given_out_s_ = 0;
 }
 
 std::vector<Timeline::Second> Timeline::TakeAll() { return Take(std::numeric_limits<int64_t>::max()); }

@@ -34,12 +34,16 @@ class Timeline {
   std::vector<Second> Take(int64_t monotonic_ns);
   // All there are: nobody will tell any more.
   std::vector<Second> TakeAll();
+  // This machine's wall clock has been set: what waits is given out with the next Take, and a second that was given out may come
+  // again.
+  void Restart();
 
   int64_t given_out_s() const { return given_out_s_; }  // the newest second given out; 0 = none
 
  private:
   const int64_t delay_ns_;
   std::map<int64_t, Second> waiting_;
+  std::vector<Second> before_restart_;
   int64_t given_out_s_ = 0;
 };
 

@@ -88,6 +88,8 @@ const CHARTS = [
 
 const Known = (column, role) => COLUMNS[column] !== undefined && COLUMNS[column][2].includes(role);
 
+const OVERLAP_S = 10;
+
 // Seconds in the order of time, a Float64Array a column (whole numbers up to 2^53 are exact in it; NaN: not known).
 class Store {
   constructor(columns, room) {
@@ -98,10 +100,13 @@ class Store {
     this.times = this.values.get("unix_s");
   }
 
-  // False: the second is not newer than the last.
+  // False: the second is not newer than the last, as when stream and history overlap. One far before it comes from a wall
+  // clock that was set back: then what lies ahead of it is forgotten.
   add(row) {
     const time = row[this.columns.indexOf("unix_s")];
-    if (!Number.isSafeInteger(time) || (this.size > 0 && time <= this.times[this.size - 1])) return false;
+    if (!Number.isSafeInteger(time)) return false;
+    if (this.size > 0 && time < this.times[this.size - 1] - OVERLAP_S) this.size = this.lower(time);
+    if (this.size > 0 && time <= this.times[this.size - 1]) return false;
     if (this.size === this.room) this.forget(this.room >> 3);
     if (this.size === this.times.length) this.grow();
     this.columns.forEach((name, i) => { this.values.get(name)[this.size] = Number.isSafeInteger(row[i]) ? row[i] : NaN; });
