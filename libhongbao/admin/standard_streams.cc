@@ -1,6 +1,7 @@
 #include "libhongbao/admin/standard_streams.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +11,12 @@ namespace hongbao::admin {
 namespace {
 
 bool stdout_lost = false;
+
+// A reader who left is no loss: a closed pipe, or a terminal whose window was closed.
+bool NobodyReads(std::FILE* out, int error) {
+  struct stat file {};
+  return error == EPIPE || (error == EIO && fstat(fileno(out), &file) == 0 && S_ISCHR(file.st_mode));
+}
 
 }  // namespace
 
@@ -30,7 +37,7 @@ bool WriteOut(std::FILE* out, absl::string_view text) {
     return true;
   }
   const int error = errno;
-  if (out == stdout && error != EPIPE && !stdout_lost) {
+  if (out == stdout && !NobodyReads(out, error) && !stdout_lost) {
     stdout_lost = true;
     std::fprintf(stderr, "error: cannot write to stdout: %s; its output is not complete\n", std::strerror(error));
   }

@@ -3,6 +3,7 @@ success what the disk did not take."""
 
 import errno
 import os
+import stat
 import sys
 
 EXIT_NOT_WRITTEN = 1
@@ -32,7 +33,9 @@ def _leave(stream):
 
 def _lose(error):
     global _lost  # pylint: disable=global-statement
-    if error.errno != errno.EPIPE and _lost is None:
+    # A reader who left is no loss: a closed pipe, or a terminal whose window was closed.
+    terminal = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
+    if error.errno != errno.EPIPE and not terminal and _lost is None:
         _lost = error
 
 
