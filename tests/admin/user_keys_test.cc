@@ -117,7 +117,7 @@ TEST_F(UserKeysTest, AnythingButKeysIsRefusedInWords) {
 }
 
 TEST_F(UserKeysTest, AFileThatEveryoneMayReadIsRefused) {
-  for (const mode_t mode : {0644, 0604, 0444}) {
+  for (const mode_t mode : {0644U, 0604U, 0444U}) {
     const absl::Status status = Read(kKey, mode).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
     EXPECT_THAT(std::string(status.message()), HasSubstr("chmod o-rwx " + path_));

@@ -12,6 +12,8 @@
 namespace hongbao::server {
 namespace {
 
+constexpr int64_t kClockSettleMs = 300'000;
+
 using testing::HasSubstr;
 
 class MoneyTest : public testing::Test {
@@ -33,20 +35,20 @@ TEST_F(MoneyTest, TheFlagIsNoneOrAPath) {
 }
 
 TEST_F(MoneyTest, NoneIsNoLedger) {
-  const auto ledger = OpenLedger("none", 1);
+  const auto ledger = OpenLedger("none", 1, kClockSettleMs);
   ASSERT_TRUE(ledger.ok());
   EXPECT_EQ(*ledger, nullptr);
 }
 
 TEST_F(MoneyTest, AFileIsMadeFoundAgainAndHeldByOne) {
   {
-    auto ledger = OpenLedger(Flag("money.ledger"), 1);
+    auto ledger = OpenLedger(Flag("money.ledger"), 1, kClockSettleMs);
     ASSERT_TRUE(ledger.ok()) << ledger.status();
     EXPECT_EQ((*ledger)->TakeRecovered().epoch, 1U);
-    const auto second = OpenLedger(Flag("money.ledger"), 1);
+    const auto second = OpenLedger(Flag("money.ledger"), 1, kClockSettleMs);
     EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable) << second.status();
   }
-  auto ledger = OpenLedger(Flag("money.ledger"), 1);
+  auto ledger = OpenLedger(Flag("money.ledger"), 1, kClockSettleMs);
   ASSERT_TRUE(ledger.ok()) << ledger.status();
   EXPECT_EQ((*ledger)->TakeRecovered().epoch, 2U) << "counts the starts";
 }
@@ -56,16 +58,16 @@ TEST_F(MoneyTest, WhatIsNoLedgerIsNamedAndLeftAlone) {
   std::ofstream(path) << "Dear reader, this is a letter and not a ledger; it is long enough to be a file's header, too. "
                          "Dear reader, this is a letter and not a ledger.";
   const auto size = std::filesystem::file_size(path);
-  const auto ledger = OpenLedger(Flag("letter.txt"), 1);
+  const auto ledger = OpenLedger(Flag("letter.txt"), 1, kClockSettleMs);
   EXPECT_EQ(ledger.status().code(), absl::StatusCode::kFailedPrecondition) << ledger.status();
   EXPECT_THAT(std::string(ledger.status().message()), HasSubstr("letter.txt"));
   EXPECT_EQ(std::filesystem::file_size(path), size);
-  EXPECT_FALSE(OpenLedger(Flag("no/such/folder/money.ledger"), 1).ok());
+  EXPECT_FALSE(OpenLedger(Flag("no/such/folder/money.ledger"), 1, kClockSettleMs).ok());
 }
 
 TEST_F(MoneyTest, AKillPointThatIsNoneIsRefused) {
   setenv("HONGBAO_KILL_AT", "after_dinner", 1);
-  const auto ledger = OpenLedger(Flag("money.ledger"), 1);
+  const auto ledger = OpenLedger(Flag("money.ledger"), 1, kClockSettleMs);
   EXPECT_EQ(ledger.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(ledger.status().message()), HasSubstr("after_commit")) << "lists the names";
 }
@@ -74,7 +76,7 @@ TEST_F(MoneyTest, AnAuditNeedsAFileAndPrintsEveryIdentity) {
   EXPECT_EQ(PrintAudit("none").code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(PrintAudit(Flag("missing.ledger")).ok());
   EXPECT_FALSE(std::filesystem::exists(folder_.File("missing.ledger"))) << "to look makes nothing";
-  ASSERT_TRUE(OpenLedger(Flag("money.ledger"), 1).ok());
+  ASSERT_TRUE(OpenLedger(Flag("money.ledger"), 1, kClockSettleMs).ok());
   testing::internal::CaptureStdout();
   const absl::Status status = PrintAudit(Flag("money.ledger"));
   const std::string printed = testing::internal::GetCapturedStdout();
