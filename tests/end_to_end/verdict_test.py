@@ -235,7 +235,10 @@ class VerdictTest(processes.EndToEndTest):
                                                               "--users", 10, "--qps", 10], {})
             processes.wait_until(lambda: len(client.rows().splitlines()) >= 2, "it prints a row")
             client.send_signal(signal.SIGINT)
-            report = self.failed(client, 130)
+            self.assertEqual(client.wait(), 130, client.log())
+        report = client.report()
+        self.assertEqual(report["verdict"], "fail")
+        self.assertIn("result     FAIL (interrupted)", client.rows())
         self.assertRegex(report["reasons"][0], r"^nothing was measured: none of 10 users logged in \(0 logins refused")
 
 
