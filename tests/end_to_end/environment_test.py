@@ -109,6 +109,7 @@ class EnvironmentTest(processes.EndToEndTest):
 
     # ---- address space ----
 
+    @unittest.skipIf(processes.SANITIZED, "a sanitizer's own addresses are more than any limit")
     def test_little_address_space_is_said_never_an_abort(self):
         """From what no program starts with to what is enough, in steps: each start ends well or in words."""
         outcomes = set()

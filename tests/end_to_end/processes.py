@@ -23,6 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("HONGBAO_SERVER", str(ROOT / "build/server/hongbao-server"))
 CLIENT = os.environ.get("HONGBAO_CLIENT", str(ROOT / "build/client/hongbao-client"))
 MONITOR = os.environ.get("HONGBAO_MONITOR", str(ROOT / "build/tools/monitor/hongbao-monitor"))
+# Whether the binaries' memory is a sanitizer's: terabytes of addresses, and what was freed stays for a while.
+SANITIZED = os.environ.get("HONGBAO_SANITIZE", "none") != "none"
 _ADMIN = re.compile(r"ready:.*\badmin (\S+):(\d+)")
 _LISTEN = re.compile(r"ready: listening on (\S+):(\d+)")
 _SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer")

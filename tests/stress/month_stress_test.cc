@@ -62,7 +62,7 @@ class Program {
     }
     const time::Moment now = wall_.Look(clock_.MonotonicNs());
     history_.Roll(time::UnixSecond(now.steady_ns), cells_);
-    cells_.Add(static_cast<Counter>(0), second % 7);  // hardly idle
+    cells_.Add(static_cast<Counter>(0), static_cast<uint64_t>(second % 7));  // hardly idle
     series_.Collect();
     for (const auto& row : series_.rows()) {
       Second one{.row = row};
@@ -117,7 +117,7 @@ TEST(MonthTest, AClientIsAsLargeAfterThirtyDaysAsAfterTwo) {
   EXPECT_EQ(span, kDays * kDayS - 1);
 }
 
-// A server and a client that tell of each second, and one of each that comes anew every six hours.
+// A server and a client that tell of each second, and one of each that comes anew every day.
 TEST(MonthTest, AMonitorIsAsLargeAfterThirtyDaysAsAfterTwo) {
   auto monitor = std::make_unique<monitor::Monitor>(3 * time::kNsPerSecond);
   time::FakeClock clock;
@@ -136,8 +136,8 @@ TEST(MonthTest, AMonitorIsAsLargeAfterThirtyDaysAsAfterTwo) {
   const auto turn = [&](int64_t second) {
     clock.Advance(time::kNsPerSecond);
     const int64_t unix_s = time::UnixSecond(clock.WallNs()) - 1;
-    const auto life = static_cast<uint64_t>(second / 21'600);
-    const bool end = second % 21'600 == 21'599;
+    const auto life = static_cast<uint64_t>(second / kDayS);
+    const bool end = second % kDayS == kDayS - 1;
     tell(wire::Role::kServer, life, unix_s, end);
     tell(wire::Role::kClient, life, unix_s, end);
     monitor->Rows(clock.MonotonicNs());

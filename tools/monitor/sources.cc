@@ -186,6 +186,13 @@ void Sources::Forget(const std::vector<uint32_t>& ids) {
 }
 
 Source* Sources::Find(uint32_t id) {
+  // Ids ascend by one, and only those forgotten leave gaps: as a rule an id says where its source is.
+  if (!all_.empty() && id >= all_.front().id) {
+    const size_t at = id - all_.front().id;
+    if (at < all_.size() && all_[at].id == id) {
+      return &all_[at];
+    }
+  }
   const auto found = std::lower_bound(all_.begin(), all_.end(), id,
                                       [](const Source& one, uint32_t wanted) { return one.id < wanted; });
   return found != all_.end() && found->id == id ? &*found : nullptr;
