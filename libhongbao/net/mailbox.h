@@ -58,12 +58,18 @@ class Mailbox {
     [[maybe_unused]] const ssize_t got = read(wake_descriptor_, &count, sizeof(count));  // nothing there is fine
   }
 
+  // Its worker says whether too much of its own waits for others' inboxes; anybody may look.
+  // Relaxed: a hint, acted upon a turn sooner or later.
+  void SetCrowded(bool crowded) { crowded_.store(crowded, std::memory_order_relaxed); }
+  bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
+
   int wake_descriptor() const { return wake_descriptor_; }
 
  private:
   Inbox<Message> inbox_;
   int wake_descriptor_;
   alignas(64) std::atomic<bool> asleep_{false};
+  alignas(64) std::atomic<bool> crowded_{false};  // apart from what senders write
 };
 
 }  // namespace hongbao::net

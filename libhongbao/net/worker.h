@@ -59,8 +59,6 @@ class Worker {
   static constexpr int64_t kTickNs = int64_t{DeadlineWheel::kTickMs} * 1'000'000;
   static constexpr uint32_t kMessagesPerTurn = 1024;
   static constexpr uint32_t kMessagesPerBusyTurn = 16 * kMessagesPerTurn;  // while messages of ours wait for others
-  // Messages that wait for others' inboxes, from which on nothing is received: what was asked is answered first.
-  static constexpr uint64_t kWaitingMax = 16'384;
   // From here on waits are batched: 5,000 completions a second, over enough connections that no peer is alone with us
   // (to one that asks again when it is answered, the wait would be all it sees).
   static constexpr uint32_t kBatchCompletionsPerTick = 500;
@@ -118,7 +116,7 @@ void Worker<App>::Run() {
       wake_at_ns = app_->OnTurn(now_ns);
     }
     bool did = TakeMessages();
-    const uint32_t completions = context_.waiting() < kWaitingMax ? TurnSets() : 0;
+    const uint32_t completions = context_.Crowded() ? 0 : TurnSets();
     completions_this_tick_ += completions;
     did |= completions > 0;
     did |= context_.FlushOutboxes();

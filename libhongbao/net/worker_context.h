@@ -19,6 +19,8 @@ namespace hongbao::net {
 template <class Message>
 class WorkerContext {
  public:
+  static constexpr uint64_t kCrowd = 16'384;
+
   WorkerContext(uint32_t index, const time::Clock& clock, std::vector<std::unique_ptr<Mailbox<Message>>>& mailboxes)
       : index_(index), clock_(clock), mailboxes_(mailboxes), outboxes_(mailboxes.size()) {}
 
@@ -34,7 +36,7 @@ class WorkerContext {
   void set_slept_ns(int64_t slept_ns) { slept_ns_ = slept_ns; }
 
   // To any worker, also this one; arrives in order per sender. A full inbox makes it wait here (only then memory is
-  // allocated): messages are bounded by what each connection may be owed, and with many waiting the worker receives nothing.
+  // allocated): messages are bounded by what each connection may be owed, and with many waiting anywhere no worker receives.
   void Post(uint32_t worker, const Message& message) {
     std::deque<Message>& outbox = outboxes_[worker];
     if (!outbox.empty() || !mailboxes_[worker]->Post(message)) {
@@ -44,6 +46,21 @@ class WorkerContext {
   }
 
   uint64_t waiting() const { return waiting_; }
+  // Whether more than kCrowd messages of one worker, this or another, wait for inboxes: what was asked is to be answered before
+  // anybody asks for more. Not of this worker alone: questions leave it, and pile up as answers elsewhere.
+  bool Crowded() {
+    if (const bool crowded = waiting_ >= kCrowd; crowded != crowded_) {
+      crowded_ = crowded;
+      mailboxes_[index_]->SetCrowded(crowded);
+    }
+    bool any = crowded_;
+    for (size_t worker = 0; worker < mailboxes_.size() && !any; ++worker) {
+      any = mailboxes_[worker]->crowded();
+    }
+    return any;
+  }
+  // The worker ends: nobody waits for it any more.
+  void Leave() { mailboxes_[index_]->SetCrowded(false); }
 
   // True while something still waits: the worker must not sleep.
   bool FlushOutboxes() {
@@ -67,6 +84,7 @@ class WorkerContext {
   std::vector<Port*> ports_;
   std::vector<std::deque<Message>> outboxes_;
   uint64_t waiting_ = 0;
+  bool crowded_ = false;  // as the others know it
   int64_t slept_ns_ = 0;
 };
 

@@ -164,6 +164,7 @@ void Worker<App>::StopListening() {
 // On the worker's own thread, as only it may talk to its rings.
 template <class App>
 void Worker<App>::Leave() {
+  context_.Leave();
   for (Unit& unit : units_) {
     unit.ring->Enter();  // closes that are only queued
     unit.port->AbandonDescriptors();

@@ -723,6 +723,8 @@ TEST_P(ServiceTest, FloodOfMessagesWaitsInTheSocketsNotInMemory) {
     GTEST_SKIP() << "takes two workers";
   }
   options_.inbox_messages = 64;
+  constexpr uint64_t kBuffers = 64, kFramesOfBuffer = 16;
+  options_.tuning.receive_buffers = kBuffers;
   Service<Asking> service(clock_);
   Start(service);
   constexpr uint64_t kFrames = 40'000;  // of each connection
@@ -750,9 +752,10 @@ TEST_P(ServiceTest, FloodOfMessagesWaitsInTheSocketsNotInMemory) {
     before = sum(&Asking::answered);
   } while (!WaitFor(all_answered) && sum(&Asking::answered) > before);
   EXPECT_TRUE(all_answered()) << sum(&Asking::answered);
-  // Beyond the limit only what one turn of all sets and one of the inbox bring; and what waited with the other worker as a
-  // question may come to wait here as an answer.
-  EXPECT_LT(sum(&Asking::most_waiting), 2 * 2u * (16'384 + 2 * 3 * 512 * 16 + 16'384));
+  // Beyond the limit only what one turn of all sets (two rounds' buffers may be filled within one) and one of the inbox bring;
+  // and what waited with the other worker as a question may come to wait here as an answer.
+  const uint64_t turn = GetParam().sets * 3 * 2 * kBuffers * kFramesOfBuffer;
+  EXPECT_LT(sum(&Asking::most_waiting), 2 * GetParam().workers * (16'384 + turn + 16'384)) << "of " << 16 * kFrames;
 }
 
 TEST_P(ServiceTest, PostsFromOutsideWakeASleepingWorker) {
