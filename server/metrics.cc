@@ -59,6 +59,9 @@ Families RequestFamilies(const ServerCounts& counts) {
                 c[Counter::kDropped]),
       CounterOf("hongbao_ledger_refusals_total", "Requests refused because too many records waited for the ledger.",
                 c[Counter::kLedgerFull]),
+      CounterOf("hongbao_stamps_ahead_total",
+                "Requests refused because they were stamped more than an hour ahead of the server's clock.",
+                c[Counter::kStampsAhead]),
       GaugeOf("hongbao_ledger_waiting_requests", "Shakes whose answer waits for the ledger now.",
               Left(c[Counter::kReceived], c[Counter::kReplied] + c[Counter::kRefused] + c[Counter::kDropped]))};
 }
@@ -95,7 +98,8 @@ Families EnvelopeFamilies(const ServerCounts& counts) {
       CounterOf("hongbao_envelopes_cancelled_total", "Envelopes that were ordered and, as their order was cancelled, not made.",
                 {With("kind", "shake", counts.cancelled.shakes), With("kind", "gift", counts.cancelled.gifts)}),
       CounterOf("hongbao_notices_total", "Notices of gifts queued to a connection.", c[Counter::kNotices]),
-      CounterOf("hongbao_notices_lost_total", "Notices whose connection was gone; they are sent again at the next login.",
+      CounterOf("hongbao_notices_lost_total",
+                "Notices whose connection was gone or had no room; they are sent again when there is some, or at the next login.",
                 c[Counter::kNoticesLost]),
       CounterOf("hongbao_replies_lost_total", "Answers whose connection was gone; asking again gives the same.",
                 c[Counter::kRepliesLost])};

@@ -55,6 +55,7 @@ json GiftsJson(const serve::ServerCounts& counts) {
 json ClockJson(const serve::ServerCounts& counts) {
   json clock = admin::ClockStepsJson(counts.clock_steps);
   clock["confirmed"] = counts.clock_confirmed;  // gifts expire by it
+  clock["stamps_ahead"] = counts.serve[serve::Counter::kStampsAhead];
   clock["started_off_s"] = static_cast<double>(counts.clock_started_off_ns) * 1e-9;
   return clock;
 }

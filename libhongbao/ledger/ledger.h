@@ -7,6 +7,7 @@
 // Thread tag: thread-compatible values; Ledger: each lane has one submitting thread, the rest as said.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -118,8 +119,19 @@ struct LiveGift {
 // is a history.
 inline constexpr uint64_t kHistoryStamp = 1;
 
+// Stamps further ahead of the clock than this are no measure of what a user has done: see Recovered::far_stamps.
+inline constexpr int64_t kFarStampMs = 3'600'000;
+
+// What identifies a request of protocol v2.
+struct RequestName {
+  uint32_t user = 0;
+  uint64_t stamp = 0;
+  friend auto operator<=>(const RequestName&, const RequestName&) = default;
+};
+
 struct UserState {
-  uint64_t last_stamp = 0;  // highest of a grant or a send; kHistoryStamp if the user has grants, but none with a stamp
+  // Highest of a grant or a send, but for far_stamps; kHistoryStamp if the user has grants, but none of such a stamp.
+  uint64_t last_stamp = 0;
   uint16_t shake_wins = 0;
 };
 
@@ -129,6 +141,7 @@ struct Recovered {
   std::vector<ClosedOrder> closed;
   std::vector<LiveGift> gifts;
   std::vector<UserState> users;  // by id, up to the highest that ever appeared
+  std::vector<RequestName> far_stamps;  // ascending; of grants and sends whose stamps are too far ahead of the clock
   uint64_t granted_fen = 0;      // of all grants: what users have got so far
   uint64_t next_shake_id = 0;        // 0 = none was ever used
   uint64_t next_minted_gift_id = 0;  // 0 = none was ever used

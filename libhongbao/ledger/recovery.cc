@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "libhongbao/ledger/audit.h"
 #include "libhongbao/ledger/row_sum.h"
@@ -36,8 +37,9 @@ struct GrantRow {
 
 class Reader {
  public:
-  explicit Reader(Sqlite& db)
+  Reader(Sqlite& db, int64_t clock_ms)
       : db_(db),
+        stamp_limit_(static_cast<uint64_t>(clock_ms + kFarStampMs) * 1'000'000),
         invited_(db, "SELECT user_id, sum = row_sum(envelope_id, share_idx, user_id) FROM invites"
                      " WHERE envelope_id = ? ORDER BY share_idx"),
         opened_(db, "SELECT share_idx, fen FROM grants WHERE envelope_id = ?"),
@@ -52,6 +54,7 @@ class Reader {
       }
     }
     ReadSends();
+    std::sort(found_.state.far_stamps.begin(), found_.state.far_stamps.end());
     ReadOrders();
     ReadGifts(now_ms);
     if (!breach_.ok() || !db_.ok()) {
@@ -162,7 +165,10 @@ class Reader {
   // The grant is the next of all and the next of its user's chain.
   bool Follow(const GrantRow& row) {
     UserHead& head = found_.heads[row.user];
-    const uint64_t before = row.user < found_.state.users.size() ? found_.state.users[row.user].last_stamp : 0;
+    uint64_t before = row.user < found_.state.users.size() ? found_.state.users[row.user].last_stamp : 0;
+    if (const auto far = highest_far_.find(row.user); far != highest_far_.end()) {
+      before = far->second;
+    }
     const uint64_t max_stamp = row.has_stamp ? std::max(before, row.stamp) : before;
     if (row.id != int64_t{found_.last_grant_id} + 1 || row.grant_no != int64_t{head.grants} + 1 ||
         row.prev_id != int64_t{head.last_id} || row.max_stamp != max_stamp) {
@@ -200,7 +206,13 @@ class Reader {
     if (user >= users.size()) {
       users.resize(std::max<size_t>(size_t{user} + 1, users.size() * 2));
     }
-    users[user].last_stamp = std::max(users[user].last_stamp, stamp);
+    if (stamp > stamp_limit_) {
+      found_.state.far_stamps.push_back({user, stamp});
+      uint64_t& highest = highest_far_[user];
+      highest = std::max(highest, stamp);
+    } else {
+      users[user].last_stamp = std::max(users[user].last_stamp, stamp);
+    }
     if (is_win && users[user].shake_wins < kWinsMax) {
       ++users[user].shake_wins;
     }
@@ -352,6 +364,8 @@ class Reader {
   }
 
   Sqlite& db_;
+  const uint64_t stamp_limit_;
+  absl::flat_hash_map<uint32_t, uint64_t> highest_far_;  // by user, of those that have any: the chain goes on with it
   Statement invited_, opened_, made_;
   std::map<uint32_t, Cancel> cancels_;
   std::map<uint32_t, LotSum> lots_;
@@ -405,7 +419,7 @@ absl::StatusOr<RecoveredFile> Recover(LedgerFile& file, int64_t now_ms, KillPlan
   if (absl::Status status = Judge(Audit(db, AuditScope::kSince, audited)); !status.ok()) {
     return status;
   }
-  absl::StatusOr<RecoveredFile> found = Reader(db).Read(now_ms);
+  absl::StatusOr<RecoveredFile> found = Reader(db, std::max(now_ms, ClockOf(file))).Read(now_ms);
   if (!found.ok()) {
     return found;
   }

@@ -43,6 +43,9 @@ void Bookkeeper::CountAnswer(PhaseTally& phase, const wire::ShakeResponse& answe
     case wire::ShakeResult::kCap:
       cells.Add(Counter::kCap);
       break;
+    case wire::ShakeResult::kAhead:
+      cells.Add(Counter::kStampsAhead);
+      [[fallthrough]];
     case wire::ShakeResult::kOverload:
       cells.Add(Counter::kOverload);
       phase.cells.Add(PhaseCounter::kOverload);

@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "libhongbao/load/counters.h"
 #include "libhongbao/load/money.h"
+#include "libhongbao/load/worker_tally.h"
 #include "libhongbao/net/connection.h"
 #include "libhongbao/time/schedule.h"
 #include "libhongbao/wire/messages.h"

@@ -24,6 +24,7 @@
 #include "libhongbao/load/fleet_service.h"
 #include "libhongbao/load/gateway_fleet.h"
 #include "libhongbao/load/never_served.h"
+#include "libhongbao/load/worker_tally.h"
 #include "libhongbao/net/counters.h"
 #include "libhongbao/net/service_plan.h"
 #include "libhongbao/time/clock.h"

@@ -24,6 +24,7 @@
 #include "libhongbao/load/silence_watch.h"
 #include "libhongbao/load/user.h"
 #include "libhongbao/load/user_token.h"
+#include "libhongbao/load/worker_tally.h"
 #include "libhongbao/net/connection.h"
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/port.h"

@@ -10,9 +10,6 @@ namespace {
 using net::kMalformed;
 using time::kNsPerSecond;
 
-// A server that claims to have seen a stamp further in the future than this is not believed.
-constexpr uint64_t kStampAheadMaxNs = uint64_t{3'600} * kNsPerSecond;
-
 }  // namespace
 
 size_t Fleet::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
@@ -88,8 +85,7 @@ bool Fleet::OnLogin(net::Port& port, net::Connection& connection, User& user, wi
   if (v2()) {
     const int64_t wall_ns = clock_.WallAt(now_ns_);
     skew_.Add(static_cast<int64_t>(answer.stamp), wall_ns, static_cast<int64_t>(answer.server_unix_ns));
-    // Our own may be ahead of a clock that was set back.
-    if (answer.last_stamp > std::max(user.last_stamp, static_cast<uint64_t>(wall_ns)) + kStampAheadMaxNs) {
+    if (!IsCredible(answer, user.last_stamp, wall_ns)) {
       return Refuse(Counter::kUnexpected);
     }
     user.last_stamp = std::max(user.last_stamp, answer.last_stamp);

@@ -28,6 +28,7 @@
 #include "libhongbao/net/port.h"
 #include "libhongbao/net/replies.h"
 #include "libhongbao/load/fleet_clock.h"
+#include "libhongbao/load/worker_tally.h"
 #include "libhongbao/time/clock_sync.h"
 #include "libhongbao/time/schedule.h"
 #include "libhongbao/wire/codec.h"

@@ -13,9 +13,6 @@ using net::kMalformed;
 using time::kNsPerSecond;
 using wire::kShakeResponseBytes;
 
-// A server that claims to have seen a stamp further in the future than this is not believed.
-constexpr uint64_t kStampAheadMaxNs = uint64_t{3'600} * kNsPerSecond;
-
 // Whether the frame at `at` is the answer "nothing" to `request`.
 inline bool IsNothing(const std::byte* at, const GatewayRequest& request) {
   return wire::LoadU32(at) == wire::Head(wire::FrameType::kShakeResponse, kShakeResponseBytes) &&
@@ -139,8 +136,7 @@ bool GatewayFleet::OnLogin(net::Port& port, net::Connection& connection, Gateway
   }
   const int64_t wall_ns = WallNs();
   skew_.Add(static_cast<int64_t>(answer.stamp), wall_ns, static_cast<int64_t>(answer.server_unix_ns));
-  // Our own may be ahead of a clock that was set back.
-  if (answer.last_stamp > std::max(gateway.last_stamp(), static_cast<uint64_t>(wall_ns)) + kStampAheadMaxNs) {
+  if (!IsCredible(answer, gateway.last_stamp(), wall_ns)) {
     return Refuse(Counter::kUnexpected);
   }
   if (!port.MakeBulk(connection)) {

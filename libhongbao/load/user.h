@@ -10,6 +10,8 @@
 #include <cstdint>
 
 #include "libhongbao/load/in_flight.h"
+#include "libhongbao/time/clock.h"
+#include "libhongbao/wire/messages.h"
 
 namespace hongbao::load {
 
@@ -63,6 +65,13 @@ static_assert(sizeof(User) == 48, "a million users are 48 MB: the account took 1
 inline uint64_t NextStamp(User& user, int64_t wall_ns) {
   user.last_stamp = std::max(user.last_stamp + 1, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0)));
   return user.last_stamp;
+}
+
+// Whether the last stamp that a server tells can be believed: a peer that goes on above one of the year 2554 would go there. Our
+// own last stamp may be ahead of a clock that was set back, and the server's clock of ours.
+inline bool IsCredible(const wire::LoginResponse& answer, uint64_t own_last_stamp, int64_t wall_ns) {
+  const uint64_t latest = std::max({own_last_stamp, answer.server_unix_ns, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0))});
+  return answer.last_stamp <= latest || answer.last_stamp - latest <= uint64_t{wire::kStampAheadMaxMs} * time::kNsPerMs;
 }
 
 }  // namespace hongbao::load

@@ -14,6 +14,9 @@ namespace {
 // by the time and not by what has been sent: even 15 ms of them at once, of the largest kind, have room.
 constexpr uint32_t kRemindersAtOnce = 64;
 constexpr int64_t kRemindersEveryNs = time::kNsPerMs;
+// What is kept of notices without room, 1 MB; beyond, a notice comes with the next login.
+constexpr size_t kUnnoticedMax = 65'536;
+constexpr size_t kUnnoticedAtOnce = 256;
 
 // net::Replies, with the question that SessionDesk asks.
 class Line {
@@ -68,6 +71,7 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              .overload = &overload_,
              .ledger = &ledger_,
              .cells = &office.cells,
+             .far_stamps = &shared.far_stamps,
              .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}),
       wall_(shared.wall) {
   Check(context.workers() <= 256 && context.ports().size() <= 256, "an address has 8 bits for worker and port");
@@ -147,6 +151,7 @@ int64_t App::OnTurn(int64_t now_ns) {
   wall_ns_ = now.wall_ns;
   office_.history.Roll(time::UnixSecond(now.steady_ns), office_.cells);
   LookAtTheClock(now);
+  desk_.LimitStamps(shared_.highest_wall.Look(now) + wire::kStampAheadMaxMs * time::kNsPerMs);
   // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may
   // have waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for
   // want of receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
@@ -160,15 +165,16 @@ int64_t App::OnTurn(int64_t now_ns) {
   if (!resumes_.empty()) {
     ContinueResumes();
   }
-  if (!reminders_.empty() && now_ns >= reminders_ns_) {
+  if ((!reminders_.empty() || !unnoticed_.empty()) && now_ns >= reminders_ns_) {
     reminders_ns_ = now_ns + kRemindersEveryNs;
     ContinueReminders();
+    NoticeAgain();
   }
   if (gifts_.BeginTurn(now_ns, wall_ns_) || leaving || !newcomers_.empty()) {
     return now_ns;
   }
   const int64_t second_ns = time::kNsPerSecond - now.steady_ns % time::kNsPerSecond;  // every second is filed, idle or not
-  const bool more = !resumes_.empty() || !reminders_.empty();
+  const bool more = !resumes_.empty() || !reminders_.empty() || !unnoticed_.empty();
   return now_ns + (more ? std::min(second_ns, time::kNsPerMs) : second_ns);
 }
 
@@ -177,6 +183,7 @@ void App::OnMessage(const Message& message) {
     case MessageKind::kGift:
     case MessageKind::kOpen:
     case MessageKind::kRemind:
+    case MessageKind::kRemindOf:
       return gifts_.Handle(message);
     case MessageKind::kNotice:
       return TellNotice(message);
@@ -234,6 +241,9 @@ net::Connection* App::Find(const Address& address) {
 
 void App::TakeOutcome(const ledger::Outcome& outcome) {
   if (outcome.resumed) {
+    if (desk_.IsAhead(outcome.stamp)) {
+      return;  // of a server that took such stamps; a peer that keeps to the protocol would not know what it is
+    }
     office_.cells.Add(Counter::kResumed);
     return Tell(outcome);
   }
@@ -444,6 +454,28 @@ void App::ContinueReminders() {
   }
 }
 
+// Each in its turn; those for which there is still no room go to the end.
+void App::NoticeAgain() {
+  for (size_t left = std::min(unnoticed_.size(), kUnnoticedAtOnce); left > 0; --left) {
+    const Unnoticed missed = unnoticed_.front();
+    unnoticed_.pop_front();
+    const Address address = Unpack(missed.address);
+    const net::Connection* connection = Find(address);
+    if (connection == nullptr) {
+      continue;  // the next login asks for all of them
+    }
+    const size_t bytes = wire::GiftNoticeBytes(SessionOf(address).version, wire::kUsersMax);
+    if (!context_.ports()[address.port]->HasSpareRoom(*connection, bytes)) {
+      unnoticed_.push_back(missed);
+      continue;
+    }
+    Post(OwnerOf(missed.envelope_id, context_.workers()), {.kind = MessageKind::kRemindOf,
+                                                            .user = missed.user,
+                                                            .address = missed.address,
+                                                            .envelope_id = missed.envelope_id});
+  }
+}
+
 // ---- what other workers have to say ----
 
 void App::TellNotice(const Message& message) {
@@ -459,6 +491,9 @@ void App::TellNotice(const Message& message) {
   const size_t bytes = wire::GiftNoticeBytes(version, message.user_count);
   if (!port.HasSpareRoom(*connection, bytes)) {  // a hint takes no answer's room, and closes nobody
     office_.cells.Add(Counter::kNoticesLost);
+    if (unnoticed_.size() < kUnnoticedMax) {
+      unnoticed_.push_back({.address = message.address, .user = message.user, .envelope_id = message.envelope_id});
+    }
     return;
   }
   std::byte* to = port.Out(*connection).Append(bytes);

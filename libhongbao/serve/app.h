@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -27,6 +28,7 @@
 #include "libhongbao/serve/returned.h"
 #include "libhongbao/serve/session.h"
 #include "libhongbao/time/clock_trust.h"
+#include "libhongbao/time/highest_wall.h"
 #include "libhongbao/time/wall_steps.h"
 
 namespace hongbao::serve {
@@ -46,6 +48,7 @@ struct Shared {
   // Whether money may move by the wall clock. Written by worker 0, which looks once a second.
   std::atomic<bool> clock_confirmed{true};
   int64_t clock_floor_ns = 0;  // agreed less monotonic time, at least
+  time::HighestWall highest_wall;
   std::optional<time::ClockTrust> trust;  // worker 0's, once the workers start
   Directory directory;
   GatewayOrder gateway_order;
@@ -53,6 +56,7 @@ struct Shared {
   RateLimit limit;
   Returned returned;
   ledger::Ledger* ledger = nullptr;  // null: nothing is durable
+  std::vector<ledger::RequestName> far_stamps;  // see ledger::Recovered
   // What an earlier life left to the gift desks; read while the workers start, then emptied.
   std::vector<ledger::LiveGift> gifts;
   // Connections now. Written once per connection, not per message; the last word of a connection's end, see App::OnClose.
@@ -127,6 +131,7 @@ class App {
   size_t KeepEarly(uint64_t address, absl::Span<const std::byte> in);
   void ContinueEntering();
   void ContinueReminders();
+  void NoticeAgain();
 
   net::WorkerContext<Message>& context_;
   AppOptions options_;
@@ -150,6 +155,13 @@ class App {
     uint32_t place = 0;
   };
   std::vector<Reminder> reminders_;
+  // A notice that found no room with its connection: asked for again when there is some.
+  struct Unnoticed {
+    uint64_t address = 0;
+    uint32_t user = 0;
+    uint32_t envelope_id = 0;
+  };
+  std::deque<Unnoticed> unnoticed_;
   int64_t reminders_ns_ = 0;  // not before
   std::vector<ledger::Outcome> resumes_;  // ends of pages whose connections have bytes to read first
   int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first

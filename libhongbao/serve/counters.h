@@ -14,7 +14,7 @@ namespace hongbao::serve {
 enum class Counter : uint32_t {
   kReceived,  // shakes
   kReplied,   // answered won, nothing or cap; the answer is queued to the connection
-  kRefused,   // answered "overloaded" (17)
+  kRefused,   // answered "overloaded" (17) or "ahead" (19)
   kDropped,   // not answered: the connection had no room for the answer. Nothing was claimed for it
   kWon,
   kWonFen,
@@ -35,7 +35,7 @@ enum class Counter : uint32_t {
   kConnectionsOpened,
   kConnectionsClosed,
   kSendsRefused,   // SendRequests answered "refused" (18)
-  kSendsOverload,  // SendRequests answered "overloaded" (17)
+  kSendsOverload,  // SendRequests answered "overloaded" (17) or "ahead" (19)
   kSendsSenderCap,  // answered "capped" (20): the sender has as many live gifts as one may have
   kSendsPairCap,    // the same: to one of the invited
   kSendsUserFull,   // of kSendsOverload: one of the invited has too many unopened gifts
@@ -54,7 +54,8 @@ enum class Counter : uint32_t {
   kRefundedShares,
   kRefundedFen,
   kNotices,      // notices queued to a connection
-  kNoticesLost,  // the user's connection was gone when the notice came to it; sent again at the next login
+  kNoticesLost,  // the user's connection was gone when the notice came to it, or had no room: sent again when there is some, or
+                 // at the next login
   kRepliesLost,  // answers from elsewhere whose connection was gone; asking again gives the same
   kRepeated,     // shakes answered with their first outcome once more
   kReturned,     // shares claimed for a request that turned out to have an outcome: back to the minter
@@ -63,6 +64,7 @@ enum class Counter : uint32_t {
   kLedgerFull,     // of kRefused and the refused sends and logins: too many records waited for the ledger
   kResumed,        // grants re-sent after a login
   kForwarded,      // outcomes sent to the user's newer session
+  kStampsAhead,    // of kRefused and kSendsOverload: answered "ahead" (19), as they were stamped too far ahead of the clock
   kLate,           // sends and opens of a connection that a newer login had replaced: nothing was made, nobody is told
   kCount
 };
@@ -119,6 +121,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kLedgerFull, "ledger_full"},
     {Counter::kResumed, "resumed"},
     {Counter::kForwarded, "forwarded"},
+    {Counter::kStampsAhead, "stamps_ahead"},
     {Counter::kLate, "late"},
 };
 static_assert(count::LabelsMatch(kCounterLabels));

@@ -188,6 +188,8 @@ void GiftDesk::Handle(const Message& message) {
       return Open(message);
     case MessageKind::kRemind:
       return Remind(message, 0);
+    case MessageKind::kRemindOf:
+      return RemindOf(message);
     case MessageKind::kSupersede:
     case MessageKind::kNotice:
     case MessageKind::kOpened:
@@ -390,17 +392,29 @@ void GiftDesk::Open(const Message& message) {
 }
 
 void GiftDesk::Remind(const Message& message, size_t skip) {
-  Message notice{.kind = MessageKind::kNotice, .user = message.user, .address = message.address};
   size_t visited = 0;
   book_.ForEachUnopened(message.user, now_ms_, remind_max_, [&](const envelope::Gift& gift) {
-    if (visited++ < skip) {
-      return;
+    if (visited++ >= skip) {
+      Notify(gift, message.user, message.address);
     }
-    notice.envelope_id = gift.id;
-    notice.amount_fen = gift.total.ToWire();
-    notice.user_count = static_cast<uint8_t>(gift.CopyUsers(notice.users));
-    post_(Unpack(notice.address).worker, notice);
   });
+}
+
+void GiftDesk::RemindOf(const Message& message) {
+  const envelope::Gift* gift = book_.Find(message.envelope_id);
+  if (gift != nullptr && !gift->held && now_ms_ < gift->expires_ms) {
+    Notify(*gift, message.user, message.address);
+  }
+}
+
+void GiftDesk::Notify(const envelope::Gift& gift, uint32_t user, uint64_t address) {
+  Message notice{.kind = MessageKind::kNotice,
+                 .user = user,
+                 .address = address,
+                 .envelope_id = gift.id,
+                 .amount_fen = gift.total.ToWire()};
+  notice.user_count = static_cast<uint8_t>(gift.CopyUsers(notice.users));
+  post_(Unpack(address).worker, notice);
 }
 
 }  // namespace hongbao::serve

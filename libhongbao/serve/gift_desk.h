@@ -105,6 +105,8 @@ class GiftDesk {
   void NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users);
   void Mint(const Message& message);
   void Open(const Message& message);
+  void RemindOf(const Message& message);
+  void Notify(const envelope::Gift& gift, uint32_t user, uint64_t address);
   // Notices of the user's oldest unopened gifts, remind_max_ at most, without the first `skip`.
   void Remind(const Message& message, size_t skip);
 

@@ -21,6 +21,7 @@ enum class MessageKind : uint8_t {
   kOpen,    // to the owner of `envelope_id`: `user` opens it; the answer goes to `address`
   kOpened,  // to the worker of `address`: the answer, `amount_fen` (0: no share)
   kRemind,  // to every owner: notices of all gifts that `user` has not opened, to `address`
+  kRemindOf,  // to the owner of `envelope_id`: a notice of it for `user` found no room at `address`, and now there may be some
   kRefuseOpen,  // to the worker of `address`: an open that cannot be answered now; the connection is closed, to come again
   kOutcome,     // from the ledger to the worker that submitted the record: outcome()
   kForward,     // to the worker of `address`, `user`'s newer session: outcome() found the older one gone

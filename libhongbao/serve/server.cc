@@ -239,6 +239,8 @@ absl::Status Server::Restore() {
   shared_.clock_confirmed.store(shared_.trust->confirmed(), std::memory_order_relaxed);
   clock_started_off_ns_ = shared_.trust->started_off_ns();
   shared_.clock_floor_ns = std::max(now.wall_ns, recovered_.clock_ms * time::kNsPerMs) - now.monotonic_ns;
+  shared_.highest_wall.Raise(shared_.clock_floor_ns);
+  shared_.far_stamps = std::move(recovered_.far_stamps);
   uint32_t users = 0;  // the highest that the ledger knows, + 1
   for (uint32_t user = 0; user < recovered_.users.size(); ++user) {
     const ledger::UserState& state = recovered_.users[user];

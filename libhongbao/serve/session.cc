@@ -19,6 +19,9 @@ uint64_t IdentityOf(const Session& session, uint64_t stamp) {
   return session.version == wire::Version::k2 ? stamp : kHistoryStamp;
 }
 
+const std::vector<ledger::RequestName> kNoFarStamps;
+static_assert(ledger::kFarStampMs == wire::kStampAheadMaxMs, "what is taken now is not far at a next start");
+
 // How the directory names the session's connection.
 uint64_t Named(const Session& session, uint64_t address) {
   return session.gateway == Gateways::kNone ? address : address | kGatewayBit;
@@ -28,6 +31,7 @@ uint64_t Named(const Session& session, uint64_t address) {
 
 SessionDesk::SessionDesk(SessionServices services)
     : services_(std::move(services)), durable_(services_.ledger->durable()), gateways_(services_.gateways_max),
+      stamps_(services_.far_stamps != nullptr ? services_.far_stamps : &kNoFarStamps),
       users_left_(services_.gateway_users_a_turn) {
   Check(services_.wins_per_user <= Directory::kShakeWinsMax, "a limit of wins per user is at most what can be counted");
 }
@@ -167,6 +171,12 @@ ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, l
           .reply_to = address,
           .login = services_.directory->logins(user),
           .at_ms = services_.clock->WallNs() / time::kNsPerMs};
+}
+
+void SessionDesk::AnswerAhead(const std::byte* frame, std::byte* to) {
+  services_.cells->Add(Counter::kRefused);
+  services_.cells->Add(Counter::kStampsAhead);
+  wire::EncodeLosingResponse(to, frame, wire::ShakeResult::kAhead);
 }
 
 void SessionDesk::CountAnswer(wire::ShakeResult result) {
@@ -441,7 +451,8 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
     ++owed_;
     services_.post(OwnerOf(request.envelope_id, services_.workers),
                    Message{.kind = MessageKind::kOpen,
-                           .has_identity = session.version == wire::Version::k2,
+                           // Without one it comes to the same: the gift knows who has opened it.
+                           .has_identity = session.version == wire::Version::k2 && !stamps_.IsAhead(request.stamp),
                            .user = user,
                            .address = address,
                            .stamp = request.stamp,
@@ -462,6 +473,17 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
   }
   services_.cells->Add(Counter::kFramesSend);
   wire::SendResponse response{.stamp = request.stamp, .sender = request.sender, .result = wire::SendResult::kOverload};
+  if (durable_ && stamps_.Knows(request.sender, request.stamp)) {
+    return FindSend(session, address, request);
+  }
+  if (stamps_.IsAhead(request.stamp)) {
+    services_.cells->Add(Counter::kSendsOverload);
+    services_.cells->Add(Counter::kStampsAhead);
+    response.result = wire::SendResult::kAhead;
+    wire::EncodeSendResponse(reply.bytes.data(), response);
+    reply.size = wire::kSendResponseBytes;
+    return CloseReason::kNone;
+  }
   // The user's own stamp, not what this session knows of it: sends are few, and an older session may have raised it since.
   const bool may_be_made = durable_ && request.stamp <= services_.directory->last_stamp(request.sender);
   if (!draining_ && services_.overload->Admit(request.sender)) {

@@ -22,30 +22,12 @@
 #include "libhongbao/serve/gateway_order.h"
 #include "libhongbao/serve/gateways.h"
 #include "libhongbao/serve/session_services.h"
+#include "libhongbao/serve/session_state.h"
+#include "libhongbao/serve/stamp_limit.h"
 #include "libhongbao/wire/codec.h"
 #include "libhongbao/wire/frame.h"
 
 namespace hongbao::serve {
-
-// What is remembered of one connection. All zero bytes: nobody has logged in yet.
-struct Session {
-  uint32_t user = 0;                                // of a gateway: its first
-  wire::Version version = wire::Version::kUnknown;  // settled by the first frame
-  bool logged_in : 1 = false;
-  bool over_limit : 1 = false;  // one connection more than the server takes: its login gets "full"
-  bool at_cap : 1 = false;      // the user has won as often as allowed; a gateway's users are looked up one by one
-  uint16_t gateway = Gateways::kNone;
-  // v2 with a ledger: a request of a stamp up to here may have an outcome already. Of a gateway: the highest of its users';
-  // where a user's own ends is looked up then.
-  uint64_t stamp_floor = 0;
-};
-static_assert(sizeof(Session) <= 16, "one per connection, a million of them");
-
-// How a call to OnBytes ended.
-struct Served {
-  size_t consumed = 0;                               // whole frames; a part of one stays with the caller
-  net::CloseReason close = net::CloseReason::kNone;  // other than kNone: close once the replies so far have left
-};
 
 class SessionDesk {
  public:
@@ -54,6 +36,11 @@ class SessionDesk {
   // From now on logins get "full or draining".
   void Drain();
   bool draining() const { return draining_; }
+
+  // From now on a request of v2 that is stamped above `unix_ns` is refused. Until the first call there is no limit.
+  void LimitStamps(int64_t unix_ns) { stamps_.Set(static_cast<uint64_t>(unix_ns)); }
+  // Whether a stamp is above it.
+  bool IsAhead(uint64_t stamp) const { return stamps_.IsAhead(stamp); }
 
   // A new turn: so many users of gateways more may be logged in and out. True: some still wait for it.
   bool BeginTurn();
@@ -139,18 +126,28 @@ class SessionDesk {
   void AnswerLosers(const std::byte* frames, uint32_t count, std::byte* to);
   template <class Out>
   uint32_t DecideSome(Session& session, uint64_t address, const std::byte* frames, uint32_t count, Out& out);
-  // How many whole shakes of the gateway's users stand at the start of `in`, `most` at most; the lowest stamp among them.
+  // How many whole shakes of the gateway's users, of plain stamps, stand at the start of `in`, `most` at most; the lowest stamp
+  // among them.
   uint32_t LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most, uint64_t* lowest) const;
 
   // Whether it may be a repeat of a request that has been decided. Then it is never told "overloaded" (nothing has happened).
   bool MayHaveOutcome(const Session& session, uint32_t user, uint64_t stamp) const {
-    return session.version == wire::Version::k2 && stamp <= session.stamp_floor &&
-           (session.gateway == Gateways::kNone || stamp <= services_.directory->last_stamp(user));
+    if (session.version != wire::Version::k2) {
+      return false;
+    }
+    if (stamp > session.stamp_floor) {
+      return !stamps_.IsPlain(stamp) && stamps_.Knows(user, stamp);
+    }
+    return session.gateway == Gateways::kNone || stamp <= services_.directory->last_stamp(user) || stamps_.Knows(user, stamp);
   }
   // False: there is nothing to win, and nothing was won.
   bool ConcernsMoney(const Session& session, uint32_t user, uint64_t stamp) const {
     return services_.claimer->MayClaim() || (durable_ && MayHaveOutcome(session, user, stamp));
   }
+  bool IsTooFarAhead(const Session& session, uint32_t user, uint64_t stamp) const {
+    return session.version == wire::Version::k2 && stamps_.IsTooFarAhead(user, stamp);
+  }
+  void AnswerAhead(const std::byte* frame, std::byte* to);
   void AnswerLoser(const Session& session, uint32_t user, const std::byte* frame, std::byte* to);
   void Weigh(Session& session, uint64_t address, Shake& shake);
   // `envelope`: what the claim brought; id 0 = nothing.
@@ -181,6 +178,7 @@ class SessionDesk {
   SessionServices services_;
   const bool durable_;
   Gateways gateways_;
+  StampLimit stamps_;
   // Users of gateways that have ended, to be logged out.
   struct Leaving {
     uint64_t address = 0;

@@ -48,7 +48,8 @@ net::CloseReason SessionDesk::ServeShake(Session& session, uint64_t address, con
   services_.cells->Add(Counter::kFramesShake);
   services_.cells->Add(Counter::kReceived);
   const uint64_t stamp = wire::StampOf(frame);
-  if (ConcernsMoney(session, user, stamp)) [[unlikely]] {
+  const bool ahead = !stamps_.IsPlain(stamp) && IsTooFarAhead(session, user, stamp);
+  if (!ahead && ConcernsMoney(session, user, stamp)) [[unlikely]] {
     return ServeMoney(session, address, user, stamp, out);
   }
   std::byte* to = out.Append(wire::kShakeResponseBytes);
@@ -56,7 +57,7 @@ net::CloseReason SessionDesk::ServeShake(Session& session, uint64_t address, con
     services_.cells->Add(Counter::kDropped);
     return net::CloseReason::kNone;
   }
-  AnswerLoser(session, user, frame, to);
+  ahead ? AnswerAhead(frame, to) : AnswerLoser(session, user, frame, to);
   return net::CloseReason::kNone;
 }
 
@@ -136,7 +137,7 @@ inline uint32_t SessionDesk::LeadingShakes(const Session& session, absl::Span<co
   uint32_t count = 0;
   for (const std::byte* frame = in.data(); count < frames; ++count, frame += wire::kShakeRequestBytes) {
     if (wire::LoadU32(frame) != wire::Head(wire::FrameType::kShakeRequest, wire::kShakeRequestBytes) ||
-        wire::LoadU32(frame + wire::kHeaderBytes) - first >= users) {
+        wire::LoadU32(frame + wire::kHeaderBytes) - first >= users || !stamps_.IsPlain(wire::StampOf(frame))) {
       break;
     }
     *lowest = std::min(*lowest, wire::StampOf(frame));

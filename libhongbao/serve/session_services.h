@@ -43,6 +43,7 @@ struct SessionServices {
   Overload* overload = nullptr;
   LedgerDesk* ledger = nullptr;
   count::Cells<Counter>* cells = nullptr;
+  const std::vector<ledger::RequestName>* far_stamps = nullptr;  // see Recovered; null: none
   PostFunction post;
 };
 

@@ -161,7 +161,7 @@ Decoded DecodeSendResponse(FrameBytes frame, SendResponse& message) {
   const std::byte* in = frame.data();
   const auto result = static_cast<SendResult>(LoadU32(in + 16));
   if (result != SendResult::kOk && result != SendResult::kOverload && result != SendResult::kRefused &&
-      result != SendResult::kCapped) {
+      result != SendResult::kAhead && result != SendResult::kCapped) {
     return Decoded::kMalformed;
   }
   message = {.stamp = LoadU64(in + 4), .sender = LoadU32(in + 12), .result = result, .envelope_id = LoadU32(in + 20)};

@@ -66,7 +66,7 @@ inline Decoded DecodeShakeResponse(FrameBytes frame, ShakeResponse& message) {
   if (!IsFrameOf(frame, FrameType::kShakeResponse, kShakeResponseBytes)) [[unlikely]]
     return Decoded::kMalformed;
   const uint32_t result = LoadU32(frame.data() + 16);
-  if (result - 14 > 3) [[unlikely]]
+  if (result - 14 > 3 && result != static_cast<uint32_t>(ShakeResult::kAhead)) [[unlikely]]
     return Decoded::kMalformed;
   message = {.stamp = LoadU64(frame.data() + 4),
              .user_id = LoadU32(frame.data() + 12),

@@ -23,8 +23,8 @@ enum class LoginResult : uint32_t {
   kFullOrDraining = 3,
   kSuperseded = 6,  // never of a login: a session of v2 ends, as its user has logged in elsewhere
 };
-enum class ShakeResult : uint32_t { kWon = 14, kNothing = 15, kCap = 16, kOverload = 17 };
-enum class SendResult : uint32_t { kOk = 0, kOverload = 17, kRefused = 18, kCapped = 20 };
+enum class ShakeResult : uint32_t { kWon = 14, kNothing = 15, kCap = 16, kOverload = 17, kAhead = 19 };
+enum class SendResult : uint32_t { kOk = 0, kOverload = 17, kRefused = 18, kAhead = 19, kCapped = 20 };
 
 inline constexpr size_t kShakeRequestBytes = 16;
 inline constexpr size_t kShakeResponseBytes = 28;
@@ -45,6 +45,9 @@ constexpr size_t GiftNoticeBytes(Version version, size_t count) {
   return 24 + 4 * (version == Version::k1 ? kV1NoticeUsers : count);
 }
 constexpr size_t SendRequestBytes(size_t count) { return 24 + 4 * count; }
+
+// By how much a stamp may be ahead of the server's clock (docs/PROTOCOL.md, rule 3).
+inline constexpr int64_t kStampAheadMaxMs = 3'600'000;
 
 // Users of one gateway at most (docs/PROTOCOL.md, rule 7).
 inline constexpr uint32_t kGatewayUsersMax = 1U << 23;

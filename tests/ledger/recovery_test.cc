@@ -164,6 +164,44 @@ TEST_F(RecoveryTest, UsersComeBackWithTheirLastStampAndTheirWins) {
   EXPECT_EQ(ledger_.state.users[4].last_stamp, 0u);
 }
 
+// Of a server that took such stamps: they hold nobody back for ever, and are known by name.
+TEST_F(RecoveryTest, StampsFarAheadOfTheClockAreNoMeasureOfAUser) {
+  constexpr int64_t kNowMs = 1'700'000'000'000;
+  constexpr uint64_t kNowNs = uint64_t{kNowMs} * 1'000'000, kHourNs = 3'600'000'000'000, kEver = ~uint64_t{0};
+  ledger_.AddOrder(ShakeOrder(kLotId, 10, 1));
+  ledger_.Do({Win(3, kLotId, 1, kNowNs), Win(3, kLotId + 1, 1, kEver), Win(3, kLotId + 2, 1, kNowNs + 1),
+              Win(4, kLotId + 3, 1, kEver), Win(5, kLotId + 4, 1, kNowNs + kHourNs),
+              MakeGift(kGiftId, 6, 2, {3, 6}, kNowNs + kHourNs + 1)});
+  for (int start = 0; start < 2; ++start) {
+    ledger_.Reopen(kNowMs);
+    ASSERT_EQ(ledger_.state.users.size(), 8U);
+    EXPECT_EQ(ledger_.state.users[3].last_stamp, kNowNs + 1);
+    EXPECT_EQ(ledger_.state.users[4].last_stamp, start == 0 ? kHistoryStamp : kNowNs) << "at first none of a stamp to go by";
+    EXPECT_EQ(ledger_.state.users[5].last_stamp, kNowNs + kHourNs);
+    EXPECT_EQ(ledger_.state.users[6].last_stamp, 0U);
+    EXPECT_EQ(ledger_.state.far_stamps,
+              (std::vector<RequestName>{{3, kEver}, {4, kEver}, {6, kNowNs + kHourNs + 1}}));
+    const auto more = static_cast<uint32_t>(start);
+    ledger_.Do({Win(4, kLotId + 5 + more, 1, kNowNs + more)});  // its chain goes on
+  }
+  ledger_.Reopen(kNowMs + 3'600'000);
+  EXPECT_EQ(ledger_.state.users[6].last_stamp, kNowNs + kHourNs + 1) << "time has caught up with it";
+  EXPECT_EQ(ledger_.state.far_stamps.size(), 2U);
+}
+
+// What the file confirmed last: a server whose clock is set back between two lives takes its users' stamps for what they are.
+TEST_F(RecoveryTest, StampsAreJudgedByTheLatestClockThatTheFileKnows) {
+  constexpr int64_t kNowMs = 1'700'000'000'000;
+  ledger_.AddOrder(ShakeOrder(kLotId, 10, 1));
+  ledger_.Do({Win(3, kLotId, 1, uint64_t{kNowMs} * 1'000'000)});
+  ledger_.writer().Begin();
+  ledger_.writer().SetClock(kNowMs);
+  ASSERT_TRUE(ledger_.writer().Commit());
+  ledger_.Reopen(kNowMs - 86'400'000);
+  EXPECT_EQ(ledger_.state.users[3].last_stamp, uint64_t{kNowMs} * 1'000'000);
+  EXPECT_TRUE(ledger_.state.far_stamps.empty());
+}
+
 TEST_F(RecoveryTest, AFileThatDoesNotReconcileIsRefusedAndNotCounted) {
   ledger_.AddOrder(ShakeOrder(kLotId, 10, 1));
   ledger_.Do({Win(3, kLotId, 1, 500), Win(3, kLotId + 1, 1, 501), MakeGift(kGiftId, 5, 2, {3, 6}, 900, 50)});

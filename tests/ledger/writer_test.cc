@@ -242,7 +242,8 @@ TEST_F(WriterTest, StampsAboveTheSignedRangeKeepTheirOrder) {
   EXPECT_EQ(ledger_.DoOne(Win(7, kLotId + 2, 1, huge)).settled, Settled::kRepeat);
   EXPECT_EQ(ledger_.Do({Ask(RecordKind::kResume, 7, huge - 1)}).front().stamp, huge);
   ledger_.Reopen();
-  EXPECT_EQ(ledger_.state.users[7].last_stamp, huge);
+  EXPECT_EQ(ledger_.state.far_stamps, (std::vector<RequestName>{{7, huge}}));
+  EXPECT_EQ(ledger_.DoOne(Win(7, kLotId + 3, 1, huge)).settled, Settled::kRepeat);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "libhongbao/load/counters.h"
+#include "libhongbao/load/worker_tally.h"
 #include "libhongbao/net/port.h"
 #include "libhongbao/wire/codec.h"
 #include "tests/net/scripted_ring.h"

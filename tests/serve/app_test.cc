@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/net/port_tester.h"
 #include "tests/serve/desk_fixture.h"
 
@@ -292,7 +294,61 @@ TEST_F(AppTest, Defect19_NoticesBeyondTheUnsentBytesAreDroppedAndCloseNobody) {
   EXPECT_EQ(connection.state, ConnectionState::kOpen) << "a hint is not worth a connection";
   EXPECT_EQ(Count(Counter::kNotices) + Count(Counter::kNoticesLost), 100U);
   EXPECT_GT(Count(Counter::kNoticesLost), 0U);
-  EXPECT_EQ(shared_.directory.unopened(7), 100U) << "told again at the next login";
+  EXPECT_EQ(shared_.directory.unopened(7), 100U);
+
+  std::set<uint32_t> told;
+  for (int turn = 0; turn < 40 && told.size() < Count(Counter::kGiftsSent); ++turn) {
+    const std::vector<std::byte> bytes = PortTester::TakeReplies(port_, connection);
+    for (size_t at = 0; at < bytes.size(); at += wire::LoadU16(&bytes[at])) {
+      if (wire::LoadU16(&bytes[at + 2]) == static_cast<uint16_t>(wire::FrameType::kGiftNotice)) {
+        told.insert(wire::LoadU32(&bytes[at + 12]));
+      }
+    }
+    Turn(time::kNsPerMs);
+  }
+  EXPECT_EQ(told.size(), Count(Counter::kGiftsSent)) << "made good as there was room";
+  EXPECT_LE(Turn(time::kNsPerMs) - clock_.MonotonicNs(), time::kNsPerSecond);
+}
+
+TEST_F(AppTest, ResumedOutcomesOfStampsFarAheadAreNotTold) {
+  net::Connection& connection = Login(5, 7, Version::k2);
+  PortTester::TakeReplies(port_, connection);
+  ledger::Outcome outcome{.kind = ledger::RecordKind::kWin, .settled = ledger::Settled::kRepeat};
+  outcome.has_stamp = outcome.resumed = true;
+  outcome.user = 7;
+  outcome.reply_to = AddressOf(connection);
+  outcome.envelope_id = kFirstShakeId;
+  outcome.amount_fen = 5;
+  outcome.stamp = ~uint64_t{0};
+  app_->OnMessage(Message::Of(MessageKind::kOutcome, outcome));
+  EXPECT_TRUE(PortTester::TakeReplies(port_, connection).empty()) << "its peer would not know what it is";
+  outcome.stamp = static_cast<uint64_t>(clock_.WallNs());
+  app_->OnMessage(Message::Of(MessageKind::kOutcome, outcome));
+  EXPECT_EQ(PortTester::TakeReplies(port_, connection).size(), wire::kShakeResponseBytes);
+}
+
+// The server's clock is the highest that it has shown.
+TEST_F(AppTest, StampsAreRefusedFromAnHourAheadOfTheClockOn) {
+  constexpr int64_t kHourNs = 3'600 * time::kNsPerSecond;
+  net::Connection& connection = Login(5, 7, Version::k2);
+  PortTester::TakeReplies(port_, connection);
+  const auto result = [&](int64_t ahead_ns) {
+    Feed(connection, ShakeFrame(7, static_cast<uint64_t>(clock_.WallNs() + ahead_ns)));
+    const std::vector<std::byte> bytes = PortTester::TakeReplies(port_, connection);
+    wire::ShakeResponse response;
+    EXPECT_EQ(wire::DecodeShakeResponse(bytes, response), wire::Decoded::kOk);
+    return response.result;
+  };
+  EXPECT_EQ(result(kHourNs), wire::ShakeResult::kNothing);
+  EXPECT_EQ(result(kHourNs + 1), wire::ShakeResult::kAhead);
+  clock_.StepWall(-2 * kHourNs);
+  Turn(time::kNsPerMs);
+  EXPECT_EQ(result(3 * kHourNs), wire::ShakeResult::kNothing) << "nobody whose clock is right is refused";
+  clock_.StepWall(4 * kHourNs);
+  Turn(time::kNsPerMs);
+  EXPECT_EQ(result(kHourNs), wire::ShakeResult::kNothing);
+  EXPECT_EQ(result(kHourNs + 1), wire::ShakeResult::kAhead);
+  EXPECT_EQ(Count(Counter::kStampsAhead), 2U);
 }
 
 TEST_F(AppTest, EverySecondIsFiledAlsoWhenNothingHappens) {

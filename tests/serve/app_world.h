@@ -54,6 +54,7 @@ class AppWorld : public ledger::OutcomeSink {
       GiftDesk::CountUnopened(gift, shared_.directory);
     }
     shared_.gifts = recovered.gifts;
+    shared_.far_stamps = recovered.far_stamps;
     minter_.Restore(recovered);
     ledger->Start(options.workers, options.credits, this);
     for (uint32_t worker = 0; worker < options.workers; ++worker) {

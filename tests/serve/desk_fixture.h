@@ -114,6 +114,7 @@ struct OfficeOptions {
   uint32_t gateways_max = 4;
   uint32_t gateway_users_a_turn = 16'384;
   UserTokenCheck user_token = nullptr;
+  const std::vector<ledger::RequestName>* far_stamps = nullptr;
 };
 
 class TestOffices : public ledger::OutcomeSink {
@@ -154,6 +155,7 @@ class TestOffices : public ledger::OutcomeSink {
                     .overload = &overload,
                     .ledger = &ledger,
                     .cells = &cells,
+                    .far_stamps = options.far_stamps,
                     .post = offices.Poster()}) {}
 
     count::Cells<Counter> cells;

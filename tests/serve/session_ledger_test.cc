@@ -71,6 +71,120 @@ TEST(SessionLedgerTest, AnEmptyPoolIsForgottenUntilSomethingNewComes) {
   }
 }
 
+// ---- stamps too far ahead of the clock ----
+
+constexpr uint64_t kEver = ~uint64_t{0};
+constexpr int64_t kLimit = 1'000'000;
+
+TEST(SessionLedgerTest, AStampTooFarAheadMakesNothingAndHoldsNobodyBack) {
+  TestOffices offices(WithLedger());
+  offices.desks[0]->sessions.LimitStamps(kLimit);
+  TestOffices::Peer peer = offices.Login(7);
+  for (const bool something : {false, true}) {
+    if (something) {
+      offices.Publish(kFirstShakeId, 257);
+    }
+    peer.Feed(ShakeFrame(7, kEver) + ShakeFrame(7, kLimit + 1));
+    for (const uint64_t stamp : {kEver, uint64_t{kLimit + 1}}) {
+      const wire::ShakeResponse response = peer.TakeShake();
+      EXPECT_EQ(response.result, ShakeResult::kAhead);
+      EXPECT_EQ(response.stamp, stamp);
+    }
+  }
+  peer.Feed(SendFrame(7, 100, {8, 9}, kEver));
+  EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kAhead);
+  EXPECT_EQ(offices.fake.waiting(), 0U);
+  EXPECT_EQ(offices.directory.last_stamp(7), 0U);
+  EXPECT_EQ(offices.Count(Counter::kStampsAhead), 5U);
+  peer.Feed(ShakeFrame(7, kLimit));
+  EXPECT_EQ(offices.CommitAll().settled, Settled::kNew) << "it wins as ever";
+  offices.ExpectShakesReconcile();
+}
+
+TEST(SessionLedgerTest, OfAGatewayOnlyTheRequestsThatAreTooFarAheadAreRefused) {
+  const wire::Token token{std::byte{1}};
+  for (const bool something : {false, true}) {
+    OfficeOptions options = WithLedger();
+    options.gateway_token = token;
+    TestOffices offices(options);
+    offices.desks[0]->sessions.LimitStamps(kLimit);
+    TestOffices::Peer gateway = offices.Connect();
+    gateway.Feed(LoginFrame(0, Version::k2, 1, 100, 0, token));
+    gateway.TakeLogin();
+    if (something) {
+      offices.Publish(kFirstShakeId, 257);
+    }
+    gateway.Feed(ShakeFrame(1, kLimit) + ShakeFrame(2, kEver) + ShakeFrame(3, kLimit) + ShakeFrame(4, kLimit + 1));
+    std::vector<std::pair<uint32_t, ShakeResult>> answers;
+    while (!gateway.line.empty()) {
+      const wire::ShakeResponse response = gateway.TakeShake();
+      answers.emplace_back(response.user_id, response.result);
+    }
+    std::vector<std::pair<uint32_t, ShakeResult>> expected = {
+        {2, ShakeResult::kAhead}, {3, ShakeResult::kNothing}, {4, ShakeResult::kAhead}};
+    if (!something) {
+      expected.insert(expected.begin(), {1, ShakeResult::kNothing});
+    }
+    EXPECT_EQ(answers, expected) << "with something to win the first waits for its commit";
+    EXPECT_LE(gateway.session.stamp_floor, uint64_t{kLimit});
+    EXPECT_EQ(offices.directory.last_stamp(2), 0U);
+    offices.ExpectShakesReconcile();
+  }
+}
+
+TEST(SessionLedgerTest, StampsOfVersionOneAreNoTimeOfOurs) {
+  TestOffices offices(WithLedger());
+  offices.desks[0]->sessions.LimitStamps(kLimit);
+  TestOffices::Peer peer = offices.Login(7, Version::k1);
+  peer.Feed(ShakeFrame(7, kEver));
+  EXPECT_EQ(peer.TakeShake().result, ShakeResult::kNothing);
+}
+
+TEST(SessionLedgerTest, AnOpenOfAStampTooFarAheadIsServedWithoutIt) {
+  TestOffices offices(WithLedger());
+  offices.desks[0]->sessions.LimitStamps(kLimit);
+  TestOffices::Peer peer = offices.Login(7);
+  peer.Feed(OpenFrame(7, kFirstMintedGiftId, kEver) + OpenFrame(7, kFirstMintedGiftId, kLimit));
+  ASSERT_EQ(offices.posted.size(), 2U);
+  EXPECT_FALSE(offices.posted[0].second.has_identity);
+  EXPECT_TRUE(offices.posted[1].second.has_identity);
+}
+
+// Of a ledger that has such stamps from before: also when the clock has caught up with them.
+TEST(SessionLedgerTest, ARequestThatIsKnownByNameIsLookedUpWhateverTheClock) {
+  for (const int64_t limit : {int64_t{50}, kLimit}) {
+    OfficeOptions options = WithLedger();
+    const std::vector<ledger::RequestName> far = {{7, 500}, {7, kEver}, {9, 700}};
+    options.far_stamps = &far;
+    TestOffices offices(options);
+    offices.desks[0]->sessions.LimitStamps(limit);
+    TestOffices::Peer peer = offices.Login(7);
+    for (const bool something : {false, true}) {
+      if (something) {
+        offices.Publish(kFirstShakeId, 257);
+      }
+      for (const uint64_t stamp : {uint64_t{500}, kEver}) {
+        peer.Feed(ShakeFrame(7, stamp));
+        EXPECT_TRUE(peer.line.empty());
+        EXPECT_EQ(offices.fake.Newest().kind, RecordKind::kFindWin);
+        offices.fake.Commit();
+        peer.Feed(SendFrame(7, 100, {8}, stamp));
+        EXPECT_TRUE(peer.line.empty());
+        EXPECT_EQ(offices.fake.Newest().kind, RecordKind::kFindSend);
+        offices.fake.Commit();
+      }
+    }
+    EXPECT_EQ(offices.directory.last_stamp(7), 0U);
+    EXPECT_EQ(offices.pool.left(), 1U);
+    peer.Feed(ShakeFrame(7, 700));  // another user's
+    if (limit < 700) {
+      EXPECT_EQ(peer.TakeShake().result, ShakeResult::kAhead);
+    } else {
+      EXPECT_EQ(offices.fake.Newest().kind, RecordKind::kWin);
+    }
+  }
+}
+
 TEST(SessionLedgerTest, ARepeatGetsTheFirstOutcomeBeforeAndAfterItsCommit) {
   TestOffices offices(WithLedger());
   TestOffices::Peer peer = offices.Login(7);

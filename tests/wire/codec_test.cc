@@ -310,7 +310,7 @@ TEST(Decode, UnknownResultsAreMalformed) {
     Bytes shake = FromHex(kVectors[3].hex);
     StoreU32(shake.data() + 16, result);
     ShakeResponse shaken;
-    EXPECT_EQ(DecodeShakeResponse(shake, shaken) == Decoded::kOk, result >= 14 && result <= 17) << result;
+    EXPECT_EQ(DecodeShakeResponse(shake, shaken) == Decoded::kOk, (result >= 14 && result <= 17) || result == 19) << result;
     for (auto [version, index] : {std::pair{Version::k1, 1}, std::pair{Version::k2, 9}}) {
       Bytes login = FromHex(kVectors[index].hex);
       StoreU32(login.data() + 16, result);
@@ -320,7 +320,7 @@ TEST(Decode, UnknownResultsAreMalformed) {
     Bytes send = FromHex(kVectors[12].hex);
     StoreU32(send.data() + 16, result);
     SendResponse sent;
-    EXPECT_EQ(DecodeSendResponse(send, sent) == Decoded::kOk, result == 0 || result == 17 || result == 18 || result == 20)
+    EXPECT_EQ(DecodeSendResponse(send, sent) == Decoded::kOk, result == 0 || (result >= 17 && result <= 20))
         << result;
   }
 }
