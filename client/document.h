@@ -21,13 +21,13 @@ namespace hongbao::client {
 
 // A finished second and what was measured beside it.
 struct Second {
-  load::Client::Series::Row row;
-  count::LatencyUs latency;  // from the intended time: of the answers of about that second, and of who still waited at its end
-  count::LatencyUs lag;      // of the requests sent in about that second: how late they left
+  load::Client::Series::Row row{};
+  count::LatencyUs latency{};  // from the intended time: of the answers of about that second, and of who still waited at its end
+  count::LatencyUs lag{};      // of the requests sent in about that second: how late they left
   uint32_t target_qps = 0;   // of the whole fleet
   double cpu_percent = 0;
   int64_t rss_bytes = 0;
-  admin::NetworkStats network;  // of this machine, in the second
+  admin::NetworkStats network{};  // of this machine, in the second
 };
 
 // What became of --money-log.
@@ -40,8 +40,8 @@ struct MoneyLogEnd {
 // How the run ended.
 struct Ending {
   bool interrupted = false;
-  absl::optional<MoneyLogEnd> money_log;
-  count::HistogramSnapshot schedule, service;  // latencies of the whole run
+  absl::optional<MoneyLogEnd> money_log{};
+  count::HistogramSnapshot schedule{}, service{};  // latencies of the whole run
   uint32_t workers = 1;     // threads that sent
 };
 

@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao {
 
@@ -65,7 +66,7 @@ class SocketAddress {
 static_assert(sizeof(SocketAddress) == 28);
 
 struct HostPort {
-  std::string host;   // a number without brackets, or a name
+  std::string host{};  // a number without brackets, or a name
   uint16_t port = 0;  // 0: to listen, let the kernel pick one
 
   bool IsIpv6() const { return host.find(':') != std::string::npos; }

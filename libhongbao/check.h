@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao {
 
 [[noreturn]] inline void CheckFailed(const char* what, const char* file, int line, const char* function) {

@@ -14,6 +14,8 @@
 #include <memory>
 #include <type_traits>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao {
 
 template <class Record>

@@ -26,13 +26,13 @@ struct ProcessFacts {
 
 // One row of the series: the counters' row, and what was sampled when it was collected.
 struct Second {
-  count::Series<serve::Counter>::Row row;
+  count::Series<serve::Counter>::Row row{};
   uint64_t issued = 0;        // shake envelopes published since the row before
   uint64_t issued_total = 0;  // since the start
   uint32_t connections = 0;
   int64_t rss_bytes = 0;
   double cpu_percent = 0;  // 100 = one core
-  admin::NetworkStats network;  // of this machine, in the second
+  admin::NetworkStats network{};  // of this machine, in the second
 };
 
 nlohmann::json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::admin {
 

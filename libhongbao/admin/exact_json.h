@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "libhongbao/cpp20.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace hongbao::admin {

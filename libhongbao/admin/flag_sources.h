@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "libhongbao/cpp20.h"
 
 namespace CLI {
 class App;
@@ -21,9 +22,9 @@ class App;
 namespace hongbao::admin {
 
 struct GatheredFlags {
-  std::vector<std::string> arguments;         // of the command line, then "--name=value" or "--switch" from elsewhere
-  std::vector<std::string> ignored;           // variables
-  std::map<std::string, std::string> origin;  // "--name" -> "HONGBAO_SERVER_NAME" or "FILE:LINE", for messages
+  std::vector<std::string> arguments{};       // of the command line, then "--name=value" or "--switch" from elsewhere
+  std::vector<std::string> ignored{};         // variables
+  std::map<std::string, std::string> origin{};  // "--name" -> "HONGBAO_SERVER_NAME" or "FILE:LINE", for messages
 };
 
 // "hongbao-server", "--users-max" -> "HONGBAO_SERVER_USERS_MAX".

@@ -47,10 +47,10 @@ absl::StatusOr<UserRange> ParseUsers(absl::string_view text);
 // Source addresses as ranges, because 127.0.0.0/8 has 16 million of them, and an IPv6 network more than anybody counts.
 struct Sources {
   struct Range {
-    SocketAddress first;
+    SocketAddress first{};
     uint32_t count = 0;  // of a larger block the first 2^32 - 1
   };
-  std::vector<Range> ranges;
+  std::vector<Range> ranges{};
 
   // Number of addresses in all ranges together.
   uint64_t Count() const;

@@ -8,6 +8,8 @@
 
 #include <string>
 
+#include "libhongbao/cpp20.h"
+
 namespace CLI {
 class App;
 }  // namespace CLI

@@ -66,7 +66,7 @@ class Request {
 
 struct Response {
   int status = 200;
-  std::string body;
+  std::string body{};
   std::string content_type = "text/plain; charset=utf-8";
 };
 
@@ -80,8 +80,8 @@ struct AdminOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;                 // 0: the kernel picks one, see port()
   bool allow_remote = false;         // true: may listen off loopback
-  std::vector<std::string> hosts;    // names, in lower case, by which a browser may ask, beside addresses and localhost
-  HttpLimits limits;
+  std::vector<std::string> hosts{};  // names, in lower case, by which a browser may ask, beside addresses and localhost
+  HttpLimits limits{};
 };
 
 class AdminServer {

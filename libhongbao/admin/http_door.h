@@ -45,7 +45,7 @@ class HttpDoor {
   // kAtOnce: on the door's own thread, for what is ready and short.
   enum class Lane : uint8_t { kAtOnce, kLook, kCommand };
   struct Answer {
-    std::string bytes;                // the whole of it; empty: the connection is closed without a word
+    std::string bytes{};              // the whole of it; empty: the connection is closed without a word
     EventStreams* streams = nullptr;  // takes the connection over instead
   };
   using LaneOf = std::function<Lane(const HttpHead& head)>;

@@ -11,14 +11,15 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::admin {
 
 struct HttpHead {
-  std::string method;
-  std::string target;  // as it was sent: path and query, not decoded
-  std::string request_line;
-  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, in the order of the request
+  std::string method{};
+  std::string target{};  // as it was sent: path and query, not decoded
+  std::string request_line{};
+  std::vector<std::pair<std::string, std::string>> headers{};  // names in lower case, in the order of the request
   size_t body_bytes = 0;
   bool is_chunked = false;  // then body_bytes is not known
   bool expects_continue = false;

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "libhongbao/cpp20.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace hongbao::admin {

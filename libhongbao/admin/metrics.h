@@ -29,7 +29,7 @@ using Families = std::vector<prometheus::MetricFamily>;
 
 // One value of a family, and the labels that tell it from the others.
 struct Labelled {
-  std::vector<prometheus::ClientMetric::Label> labels;
+  std::vector<prometheus::ClientMetric::Label> labels{};
   double value = 0;
 };
 // Whole numbers up to 9e15, as all of ours are, are exact in a double.

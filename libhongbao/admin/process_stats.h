@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::admin {
 

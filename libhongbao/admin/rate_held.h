@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::admin {
 
 struct ScheduledSecond {
@@ -22,7 +24,7 @@ struct RateHeld {
   static constexpr double kShare = 0.99;
   int64_t seconds = 0;  // in which something was due
   int64_t held = 0;
-  std::vector<int64_t> not_held;  // unix seconds, the first kNamedMax
+  std::vector<int64_t> not_held{};  // unix seconds, the first kNamedMax
   static constexpr size_t kNamedMax = 3'600;
 };
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "libhongbao/cpp20.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace hongbao::admin {

@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::admin {
 
 struct RowColumn {
-  std::string name;
+  std::string name{};
   int width = 8;            // at least the name's; a wider cell pushes its row, never loses a digit
   bool bar_before = false;  // " |" before it, to group columns
 };

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <thread>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::admin {
 
 enum class SignalEvent : uint8_t {

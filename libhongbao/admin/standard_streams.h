@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "absl/strings/string_view.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::admin {
 

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "libhongbao/cpp20.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace hongbao::admin {
@@ -23,12 +24,12 @@ struct Threshold {
   enum class Operator : uint8_t { kLess, kAtMost, kMore, kAtLeast, kEqual };
   enum class Unit : uint8_t { kNs, kCount, kPercent };
 
-  std::string expr;  // as it was given, without blanks
-  std::string key;   // "p99", "service.max", "missed"
+  std::string expr{};  // as it was given, without blanks
+  std::string key{};  // "p99", "service.max", "missed"
   Operator op = Operator::kLess;
   Unit unit = Unit::kCount;
   double wanted = 0;  // ns, a count, or percent
-  std::string asked_in;   // the unit it was given in, which the answer has too: "ms", "%", "fen"; empty: a count
+  std::string asked_in{};  // the unit it was given in, which the answer has too: "ms", "%", "fen"; empty: a count
   bool standard = false;  // one of kStandardConditions: nobody has asked for it
 };
 
@@ -47,8 +48,8 @@ std::vector<Threshold> WithStandard(const std::vector<Threshold>& asked);
 using Facts = std::map<std::string, double>;
 
 struct Judged {
-  Threshold threshold;
-  absl::optional<double> value;  // in the threshold's unit
+  Threshold threshold{};
+  absl::optional<double> value{};  // in the threshold's unit
   bool ok = false;
 };
 

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::count {
 
 // An enum whose enumerators run 0, 1, 2.. and end with kCount.

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::count {
 
 inline constexpr double NsToUs(double ns) { return ns / 1'000.0; }

@@ -15,6 +15,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::count {
 
 // Appends `row`, of `size` bytes, as what differs from `before` and how many bytes in between do not.

@@ -45,7 +45,7 @@ enum class GiftOpened : uint8_t {
 
 struct GiftOpening {
   GiftOpened outcome = GiftOpened::kNone;
-  Fen amount;
+  Fen amount{};
 };
 
 struct GiftShare {
@@ -58,15 +58,15 @@ struct GiftShare {
 struct Gift {
   uint32_t id = 0;
   uint32_t sender = 0;
-  Fen total;
-  Fen left;
+  Fen total{};
+  Fen left{};
   int64_t created_ms = 0;
   int64_t expires_ms = 0;  // first moment at which it can't be opened any more
   uint32_t shares_left = 0;
   uint32_t previous_of_sender = 0;  // ring of this sender's live gifts, by slot (internal)
   uint32_t next_of_sender = 0;
   bool held = false;  // not to be opened or told of before Release
-  absl::InlinedVector<GiftShare, 3> shares;  // in the order of the invited users
+  absl::InlinedVector<GiftShare, 3> shares{};  // in the order of the invited users
 
   // Writes the invited users to `users` (room for kGiftUsersMax) and returns how many: the list for a notice.
   size_t CopyUsers(uint32_t* users) const;
@@ -79,18 +79,18 @@ struct GiftRefund {
   uint32_t gift_id = 0;
   uint32_t sender = 0;
   uint32_t shares = 0;  // >= 1: a gift that was opened by all has no refund
-  Fen amount;
-  absl::Span<const uint32_t> users;  // who had not opened it, `shares` of them; for the time of the call
+  Fen amount{};
+  absl::Span<const uint32_t> users{};  // who had not opened it, `shares` of them; for the time of the call
 };
 
 struct GiftTotals {
   uint64_t gifts = 0;  // ever created
   uint64_t gifts_live = 0;
   uint64_t shares = 0, opened_shares = 0, left_shares = 0, refunded_shares = 0;
-  Fen issued, opened, left, refunded;
+  Fen issued{}, opened{}, left{}, refunded{};
   // Of the above: what Restore brought, opened shares of restored gifts apart.
   uint64_t restored_shares = 0;
-  Fen restored;
+  Fen restored{};
 };
 
 class GiftBook {

@@ -21,13 +21,13 @@ namespace hongbao::envelope {
 
 struct LuckyEnvelope {
   uint32_t id = 0;
-  Fen amount;  // >= 1 fen
+  Fen amount{};  // >= 1 fen
 };
 
 // A number of envelopes and what is in them.
 struct Tally {
   uint64_t count = 0;
-  Fen sum;
+  Fen sum{};
   friend bool operator==(const Tally&, const Tally&) = default;
 };
 

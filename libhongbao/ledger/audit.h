@@ -13,8 +13,8 @@
 namespace hongbao::ledger {
 
 struct AuditFinding {
-  std::string name;    // of the identity
-  std::string breach;  // "" = it holds; else the first row that breaks it
+  std::string name{};  // of the identity
+  std::string breach{};  // "" = it holds; else the first row that breaks it
   int64_t us = 0;      // how long it took
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::ledger {
 

@@ -92,17 +92,17 @@ inline Outcome AsNew(const Record& record) {
 
 // An order that something is left of: to be issued, or issued and not won.
 struct OpenOrder {
-  Order order;
-  Places taken;             // shares that have been won, gifts that were made
-  envelope::Fen taken_fen;  // of a lot
-  std::optional<Cancel> cancel;  // of a lot: only what is below its place is left
+  Order order{};
+  Places taken{};           // shares that have been won, gifts that were made
+  envelope::Fen taken_fen{};  // of a lot
+  std::optional<Cancel> cancel{};  // of a lot: only what is below its place is left
 };
 
 // One that nothing is left of.
 struct ClosedOrder {
-  Order order;
+  Order order{};
   int64_t issued = 0;  // won, made
-  std::optional<Cancel> cancel;
+  std::optional<Cancel> cancel{};
 };
 
 struct LiveGift {
@@ -111,8 +111,8 @@ struct LiveGift {
   uint32_t total_fen = 0;
   int64_t created_ms = 0;  // unix time
   int64_t expires_ms = 0;
-  std::vector<uint32_t> users;
-  std::vector<uint32_t> opened_fen;  // by user; 0 = not opened
+  std::vector<uint32_t> users{};
+  std::vector<uint32_t> opened_fen{};  // by user; 0 = not opened
 };
 
 // The last stamp of a user whose grants have no identity (protocol v1): nobody's, but above 0, so that a v2 login sees that there
@@ -137,11 +137,11 @@ struct UserState {
 
 struct Recovered {
   uint64_t epoch = 1;  // counts the starts
-  std::vector<OpenOrder> orders;
-  std::vector<ClosedOrder> closed;
-  std::vector<LiveGift> gifts;
-  std::vector<UserState> users;  // by id, up to the highest that ever appeared
-  std::vector<RequestName> far_stamps;  // ascending; of grants and sends whose stamps are too far ahead of the clock
+  std::vector<OpenOrder> orders{};
+  std::vector<ClosedOrder> closed{};
+  std::vector<LiveGift> gifts{};
+  std::vector<UserState> users{};  // by id, up to the highest that ever appeared
+  std::vector<RequestName> far_stamps{};  // ascending; of grants and sends whose stamps are too far ahead of the clock
   uint64_t granted_fen = 0;      // of all grants: what users have got so far
   uint64_t next_shake_id = 0;        // 0 = none was ever used
   uint64_t next_minted_gift_id = 0;  // 0 = none was ever used

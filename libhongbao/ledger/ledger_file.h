@@ -21,7 +21,7 @@ namespace hongbao::ledger {
 inline constexpr int64_t kSmallFileBytesMax = int64_t{256} << 20;
 
 struct FileOptions {
-  std::string path;
+  std::string path{};
   bool read_only = false;    // for looking at a copy: no lock is kept, nothing is written
   bool check_small = true;   // SQLite's own integrity_check of files up to kSmallFileBytesMax
   const char* vfs = nullptr;       // tests put faults in between; null = the system's

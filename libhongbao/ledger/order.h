@@ -31,10 +31,10 @@ struct Order {
   uint32_t users = 0;     // gifts: invited to each, from first_user..last_user
   uint32_t first_user = 0;
   uint32_t last_user = 0;
-  envelope::Fen total;    // shake: all amounts together, the budget
+  envelope::Fen total{};  // shake: all amounts together, the budget
   Draw draw = Draw::kByPlace;
-  std::string caller_key;  // by which a caller finds the order it has placed already; "" = none
-  std::string asked;       // with a caller_key: what was asked for, in one line
+  std::string caller_key{};  // by which a caller finds the order it has placed already; "" = none
+  std::string asked{};     // with a caller_key: what was asked for, in one line
 };
 
 // The end of an order before all of it was issued: what is below `place`, or was taken above it, stays.
@@ -42,7 +42,7 @@ struct Cancel {
   uint32_t first_id = 0;  // of the order
   int64_t place = 0;
   int64_t shares = 0;     // of a lot: so many envelopes go back, with `amount`. Gifts are funded one by one: 0
-  envelope::Fen amount;
+  envelope::Fen amount{};
   int64_t at_ms = 0;      // unix time
 };
 

@@ -9,6 +9,8 @@
 #include <iterator>
 #include <map>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::ledger {
 
 class Places {

@@ -16,8 +16,8 @@
 namespace hongbao::ledger {
 
 struct RecoveredFile {
-  Recovered state;
-  UserHeads heads;
+  Recovered state{};
+  UserHeads heads{};
   uint32_t last_grant_id = 0;
   uint64_t refunded_gifts = 0;
 };

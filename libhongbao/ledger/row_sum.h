@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 struct sqlite3;
 
 namespace hongbao::ledger {

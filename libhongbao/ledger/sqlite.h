@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "libhongbao/cpp20.h"
 
 struct sqlite3;
 struct sqlite3_stmt;

@@ -35,15 +35,15 @@ namespace hongbao::ledger {
 inline constexpr int kExitCommitFailed = 5;
 
 struct SqliteLedgerOptions {
-  FileOptions file;
-  KillPlan kill_plan;
+  FileOptions file{};
+  KillPlan kill_plan{};
   int64_t checkpoint_pages = 16'384;  // of the log, 64 MiB: then it is written back, between two batches
   // How far the wall clock may be from what the file saw last for gifts to expire by it while the file is opened; 0 = any clock
   // is good. `clock_kept`: somebody else says that it is.
   int64_t clock_settle_ms = 0;
   bool clock_kept = false;
   // Called instead of ending the process when a commit failed; for tests. The ledger does nothing any more then.
-  std::function<void(const absl::Status&)> on_failure;
+  std::function<void(const absl::Status&)> on_failure{};
 };
 
 class SqliteLedger : public Ledger {

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::ledger {
 
 struct UserHead {

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::ledger {
 

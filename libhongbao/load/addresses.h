@@ -34,21 +34,21 @@ struct UserRange {
 
 // `count` addresses from `first` on.
 struct SourceRange {
-  SocketAddress first;
+  SocketAddress first{};
   uint32_t count = 0;
 };
 
 struct AddressOptions {
-  std::vector<SocketAddress> destinations;  // at least one; all of them reach the same server
-  std::vector<SourceRange> sources;    // addresses of this machine for this client alone; empty = chosen here
-  PortRange local_ports;
-  UserRange users;
+  std::vector<SocketAddress> destinations{};  // at least one; all of them reach the same server
+  std::vector<SourceRange> sources{};  // addresses of this machine for this client alone; empty = chosen here
+  PortRange local_ports{};
+  UserRange users{};
 };
 
 // What one user connects by. No source: the kernel chooses.
 struct AddressPair {
-  SocketAddress source;
-  SocketAddress destination;
+  SocketAddress source{};
+  SocketAddress destination{};
 };
 
 class AddressPlan {

@@ -37,15 +37,15 @@ namespace hongbao::load {
 
 // Sums over all workers at one moment (each number whole, not all of the same instant).
 struct ClientSnapshot {
-  count::Values<Counter> counters;
-  std::vector<std::pair<std::string, uint64_t>> connect_errors;  // by errno's name, those that happened
-  count::Values<LoginRefusal> login_refusals;
-  std::string stranger;        // the first bytes of what answered a login and was no answer; mostly empty
+  count::Values<Counter> counters{};
+  std::vector<std::pair<std::string, uint64_t>> connect_errors{};  // by errno's name, those that happened
+  count::Values<LoginRefusal> login_refusals{};
+  std::string stranger{};      // the first bytes of what answered a login and was no answer; mostly empty
   int64_t idle_close_ns = 0;   // for how long the last connection of kClosedIdle had been silent; 0 = there was none
-  count::Values<net::CloseReason> closes;
-  count::Values<net::Counter> net;
-  time::Skew skew;
-  time::StepCount clock_steps;
+  count::Values<net::CloseReason> closes{};
+  count::Values<net::Counter> net{};
+  time::Skew skew{};
+  time::StepCount clock_steps{};
   uint32_t target = 0;         // users of this client
   uint32_t target_qps = 0;     // of the whole fleet, now; 0 at max_rate
   bool all_online = false;     // every user has had a session (or was refused for good)
@@ -59,19 +59,19 @@ struct RateStep {
 
 // One change of the rate, or a profile, with a rate above 0 anywhere. Requests belong to it by their due time.
 struct PhaseReport {
-  std::string name;
+  std::string name{};
   int64_t at_second = 0;      // unix, as the wall clock showed it then
   int64_t begin_ns = 0;       // steady time
   int64_t end_ns = 0;         // steady time; where another phase begins or the sending stopped; of a running phase: now
   uint32_t target_qps = 0;    // of the whole fleet, of a profile the mean; 0 at max_rate
-  count::Values<PhaseCounter> counters;
+  count::Values<PhaseCounter> counters{};
   double duration_s = 0;
   double mean_qps = 0;        // sent per second
   uint64_t worst_second_qps = 0, best_second_qps = 0;  // sent, over its whole seconds
   // Over the whole seconds between the first and the last one with a win (those two may be cut); 0 when there are none.
   uint64_t wins_per_second_min = 0, wins_per_second_max = 0;
-  count::HistogramSnapshot winners, others, schedule, service;  // schedule: winners and others together
-  NeverServed never_served;  // in the three last already, and not in Client::Latency and Service
+  count::HistogramSnapshot winners{}, others{}, schedule{}, service{};  // schedule: winners and others together
+  NeverServed never_served{};  // in the three last already, and not in Client::Latency and Service
 };
 
 class Client {

@@ -38,7 +38,7 @@
 namespace hongbao::load {
 
 struct FleetOptions {
-  time::UserRange own;                      // this worker's users, numbered in the whole fleet
+  time::UserRange own{};                    // this worker's users, numbered in the whole fleet
   uint32_t total_users = 1;                 // of the whole fleet
   wire::Version version = wire::Version::k2;
   uint32_t connects_per_second = 25'000;    // first connects and reconnects together
@@ -50,7 +50,7 @@ struct FleetOptions {
   uint32_t in_flight_max = 1 << 20;         // outstanding requests at most (address space; memory as used)
   bool statements = true;                   // v2: ask for users' bases, so that kStatements can compare
   bool log_money = false;                   // hand every booked reply with money over to WorkerTally::money
-  UserTokenMaker user_token;                // v2: makes the token of each login; empty = none
+  UserTokenMaker user_token{};              // v2: makes the token of each login; empty = none
   uint64_t seed = 1;                        // of the back-off's jitter
 };
 

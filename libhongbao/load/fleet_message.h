@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::load {
 
 enum class FleetMessage : uint32_t {

@@ -37,12 +37,12 @@
 namespace hongbao::load {
 
 struct GatewayFleetOptions {
-  time::UserRange own;         // this worker's users, numbered in the whole fleet
+  time::UserRange own{};       // this worker's users, numbered in the whole fleet
   uint32_t total_users = 1;    // of the whole fleet
   uint32_t gateways = 1;       // of this worker; at least two users for each
   uint32_t first_gateway = 0;  // this worker's first, numbered in the process: for the address plan
-  std::optional<wire::Token> token;  // the gateways'
-  UserTokenMaker user_token;         // else
+  std::optional<wire::Token> token{};  // the gateways'
+  UserTokenMaker user_token{};       // else
   uint32_t window = 16'384;  // requests in flight per gateway
   uint32_t connects_per_second = 25'000;
   int64_t connect_timeout_ns = 10 * time::kNsPerSecond;  // of a login's answer

@@ -43,7 +43,7 @@ static_assert(sizeof(GatewayRequest) == 16, "four requests a cache line");
 
 // A request as it leaves the window, or waits beside it.
 struct GatewayAnswered {
-  GatewayRequest request;
+  GatewayRequest request{};
   int64_t sent_ns = 0;  // of a sample: when it was sent first, monotonic; 0 = not known any more
 };
 

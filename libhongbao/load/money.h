@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::load {
 
 enum class MoneyKind : uint32_t { kShake, kOpen };

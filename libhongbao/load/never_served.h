@@ -17,7 +17,7 @@
 namespace hongbao::load {
 
 struct NeverServed {
-  count::HistogramSnapshot missed, lost;
+  count::HistogramSnapshot missed{}, lost{};
 };
 
 struct NeverServedOf {

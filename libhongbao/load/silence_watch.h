@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::load {
 
 class SilenceWatch {

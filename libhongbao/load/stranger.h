@@ -11,6 +11,8 @@
 #include <cstring>
 #include <string>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::load {
 
 class Stranger {

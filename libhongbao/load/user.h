@@ -45,7 +45,7 @@ struct User {
   uint32_t slot = 0;             // of its connection, valid from kConnecting on
   uint32_t generation : 24 = 0;  // of its connection, valid from kLoggingIn on
   uint32_t port : 8 = 0;         // which of the worker's ports holds the connection
-  RequestList requests;          // outstanding, oldest first
+  RequestList requests{};        // outstanding, oldest first
   uint32_t next = kNoUser;       // in the connect queue or the reconnect wheel; kOnline: since when, monotonic ms (wraps)
   UserState state = UserState::kWaiting;
   uint8_t outstanding = 0;       // shakes and opens in `requests`

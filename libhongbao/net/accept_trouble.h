@@ -4,6 +4,8 @@
 // Owns nothing. Thread tag: thread-safe.
 #pragma once
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::net {
 
 // `error`: what accept failed with (errno), or 0: a connection's descriptor was beyond the table.

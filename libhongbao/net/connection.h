@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::net {
 
 // Why a connection ended. One counter each; see count/label tables in the reports.

@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::net {
 
 enum class Pages {

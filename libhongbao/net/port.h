@@ -42,8 +42,8 @@ struct PortOptions {
   uint32_t room_bytes = 0;
   uint32_t owed_bytes = 0;
   uint32_t unsent_deadline_ms = 15'000;  // for a peer that is held, or sends no more, to take some of what is unsent
-  ring::SocketOptions sockets;  // connect side: of each socket
-  BulkOptions bulk;
+  ring::SocketOptions sockets{};  // connect side: of each socket
+  BulkOptions bulk{};
 };
 
 // A complete frame is at most this long, so what is left over of one is shorter.
@@ -184,7 +184,7 @@ class Port {
   std::vector<uint32_t> switching_;  // their receives into small buffers are to be cancelled
   // What the kernel had handed over of a held connection before its receive ended: at most the set's receive buffers.
   struct Parked {
-    std::vector<std::byte> bytes;
+    std::vector<std::byte> bytes{};
     size_t taken = 0;
   };
   absl::flat_hash_map<uint32_t, Parked> parked_;  // by slot

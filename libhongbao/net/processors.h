@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <string>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::net {
 
 struct Processors {
   uint32_t count = 1;  // at least 1; a fraction of a processor counts as one
-  std::string limit;   // what makes it fewer than are online: "affinity 1 of 2", "cpu quota 0.50"; empty: nothing does
+  std::string limit{};  // what makes it fewer than are online: "affinity 1 of 2", "cpu quota 0.50"; empty: nothing does
 };
 
 // `root`: a folder with a proc and a sys in it, for tests; then the affinity is left out.

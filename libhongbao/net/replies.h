@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "absl/types/span.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::net {
 

@@ -36,10 +36,10 @@ struct ServiceOptions {
   uint32_t room_bytes = 0;  // see PortOptions
   uint32_t owed_bytes = 0;
   uint32_t unsent_deadline_ms = 15'000;
-  ring::SocketOptions sockets;
-  BulkOptions bulk;               // of each set: nobody knows which of them the kernel gives a connection to
+  ring::SocketOptions sockets{};
+  BulkOptions bulk{};             // of each set: nobody knows which of them the kernel gives a connection to
   uint32_t inbox_messages = 4'096;  // a power of two, at least 2
-  Tuning tuning;
+  Tuning tuning{};
   uint32_t completion_entries = 0;  // per set, at least 16; for tests, 0 = chosen
   // A connection's slot is its file descriptor, for who must ask the kernel about it (getpeername); costs descriptors.
   bool regular_descriptors = false;
@@ -49,8 +49,8 @@ struct ServicePlan {
   uint32_t workers = 0;
   uint32_t sets = 0;     // over all workers, a multiple of them
   uint32_t backlog = 0;  // per listener
-  WorkerOptions worker;
-  ring::Features features;
+  WorkerOptions worker{};
+  ring::Features features{};
   uint64_t table_bytes = 0;  // user-space memory when every slot is in use
 
   uint64_t ring_bytes() const;  // locked memory that the kernel needs for all rings
@@ -58,7 +58,7 @@ struct ServicePlan {
   bool Shrink();
   bool shrunk = false;
 
-  std::string processors_limit;  // why there are no more workers, where the machine has more processors
+  std::string processors_limit{};  // why there are no more workers, where the machine has more processors
 
   std::string ToString() const;  // "2 workers, 56 sets of 20000 slots, ..."
 };

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "absl/status/status.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::net {
 

@@ -12,8 +12,8 @@ namespace hongbao::net {
 
 struct WorkerOptions {
   uint32_t sets = 1;
-  PortOptions port;
-  ring::RingOptions ring;
+  PortOptions port{};
+  ring::RingOptions ring{};
   // Under load a worker that has run out of work waits this long before it looks again, without being woken: a wake-up
   // costs more than a request does. 0 = never. Bounded by what the application is due to do.
   uint32_t batch_wait_us = 100;

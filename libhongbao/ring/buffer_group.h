@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::ring {
 

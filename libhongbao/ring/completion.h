@@ -11,7 +11,7 @@
 namespace hongbao::ring {
 
 struct Completion {
-  Tag tag;
+  Tag tag{};
   int32_t result = 0;       // >= 0: bytes, or the accepted descriptor; < 0: -errno
   bool more = false;        // the multishot operation goes on; without it, it has ended, whatever the result says
   bool has_buffer = false;

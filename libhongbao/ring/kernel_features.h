@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::ring {
 
@@ -18,7 +19,7 @@ struct Features {
   // Rings count against the limit of locked memory, that of all the user's processes together (from 6.14 on, without
   // CAP_IPC_LOCK).
   bool locked_rings = false;
-  std::string kernel;  // uname release
+  std::string kernel{};  // uname release
 
   std::string ToString() const;  // "kernel 6.18.44: direct descriptors, batched waits"
 };
@@ -35,9 +36,9 @@ absl::Status SetupError(int error);
 struct Refusal {
   std::string call = "io_uring_setup";
   int error = 0;
-  std::string kernel;    // uname release
-  std::string disabled;  // sysctl kernel.io_uring_disabled, empty before 6.6
-  std::string group;     // sysctl kernel.io_uring_group
+  std::string kernel{};  // uname release
+  std::string disabled{};  // sysctl kernel.io_uring_disabled, empty before 6.6
+  std::string group{};   // sysctl kernel.io_uring_group
   bool filtered = false;  // a seccomp filter watches this process
   uint32_t group_id = 0;  // this process's
 };

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::ring {
 
 struct SocketOptions {

@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::ring {
 
 enum class Operation : uint8_t {

@@ -73,9 +73,9 @@ struct AppOptions {
   uint32_t gifts_per_pair = 0;
   uint32_t ledger_waiting_max = 0;  // of this worker's
   uint32_t gateways_max = 0;        // of this worker's
-  std::optional<wire::Token> gateway_token;
-  UserTokenCheck user_token;
-  DelayOptions delay;
+  std::optional<wire::Token> gateway_token{};
+  UserTokenCheck user_token{};
+  DelayOptions delay{};
 };
 
 class App {

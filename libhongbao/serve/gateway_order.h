@@ -9,6 +9,8 @@
 #include <mutex>
 #include <vector>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::serve {
 
 class GatewayOrder {

@@ -42,7 +42,7 @@ struct GiftDeskOptions {
 struct GiftOrder {
   uint32_t sender = 0;
   uint32_t amount_fen = 0;
-  absl::Span<const uint32_t> users;
+  absl::Span<const uint32_t> users{};
   uint64_t stamp = 0;
   uint64_t reply_to = 0;  // the connection's address
   uint32_t login = 0;     // see Directory::Decide

@@ -41,9 +41,9 @@ struct MintOrder {
   uint64_t seed = 0;   // 0 = from the kernel; otherwise the same amounts and users again
   uint32_t users = 3;  // gifts: distinct users invited to each, drawn from first_user..last_user
   uint32_t first_user = 0;
-  std::optional<uint32_t> last_user;  // none: the last there is
+  std::optional<uint32_t> last_user{};  // none: the last there is
   // By which the caller can repeat the order and it is still one: 1..128 visible characters. "" = each time another order.
-  std::string key;
+  std::string key{};
 };
 
 struct MintReceipt {
@@ -57,7 +57,7 @@ struct MintReceipt {
 struct Cancelled {
   uint64_t shakes = 0;
   uint64_t gifts = 0;
-  envelope::Fen shakes_fen;
+  envelope::Fen shakes_fen{};
 };
 
 // What the minter counts for the rows: as the pool's own account has it.
@@ -110,7 +110,7 @@ class Minter {
 
  private:
   struct Run {
-    KnownOrder* known;
+    KnownOrder* known{};
     MintSchedule schedule;  // in steady time
     OrderDraw draw;
     bool begun = false;          // its second has come

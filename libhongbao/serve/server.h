@@ -45,12 +45,12 @@ struct ServerOptions {
   uint32_t gifts_per_pair = 100;      // of one sender to one user, in each worker's book, 0 = no limit
   uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two
   uint32_t ledger_waiting_max = 16'384;  // records that wait for the ledger, over all workers
-  std::optional<wire::Token> gateway_token;  // without one of these two gateways are refused
-  UserTokenCheck user_token;                 // with it every login has to show a token; called on all workers
+  std::optional<wire::Token> gateway_token{};  // without one of these two gateways are refused
+  UserTokenCheck user_token{};               // with it every login has to show a token; called on all workers
   uint32_t gateways_max = 64;                // of one worker
   uint32_t gateway_receive_bytes = 65'536;   // of a gateway's requests, taken in at once at most
-  net::Tuning tuning;
-  DelayOptions delay;
+  net::Tuning tuning{};
+  DelayOptions delay{};
 };
 
 // InvalidArgument says which value is wrong and what it may be.
@@ -58,17 +58,17 @@ absl::Status Validate(const ServerOptions& options);
 
 // Everything counted, at about one moment; at rest (after Drain) exactly.
 struct ServerCounts {
-  count::Values<Counter> serve;
-  count::Values<net::Counter> net;
-  count::Values<net::CloseReason> closes;
-  envelope::Tally issued;       // shake envelopes published
+  count::Values<Counter> serve{};
+  count::Values<net::Counter> net{};
+  count::Values<net::CloseReason> closes{};
+  envelope::Tally issued{};     // shake envelopes published
   uint64_t envelopes_left = 0;  // published and not won
   uint32_t connections = 0;     // live
   int64_t mint_waiting = 0;     // envelopes ordered and not issued
-  Cancelled cancelled;          // of orders, in this life
-  envelope::Tally restored;     // shares of gifts that an earlier life left unopened
+  Cancelled cancelled{};        // of orders, in this life
+  envelope::Tally restored{};   // shares of gifts that an earlier life left unopened
   uint64_t granted_before_fen = 0;  // what users had got by the ledger when this life began
-  time::StepCount clock_steps;      // of the wall clock
+  time::StepCount clock_steps{};    // of the wall clock
   bool clock_confirmed = true;      // money moves by it
   int64_t clock_started_off_ns = 0;  // how far it was from what the ledger saw last, at the start; > 0: ahead
 
@@ -77,21 +77,21 @@ struct ServerCounts {
 
 // What the parts themselves hold after the end: the witness that the counters are compared with.
 struct ServerRest {
-  envelope::Tally left;     // in the pool's slots
+  envelope::Tally left{};   // in the pool's slots
   int64_t orders_left = 0;  // by the book of orders: neither issued nor cancelled
-  envelope::Tally claimed;  // by the workers' claimers
-  envelope::GiftTotals gifts;
+  envelope::Tally claimed{};  // by the workers' claimers
+  envelope::GiftTotals gifts{};
   uint64_t users_in_directory = 0;  // must be 0: everybody has left
   // In the ledger's hands when the drain's time was over:
-  envelope::Tally pending_wins;  // claimed
+  envelope::Tally pending_wins{};  // claimed
   uint64_t pending_shakes = 0;
-  envelope::Tally pending_shares;  // of gifts that are not made until it says so
-  envelope::Tally pending_opens;   // drawn
+  envelope::Tally pending_shares{};  // of gifts that are not made until it says so
+  envelope::Tally pending_opens{};  // drawn
 };
 
 // A statement that must hold, and whether it does. At rest all do.
 struct Identity {
-  std::string name;
+  std::string name{};
   bool holds = false;
 };
 std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& rest);

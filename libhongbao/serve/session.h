@@ -92,7 +92,7 @@ class SessionDesk {
  private:
   // The answer to any frame but a shake: at most one, 36 bytes at most.
   struct Reply {
-    std::array<std::byte, 40> bytes;
+    std::array<std::byte, 40> bytes{};
     size_t size = 0;
     bool logged_in = false;  // the login that this answers has been accepted
   };
@@ -109,7 +109,7 @@ class SessionDesk {
     uint32_t user = 0;
     uint32_t login = 0;  // kClaim: see Directory::Decide
     Verdict verdict = Verdict::kAnswer;
-    wire::ShakeResponse response;
+    wire::ShakeResponse response{};
   };
 
   // ---- shakes: one (anybody's), or a gateway's in batches ----

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::serve {
 
 // One connection of the process. Packs into 64 bits: worker 8, port 8, generation 24, gateway 1, slot 23.

@@ -32,8 +32,8 @@ struct SessionServices {
   uint32_t gateways_max = 0;   // of this worker
   // Users of gateways logged in or out in a turn, some 100 ns each as their records are not in the cache: others wait so long.
   uint32_t gateway_users_a_turn = 16'384;
-  std::optional<wire::Token> gateway_token;  // who shows it may be a gateway, for any users
-  UserTokenCheck user_token;  // if there is one, every login has to show a token
+  std::optional<wire::Token> gateway_token{};  // who shows it may be a gateway, for any users
+  UserTokenCheck user_token{};  // if there is one, every login has to show a token
   const time::Clock* clock = nullptr;
   Directory* directory = nullptr;
   GatewayOrder* gateway_order = nullptr;
@@ -44,7 +44,7 @@ struct SessionServices {
   LedgerDesk* ledger = nullptr;
   count::Cells<Counter>* cells = nullptr;
   const std::vector<ledger::RequestName>* far_stamps = nullptr;  // see Recovered; null: none
-  PostFunction post;
+  PostFunction post{};
 };
 
 }  // namespace hongbao::serve

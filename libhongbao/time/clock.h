@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <ctime>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::time {
 
 inline constexpr int64_t kNsPerSecond = 1'000'000'000;

@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::time {
 
 // What the kernel says (ntp_adjtime with no modes set: a read, needs no privilege).

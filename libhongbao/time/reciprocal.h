@@ -8,13 +8,15 @@
 
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::time {
 
 class Reciprocal {
  public:
   struct Division {
-    uint64_t quotient;
-    uint64_t remainder;
+    uint64_t quotient{};
+    uint64_t remainder{};
   };
 
   Reciprocal() = default;

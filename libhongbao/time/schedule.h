@@ -123,7 +123,7 @@ class Schedule {
 
  private:
   struct Planned {
-    Segment segment;
+    Segment segment{};
     uint32_t phase = 0;
     uint32_t phase_end = 0;  // index behind the last segment of its phase
   };

@@ -88,8 +88,8 @@ class Walker {
 
  private:
   struct Planned {
-    Segment segment;
-    uint32_t index;  // in the Schedule
+    Segment segment{};
+    uint32_t index{};  // in the Schedule
   };
 
   void Learn();

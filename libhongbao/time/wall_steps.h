@@ -66,8 +66,8 @@ class WallSteps {
     int64_t shift_s = 0;    // wall - steady
   };
   struct Label {
-    int64_t from_second;  // steady
-    int64_t shift_s;
+    int64_t from_second{};  // steady
+    int64_t shift_s{};
   };
   static constexpr size_t kLabelsMax = 128;
 

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao::wire {
 
 static_assert(std::endian::native == std::endian::little || std::endian::native == std::endian::big);

@@ -94,7 +94,7 @@ struct GiftNoticeFields {
   uint32_t envelope_id = 0;
   uint32_t amount_fen = 0;
   uint32_t recipient = 0;
-  absl::Span<const uint32_t> users;
+  absl::Span<const uint32_t> users{};
 };
 void EncodeGiftNotice(std::byte* out, Version version, const GiftNoticeFields& fields);
 Decoded DecodeGiftNotice(FrameBytes frame, Version version, GiftNotice& message);

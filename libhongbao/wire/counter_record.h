@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "libhongbao/cpp20.h"
 
 namespace hongbao::wire {
 

@@ -232,7 +232,13 @@ constexpr sqlite3_io_methods kMethods = {.iVersion = 1,
                                          .xCheckReservedLock = CheckReservedLock,
                                          .xFileControl = FileControl,
                                          .xSectorSize = SectorSize,
-                                         .xDeviceCharacteristics = Characteristics};
+                                         .xDeviceCharacteristics = Characteristics,
+                                         .xShmMap = nullptr,  // of version 2 and 3
+                                         .xShmLock = nullptr,
+                                         .xShmBarrier = nullptr,
+                                         .xShmUnmap = nullptr,
+                                         .xFetch = nullptr,
+                                         .xUnfetch = nullptr};
 
 int Open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* out_flags) {
   auto* owner = static_cast<FaultyVfs*>(vfs->pAppData);

@@ -56,7 +56,7 @@ class FaultyVfs {
   // One change that has not been synced: bytes at an offset, or (no bytes) a new size.
   struct Change {
     int64_t at = 0;
-    std::string bytes;
+    std::string bytes{};
     bool is_size = false;
   };
   struct Disk {

@@ -30,10 +30,10 @@ class ScriptedRing {
   // One operation, queued or in flight.
   struct Entry {
     ring::Tag tag;
-    ring::Tag target;                  // of a cancel
+    ring::Tag target{};                 // of a cancel
     const std::byte* bytes = nullptr;  // of a send
-    std::string copy;                  // what `bytes` were when the send was queued
-    SocketAddress destination;
+    std::string copy{};                 // what `bytes` were when the send was queued
+    SocketAddress destination{};
     int listener = -1;
     uint64_t publishes = 0;            // PublishBuffers calls before it was queued
   };

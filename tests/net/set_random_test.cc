@@ -189,7 +189,7 @@ class Kernel {
   struct Peer {
     uint64_t number = 0;        // names its stream
     uint64_t bytes_sent = 0;    // to us
-    std::string echoed;         // tail of what came back that is not compared yet
+    std::string echoed{};       // tail of what came back that is not compared yet
     uint64_t frames_back = 0;
     bool ended = false;         // its FIN or RST was delivered
   };

@@ -24,7 +24,7 @@ class Oracle {
     uint32_t total = 0;
     std::set<uint32_t> users;
     int64_t alive_until_ms = 0;  // at least
-    std::map<uint32_t, uint32_t> opened;  // by user
+    std::map<uint32_t, uint32_t> opened{};  // by user
 
     uint64_t OpenedFen() const {
       uint64_t sum = 0;

@@ -29,10 +29,10 @@ constexpr uint32_t kMinFen = 10, kMaxFen = 309;
 constexpr int64_t kExpiryMs = 15'000;
 
 struct Request {
-  Bytes frame;
+  Bytes frame{};
   std::pair<uint32_t, uint64_t> account{};  // kStatementRequest: told by then
   uint32_t total = 0;                       // kSendRequest
-  std::set<uint32_t> users;
+  std::set<uint32_t> users{};
   int64_t at_ms = 0;
 };
 

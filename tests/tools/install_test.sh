@@ -20,6 +20,35 @@ if pkg-config --print-requires hongbao | grep -E 'httplib|CLI11|json|prometheus'
   exit 1
 fi
 
+# Whoever includes a header has our warnings as their own: a service of theirs, and every header, under strict flags. What other
+# libraries' headers say is theirs.
+strict='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror'
+headers=$stage$prefix/include/libhongbao
+flags=$(pkg-config --define-variable=prefix="$stage$prefix" --cflags hongbao hongbao-admin | sed "s|-I\($stage\)|-J\1|g; s|-I|-isystem |g; s|-J|-I|g")
+for folder in "" $(cd "$headers" && find . -type d ! -name . ! -name admin ! -name ledger | sort); do
+  (cd "$headers/.." && find "libhongbao/${folder#./}" -maxdepth 1 -name '*.h' | sort)
+done | sed 's|//|/|; s|.*|#include "&"|' >"$stage/headers.cc"
+cat >>"$stage/headers.cc" <<'END'
+int main() {
+  const hongbao::net::ServiceOptions service{.workers = 1};
+  const hongbao::serve::ServerOptions server{.users_max = 10};
+  const hongbao::load::ClientOptions client{.users = {.last = 8}};
+  return service.workers == 1 && server.users_max == 10 && client.users.count() == 9 ? 0 : 1;
+}
+END
+# shellcheck disable=SC2086
+"$@" -std=c++20 $strict $flags -fsyntax-only "$stage/headers.cc"
+# shellcheck disable=SC2086
+"$@" -std=c++20 $strict $flags -fsyntax-only "$source/examples/echo/echo.cc"
+
+# An earlier C++ is told what is the matter, before anything else. tools/tidy sees that every header can.
+for header in net/service.h serve/server.h load/client.h wire/codec.h; do
+  printf '#include "libhongbao/%s"\n' "$header" >"$stage/old.cc"
+  # shellcheck disable=SC2086
+  "$@" -std=c++17 $flags -fsyntax-only "$stage/old.cc" >"$stage/old.txt" 2>&1 || true
+  grep -m 1 'error:' "$stage/old.txt" | grep -q 'needs C++20' || { echo "$header says under -std=c++17:"; head -3 "$stage/old.txt"; exit 1; }
+done
+
 # shellcheck disable=SC2046  # lists of words
 "$@" -std=c++20 "$source/examples/echo/echo.cc" -o "$stage/echo" \
   $(pkg-config --define-variable=prefix="$stage$prefix" --cflags --libs hongbao)

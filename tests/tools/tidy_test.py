@@ -15,6 +15,8 @@ CLEAN_HEADER = """\
 
 #include <cstdint>
 
+#include "libhongbao/cpp20.h"
+
 namespace hongbao {
 inline int Twice(int a) { return 2 * a; }
 }  // namespace hongbao
@@ -92,7 +94,7 @@ class TidyTest(unittest.TestCase):
         self.expect_one("libhongbao/wire/thing.h:201:", "at most 200")
 
     def test_header_without_contract(self):
-        self.put("libhongbao/wire/thing.h", "#pragma once\n")
+        self.put("libhongbao/wire/thing.h", '#pragma once\n#include "libhongbao/cpp20.h"\n')
         self.expect_one("libhongbao/wire/thing.h:1:", "contract comment")
 
     def test_header_without_thread_tag(self):
@@ -102,6 +104,10 @@ class TidyTest(unittest.TestCase):
     def test_header_without_guard(self):
         self.put("libhongbao/wire/thing.h", CLEAN_HEADER.replace("#pragma once\n", ""))
         self.expect_one("libhongbao/wire/thing.h:1:", "#pragma once")
+
+    def test_header_that_says_nothing_to_an_earlier_cpp(self):
+        self.put("libhongbao/wire/thing.h", CLEAN_HEADER.replace('#include "libhongbao/cpp20.h"\n', ""))
+        self.expect_one("libhongbao/wire/thing.h:1:", "cpp20.h")
 
     def test_no_twin_test(self):
         os.remove(os.path.join(self.root, "tests/wire/thing_test.cc"))

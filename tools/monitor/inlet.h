@@ -30,9 +30,9 @@ static_assert(std::size(kRefusalNames) == static_cast<size_t>(Refusal::kCount));
 
 struct Arrival {
   uint64_t connection = 0;  // a number of its own for each
-  SocketAddress peer;       // without its port
+  SocketAddress peer{};     // without its port
   bool ended = false;       // the connection has; there is no record
-  wire::CounterRecord record;
+  wire::CounterRecord record{};
 };
 
 class Inlet {

@@ -83,7 +83,7 @@ class Receiver {
     int64_t credit_ns = 0;
     net::ConnectionId id;
     bool judged = false;  // it has been counted why it ends
-    RecordStream stream;
+    RecordStream stream{};
   };
 
   static uint64_t KeyOf(const net::Port& port, const net::Connection& connection) {

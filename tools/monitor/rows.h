@@ -21,7 +21,7 @@ struct Hosts {
     int64_t told = 0;
     int64_t silent = 0;
   };
-  Of clients, servers, nics;
+  Of clients{}, servers{}, nics{};
   std::string Text() const;  // "2c/1s"; "1c!/1s": one has told, another should have
 };
 

@@ -28,7 +28,7 @@ enum class Condition : uint8_t {
 struct Source {
   uint32_t id = 0;
   wire::Role role = wire::Role::kClient;
-  SocketAddress peer;  // without its port
+  SocketAddress peer{};  // without its port
   uint64_t began_unix_ns = 0;
   uint64_t process_id = 0;
   uint64_t first_user = 0;
@@ -47,7 +47,7 @@ struct Source {
   uint64_t clock_off = 0;  // of another time than now
   uint32_t before = 0;     // the life of the same users that it took the place of; 0 = none
   uint32_t after = 0;      // the life that took its place; 0 = none
-  wire::CounterRecord newest;
+  wire::CounterRecord newest{};
 
   // "client 10.0.0.6 users 0-499999", with the process id where that says more.
   std::string Name() const;
