@@ -458,7 +458,7 @@ void Set<RingT, App>::LetGo(Connection& connection) {
   port_.wheel_.Remove(connection);
   port_.GivePartialBlock(connection);
   port_.GiveReplyBlock(connection.pending_block);
-  if (connection.held) {
+  if (!port_.parked_.empty()) {  // whether or not it still is held: one that flushes is not
     port_.parked_.erase(connection.slot);
   }
   if (connection.receive_armed && !connection.switching) {
