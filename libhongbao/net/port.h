@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -14,6 +15,7 @@
 #include "libhongbao/net/block_pool.h"
 #include "libhongbao/net/connection.h"
 #include "libhongbao/net/deadline_wheel.h"
+#include "libhongbao/net/moved_socket.h"
 #include "libhongbao/net/port_options.h"
 #include "libhongbao/net/replies.h"
 #include "libhongbao/net/slot_table.h"
@@ -60,6 +62,12 @@ class Port {
   void Wait(Connection& connection) { connection.waits = true; }
   // `unread`, the start of a frame, comes again with what follows it.
   void Resume(Connection& connection, absl::Span<const std::byte> unread);
+
+  // A bulk connection that waits (Wait) is to be another port's. False: it stays, as it has unsent bytes or its peer has ended.
+  // Else one of the application's OnMovedOut and OnNotMoved follows when its receive has ended, or OnClose.
+  bool MoveOut(Connection& connection);
+  // Such a socket is to be this port's. The application's OnMovedIn follows, or OnNoPlace.
+  void MoveIn(MovedSocket socket, uint64_t ticket);
 
   // The first message came in time: no login deadline any more.
   void ClearDeadline(Connection& connection);
@@ -113,6 +121,8 @@ class Port {
   void Park(Connection& connection, absl::Span<const std::byte> bytes);
   bool HasParked(const Connection& connection) const { return connection.held && parked_.contains(connection.slot); }
   size_t TakeParked(Connection& connection, absl::Span<std::byte> into);
+  void CopyUnread(Connection& connection, MovedSocket& into);
+  static bool HasUnsent(const Connection& connection);
   void PeerEnded(Connection& connection);
   void EndIfPaid(Connection& connection);
   void UnreadStarted(Connection& connection);
@@ -156,6 +166,7 @@ class Port {
   std::vector<uint32_t> closing_;
   std::vector<Dial> dials_;
   std::vector<uint32_t> switching_;  // their receives into small buffers are to be cancelled
+  std::vector<std::unique_ptr<Arrival>> arrivals_;  // the set has not seen them yet
   // What the kernel had handed over of a held connection before its receive ended: at most the set's receive buffers.
   struct Parked {
     std::vector<std::byte> bytes;

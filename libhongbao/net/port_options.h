@@ -21,7 +21,7 @@ struct BulkOptions {
 
 struct PortOptions {
   uint32_t slots = 0;                   // room in the table: the highest descriptor number + 1
-  bool direct_descriptors = true;       // connect side: whether slots are ours to choose
+  bool direct_descriptors = true;       // else a slot is a regular descriptor
   uint32_t login_deadline_ms = 5'000;   // every accepted connection starts with it, a connecting one too; 0 = none
   uint32_t frame_deadline_ms = 5'000;   // for a partial frame, and for the last bytes of a closing connection
   uint32_t idle_timeout_ms = 240'000;   // 0 = none
