@@ -71,6 +71,8 @@ class SessionDesk {
     return session.gateway != Gateways::kNone && !gateways_.login(session.gateway).answered;
   }
   Entered EnterSome(Session& session, uint64_t address);
+  // For one that changes its worker before any of its users has entered.
+  Gateways& gateways() { return gateways_; }
   // kOk once all have entered. At most 36 bytes; returns how many.
   size_t AnswerGateway(const Session& session, wire::LoginResult result, std::byte* to);
 
