@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::server {
@@ -34,6 +35,7 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool q
              {"rss MB", 6}},
             quiet || json),
       json_rows_(json && !quiet),
+      gateways_(server.Look().gateways),
       process_(admin::ReadProcessStats()),
       network_(admin::ReadNetworkStats()),
       sampled_ns_(clock.MonotonicNs()) {
@@ -42,6 +44,7 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool q
 
 void Reporter::Collect() {
   SayClock();
+  SayGateways();
   if (series_.Collect() == 0) {
     return;
   }
@@ -85,6 +88,18 @@ void Reporter::SayClock() {
                                   : "nobody has confirmed the wall clock: gifts of earlier starts do not expire until the kernel "
                                     "says that it is kept, or it has stood for --clock-settle");
   }
+}
+
+// Where they are decides which processors work, so it is said when it changes; at most once a second.
+void Reporter::SayGateways() {
+  const serve::ServerCounts counts = server_.Look();
+  if (counts.gateways == gateways_ || counts.gateways.size() == 1) {
+    return;
+  }
+  gateways_ = counts.gateways;
+  std::fprintf(stderr, "hongbao-server: gateways by worker: %s (%llu moved there by another)\n",
+               absl::StrJoin(gateways_, " ").c_str(),
+               static_cast<unsigned long long>(counts.serve[Counter::kGatewaysMoved]));
 }
 
 // By the minter's own seconds; where it has not finished this one, by what there is now, and the next second has the less.

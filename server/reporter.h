@@ -43,6 +43,7 @@ class Reporter {
   void CountIssued(Second& second, uint64_t now);
   void Print(const Second& second);
   void SayClock();
+  void SayGateways();
 
   const serve::Server& server_;
   const time::Clock& clock_;
@@ -57,6 +58,7 @@ class Reporter {
   count::KeptRows<Second, MergeSeconds> kept_;
   admin::ClockNews clock_news_;
   bool clock_confirmed_ = true;
+  std::vector<uint32_t> gateways_;  // by worker, as said last
   admin::ProcessStats process_;
   admin::NetworkStats network_;
   int64_t sampled_ns_;

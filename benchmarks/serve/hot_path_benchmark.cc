@@ -35,6 +35,8 @@ class InstantRing {
   void Close(uint32_t, uint32_t) { Check(false, "no connection ends here"); }
   void WatchWake() {}
   int Install(uint32_t, int) { return 0; }
+  void TakeOut(uint32_t, uint32_t) {}
+  void TakeIn(uint32_t, int*) {}
   bool NeedsEnter() const { return false; }
   bool HasWork() const { return !completions_.empty(); }
   bool HasSubmissions() const { return false; }

@@ -67,6 +67,20 @@ concept HasSettled = requires(const App& app) {
 template <class App>
 concept HasOnMessage = requires(App& app, const typename App::Message& message) { app.OnMessage(message); };
 
+// Optional, all four: connections that change their port (Port::MoveOut and MoveIn), once for each that asks.
+//   OnMovedOut: the socket is the application's, for another port. True: it has taken it, and the connection is gone here
+//     without OnClose. False: it stays, and waits.
+//   OnNotMoved: there was no descriptor to be had, its peer has ended, or answers were appended. It stays, and waits.
+//   OnMovedIn: it is open here, without OnOpen. What it had not read follows, as if it came now.
+//   OnNoPlace: there was no slot for it. It counts as closed (CloseReason::kFull), and its socket is closed after the call.
+template <class App>
+concept MovesConnections = requires(App& app, Port& port, Connection& connection, MovedSocket& socket, uint64_t ticket) {
+  { app.OnMovedOut(port, connection, socket) } -> std::same_as<bool>;
+  app.OnNotMoved(port, connection);
+  app.OnMovedIn(port, connection, ticket);
+  app.OnNoPlace(port, socket, ticket);
+};
+
 struct NoMessage {};
 template <class App>
 struct MessageOf {

@@ -73,6 +73,8 @@ struct Connection {
   bool ended : 1 = false;           // the peer sends no more (a half-close), and gets what it is owed
   bool unread_pending : 1 = false;  // `deadline_tick` is when the peer must have taken something
   bool waits : 1 = false;           // bulk: nothing more is received until the application says so
+  bool moves : 1 = false;           // is to be moved out once nothing of it is in flight, see Port::MoveOut
+  bool take_out_in_flight : 1 = false;
   uint8_t cancels_in_flight : 3 = 0;
   uint8_t connect_error = 0;        // errno of a failed connect; 0 = it took too long
   uint16_t owed = 0;                // answers that are promised and come from elsewhere, see Port::Owe

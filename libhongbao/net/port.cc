@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "libhongbao/check.h"
 
@@ -306,6 +307,40 @@ size_t Port::TakeParked(Connection& connection, absl::Span<std::byte> into) {
     parked_.erase(found);
   }
   return taken;
+}
+
+// ---- moving ----
+
+bool Port::HasUnsent(const Connection& connection) {
+  return connection.pending_block != kNoIndex || connection.sending_block != kNoIndex;
+}
+
+bool Port::MoveOut(Connection& connection) {
+  Check(connection.bulk && connection.waits, "only a bulk connection that waits is moved");
+  if (connection.state != ConnectionState::kOpen || connection.ended || HasUnsent(connection)) {
+    return false;
+  }
+  connection.moves = true;
+  if (connection.held && !connection.starved) {  // its receive has ended already; else the set goes on when it has
+    connection.starved = true;
+    starved_.push_back(connection.slot);
+  }
+  return true;
+}
+
+void Port::MoveIn(MovedSocket socket, uint64_t ticket) {
+  arrivals_.push_back(std::make_unique<Arrival>(Arrival{.socket = std::move(socket), .ticket = ticket}));
+}
+
+// What a frame has of its start came first, then what is parked.
+void Port::CopyUnread(Connection& connection, MovedSocket& into) {
+  if (connection.partial_block != kNoIndex) {
+    const PartialBlock& partial = Partial(connection);
+    into.KeepUnread({partial.bytes, partial.length});
+  }
+  if (const auto found = parked_.find(connection.slot); found != parked_.end()) {
+    into.KeepUnread(absl::MakeConstSpan(found->second.bytes).subspan(found->second.taken));
+  }
 }
 
 // ---- half-closed ----

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -14,37 +15,12 @@
 #include "libhongbao/net/block_pool.h"
 #include "libhongbao/net/connection.h"
 #include "libhongbao/net/deadline_wheel.h"
+#include "libhongbao/net/moved_socket.h"
+#include "libhongbao/net/port_options.h"
 #include "libhongbao/net/replies.h"
 #include "libhongbao/net/slot_table.h"
-#include "libhongbao/ring/socket_options.h"
 
 namespace hongbao::net {
-
-// Connections that carry pipelined traffic: received in large pieces, and a piece only when the answers to it have room, so
-// that a peer that sends faster than it reads is made to wait instead of being closed.
-struct BulkOptions {
-  uint32_t connections = 0;           // of one port at most; 0 = there are none
-  uint32_t receive_bytes = 65'536;    // of one receive buffer
-  uint32_t room_bytes = 0;            // that the answers to one full buffer may take
-  uint32_t unsent_bytes_max = 262'144;  // waiting behind the send in flight, of one connection
-  uint32_t owed_max = 16'384;         // answers owed (Port::Owe); with more nothing is received
-};
-
-struct PortOptions {
-  uint32_t slots = 0;                   // room in the table: the highest descriptor number + 1
-  bool direct_descriptors = true;       // connect side: whether slots are ours to choose
-  uint32_t login_deadline_ms = 5'000;   // every accepted connection starts with it, a connecting one too; 0 = none
-  uint32_t frame_deadline_ms = 5'000;   // for a partial frame, and for the last bytes of a closing connection
-  uint32_t idle_timeout_ms = 240'000;   // 0 = none
-  uint32_t unsent_bytes_max = 4'096;
-  // What the answers to one receive buffer may take, and one answer that is owed. With less room than that nothing more is
-  // received from the connection: it waits instead of being closed. 0 = it is closed at unsent_bytes_max.
-  uint32_t room_bytes = 0;
-  uint32_t owed_bytes = 0;
-  uint32_t unsent_deadline_ms = 15'000;  // for a peer that is held, or sends no more, to take some of what is unsent
-  ring::SocketOptions sockets{};  // connect side: of each socket
-  BulkOptions bulk{};
-};
 
 // A complete frame is at most this long, so what is left over of one is shorter.
 inline constexpr uint32_t kFrameBytesMax = 256;
@@ -86,6 +62,12 @@ class Port {
   void Wait(Connection& connection) { connection.waits = true; }
   // `unread`, the start of a frame, comes again with what follows it.
   void Resume(Connection& connection, absl::Span<const std::byte> unread);
+
+  // A bulk connection that waits (Wait) is to be another port's. False: it stays, as it has unsent bytes or its peer has ended.
+  // Else one of the application's OnMovedOut and OnNotMoved follows when its receive has ended, or OnClose.
+  bool MoveOut(Connection& connection);
+  // Such a socket is to be this port's. The application's OnMovedIn follows, or OnNoPlace.
+  void MoveIn(MovedSocket socket, uint64_t ticket);
 
   // The first message came in time: no login deadline any more.
   void ClearDeadline(Connection& connection);
@@ -139,6 +121,8 @@ class Port {
   void Park(Connection& connection, absl::Span<const std::byte> bytes);
   bool HasParked(const Connection& connection) const { return connection.held && parked_.contains(connection.slot); }
   size_t TakeParked(Connection& connection, absl::Span<std::byte> into);
+  void CopyUnread(Connection& connection, MovedSocket& into);
+  static bool HasUnsent(const Connection& connection);
   void PeerEnded(Connection& connection);
   void EndIfPaid(Connection& connection);
   void UnreadStarted(Connection& connection);
@@ -182,6 +166,7 @@ class Port {
   std::vector<uint32_t> closing_;
   std::vector<Dial> dials_;
   std::vector<uint32_t> switching_;  // their receives into small buffers are to be cancelled
+  std::vector<std::unique_ptr<Arrival>> arrivals_;  // the set has not seen them yet
   // What the kernel had handed over of a held connection before its receive ended: at most the set's receive buffers.
   struct Parked {
     std::vector<std::byte> bytes{};

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "libhongbao/net/application.h"
 #include "libhongbao/net/connection.h"
@@ -48,11 +50,12 @@ class Set {
   uint32_t DrainSome(uint32_t limit);
 
  private:
+  static constexpr uint32_t kArrivals = 1u << 30;  // ids of arrivals begin where no slot is, see Port's limit
   static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
 
   bool HasHousekeeping() const {
     return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty() || !port_.switching_.empty() ||
-           !port_.starved_.empty();
+           !port_.starved_.empty() || !port_.arrivals_.empty();
   }
   void Handle(const ring::Completion& completion);
   void HandleAccept(const ring::Completion& completion);
@@ -71,6 +74,12 @@ class Set {
   size_t DeliverToPartial(Connection& connection, absl::Span<const std::byte> bytes, Replies& replies);
   void StartSend(Connection& connection);
   void ContinueSend(Connection& connection);
+  void TakeOut(Connection& connection);
+  void HandleTakenOut(Connection& connection, int32_t result);
+  void Stay(Connection& connection);
+  void StartArrivals();
+  void HandleTakenIn(const ring::Completion& completion);
+  void Settle(Arrival& arrival, int slot);
   void StartDials();
   void FinishCloses();
   void LetGo(Connection& connection);
@@ -85,6 +94,8 @@ class Set {
   bool accept_paused_ = false;  // ended by want of descriptors or memory: armed again at the next tick
   bool woken_ = false;
   uint32_t drained_ = 0;        // slots that DrainSome has visited
+  std::vector<std::unique_ptr<Arrival>> taking_in_;  // the kernel looks for their slots
+  uint32_t next_arrival_ = 0;
 };
 
 }  // namespace hongbao::net

@@ -34,6 +34,7 @@ uint32_t Set<RingT, App>::Turn(int rounds) {
 template <class RingT, class App>
 void Set<RingT, App>::Flush() {
   StartDials();
+  StartArrivals();
   ServeParked();
   // By index: OnClose may append to other connections and close them.
   for (size_t i = 0; i < port_.dirty_.size(); ++i) {
@@ -81,12 +82,18 @@ void Set<RingT, App>::Handle(const ring::Completion& completion) {
         case ring::Operation::kClose:
           HandleClosed(connection);
           break;
+        case ring::Operation::kTakeOut:
+          HandleTakenOut(connection, completion.result);
+          break;
         case ring::Operation::kNone:
         case ring::Operation::kAccept:
         case ring::Operation::kWake:
+        case ring::Operation::kTakeIn:
           break;
       }
     }
+  } else if (completion.tag.operation == ring::Operation::kTakeIn) {
+    HandleTakenIn(completion);
   }
   if (completion.has_buffer) {
     ring_.RecycleBuffer(completion);  // always, or stale completions would drain the ring of buffers
@@ -195,6 +202,9 @@ void Set<RingT, App>::ArmReceive(Connection& connection) {
   if (!port_.HasRoom(connection)) {
     counters_.events.Add(Counter::kHolds, connection.held ? 0 : 1);
     port_.Hold(connection);
+    if (connection.moves) {
+      TakeOut(connection);
+    }
     return;
   }
   port_.Release(connection);
@@ -303,6 +313,9 @@ void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completi
     counters_.events.Add(Counter::kNoBuffers);
   } else if (completion.result == 0) {
     port_.PeerEnded(connection);  // it may still read (a half-close): what it is owed leaves first
+    if (connection.moves) {
+      Stay(connection);
+    }
     return;
   } else if (completion.result != -EINTR && completion.result != -EAGAIN && !cancelled) {
     port_.Close(connection, CloseReason::kReset);
@@ -458,7 +471,7 @@ void Set<RingT, App>::LetGo(Connection& connection) {
   port_.wheel_.Remove(connection);
   port_.GivePartialBlock(connection);
   port_.GiveReplyBlock(connection.pending_block);
-  if (connection.held) {
+  if (!port_.parked_.empty()) {  // whether or not it still is held: one that flushes is not
     port_.parked_.erase(connection.slot);
   }
   if (connection.receive_armed && !connection.switching) {
@@ -480,7 +493,8 @@ void Set<RingT, App>::LetGo(Connection& connection) {
 template <class RingT, class App>
 void Set<RingT, App>::ReleaseIfQuiet(Connection& connection) {
   const bool quiet = !connection.receive_armed && !connection.send_in_flight && !connection.connect_in_flight &&
-                     connection.cancels_in_flight == 0 && !connection.starved && !connection.close_in_flight;
+                     connection.cancels_in_flight == 0 && !connection.starved && !connection.close_in_flight &&
+                     !connection.take_out_in_flight;
   // in closing_ still: LetGo comes to it in this turn and has to be first.
   if (connection.state != ConnectionState::kClosing || !connection.let_go || !quiet) {
     return;
@@ -525,3 +539,5 @@ uint32_t Set<RingT, App>::DrainSome(uint32_t limit) {
 }
 
 }  // namespace hongbao::net
+
+#include "libhongbao/net/set_moves.h"  // IWYU pragma: export

@@ -160,6 +160,19 @@ void KernelRing::Close(uint32_t slot, uint32_t generation) {
   sqe->user_data = Pack({Operation::kClose, generation, slot});
 }
 
+void KernelRing::TakeOut(uint32_t slot, uint32_t generation) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_fixed_fd_install(sqe, static_cast<int>(slot), 0);  // 0: close-on-exec, which is its default; sets FIXED_FILE
+  sqe->user_data = Pack({Operation::kTakeOut, generation, slot});
+}
+
+void KernelRing::TakeIn(uint32_t id, int* place) {
+  io_uring_sqe* sqe = NextSqe();
+  // INDEX_ALLOC: the kernel chooses the slot, as for an accepted connection, so that the two never meet in one.
+  io_uring_prep_files_update(sqe, place, 1, static_cast<int>(IORING_FILE_INDEX_ALLOC));
+  sqe->user_data = Pack({Operation::kTakeIn, 0, id});
+}
+
 void KernelRing::WatchWake() {
   io_uring_sqe* sqe = NextSqe();
   io_uring_prep_poll_multishot(sqe, options_.wake_descriptor, POLLIN);

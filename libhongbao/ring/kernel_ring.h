@@ -52,6 +52,10 @@ class KernelRing {
   void Cancel(Tag target);                                                // completes as {kCancel, target's rest}
   void Close(uint32_t slot, uint32_t generation);
   void WatchWake();                                                       // multishot poll of the wake descriptor; {kWake}
+  // Out of one ring's table of direct descriptors and into another's. The first gives the socket a regular descriptor beside
+  // its slot; the second reads a regular descriptor at `place`, which stays open, and puts the slot that it has found there.
+  void TakeOut(uint32_t slot, uint32_t generation);  // {kTakeOut, ...}
+  void TakeIn(uint32_t id, int* place);              // {kTakeIn, 0, id}; `place` lives until completion
 
   // Puts a regular descriptor into the table at `slot` and closes the regular one; with regular descriptors, where the
   // slot is the descriptor, does nothing. Returns 0 or -errno.

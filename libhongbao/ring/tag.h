@@ -24,7 +24,9 @@ enum class Operation : uint8_t {
   kConnect,
   kCancel,   // carries the slot and generation of the connection whose operation it cancels
   kClose,
+  kTakeOut,  // its result is a regular descriptor of the same socket
   kWake,     // the worker's eventfd became readable
+  kTakeIn,   // slot: what its caller named it; result 1 when a slot was found
 };
 
 inline constexpr uint32_t kGenerationMax = (1u << 24) - 1;

@@ -194,6 +194,11 @@ void App::OnMessage(const Message& message) {
     case MessageKind::kForward:
       Tell(message.outcome());
       return message.pays ? Paid(message.outcome().reply_to) : void();
+    case MessageKind::kMove:
+      if (std::optional<Move> move = shared_.moves.Take(message.address)) {
+        TakeMove(*std::move(move));
+      }
+      return;
     case MessageKind::kRefuseOpen: {
       const Address address = Unpack(message.address);
       if (net::Connection* connection = Find(address)) {
@@ -367,6 +372,7 @@ size_t App::MeetGateway(net::Port& port, net::Connection& connection, absl::Span
   newcomers_.push_back({.address = AddressOf(port, connection), .early = {rest.begin(), rest.end()}});
   port.Wait(connection);
   port.Owe(connection, 1);  // the answer to the login: a peer that has sent its last byte stays for it
+  MoveIfCrowded(port, connection, newcomers_.back());
   ContinueEntering();
   return rest.size();
 }
@@ -386,11 +392,17 @@ void App::ContinueEntering() {
     const Address address = Unpack(newcomer.address);
     net::Connection* connection = Find(address);
     if (connection == nullptr) {
+      shared_.gateway_order.Remove(newcomer.ticket);
       continue;  // OnClose has seen to what had entered
     }
     net::Port& port = *context_.ports()[address.port];
     if (desk_.draining()) {
+      shared_.gateway_order.Remove(newcomer.ticket);
       RefuseGateway(port, *connection, net::CloseReason::kDrain);
+      continue;
+    }
+    if (newcomer.ticket != 0) {
+      newcomers_.push_back(std::move(newcomer));  // until OnMovedOut or OnNotMoved
       continue;
     }
     switch (desk_.EnterSome(SessionOf(address), newcomer.address)) {

@@ -24,6 +24,7 @@
 #include "libhongbao/serve/gift_desk.h"
 #include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/message.h"
+#include "libhongbao/serve/moves.h"
 #include "libhongbao/serve/overload.h"
 #include "libhongbao/serve/returned.h"
 #include "libhongbao/serve/session.h"
@@ -52,6 +53,7 @@ struct Shared {
   std::optional<time::ClockTrust> trust;  // worker 0's, once the workers start
   Directory directory;
   GatewayOrder gateway_order;
+  Moves moves;
   envelope::LuckyPool pool;
   RateLimit limit;
   Returned returned;
@@ -89,10 +91,15 @@ class App {
   void OnOpen(net::Port& port, net::Connection& connection);
   size_t OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out);
   void OnClose(net::Port& port, net::Connection& connection, net::CloseReason reason);
+  // Gateways only (app_moves.cc).
+  bool OnMovedOut(net::Port& port, net::Connection& connection, net::MovedSocket& socket);
+  void OnNotMoved(net::Port& port, net::Connection& connection);
+  void OnMovedIn(net::Port& port, net::Connection& connection, uint64_t ticket);
+  void OnNoPlace(net::Port& port, net::MovedSocket& socket, uint64_t ticket);
   int64_t OnTurn(int64_t now_ns);
   void OnMessage(const Message& message);
-  void OnDrain() { desk_.Drain(); }
-  bool Settled() const { return ledger_.in_flight() == 0; }
+  void OnDrain();
+  bool Settled() const { return ledger_.in_flight() == 0 && arrivals_.empty(); }
 
   uint32_t admitted() const { return overload_.delay().admitted(); }  // share of users, see DelayControl
 
@@ -147,8 +154,14 @@ class App {
   struct Newcomer {
     uint64_t address = 0;
     std::vector<std::byte> early;
+    uint64_t ticket = 0;  // it waits for its socket to be taken out; else its users enter
   };
   std::vector<Newcomer> newcomers_;
+  void MoveIfCrowded(net::Port& port, net::Connection& connection, Newcomer& newcomer);
+  Newcomer& NewcomerAt(uint64_t address);
+  void TakeMove(Move move);
+  Move ArrivalOf(uint64_t ticket);
+  std::vector<Move> arrivals_;  // from other workers; their places are looked for
   // A gateway that has logged in, and how far its users have been looked at for gifts to tell them of.
   struct Reminder {
     uint64_t address = 0;

@@ -64,6 +64,7 @@ enum class Counter : uint32_t {
   kLedgerFull,     // of kRefused and the refused sends and logins: too many records waited for the ledger
   kResumed,        // grants re-sent after a login
   kForwarded,      // outcomes sent to the user's newer session
+  kGatewaysMoved,  // to the worker that had fewest of them, by the one that accepted it
   kStampsAhead,    // of kRefused and kSendsOverload: answered "ahead" (19), as they were stamped too far ahead of the clock
   kLate,           // sends and opens of a connection that a newer login had replaced: nothing was made, nobody is told
   kCount
@@ -121,6 +122,7 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kLedgerFull, "ledger_full"},
     {Counter::kResumed, "resumed"},
     {Counter::kForwarded, "forwarded"},
+    {Counter::kGatewaysMoved, "gateways_moved"},
     {Counter::kStampsAhead, "stamps_ahead"},
     {Counter::kLate, "late"},
 };

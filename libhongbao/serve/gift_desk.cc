@@ -196,6 +196,7 @@ void GiftDesk::Handle(const Message& message) {
     case MessageKind::kRefuseOpen:
     case MessageKind::kOutcome:
     case MessageKind::kForward:
+    case MessageKind::kMove:
       break;
   }
   Check(false, "this message is not for the gift desk");

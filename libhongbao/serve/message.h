@@ -24,6 +24,7 @@ enum class MessageKind : uint8_t {
   kRemindOf,  // to the owner of `envelope_id`: a notice of it for `user` found no room at `address`, and now there may be some
   kRefuseOpen,  // to the worker of `address`: an open that cannot be answered now; the connection is closed, to come again
   kOutcome,     // from the ledger to the worker that submitted the record: outcome()
+  kMove,        // to the worker that shall serve a gateway: `address` is its ticket, see moves.h
   kForward,     // to the worker of `address`, `user`'s newer session: outcome() found the older one gone
 };
 

@@ -318,6 +318,8 @@ ServerCounts Server::Look() const {
     counts.net += service_.counters(worker).events.Snapshot();
     counts.closes += service_.counters(worker).closes.Snapshot();
   }
+  const GatewayOrder::Counts gateways = shared_.gateway_order.ByWorker();
+  counts.gateways.assign(gateways.begin(), gateways.begin() + service_.workers());
   counts.issued = shared_.pool.issued();
   counts.envelopes_left = shared_.pool.left();
   counts.mint_waiting = minter_.waiting();

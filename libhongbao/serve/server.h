@@ -64,6 +64,7 @@ struct ServerCounts {
   envelope::Tally issued{};     // shake envelopes published
   uint64_t envelopes_left = 0;  // published and not won
   uint32_t connections = 0;     // live
+  std::vector<uint32_t> gateways{};  // logged in or logging in, by worker
   int64_t mint_waiting = 0;     // envelopes ordered and not issued
   Cancelled cancelled{};        // of orders, in this life
   envelope::Tally restored{};   // shares of gifts that an earlier life left unopened

@@ -140,7 +140,7 @@ void SessionDesk::Settle(Session& session, uint64_t address, Shake& shake, const
     return;
   }
   if (!durable_) {
-    shake.response = Won(session, shake.user, shake.response.stamp, envelope);
+    shake.response = Won(shake.user, shake.response.stamp, envelope);
     return;
   }
   ledger::Record record = RecordOf(session, address, ledger::RecordKind::kWin, shake.user, shake.response.stamp);
@@ -213,8 +213,7 @@ void SessionDesk::CountShake(const ledger::Outcome& outcome) {
   }
 }
 
-wire::ShakeResponse SessionDesk::Won(const Session& session, uint32_t user, uint64_t stamp,
-                                     const envelope::LuckyEnvelope& envelope) {
+wire::ShakeResponse SessionDesk::Won(uint32_t user, uint64_t stamp, const envelope::LuckyEnvelope& envelope) {
   const int64_t fen = envelope.amount.value();
   services_.cells->Add(Counter::kWon);
   services_.cells->Add(Counter::kWonFen, static_cast<uint64_t>(fen));
@@ -277,6 +276,9 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
     case wire::LoginResult::kFullOrDraining:
       counter = Counter::kLoginsFull;
       close = draining_ ? CloseReason::kDrain : CloseReason::kFull;
+      break;
+    case wire::LoginResult::kSuperseded:
+      Check(false, "no login is answered with the end of another session");
       break;
     case wire::LoginResult::kOk:
       response.server_unix_ns = static_cast<uint64_t>(services_.clock->WallNs());

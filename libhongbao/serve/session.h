@@ -71,6 +71,8 @@ class SessionDesk {
     return session.gateway != Gateways::kNone && !gateways_.login(session.gateway).answered;
   }
   Entered EnterSome(Session& session, uint64_t address);
+  // For one that changes its worker before any of its users has entered.
+  Gateways& gateways() { return gateways_; }
   // kOk once all have entered. At most 36 bytes; returns how many.
   size_t AnswerGateway(const Session& session, wire::LoginResult result, std::byte* to);
 
@@ -156,7 +158,7 @@ class SessionDesk {
   bool AtCap(uint32_t user) const;
   ledger::Record RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint32_t user,
                           uint64_t stamp) const;
-  wire::ShakeResponse Won(const Session& session, uint32_t user, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
+  wire::ShakeResponse Won(uint32_t user, uint64_t stamp, const envelope::LuckyEnvelope& envelope);
 
   net::CloseReason Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame, Reply& reply);
   net::CloseReason Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply);

@@ -40,8 +40,8 @@ class GatewayTest(processes.EndToEndTest):
             file.write(digits + "\n")
         return path
 
-    def gateway_server(self, *flags):
-        return self.server("--gateway-token-file", self.token_file(), *flags)
+    def gateway_server(self, *flags, **options):
+        return self.server("--gateway-token-file", self.token_file(), *flags, **options)
 
     def test_it_is_let_in_with_the_token_only(self):
         server = self.gateway_server("--gateways-max", "1", "--workers", "1")
@@ -197,6 +197,46 @@ class GatewayTest(processes.EndToEndTest):
             self.assertTrue(gateway.superseded)
             self.assertEqual(direct.shake().result, wire.NOTHING)
         server.wait_status(lambda page: page["connections"]["live"] == 0, "all have gone")
+        server.stop()
+
+    def test_gateways_are_spread_over_the_workers_wherever_they_are_accepted(self):
+        for regular in (False, True):
+            for start in range(8):
+                with self.subTest(regular=regular, start=start):
+                    self.check_spread(regular)
+
+    def check_spread(self, regular):
+        environment = {"HONGBAO_RING_OFF": "direct"} if regular else {}
+        server = self.gateway_server("--workers", "2", "--users-max", "200k", environment=environment)
+        # Each with its first request, which goes with it wherever it goes.
+        gateways = []
+        for first in (0, 100_000):
+            gateway = wire.Peer(server.port)
+            stamp = gateway.stamp()
+            gateway.write(wire.login(2, first, stamp, count=50_000, token=TOKEN) + wire.frame(wire.SHAKE, stamp + 1, first))
+            self.assertEqual(gateway.expect(wire.Login)[:3], (stamp, first, 0))
+            self.assertEqual(gateway.expect(wire.Shake)[:2], (stamp + 1, first))
+            gateways.append((gateway, first))
+        page = server.status()
+        self.assertEqual(page["gateways"]["by_worker"], [1, 1])
+        self.assertEqual((page["connections"]["live"], page["users"]["online"], page["logins"]["ok"]), (2, 100_000, 2))
+        for gateway, first in gateways:
+            stamps = [gateway.stamp() for _ in range(2_000)]
+            gateway.write(b"".join(wire.frame(wire.SHAKE, stamp, first + i) for i, stamp in enumerate(stamps)))
+            answers = [gateway.expect(wire.Shake)[:2] for _ in stamps]
+            self.assertEqual(answers, [(stamp, first + i) for i, stamp in enumerate(stamps)])
+        # One that comes back while its former connection is there still is counted once.
+        former, first = gateways[0]
+        again = Gateway(server.port, first, 50_000)
+        self.assertEqual(again.reply.result, 0)
+        former.wait_closed()
+        former.close()
+        server.wait_status(lambda page: page["connections"]["live"] == 2, "the former has gone")
+        self.assertEqual(server.status()["gateways"]["by_worker"], [1, 1])
+        again.close()
+        gateways[1][0].close()
+        server.wait_status(lambda page: page["connections"]["live"] == 0 and page["users"]["online"] == 0, "all have gone")
+        self.assertEqual(server.status()["gateways"]["by_worker"], [0, 0])
         server.stop()
 
     def test_others_are_served_while_a_gateway_of_millions_logs_in_and_leaves(self):

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "libhongbao/net/port.h"
@@ -41,6 +43,7 @@ class PortTester {
     port.EndBulk(connection);
     port.table_.Free(connection);
   }
+  static std::vector<std::unique_ptr<Arrival>> TakeArrivals(Port& port) { return std::exchange(port.arrivals_, {}); }
   // True when no slot is in use, no block is held and nothing waits to be done.
   static bool Quiet(Port& port) {
     for (uint32_t slot = 0; slot < port.slots(); ++slot) {
@@ -50,7 +53,7 @@ class PortTester {
     }
     return port.live() == 0 && port.slots_in_use() == 0 && PartialBlocks(port) == 0 &&
            ReplyBlocks(port) == 0 && port.dirty_.empty() && port.starved_.empty() && port.closing_.empty() &&
-           port.dials_.empty() && port.switching_.empty() && port.parked_.empty() &&
+           port.dials_.empty() && port.switching_.empty() && port.parked_.empty() && port.arrivals_.empty() &&
            port.bulk_live_ == 0;
   }
 };

@@ -30,9 +30,10 @@ class ScriptedRing {
   // One operation, queued or in flight.
   struct Entry {
     ring::Tag tag;
-    ring::Tag target{};                 // of a cancel
+    ring::Tag target{};                // of a cancel
     const std::byte* bytes = nullptr;  // of a send
-    std::string copy{};                 // what `bytes` were when the send was queued
+    std::string copy{};                // what `bytes` were when the send was queued
+    int* place = nullptr;              // of a TakeIn
     SocketAddress destination{};
     int listener = -1;
     uint64_t publishes = 0;            // PublishBuffers calls before it was queued
@@ -63,14 +64,15 @@ class ScriptedRing {
     Queue({.tag = {ring::Operation::kCancel, target.generation, target.slot}, .target = target});
   }
   void Close(uint32_t slot, uint32_t generation) {
-    for (const auto& [key, entry] : in_flight_) {
-      const ring::Operation operation = entry.tag.operation;
-      const bool of_slot = operation != ring::Operation::kAccept && operation != ring::Operation::kWake;
-      EXPECT_FALSE(of_slot && entry.tag.slot == slot) << "slot " << slot << " closed with something in flight";
-    }
+    EXPECT_EQ(OfSlot(slot, /*cancels=*/true), 0u) << "slot " << slot << " closed with something in flight";
     ++closes;
     Queue({.tag = {ring::Operation::kClose, generation, slot}});
   }
+  void TakeOut(uint32_t slot, uint32_t generation) {
+    EXPECT_EQ(OfSlot(slot), 0u) << "slot " << slot << " is taken out with something in flight";
+    Queue({.tag = {ring::Operation::kTakeOut, generation, slot}});
+  }
+  void TakeIn(uint32_t id, int* place) { Queue({.tag = {ring::Operation::kTakeIn, 0, id}, .place = place}); }
   void WatchWake() { Queue({.tag = {ring::Operation::kWake, 0, 0}}); }
   int Install(uint32_t, int descriptor) {
     installed.push_back(descriptor);
@@ -125,6 +127,16 @@ class ScriptedRing {
   void CompleteCancel(const Entry& cancel, int32_t result) {
     in_flight_.erase(KeyOf(cancel));
     completions_.push_back({.tag = cancel.tag, .result = result});
+  }
+  // Of the only TakeIn in flight: a slot was found, or none.
+  void CompleteTakeIn(int slot) {
+    for (const auto& [key, entry] : in_flight_) {
+      if (entry.tag.operation == ring::Operation::kTakeIn) {
+        *entry.place = slot >= 0 ? slot : *entry.place;
+        return Complete(entry.tag, slot >= 0 ? 1 : slot);
+      }
+    }
+    ADD_FAILURE() << "nothing is taken in";
   }
   // A receive that brings bytes. False when no buffer is free: then it ended with ENOBUFS, as the kernel would.
   bool CompleteReceive(uint32_t slot, uint32_t generation, std::string_view bytes, bool more = true) {
@@ -208,6 +220,18 @@ class ScriptedRing {
   // have several of them under way.
   static uint64_t KeyOf(const Entry& entry) {
     return Pack(entry.tag) | (uint64_t{static_cast<uint8_t>(entry.target.operation)} << 60);
+  }
+
+  // How many operations of the slot are in flight.
+  size_t OfSlot(uint32_t slot, bool cancels = false) const {
+    size_t count = 0;
+    for (const auto& [key, entry] : in_flight_) {
+      const ring::Operation operation = entry.tag.operation;
+      const bool of_slot = operation != ring::Operation::kAccept && operation != ring::Operation::kWake &&
+                           (cancels || operation != ring::Operation::kCancel);
+      count += of_slot && entry.tag.slot == slot ? 1 : 0;
+    }
+    return count;
   }
 
   void Queue(Entry entry) {

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -717,6 +718,116 @@ struct Asking {
   std::atomic<uint64_t> answered{0};
   std::atomic<uint64_t> most_waiting{0};
 };
+
+// ---- moving ----
+
+// Every connection goes on to the next worker behind its first 16 bytes; these and all others come back.
+struct Nomad {
+  struct Luggage {
+    MovedSocket socket;
+    std::string early;  // what came behind the first 16 bytes before its receive was held
+  };
+  using Message = Luggage*;
+  explicit Nomad(WorkerContext<Message>& context) : context_(context) {}
+  size_t OnBytes(Port& port, Connection& connection, absl::Span<const std::byte> in, Replies& out) {
+    if (connection.waits) {
+      early_[{port.index(), connection.slot}].append(reinterpret_cast<const char*>(in.data()), in.size());
+      return in.size();
+    }
+    if (connection.bulk) {
+      const size_t whole = std::min(in.size(), out.Room()) / 16 * 16;
+      if (whole > 0) {
+        std::memcpy(out.Append(whole), in.data(), whole);
+      }
+      return whole;
+    }
+    if (in.size() < 16) {
+      return 0;
+    }
+    port.ClearDeadline(connection);
+    EXPECT_TRUE(port.MakeBulk(connection));
+    port.Wait(connection);
+    EXPECT_TRUE(port.MoveOut(connection));
+    port.Owe(connection, 1);
+    ++asked;
+    early_[{port.index(), connection.slot}].assign(reinterpret_cast<const char*>(in.data()) + 16, in.size() - 16);
+    return in.size();
+  }
+  bool OnMovedOut(Port& port, Connection& connection, MovedSocket& socket) {
+    context_.Post((context_.index() + 1) % context_.workers(),
+                  new Luggage{.socket = std::move(socket), .early = std::move(early_[{port.index(), connection.slot}])});
+    return true;
+  }
+  void OnNotMoved(Port& port, Connection& connection) { Answer(port, connection); }
+  void OnMessage(const Message& luggage) {
+    coming_[++next_] = std::move(luggage->early);
+    context_.ports()[next_ % context_.ports().size()]->MoveIn(std::move(luggage->socket), next_);
+    delete luggage;
+  }
+  void OnMovedIn(Port& port, Connection& connection, uint64_t ticket) {
+    early_[{port.index(), connection.slot}] = std::move(coming_[ticket]);
+    ++came;
+    EXPECT_TRUE(port.MakeBulk(connection));
+    port.Wait(connection);
+    port.Owe(connection, 1);
+    Answer(port, connection);
+  }
+  void OnNoPlace(Port&, MovedSocket&, uint64_t) { ADD_FAILURE(); }
+  void Answer(Port& port, Connection& connection) {
+    const std::string all = "0123456789abcdef" + std::exchange(early_[{port.index(), connection.slot}], {});
+    const absl::Span<const std::byte> bytes(reinterpret_cast<const std::byte*>(all.data()), all.size());
+    const size_t whole = all.size() / 16 * 16;
+    port.Out(connection).Append(bytes.first(whole));
+    port.Resume(connection, bytes.subspan(whole));
+    port.Paid(connection);
+  }
+
+  WorkerContext<Message>& context_;
+  uint64_t next_ = 0;
+  std::map<std::pair<uint32_t, uint32_t>, std::string> early_;  // by port and slot
+  std::map<uint64_t, std::string> coming_;
+  std::atomic<uint64_t> asked{0};
+  std::atomic<uint64_t> came{0};
+};
+
+TEST_P(ServiceTest, ConnectionsMoveToAnotherWorkerAndLoseNothing) {
+  options_.bulk = {.connections = 100, .receive_bytes = 4'096, .room_bytes = 4'352, .unsent_bytes_max = 16'384};
+  Service<Nomad> service(clock_);
+  Start(service);
+  std::string stream = "0123456789abcdef";
+  for (uint32_t i = 0; stream.size() < 100'000; ++i) {
+    stream += std::to_string(1'000'000'000'000'000 + i);
+  }
+  constexpr int kClients = 40;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kClients; ++i) {
+    threads.emplace_back([&, i] {
+      SocketClient client(service.port());
+      // Some send all at once and end, some the first part by itself, cut anywhere.
+      const size_t first = i % 4 == 0 ? stream.size() : static_cast<size_t>(1 + i * 7);
+      std::thread sends([&] {
+        EXPECT_TRUE(client.Send(stream.substr(0, first)));
+        EXPECT_TRUE(client.Send(stream.substr(first)));
+        if (i % 2 == 0) {
+          EXPECT_EQ(shutdown(client.descriptor(), SHUT_WR), 0);
+        }
+      });
+      EXPECT_TRUE(client.Receive(stream.size()) == stream) << i;
+      sends.join();
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  uint64_t asked = 0, came = 0;
+  for (uint32_t i = 0; i < GetParam().workers; ++i) {
+    asked += service.app(i).asked;
+    came += service.app(i).came;
+  }
+  EXPECT_EQ(asked, uint64_t{kClients});
+  EXPECT_GT(came, 0u);
+  ExpectAllClosed(service);
+}
 
 TEST_P(ServiceTest, FloodOfMessagesWaitsInTheSocketsNotInMemory) {
   if (GetParam().workers == 1) {

@@ -215,6 +215,26 @@ TEST_F(SetHold, ClosedInEachStateOfBeingHeld) {
   }
 }
 
+// It must be nobody else's: the next connection of the slot may be held, too.
+TEST_F(SetHold, WhatIsKeptOfOneThatFlushesGoesWithIt) {
+  LogIn(kSlot);
+  for (int i = 0; i < 8; ++i) {
+    ring.CompleteReceive(kSlot, At(kSlot).generation, Frames(16));
+  }
+  TurnAll();
+  ASSERT_TRUE(ring.InFlight(Operation::kCancel, kSlot));
+  port->CloseAfterFlush(At(kSlot), CloseReason::kSuperseded);
+  Settle();
+  ASSERT_EQ(At(kSlot).state, ConnectionState::kFlushing) << "its receive ends first";
+  SendAll(kSlot);
+  while (ring.InFlight(Operation::kSend, kSlot)) {
+    SendAll(kSlot);
+  }
+  Settle();
+  EXPECT_EQ(RecordOf(kSlot).reason, CloseReason::kSuperseded);
+  ExpectNothingLeaks();
+}
+
 TEST_F(SetHold, ABufferShortageWhileHeldIsNoReasonToReceive) {
   LogIn(kSlot);
   for (int i = 0; i < 4; ++i) {

@@ -268,6 +268,8 @@ class Kernel {
         break;
       case Operation::kNone:
       case Operation::kWake:
+      case Operation::kTakeOut:  // the application moves none; see set_moves
+      case Operation::kTakeIn:
         break;
     }
   }

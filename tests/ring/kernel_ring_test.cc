@@ -270,6 +270,48 @@ TEST_P(KernelRingTest, ConnectsAndInstalls) {
   UntilSeen(Operation::kClose);
 }
 
+// The slot that the socket gets is another's to give: the kernel chooses it as it does for accepted ones.
+TEST_P(KernelRingTest, ASocketGoesFromOneTableToAnother) {
+  if (!features_.direct_descriptors) {
+    GTEST_SKIP() << "no tables";
+  }
+  Make({.slots = 8});
+  const uint32_t slot = AcceptOne();
+  ring_->TakeOut(slot, 1);
+  UntilSeen(Operation::kTakeOut);
+  EXPECT_EQ(First(Operation::kTakeOut).tag, (Tag{Operation::kTakeOut, 1, slot}));
+  const int descriptor = First(Operation::kTakeOut).result;
+  ASSERT_GE(descriptor, 0);
+  EXPECT_EQ(fcntl(descriptor, F_GETFD), FD_CLOEXEC);
+  ring_->Close(slot, 1);
+  UntilSeen(Operation::kClose);
+  const std::unique_ptr<KernelRing> first = std::move(ring_);
+  seen_.clear();
+
+  Make({.slots = 2});
+  int places[] = {descriptor, descriptor, descriptor};
+  for (uint32_t i = 0; i < 3; ++i) {
+    ring_->TakeIn(500 + i, &places[i]);
+  }
+  Until([&] { return seen_.size() == 3; });
+  EXPECT_EQ(seen_[0].tag, (Tag{Operation::kTakeIn, 0, 500}));
+  EXPECT_EQ(seen_[0].result, 1);
+  EXPECT_EQ(seen_[1].result, 1);
+  EXPECT_EQ(places[0] + places[1], 0 + 1) << "the table's slots";
+  EXPECT_EQ(seen_[2].result, -ENFILE) << "that is all it has room for";
+  close(descriptor);
+  const auto there = static_cast<uint32_t>(places[0]);
+  ring_->Receive(there, 3);
+  ASSERT_EQ(write(client_, "on", 2), 2);
+  UntilSeen(Operation::kReceive);
+  EXPECT_EQ(text_, "on");
+  ring_->Close(static_cast<uint32_t>(places[1]), 1);
+  UntilSeen(Operation::kClose);
+  char byte = 0;
+  EXPECT_EQ(recv(client_, &byte, 1, MSG_DONTWAIT), -1);
+  EXPECT_EQ(errno, EAGAIN) << "it lives on in the other slot";
+}
+
 TEST_P(KernelRingTest, RefusedConnectSaysSo) {
   Make({});
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

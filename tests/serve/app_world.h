@@ -1,11 +1,15 @@
 // Fixture: one life of a server without threads, sockets or rings: an App and a port for each worker, the mailboxes between
-// them, a minter, and a ledger of the test's. Nothing happens by itself: turns, messages, commits and reads are steps.
+// them, a minter, and a ledger of the test's. Nothing happens by itself: turns, messages, commits and reads are steps. A gateway
+// that goes to another worker leaves with a turn and arrives with a message; its client need not know.
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -87,6 +91,7 @@ class AppWorld : public ledger::OutcomeSink {
   // ---- time and messages ----
   void Turn() {
     for (const auto& place : places_) {
+      Depart(*place);
       place->app->OnTurn(clock_.MonotonicNs());
     }
     minter_.Step();
@@ -105,7 +110,7 @@ class AppWorld : public ledger::OutcomeSink {
       places_[worker]->app->OnMessage(message);
       ++taken;
     }
-    return taken > 0;
+    return Arrive(worker) || taken > 0;
   }
   // Until no worker has anything to say to another.
   void TakeAllMessages() {
@@ -120,17 +125,17 @@ class AppWorld : public ledger::OutcomeSink {
 
   // ---- connections ----
   Link Connect(uint32_t worker) {
-    Place& place = *places_[worker];
-    uint32_t slot = 0;
-    while (net::PortTester::At(place.port, slot).state != net::ConnectionState::kFree) {
-      ++slot;
-    }
-    net::Connection& connection = net::PortTester::Open(place.port, slot);
-    place.app->OnOpen(place.port, connection);
-    return {worker, slot, connection.generation};
+    const Link link = Accept(worker);
+    places_[worker]->app->OnOpen(places_[worker]->port, net::PortTester::At(places_[worker]->port, link.slot));
+    return link;
   }
   // Bytes from the client. False: the connection is not open any more.
-  bool Send(const Link& link, const std::vector<std::byte>& bytes) {
+  bool Send(const Link& to, const std::vector<std::byte>& bytes) {
+    const Link link = Now(to);
+    if (Journey* journey = JourneyOf(link)) {
+      journey->bytes.insert(journey->bytes.end(), bytes.begin(), bytes.end());
+      return true;
+    }
     Place& place = *places_[link.worker];
     net::Connection* connection = place.port.Find({link.slot, link.generation});
     if (connection == nullptr) {
@@ -141,7 +146,12 @@ class AppWorld : public ledger::OutcomeSink {
     return true;
   }
   // What has been sent to the client so far; then, if the server wants it so, the end (`*closed`).
-  std::vector<std::byte> Read(const Link& link, bool* closed) {
+  std::vector<std::byte> Read(const Link& from, bool* closed) {
+    const Link link = Now(from);
+    if (JourneyOf(link) != nullptr) {
+      *closed = false;
+      return {};
+    }
     Place& place = *places_[link.worker];
     net::Connection& connection = net::PortTester::At(place.port, link.slot);
     *closed = connection.generation != link.generation || connection.state == net::ConnectionState::kFree;
@@ -159,7 +169,12 @@ class AppWorld : public ledger::OutcomeSink {
     return bytes;
   }
   // The client has gone; what it has not read is lost.
-  void Disconnect(const Link& link) {
+  void Disconnect(const Link& of) {
+    const Link link = Now(of);
+    if (Journey* journey = JourneyOf(link)) {
+      journey->ended = true;
+      return;
+    }
     Place& place = *places_[link.worker];
     net::Connection& connection = net::PortTester::At(place.port, link.slot);
     if (connection.generation == link.generation && connection.state != net::ConnectionState::kFree) {
@@ -221,12 +236,17 @@ class AppWorld : public ledger::OutcomeSink {
     }
   }
 
+  static inline uint64_t moves = 0;  // of gateways, that have arrived, in all worlds
+  bool descriptors_left = true;      // for those that leave
+  bool slots_left = true;            // for those that arrive
+  std::vector<std::byte> turned_away;  // what one without a slot was told
   bool outcomes_overtake = false;  // what other workers have said, as when an inbox was full
   Directory& directory() { return shared_.directory; }
   envelope::LuckyPool& pool() { return shared_.pool; }
   Minter& minter() { return minter_; }
   App& app(uint32_t worker) { return *places_[worker]->app; }
-  uint64_t AddressOf(const Link& link) const {
+  uint64_t AddressOf(const Link& of) const {
+    const Link link = Now(of);
     return Pack({.worker = static_cast<uint8_t>(link.worker), .generation = link.generation, .slot = link.slot});
   }
 
@@ -248,6 +268,87 @@ class AppWorld : public ledger::OutcomeSink {
     std::unique_ptr<App> app;
   };
 
+  // A connection between two workers, by the descriptor of its socket, and what its client does meanwhile.
+  struct Journey {
+    Link from;
+    net::MovedSocket peer;  // the other end, which the client would have
+    std::vector<std::byte> bytes;
+    bool ended = false;
+  };
+  static std::tuple<uint32_t, uint32_t, uint32_t> Key(const Link& link) { return {link.worker, link.slot, link.generation}; }
+  // Where the connection is now.
+  Link Now(Link link) const {
+    for (auto next = moved_.find(Key(link)); next != moved_.end(); next = moved_.find(Key(link))) {
+      link = next->second;
+    }
+    return link;
+  }
+  Journey* JourneyOf(const Link& link) {
+    for (auto& [descriptor, journey] : journeys_) {
+      if (Key(journey.from) == Key(link)) {
+        return &journey;
+      }
+    }
+    return nullptr;
+  }
+  // As the ring does it for those that are to move.
+  void Depart(Place& place) {
+    for (uint32_t slot = 0; slot < place.port.slots(); ++slot) {
+      net::Connection& connection = net::PortTester::At(place.port, slot);
+      if (!connection.moves || connection.state != net::ConnectionState::kOpen) {
+        continue;
+      }
+      connection.moves = false;
+      if (!descriptors_left) {
+        place.app->OnNotMoved(place.port, connection);
+        continue;
+      }
+      int ends[2] = {-1, -1};
+      EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+      net::MovedSocket peer(ends[1]);
+      net::MovedSocket socket(ends[0]);
+      if (place.app->OnMovedOut(place.port, connection, socket)) {
+        const Link from{place.context.index(), slot, connection.generation};
+        journeys_[ends[0]] = {.from = from, .peer = std::move(peer), .bytes = {}};
+        connection.state = net::ConnectionState::kClosing;
+        net::PortTester::Free(place.port, connection);
+      }
+    }
+  }
+  bool Arrive(uint32_t worker) {
+    Place& place = *places_[worker];
+    const auto arrivals = net::PortTester::TakeArrivals(place.port);
+    for (const std::unique_ptr<net::Arrival>& arrival : arrivals) {
+      const Journey journey = std::move(journeys_.at(arrival->socket.descriptor()));
+      journeys_.erase(arrival->socket.descriptor());
+      if (!slots_left) {
+        place.app->OnNoPlace(place.port, arrival->socket, arrival->ticket);
+        turned_away.resize(64);
+        turned_away.resize(static_cast<size_t>(recv(journey.peer.descriptor(), turned_away.data(), 64, MSG_DONTWAIT)));
+        continue;
+      }
+      const Link link = Accept(worker);
+      moved_[Key(journey.from)] = link;
+      ++moves;
+      place.app->OnMovedIn(place.port, net::PortTester::At(place.port, link.slot), arrival->ticket);
+      if (!journey.bytes.empty()) {
+        Send(link, journey.bytes);
+      }
+      if (journey.ended) {
+        Disconnect(link);
+      }
+    }
+    return !arrivals.empty();
+  }
+  Link Accept(uint32_t worker) {
+    Place& place = *places_[worker];
+    uint32_t slot = 0;
+    while (net::PortTester::At(place.port, slot).state != net::ConnectionState::kFree) {
+      ++slot;
+    }
+    return {worker, slot, net::PortTester::Open(place.port, slot).generation};
+  }
+
   static void Add(envelope::Tally& tally, const envelope::Tally& more) {
     tally.count += more.count;
     tally.sum += more.sum;
@@ -263,6 +364,8 @@ class AppWorld : public ledger::OutcomeSink {
   Shared shared_;
   Minter minter_;
   std::vector<std::unique_ptr<Place>> places_;
+  std::map<int, Journey> journeys_;
+  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, Link> moved_;
 };
 
 }  // namespace hongbao::serve

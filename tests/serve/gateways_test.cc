@@ -527,6 +527,38 @@ TEST(GatewaysTest, AsksForGiftsOfItsUsersAPartAtATime) {
   EXPECT_EQ(offices.posted.size(), 6U);
 }
 
+TEST(GatewayOrderTest, OneLeavesForTheWorkerThatHasFewestOthers) {
+  const auto on = [](uint8_t worker, uint32_t slot) {
+    return Pack({.worker = worker, .generation = 1, .slot = slot, .gateway = true});
+  };
+  const auto counts = [](const GatewayOrder& order) {
+    const GatewayOrder::Counts counts = order.ByWorker();
+    return std::vector<uint32_t>(counts.begin(), counts.begin() + 3);
+  };
+  GatewayOrder order;
+  order.Add(on(1, 1));
+  EXPECT_FALSE(order.Leave(on(1, 1), 3, {}).has_value()) << "itself does not count";
+  order.Add(on(1, 2));
+  EXPECT_FALSE(order.Leave(on(1, 2), 3, {on(1, 1)}).has_value()) << "nor one that it is about to replace";
+  const std::optional<uint64_t> ticket = order.Leave(on(1, 2), 3, {});
+  ASSERT_TRUE(ticket.has_value());
+  EXPECT_EQ(Unpack(*ticket).worker, 0U);
+  EXPECT_TRUE(IsGateway(*ticket));
+  EXPECT_EQ(counts(order), (std::vector<uint32_t>{1, 1, 0})) << "it counts while it is on its way";
+  order.Add(on(0, 3));
+  const std::optional<uint64_t> second = order.Leave(on(0, 3), 3, {});
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(Unpack(*second).worker, 2U);
+  EXPECT_NE(Unpack(*second).slot, Unpack(*ticket).slot);
+  EXPECT_TRUE(order.IsNewer(*second, *ticket));
+  order.Rename(*ticket, on(0, 9));
+  EXPECT_FALSE(order.Lives(*ticket));
+  EXPECT_TRUE(order.IsNewer(*second, on(0, 9))) << "it has kept its place";
+  EXPECT_FALSE(order.IsNewer(on(0, 9), *second));
+  EXPECT_TRUE(order.Remove(*second));
+  EXPECT_EQ(counts(order), (std::vector<uint32_t>{1, 1, 0}));
+}
+
 // ---- logins over many turns ----
 
 class GatewaysInSlices : public testing::Test {
