@@ -142,7 +142,9 @@ class AppWorld : public ledger::OutcomeSink {
       return false;
     }
     net::Replies replies = place.port.Out(*connection);
-    EXPECT_EQ(place.app->OnBytes(place.port, *connection, bytes, replies), bytes.size());
+    const size_t taken = place.app->OnBytes(place.port, *connection, bytes, replies);
+    // What a gateway has sent on its journey comes in one piece: behind the frame that it is closed for nothing is read.
+    EXPECT_TRUE(taken == bytes.size() || connection->state != net::ConnectionState::kOpen) << taken << " of " << bytes.size();
     return true;
   }
   // What has been sent to the client so far; then, if the server wants it so, the end (`*closed`).
