@@ -28,6 +28,8 @@ constexpr wire::Token kToken = {std::byte{7}};
 constexpr uint32_t kMinFen = 10, kMaxFen = 309;
 constexpr int64_t kExpiryMs = 15'000;
 
+constexpr int kTurnsOfAMove = 4;
+
 struct Request {
   Bytes frame{};
   std::pair<uint32_t, uint64_t> account{};  // kStatementRequest: told by then
@@ -492,8 +494,9 @@ class Story {
   // ---- the end ----
   // Until nobody has anything to say any more.
   void Settle() {
-    for (bool busy = true; busy && Good();) {
-      busy = false;
+    // A gateway that moves is on its way for some turns in which nothing else happens.
+    for (int quiet = 0; quiet < kTurnsOfAMove && Good();) {
+      bool busy = false;
       ServeAll();
       world_->TakeAllMessages();
       busy = ledger_->AnythingWaits();
@@ -503,6 +506,7 @@ class Story {
       for (auto& [user, client] : clients_) {
         busy = Read(client) || busy;
       }
+      quiet = busy ? 0 : quiet + 1;
     }
     for (auto& [user, client] : clients_) {
       if (client.wire.has_value()) {
