@@ -1,4 +1,4 @@
-// SetFixture: a Set on a ScriptedRing with the Framed application.
+// SetSide: a Set on a ScriptedRing with an application. SetFixture: one with Framed.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,19 +22,14 @@ void TurnSet(SetT& set) {
   set.Turn(/*rounds=*/3);
 }
 
-class SetFixture : public testing::Test {
- protected:
-  static constexpr uint32_t kSlots = 16;
-  static constexpr int kListener = 3;
-
-  void Make(PortOptions options) {
+// One set with its port, ring and application.
+template <class App>
+struct SetSide {
+  void Make(const PortOptions& options) {
     set.reset();
-    options.slots = kSlots;
     port = std::make_unique<Port>(0, options);
-    set = std::make_unique<Set<ScriptedRing, Framed>>(ring, *port, app, counters);
+    set = std::make_unique<Set<ScriptedRing, App>>(ring, *port, app, counters);
   }
-  SetFixture() { Make({}); }
-
   void Turn() { TurnSet(*set); }
   // Turns until nothing is left to do, whatever the number.
   void TurnAll() {
@@ -45,6 +40,42 @@ class SetFixture : public testing::Test {
 
   Connection& At(uint32_t slot) { return PortTester::At(*port, slot); }
   ring::Tag TagOf(Operation operation, uint32_t slot) { return {operation, At(slot).generation, slot}; }
+  void Settle() {
+    ring.Settle([this] { TurnAll(); });
+  }
+  // Whatever state all are in: closes them, lets the kernel finish, and expects that nothing is left anywhere.
+  void ExpectNothingLeaks() {
+    for (uint32_t slot = 0; slot < port->slots(); ++slot) {
+      port->Close(At(slot), CloseReason::kDrain);
+    }
+    TurnAll();
+    Settle();
+    EXPECT_TRUE(PortTester::Quiet(*port));
+    EXPECT_EQ(ring.lent(), 0u);
+    EXPECT_EQ(ring.free_buffers(), ScriptedRing::kBuffers);
+    EXPECT_EQ(ring.in_flight(), ring.InFlight(Operation::kAccept, 0) ? 1u : 0u);
+    EXPECT_TRUE(app.Sound());
+    EXPECT_EQ(app.Opened(), app.Closed());
+  }
+
+  ScriptedRing ring;
+  App app;
+  Counters counters;
+  std::unique_ptr<Port> port;
+  std::unique_ptr<Set<ScriptedRing, App>> set;
+};
+
+class SetFixture : public testing::Test, protected SetSide<Framed> {
+ protected:
+  static constexpr uint32_t kSlots = 16;
+  static constexpr int kListener = 3;
+
+  void Make(PortOptions options) {
+    options.slots = kSlots;
+    SetSide::Make(options);
+  }
+  SetFixture() { Make({}); }
+
   void Complete(Operation operation, uint32_t slot, int32_t result, bool more = false) {
     ring.Complete(TagOf(operation, slot), result, more);
   }
@@ -70,29 +101,6 @@ class SetFixture : public testing::Test {
     TurnAll();
   }
   const Framed::Record& RecordOf(uint32_t slot) { return app.records[{slot, At(slot).generation}]; }
-  void Settle() {
-    ring.Settle([this] { TurnAll(); });
-  }
-  // Whatever state all are in: closes them, lets the kernel finish, and expects that nothing is left anywhere.
-  void ExpectNothingLeaks() {
-    for (uint32_t slot = 0; slot < kSlots; ++slot) {
-      port->Close(At(slot), CloseReason::kDrain);
-    }
-    TurnAll();
-    Settle();
-    EXPECT_TRUE(PortTester::Quiet(*port));
-    EXPECT_EQ(ring.lent(), 0u);
-    EXPECT_EQ(ring.free_buffers(), ScriptedRing::kBuffers);
-    EXPECT_EQ(ring.in_flight(), ring.InFlight(Operation::kAccept, 0) ? 1u : 0u);
-    EXPECT_TRUE(app.Sound());
-    EXPECT_EQ(app.Opened(), app.Closed());
-  }
-
-  ScriptedRing ring;
-  Framed app;
-  Counters counters;
-  std::unique_ptr<Port> port;
-  std::unique_ptr<Set<ScriptedRing, Framed>> set;
 };
 
 }  // namespace hongbao::net

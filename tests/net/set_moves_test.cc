@@ -8,16 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "port_tester.h"
-#include "scripted_ring.h"
-#include "test_app.h"
-
-#include "libhongbao/net/set.h"
+#include "set_fixture.h"
 
 namespace hongbao::net {
 namespace {
-
-using ring::Operation;
 
 // Framed, but a frame 'M' makes its connection bulk and asks to be moved; there it is resumed at once.
 struct Mover : Framed {
@@ -64,27 +58,15 @@ static_assert(MovesConnections<Mover> && !MovesConnections<Framed>);
 
 constexpr uint32_t kSlots = 64;
 
-struct Side {
+struct Side : SetSide<Mover> {
   explicit Side(bool direct) {
-    port = std::make_unique<Port>(
-        0, PortOptions{.slots = kSlots,
-                       .direct_descriptors = direct,
-                       .frame_deadline_ms = 1'000,
-                       .idle_timeout_ms = 0,
-                       .unsent_bytes_max = 4'096,
-                       .bulk = {.connections = 1, .receive_bytes = 256, .room_bytes = 512, .unsent_bytes_max = 2'048}});
-    set = std::make_unique<Set<ScriptedRing, Mover>>(ring, *port, app, counters);
+    Make({.slots = kSlots,
+          .direct_descriptors = direct,
+          .frame_deadline_ms = 1'000,
+          .idle_timeout_ms = 0,
+          .unsent_bytes_max = 4'096,
+          .bulk = {.connections = 1, .receive_bytes = 256, .room_bytes = 512, .unsent_bytes_max = 2'048}});
   }
-  void TurnAll() {
-    for (int i = 0; i < 10 && set->HasWork(); ++i) {
-      set->Turn(/*rounds=*/3);
-    }
-  }
-  void Settle() {
-    ring.Settle([this] { TurnAll(); });
-  }
-  Connection& At(uint32_t slot) { return PortTester::At(*port, slot); }
-  ring::Tag TagOf(Operation operation, uint32_t slot) { return {operation, At(slot).generation, slot}; }
   void Complete(Operation operation, uint32_t slot, int32_t result) {
     ring.Complete(TagOf(operation, slot), result);
     TurnAll();
@@ -99,24 +81,6 @@ struct Side {
     }
   }
   std::string FramesOf(uint32_t slot) { return app.records[Mover::KeyOf(At(slot))].frames; }
-  void ExpectNothingLeaks() {
-    for (uint32_t slot = 0; slot < kSlots; ++slot) {
-      port->Close(At(slot), CloseReason::kDrain);
-    }
-    TurnAll();
-    Settle();
-    EXPECT_TRUE(PortTester::Quiet(*port));
-    EXPECT_EQ(ring.lent(), 0u);
-    EXPECT_EQ(ring.in_flight(), ring.InFlight(Operation::kAccept, 0) ? 1u : 0u);
-    EXPECT_TRUE(app.Sound());
-    EXPECT_EQ(app.Opened(), app.Closed());
-  }
-
-  ScriptedRing ring;
-  Mover app;
-  Counters counters;
-  std::unique_ptr<Port> port;
-  std::unique_ptr<Set<ScriptedRing, Mover>> set;
 };
 
 class SetMoves : public testing::TestWithParam<bool> {
