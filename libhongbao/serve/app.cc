@@ -71,7 +71,7 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              .overload = &overload_,
              .ledger = &ledger_,
              .cells = &office.cells,
-             .far_stamps = &shared.far_stamps,
+             .far_stamps = shared.far_stamps,
              .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}),
       wall_(shared.wall) {
   Check(context.workers() <= 256 && context.ports().size() <= 256, "an address has 8 bits for worker and port");

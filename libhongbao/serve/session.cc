@@ -19,7 +19,6 @@ uint64_t IdentityOf(const Session& session, uint64_t stamp) {
   return session.version == wire::Version::k2 ? stamp : kHistoryStamp;
 }
 
-const std::vector<ledger::RequestName> kNoFarStamps;
 static_assert(ledger::kFarStampMs == wire::kStampAheadMaxMs, "what is taken now is not far at a next start");
 
 // How the directory names the session's connection.
@@ -31,7 +30,7 @@ uint64_t Named(const Session& session, uint64_t address) {
 
 SessionDesk::SessionDesk(SessionServices services)
     : services_(std::move(services)), durable_(services_.ledger->durable()), gateways_(services_.gateways_max),
-      stamps_(services_.far_stamps != nullptr ? services_.far_stamps : &kNoFarStamps),
+      stamps_(services_.far_stamps),
       users_left_(services_.gateway_users_a_turn) {
   Check(services_.wins_per_user <= Directory::kShakeWinsMax, "a limit of wins per user is at most what can be counted");
 }

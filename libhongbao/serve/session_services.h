@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 
+#include "absl/types/span.h"
 #include "libhongbao/count/cells.h"
 #include "libhongbao/envelope/lucky_pool.h"
 #include "libhongbao/serve/counters.h"
@@ -43,7 +44,7 @@ struct SessionServices {
   Overload* overload = nullptr;
   LedgerDesk* ledger = nullptr;
   count::Cells<Counter>* cells = nullptr;
-  const std::vector<ledger::RequestName>* far_stamps = nullptr;  // see Recovered; null: none
+  absl::Span<const ledger::RequestName> far_stamps{};  // see Recovered; outlive the desk
   PostFunction post{};
 };
 

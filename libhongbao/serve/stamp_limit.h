@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
+#include "absl/types/span.h"
 #include "libhongbao/ledger/ledger.h"
 
 namespace hongbao::serve {
@@ -18,11 +18,11 @@ namespace hongbao::serve {
 class StampLimit {
  public:
   // `far`: ascending; must outlive this. Until Set there is no limit.
-  explicit StampLimit(const std::vector<ledger::RequestName>* far) : far_(far) {
-    for (const ledger::RequestName& name : *far_) {
+  explicit StampLimit(absl::Span<const ledger::RequestName> far) : far_(far) {
+    for (const ledger::RequestName& name : far_) {
       lowest_far_ = std::min(lowest_far_, name.stamp);
     }
-    plain_until_ = std::min(limit_, lowest_far_ - 1);
+    Set(limit_);
   }
 
   void Set(uint64_t limit) {
@@ -34,13 +34,13 @@ class StampLimit {
   bool IsPlain(uint64_t stamp) const { return stamp <= plain_until_; }
   // Something was made under this stamp.
   bool Knows(uint32_t user, uint64_t stamp) const {
-    return stamp >= lowest_far_ && std::binary_search(far_->begin(), far_->end(), ledger::RequestName{user, stamp});
+    return stamp >= lowest_far_ && std::binary_search(far_.begin(), far_.end(), ledger::RequestName{user, stamp});
   }
-  bool IsTooFarAhead(uint32_t user, uint64_t stamp) const { return stamp > limit_ && !Knows(user, stamp); }
   bool IsAhead(uint64_t stamp) const { return stamp > limit_; }
+  bool IsTooFarAhead(uint32_t user, uint64_t stamp) const { return IsAhead(stamp) && !Knows(user, stamp); }
 
  private:
-  const std::vector<ledger::RequestName>* far_;
+  absl::Span<const ledger::RequestName> far_;
   uint64_t lowest_far_ = std::numeric_limits<uint64_t>::max();
   uint64_t limit_ = std::numeric_limits<uint64_t>::max();
   uint64_t plain_until_ = 0;

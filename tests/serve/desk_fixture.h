@@ -114,7 +114,7 @@ struct OfficeOptions {
   uint32_t gateways_max = 4;
   uint32_t gateway_users_a_turn = 16'384;
   UserTokenCheck user_token = nullptr;
-  const std::vector<ledger::RequestName>* far_stamps = nullptr;
+  absl::Span<const ledger::RequestName> far_stamps{};
 };
 
 class TestOffices : public ledger::OutcomeSink {

@@ -155,7 +155,7 @@ TEST(SessionLedgerTest, ARequestThatIsKnownByNameIsLookedUpWhateverTheClock) {
   for (const int64_t limit : {int64_t{50}, kLimit}) {
     OfficeOptions options = WithLedger();
     const std::vector<ledger::RequestName> far = {{7, 500}, {7, kEver}, {9, 700}};
-    options.far_stamps = &far;
+    options.far_stamps = far;
     TestOffices offices(options);
     offices.desks[0]->sessions.LimitStamps(limit);
     TestOffices::Peer peer = offices.Login(7);
