@@ -59,6 +59,8 @@ Families RequestFamilies(const ServerCounts& counts) {
                 c[Counter::kDropped]),
       CounterOf("hongbao_ledger_refusals_total", "Requests refused because too many records waited for the ledger.",
                 c[Counter::kLedgerFull]),
+      CounterOf("hongbao_gateways_moved_total", "Gateways that went to another worker at their login, as it had fewer of them.",
+                c[Counter::kGatewaysMoved]),
       CounterOf("hongbao_stamps_ahead_total",
                 "Requests refused because they were stamped more than an hour ahead of the server's clock.",
                 c[Counter::kStampsAhead]),

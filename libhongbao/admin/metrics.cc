@@ -161,7 +161,7 @@ std::string PlainText(const Families& families) { return prometheus::TextSeriali
 // What one element of an Accept header asks for.
 struct Wanted {
   std::string type;
-  std::string version;
+  std::string version{};
   double quality = 1;
 };
 

@@ -202,6 +202,7 @@ class Office {
         case MessageKind::kGift:
         case MessageKind::kOpen:
         case MessageKind::kRemind:
+        case MessageKind::kRemindOf:
           gifts_.Handle(message);
           break;
         case MessageKind::kSupersede:
@@ -214,6 +215,7 @@ class Office {
         case MessageKind::kRefuseOpen:
         case MessageKind::kOutcome:
         case MessageKind::kForward:
+        case MessageKind::kMove:
           break;  // for the connection; net/ and serve/app are not here
       }
     }

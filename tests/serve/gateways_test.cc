@@ -532,8 +532,8 @@ TEST(GatewayOrderTest, OneLeavesForTheWorkerThatHasFewestOthers) {
     return Pack({.worker = worker, .generation = 1, .slot = slot, .gateway = true});
   };
   const auto counts = [](const GatewayOrder& order) {
-    const GatewayOrder::Counts counts = order.ByWorker();
-    return std::vector<uint32_t>(counts.begin(), counts.begin() + 3);
+    const GatewayOrder::Counts all = order.ByWorker();
+    return std::vector<uint32_t>(all.begin(), all.begin() + 3);
   };
   GatewayOrder order;
   order.Add(on(1, 1));

@@ -51,6 +51,8 @@ TEST(ServerMetrics, EveryCounterStandsUnderItsOwnName) {
       {"sends_overloaded_total", Counter::kSendsOverload},
       {"notices_total", Counter::kNotices},
       {"notices_lost_total", Counter::kNoticesLost},
+      {"gateways_moved_total", Counter::kGatewaysMoved},
+      {"stamps_ahead_total", Counter::kStampsAhead},
       {"replies_lost_total", Counter::kRepliesLost},
   };
   for (const auto& [name, id] : kLines) {
