@@ -471,6 +471,15 @@ void Port::FrameStarted(Connection& connection) {
   }
 }
 
+// It has sent, and there was no buffer for what it sent: it is not idle, nor late with the rest of a frame or with its login.
+void Port::WaitsForUs(Connection& connection) {
+  connection.last_receive_tick = now_tick_;
+  const bool late_with_input = connection.state == ConnectionState::kOpen && !connection.unread_pending;
+  if (late_with_input && connection.deadline_tick != 0) {  // later only, so the wheel need not know
+    connection.deadline_tick = std::max(connection.deadline_tick, now_tick_ + TicksFor(options_.frame_deadline_ms));
+  }
+}
+
 void Port::FrameCompleted(Connection& connection) {
   if (connection.frame_pending) {
     connection.frame_pending = false;

@@ -127,6 +127,7 @@ class Port {
   void EndIfPaid(Connection& connection);
   void UnreadStarted(Connection& connection);
   void TookSome(Connection& connection);
+  void WaitsForUs(Connection& connection);
   void EndBulk(Connection& connection);
   BlockPool& PoolOf(uint32_t index);
   ReplyBlock& Block(uint32_t index) { return *reinterpret_cast<ReplyBlock*>(PoolOf(index).Data(index & ~kClass)); }

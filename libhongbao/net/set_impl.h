@@ -262,6 +262,11 @@ void Set<RingT, App>::ServeParked() {
 template <class RingT, class App>
 void Set<RingT, App>::RearmStarved() {
   // After the recycled buffers were published, never at once: with no buffer free the receive would fail again.
+  // The kernel serves receives in the order in which they were armed, and the first may take all buffers. It comes last now, so
+  // that each is first in turn.
+  if (!port_.starved_.empty()) {
+    std::rotate(port_.starved_.begin(), port_.starved_.begin() + 1, port_.starved_.end());
+  }
   size_t kept = 0;
   for (const uint32_t slot : port_.starved_) {
     Connection& connection = port_.table_[slot];
@@ -311,6 +316,7 @@ void Set<RingT, App>::HandleReceive(Connection& connection, const ring::Completi
     }
   } else if (completion.result == -ENOBUFS) {
     counters_.events.Add(Counter::kNoBuffers);
+    port_.WaitsForUs(connection);
   } else if (completion.result == 0) {
     port_.PeerEnded(connection);  // it may still read (a half-close): what it is owed leaves first
     if (connection.moves) {

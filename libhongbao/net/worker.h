@@ -101,12 +101,16 @@ class Worker {
   Stage stage_ = Stage::kServing;
   int64_t started_ns_ = 0;
   int64_t next_tick_ns_ = 0;
+  // What the peers' deadlines count: time in which this worker received. Who is not heard, because the worker stood still or
+  // because messages wait, is not late.
+  int64_t receiving_ns_ = 0;
   std::atomic<int64_t> drain_deadline_ns_{kNever};
 };
 
 template <class App>
 void Worker<App>::Run() {
   int64_t asleep_at_ns = kNever;
+  int64_t turned_ns = started_ns_;
   while (stage_ != Stage::kDone) {
     const int64_t now_ns = context_.clock().MonotonicNs();
     context_.set_slept_ns(asleep_at_ns == kNever ? 0 : now_ns - asleep_at_ns);
@@ -116,12 +120,15 @@ void Worker<App>::Run() {
       wake_at_ns = app_->OnTurn(now_ns);
     }
     bool did = TakeMessages();
-    const uint32_t completions = context_.Crowded() ? 0 : TurnSets();
+    const bool receives = !context_.Crowded();
+    const uint32_t completions = receives ? TurnSets() : 0;
     completions_this_tick_ += completions;
     did |= completions > 0;
     did |= context_.FlushOutboxes();
     TickIfDue(now_ns);
     DrainStep(now_ns);
+    receiving_ns_ += receives ? std::min(now_ns - turned_ns, kTickNs) : 0;
+    turned_ns = now_ns;
     counters_.events.Add(Counter::kTurns);
     napped_ = napped_ && !did;
     if ((!did || Gathers()) && stage_ != Stage::kDone) {

@@ -90,8 +90,8 @@ void Worker<App>::TickIfDue(int64_t now_ns) {
   if (now_ns < next_tick_ns_) {
     return;
   }
-  const uint32_t tick = static_cast<uint32_t>((now_ns - started_ns_) / kTickNs);
-  next_tick_ns_ = started_ns_ + (int64_t{tick} + 1) * kTickNs;
+  next_tick_ns_ = now_ns + kTickNs - (now_ns - started_ns_) % kTickNs;
+  const uint32_t tick = static_cast<uint32_t>(receiving_ns_ / kTickNs);
   uint64_t enters = 0;
   uint64_t overflows = 0;
   uint32_t live = 0;

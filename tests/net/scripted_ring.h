@@ -37,6 +37,7 @@ class ScriptedRing {
     SocketAddress destination{};
     int listener = -1;
     uint64_t publishes = 0;            // PublishBuffers calls before it was queued
+    uint64_t number = 0;               // in the order of queueing
   };
   static constexpr uint32_t kBuffers = 64;
   static constexpr uint32_t kBufferBytes = 256;
@@ -236,6 +237,7 @@ class ScriptedRing {
 
   void Queue(Entry entry) {
     entry.publishes = publishes;
+    entry.number = ++queued_;
     const bool is_new = in_flight_.emplace(KeyOf(entry), entry).second;
     EXPECT_TRUE(is_new) << "operation " << static_cast<int>(entry.tag.operation) << " is in flight twice, slot "
                         << entry.tag.slot;
@@ -280,6 +282,7 @@ class ScriptedRing {
   std::array<std::array<std::byte, kBufferBytes>, kBuffers> memory_ = {};
   std::array<bool, kBuffers> lent_ = {};
   std::deque<uint16_t> free_buffers_;
+  uint64_t queued_ = 0;
   std::deque<uint16_t> hidden_;
   std::vector<uint16_t> recycled_;
 };

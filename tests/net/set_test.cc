@@ -3,6 +3,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <set>
+#include <vector>
+
 #include "set_fixture.h"
 
 namespace hongbao::net {
@@ -280,6 +284,52 @@ TEST_F(SetTest, NoBufferRearmsOnlyAfterBuffersArePublished) {
   EXPECT_EQ(counters.events.Get(Counter::kNoBuffers), 1u);
   Receive(kSlot, Frame('e', 1));
   EXPECT_EQ(RecordOf(kSlot).frames, Frame('e', 1));
+  ExpectNothingLeaks();
+}
+
+TEST_F(SetTest, WhoFindsNoBufferIsNotLate) {
+  uint32_t tick = 0;
+  for (const CloseReason late : {CloseReason::kLoginDeadline, CloseReason::kFrameDeadline}) {
+    const uint32_t start = tick;
+    Open(kSlot);
+    if (late == CloseReason::kFrameDeadline) {
+      port->ClearDeadline(At(kSlot));
+      Receive(kSlot, Frame('e', 2).substr(0, 7));
+    }
+    while (tick < start + 200) {  // four times either deadline
+      Tick(++tick);
+      Complete(Operation::kReceive, kSlot, -ENOBUFS);
+      TurnAll();
+    }
+    ASSERT_EQ(At(kSlot).state, ConnectionState::kOpen);
+    while (At(kSlot).state == ConnectionState::kOpen && tick < start + 1'000) {
+      Tick(++tick);
+    }
+    EXPECT_EQ(RecordOf(kSlot).reason, late) << "with buffers for all it is late";
+    EXPECT_EQ(tick, start + 250);
+    Settle();
+    ExpectNothingLeaks();
+  }
+}
+
+TEST_F(SetTest, WhoFoundNoBufferIsFirstInTurn) {
+  constexpr uint32_t kSlots[] = {3, 4, 5};
+  for (const uint32_t slot : kSlots) {
+    Open(slot);
+  }
+  std::set<uint32_t> firsts;
+  std::vector<uint32_t> order(std::begin(kSlots), std::end(kSlots));
+  for (int round = 0; round < 3; ++round) {
+    for (const uint32_t slot : order) {  // the kernel completes in the order in which they were armed
+      Complete(Operation::kReceive, slot, -ENOBUFS);
+    }
+    TurnAll();
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      return ring.Find(Operation::kReceive, a)->number < ring.Find(Operation::kReceive, b)->number;
+    });
+    firsts.insert(order.front());
+  }
+  EXPECT_EQ(firsts.size(), 3u);
   ExpectNothingLeaks();
 }
 
