@@ -129,6 +129,37 @@ class TidyTest(unittest.TestCase):
         self.put("README.md", "see /ho" + "me/alice/hongbao\n")
         self.expect_one("README.md:1:", "path of one machine")
 
+    def house(self, change=lambda text: text):
+        """The real page, changed; what else it names and links to is not there, and not looked at here."""
+        with open(os.path.join(os.path.dirname(TIDY), "..", "docs", "ARCHITECTURE.md"), encoding="utf-8") as file:
+            text = file.read()
+        self.put("docs/ARCHITECTURE.md", change(text))
+        return [line for line in self.tidy() if "there is no" not in line and "leads nowhere" not in line]
+
+    def test_the_drawn_house(self):
+        self.assertEqual(self.house(), [])
+        for old, new, words in (("| `net` | ring, time, count |", "| `net` | ring, time |", "net may include count, ring, time by tools/tidy"),
+                                ("| `load` |", "| `laod` |", "does not name load"),
+                                (" ring/  time/", "        time/", "does not show ring/"),
+                                ("serve/             load/ ", "serve/   net/     load/ ", "serve/ includes net/, but is not drawn above it")):
+            found = self.house(lambda text, old=old, new=new: text.replace(old, new, 1))
+            self.assertTrue(found and words in found[0], found)
+
+    def test_a_page_names_what_is_there(self):
+        self.put("README.md", "`libhongbao/wire/thing.h`, `libhongbao/wire/thing`, `tests/wire`, `tests/<room>/x_test.cc`\n")
+        self.assertEqual(self.tidy(), [])
+        self.put("README.md", "see `libhongbao/wire/gone.h`\n")
+        self.expect_one("README.md:1:", "there is no libhongbao/wire/gone.h")
+
+    def test_a_link_leads_somewhere(self):
+        self.put("docs/B.md", "# B\n\n## What it is, and why\n")
+        self.put("docs/A.md", "[b](B.md), [it](B.md#what-it-is-and-why), [web](https://example.org/#no)\n")
+        self.assertEqual(self.tidy(), [])
+        self.put("docs/A.md", "[b](C.md)\n")
+        self.expect_one("docs/A.md:1:", "the link to C.md leads nowhere")
+        self.put("docs/A.md", "[b](B.md#gone)\n")
+        self.expect_one("docs/A.md:1:", "docs/B.md has no heading #gone")
+
     def test_blanks_at_the_end(self):
         self.put("server/main.cc", "int a; \n")
         self.expect_one("server/main.cc:1:", "blanks")
