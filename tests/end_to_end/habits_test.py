@@ -16,7 +16,7 @@ import processes
 from processes import ANY_SCHEDULE, CLIENT, SERVER, TIMEOUT_S, wait_until
 
 sys.path.insert(0, str(processes.ROOT / "tools"))
-from manual_lib import commands, help_text  # noqa: E402
+from hongbao_tools.manual import commands, help_text  # noqa: E402
 
 VERSION = re.search(r"^  version: '(.*)',$", (processes.ROOT / "meson.build").read_text(encoding="utf-8"), re.MULTILINE).group(1)
 BUILD = os.environ.get("HONGBAO_BUILD_DIR", str(processes.ROOT / "build"))

@@ -15,7 +15,7 @@ import processes
 import wire
 
 sys.path.insert(0, str(processes.ROOT / "tools"))
-from ledger_lib import books, files  # noqa: E402
+from hongbao_tools.ledger import books, files  # noqa: E402
 
 NOTHING_MORE = 2**64 - 1  # resume_after of a client that knows all
 

@@ -10,7 +10,7 @@ import processes
 import wire
 
 sys.path.insert(0, str(processes.ROOT / "tools"))
-from token_lib import token  # noqa: E402
+from hongbao_tools.token import token  # noqa: E402
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 GATEWAYS = bytes.fromhex("00112233445566778899aabbccddeeff")

@@ -5,19 +5,18 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-from bench_lib import floor_figures, floor_servers
+from hongbao_tools.bench import floor_figures, floor_servers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 300
 
 
 def bench(*arguments):
-    return [sys.executable, str(ROOT / "tools/bench"), "floor", *arguments]
+    return [str(ROOT / "tools/bench"), "floor", *arguments]
 
 
 def children_of(pid):

@@ -13,8 +13,8 @@ import tempfile
 import time
 import unittest
 
-from manual_lib import commands, completion, help_text, roff
-from simulate_lib.version import VERSION
+from hongbao_tools.common.version import VERSION
+from hongbao_tools.manual import commands, completion, help_text, roff
 
 BUILD = os.environ["HONGBAO_BUILD_DIR"]
 MADE = pathlib.Path(BUILD, "docs")
@@ -154,7 +154,7 @@ class PagesTest(unittest.TestCase):
             if not command.prose.is_tool:
                 continue
             base = command.prose.command.rpartition("/")[2]
-            texts = [path.read_text(encoding="utf-8") for path in [ROOT / f"tools/{base}.py", *ROOT.glob(f"tools/{base}_lib/*.py")] if path.exists()]
+            texts = [path.read_text(encoding="utf-8") for path in ROOT.glob(f"tools/hongbao_tools/{base}/*.py")]
             found = {int(code) for text in texts for code in re.findall(r"^EXIT_(?!HELP_PRINTED)[A-Z_]+ = (\d+)", text, re.MULTILINE)}
             self.assertLessEqual(found, {code for code, _ in command.help.exit_codes}, base)
             self.assertLessEqual({0, 2}, {code for code, _ in command.help.exit_codes}, base)
