@@ -6,11 +6,9 @@ import subprocess
 import sys
 import tempfile
 
-from ..common import command_line, streams
+from ..common import command_line, exit_codes, streams
 from ..ledger import files
 
-EXIT_COULD_NOT = 1
-EXIT_DOES_NOT_RECONCILE = 4
 
 
 def _parse(arguments):
@@ -39,9 +37,9 @@ def _audit(path, folder, server):
     words = done.stderr.replace(copy, path).strip()  # the copy is gone when somebody reads it
     if words:
         print(words, file=sys.stderr)
-    if done.returncode not in (0, EXIT_COULD_NOT, EXIT_DOES_NOT_RECONCILE):
+    if done.returncode not in (exit_codes.DONE, exit_codes.COULD_NOT, exit_codes.DOES_NOT_RECONCILE):
         _say(f"hongbao-server --audit-only ended with {done.returncode}")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     return done.returncode
 
 
@@ -52,20 +50,20 @@ def main(arguments):
     streams.go_on_unread()  # the exit code is the answer
     if not os.path.isfile(options.path):
         _say(f"{options.path}: " + ("there is no such file" if not os.path.exists(options.path) else "not a regular file"))
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     build = command_line.build_folder("tools/audit", "server/hongbao-server")
     if build is None:
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     folder = None
     try:
         folder = tempfile.mkdtemp(prefix="hongbao-audit-", dir=options.folder)
         return _audit(options.path, folder, os.path.join(build, "server", "hongbao-server"))
     except files.InUse as error:
         _say(f"{error}: stop that server first, or look at a copy made while it did not run")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     except OSError as error:
         _say(f"cannot copy {options.path} into {options.folder or tempfile.gettempdir()}: {error.strerror}; see --folder")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     finally:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)

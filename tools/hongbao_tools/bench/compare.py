@@ -3,10 +3,10 @@
 import json
 import sys
 
+from ..common import exit_codes
 from . import figures
 from .run import FORMAT
 
-EXIT_COULD_NOT = 1
 
 
 class Unreadable(Exception):
@@ -78,8 +78,8 @@ def run(options):
         first, second = read(options.first), read(options.second)
     except Unreadable as error:
         print(f"tools/bench: {error}", file=sys.stderr)
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     for warning in warnings(first, second):
         print(f"tools/bench: {warning}", file=sys.stderr)
     print("\n".join(lines(first, second)))
-    return 0
+    return exit_codes.DONE

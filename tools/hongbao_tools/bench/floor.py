@@ -17,10 +17,9 @@ import sys
 import tempfile
 import time
 
-from ..common import command_line, processes, processors, units
+from ..common import command_line, exit_codes, processes, processors, units
 from . import floor_figures, floor_run, floor_servers
 
-EXIT_COULD_NOT = 1
 SETTLE_S = 120
 FEW_SOCKETS = 50
 # Connections -> what more than 20,000 of them are asked for; fewer take more, as their requests come pipelined.
@@ -115,24 +114,24 @@ def run(options):
         wanted = _check(options)
     except command_line.UsageError as error:
         _say(f"tools/bench floor: {error}\nRun 'tools/bench floor --help' for the options.")
-        return command_line.EXIT_USAGE
+        return exit_codes.WRONG_USAGE
     programs = {floor_servers.program(name) for name in wanted["servers"]} | {"client/hongbao-client"}
     build = command_line.build_folder("tools/bench", *sorted(programs), build=options.build)
     if build is None or (options.out is not None and not command_line.can_write("tools/bench floor", options.out)):
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended
     document = {"options": wanted, "runs": [], "summaries": []}
     folder = tempfile.mkdtemp(prefix="hongbao-bench-")
     try:
         document["host"] = _host()
         _measure_all(wanted, build, folder, document)
-        return 0
+        return exit_codes.DONE
     except KeyboardInterrupt:
         _say("tools/bench floor: stopped")
-        return 130
+        return exit_codes.INTERRUPTED
     except (processes.Died, processes.AdminError, OSError) as error:
         _say(f"tools/bench floor: error: {error}")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if options.out is not None:

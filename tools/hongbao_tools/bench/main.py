@@ -1,11 +1,10 @@
 """tools/bench from the command line to the exit code: finds the subcommands and hands over to one."""
 
-from ..common import command_line
+from ..common import command_line, exit_codes
 from . import compare, floor, monitoring, run
 
 # Each has add_parser(subparsers), under its own name, and run(options) -> exit code.
 SUBCOMMANDS = {"run": run, "compare": compare, "floor": floor, "monitoring": monitoring}
-EXIT_INTERRUPTED = 130
 
 
 def parser():
@@ -35,4 +34,4 @@ def main(arguments):
     try:
         return SUBCOMMANDS[options.subcommand].run(options)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return exit_codes.INTERRUPTED

@@ -15,11 +15,10 @@ import sys
 import tempfile
 import time
 
-from ..common import command_line, processes, units
+from ..common import command_line, exit_codes, processes, units
 from ..ledger import files
 from . import figures, floor_run, watchers
 
-EXIT_COULD_NOT = 1
 WARM_S = 2.5  # after each change of what is watched: the server tries to reach its monitor each second
 PARTS = ("before", "watched", "after")
 
@@ -169,24 +168,24 @@ def run(options):
         wanted = _check(options)
     except command_line.UsageError as error:
         _say(f"tools/bench monitoring: {error}\nRun 'tools/bench monitoring --help' for the options.")
-        return command_line.EXIT_USAGE
+        return exit_codes.WRONG_USAGE
     build = command_line.build_folder("tools/bench", "server/hongbao-server", "client/hongbao-client", "tools/monitor/hongbao-monitor",
                                         build=options.build)
     if build is None or (options.out is not None and not command_line.can_write("tools/bench monitoring", options.out)):
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended
     rounds = []
     folder = tempfile.mkdtemp(prefix="hongbao-bench-")
     try:
         _measure(wanted, build, folder, rounds.append)
         print(table(summarize(rounds), wanted), flush=True)
-        return 0
+        return exit_codes.DONE
     except KeyboardInterrupt:
         _say("tools/bench monitoring: stopped")
-        return 130
+        return exit_codes.INTERRUPTED
     except (processes.Died, processes.AdminError, OSError) as error:
         _say(f"tools/bench monitoring: error: {error}")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if options.out is not None:

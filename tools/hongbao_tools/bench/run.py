@@ -8,11 +8,10 @@ import shlex
 import sys
 import time
 
-from ..common import command_line, units
+from ..common import command_line, exit_codes, units
 from . import figures, machine, programs
 
 FORMAT = 1
-EXIT_COULD_NOT = 1
 BUSY_SHARE = 0.25  # of the machine's cores, before we begin
 
 
@@ -123,13 +122,13 @@ def run(options):
         pattern, repetitions, seconds = _settings(options)
     except command_line.UsageError as error:
         _say(f"{error}\nRun 'tools/bench run --help' for the options.")
-        return command_line.EXIT_USAGE
+        return exit_codes.WRONG_USAGE
     build = os.path.abspath(options.build)
     try:
         plan = _plan(build, pattern, options.long)
         if options.list:
             print("\n".join(f"{name} {programs.short(row)}" for name, _, rows in plan for row in rows))
-            return 0
+            return exit_codes.DONE
         about = _about(build, repetitions, seconds)
         out = options.out or time.strftime("bench-%Y%m%d-%H%M%S.json", time.gmtime())
         with open(out, "a", encoding="utf-8"):  # before the minutes of work, not after
@@ -141,10 +140,10 @@ def run(options):
             file.write("\n")
     except programs.CouldNot as error:
         _say(str(error))
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     except OSError as error:
         _say(f"cannot write {error.filename}: {error.strerror}; choose another file with --out")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     print("\n".join(table(written["rows"])))
     _say(f"{units.short(len(written['rows']))} rows, {repetitions} rounds, written to {out}")
-    return 0
+    return exit_codes.DONE

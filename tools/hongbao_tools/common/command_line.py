@@ -6,12 +6,10 @@ import os
 import sys
 import textwrap
 
-from . import streams, units
+from . import exit_codes, streams, units
 from .paths import ROOT
 from .version import VERSION
 
-EXIT_USAGE = 2
-EXIT_HELP_PRINTED = 9  # of --check-usage only: help or version was asked for
 
 
 class UsageError(Exception):
@@ -103,11 +101,11 @@ def read(tool, parse, arguments):
         options = parse(arguments[1:] if checking else arguments)
     except UsageError as error:
         print(f"{tool}: {error}\nRun '{tool} --help' for the options.", file=sys.stderr, flush=True)
-        return None, EXIT_USAGE
+        return None, exit_codes.WRONG_USAGE
     except SystemExit:
-        code = streams.exit_code(0)
-        return None, EXIT_HELP_PRINTED if checking and code == 0 else code
-    return (None, 0) if checking else (options, None)
+        code = streams.exit_code(exit_codes.DONE)
+        return None, exit_codes.HELP_PRINTED if checking and code == exit_codes.DONE else code
+    return (None, exit_codes.DONE) if checking else (options, None)
 
 
 def can_write(tool, path):

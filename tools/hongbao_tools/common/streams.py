@@ -6,7 +6,8 @@ import os
 import stat
 import sys
 
-EXIT_NOT_WRITTEN = 1
+from . import exit_codes
+
 _lost = None  # the error of an output that is not complete; a reader who left is none
 
 
@@ -40,16 +41,16 @@ def _lose(error):
 
 
 def exit_code(code):
-    """`code`, or 1 in place of 0 when stdout did not take everything."""
+    """`code`, or COULD_NOT in place of DONE when stdout did not take everything."""
     try:
         sys.stdout.flush()
     except OSError as error:
         _lose(error)
         _leave(sys.stdout)
-    if code != 0 or _lost is None:
+    if code != exit_codes.DONE or _lost is None:
         return code
     print(f"error: cannot write to stdout: {_lost.strerror}; its output is not complete", file=sys.stderr, flush=True)
-    return EXIT_NOT_WRITTEN
+    return exit_codes.COULD_NOT
 
 
 class _Marked:
@@ -88,7 +89,7 @@ def run(main, arguments):
             raise
         _lose(error)
         _leave(sys.stdout)
-        return exit_code(0)
+        return exit_code(exit_codes.DONE)
 
 
 class _Unbreakable:

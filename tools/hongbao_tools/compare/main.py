@@ -5,11 +5,10 @@ import os
 import sys
 import time
 
-from ..common import command_line, units
+from ..common import command_line, exit_codes, units
 from ..common.command_line import UsageError
 from . import judge, read
 
-EXIT_COULD_NOT, EXIT_WORSE = 1, 3
 _DEFAULTS = ", ".join(f"{name} {amount:g}" for name, amount in judge.NOISE.items())
 
 
@@ -137,7 +136,7 @@ def main(arguments):
         a, b = read.report(options.a), read.report(options.b)
     except read.CouldNotRead as error:
         print(f"tools/compare: error: {error}", file=sys.stderr)
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     rows, different, names = judge.rows(a, b, options.noise), judge.differences(a, b), (options.a, options.b)
     try:
         print(json.dumps(document(names, rows, different)) if options.json else "\n".join(page(a, b, names, rows, different)), flush=True)
@@ -146,5 +145,5 @@ def main(arguments):
     except OSError as error:
         print(f"tools/compare: error: cannot write: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try once more at its end
-        return EXIT_COULD_NOT
-    return EXIT_WORSE if options.fail_on_worse and any(row.says == "worse" for row in rows) else 0
+        return exit_codes.COULD_NOT
+    return exit_codes.BAD_VERDICT if options.fail_on_worse and any(row.says == "worse" for row in rows) else exit_codes.DONE

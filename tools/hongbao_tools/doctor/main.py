@@ -6,12 +6,11 @@ import os
 import signal
 import sys
 
-from ..common import command_line
+from ..common import command_line, exit_codes
 from ..common.version import VERSION
 from . import facts as facts_module
 from . import judge, settings
 
-EXIT_FAILS = 1
 _TOOL = "tools/doctor"
 _SIDES = {"both": "both ends on this machine", "server": "the server's end on this machine", "client": "the clients' ends on this machine"}
 
@@ -113,9 +112,9 @@ def _undo(options, kernel):
         lines, done = settings.undo(kernel, really=not options.dry_run)
     except (settings.CouldNot, OSError) as error:
         _say(f"cannot undo: {error}")
-        return EXIT_FAILS
+        return exit_codes.COULD_NOT
     written = _print(json.dumps({"undo": lines, "done": done}) if options.json else "\n".join(lines))
-    return 0 if done and written else EXIT_FAILS
+    return exit_codes.DONE if done and written else exit_codes.COULD_NOT
 
 
 def _purpose(options):
@@ -145,7 +144,7 @@ def main(arguments):
     changes = (options.apply or options.undo) and not options.dry_run
     if changes and not options.root and os.geteuid() != 0:
         _say(f"--{'apply' if options.apply else 'undo'} changes the kernel's settings: run it as root")
-        return EXIT_FAILS
+        return exit_codes.COULD_NOT
     if changes:  # the file and the kernel must not part: a signal that is still there at the end has come too late
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     if options.undo:
@@ -159,7 +158,7 @@ def main(arguments):
             applied, done = _apply(options, kernel, findings)
         except (settings.CouldNot, OSError) as error:
             _say(f"cannot apply: {error}")
-            return EXIT_FAILS
+            return exit_codes.COULD_NOT
         found = facts_module.read(options.root)
         findings = judge.judge(found, plan)
     if options.json:
@@ -171,4 +170,4 @@ def main(arguments):
         if not options.quiet:
             _say(f"hongbao {VERSION}: {_purpose(options)} ({found.base.cores} cores, {found.base.memory_available / 2**30:.0f} GiB available)")
         written = _print("\n".join([*applied, *lines_of(findings, options.quiet), f"{'':<5} {summary_of(findings)}"]))
-    return 0 if done and written and not any(f.level == "fail" for f in findings) else EXIT_FAILS
+    return exit_codes.DONE if done and written and not any(f.level == "fail" for f in findings) else exit_codes.FAULTS_FOUND

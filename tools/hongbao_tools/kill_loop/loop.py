@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 
-from ..common import processes
+from ..common import exit_codes, processes
+from ..common.documents import get
 from ..ledger import files
-from ..simulate.reconcile import get
 from . import proof as proof_module
 
 SHAKE_SHARE = 4          # of so many requests one may win
@@ -17,7 +17,6 @@ GIFTS_PER_S = 200
 NEVER_COME = 10          # one in so many more users is invited and never logs in: their shares expire and go back
 GIFT_EXPIRY = "4s"
 TIMEOUT_S = 120          # of waits that end in a moment on any machine
-EXIT_DOES_NOT_RECONCILE = 4
 
 
 class CouldNotRun(Exception):
@@ -148,7 +147,7 @@ class Loop:
         except processes.Died as error:
             if kill and kill.passing and self.server.process.poll() == -signal.SIGKILL:
                 return False
-            if self.server.process.poll() == EXIT_DOES_NOT_RECONCILE:
+            if self.server.process.poll() == exit_codes.DOES_NOT_RECONCILE:
                 raise DoesNotReconcile(str(error)) from None
             raise CouldNotRun(str(error)) from None
 
@@ -209,11 +208,11 @@ class Loop:
 
     def complain_of_end(self):
         text = f"{self.server.name} {self.server.how_ended()}: {self.server.last_words()}"
-        raise DoesNotReconcile(text) if self.server.process.returncode == EXIT_DOES_NOT_RECONCILE else CouldNotRun(text)
+        raise DoesNotReconcile(text) if self.server.process.returncode == exit_codes.DOES_NOT_RECONCILE else CouldNotRun(text)
 
     def end_server(self):
         self.server.terminate()
-        if not self.server.wait(TIMEOUT_S) or self.server.process.returncode != 0:
+        if not self.server.wait(TIMEOUT_S) or self.server.process.returncode != exit_codes.DONE:
             self.complain_of_end()
 
     def nothing_under_way(self):

@@ -5,14 +5,12 @@ import shutil
 import signal
 import tempfile
 
-from ..common import command_line, processes, streams
+from ..common import command_line, exit_codes, processes, streams
 from . import loop as loop_module
 from . import options as options_module
 from . import plan
 from .loop import say
 
-EXIT_COULD_NOT = 1
-EXIT_FAIL = 4
 
 
 def _folder(options):
@@ -28,13 +26,13 @@ def _run(loop):
     """(exit code, what ended it)."""
     try:
         loop.run()
-        return (EXIT_FAIL if loop.proof.failed else 0), ""
+        return (exit_codes.DOES_NOT_RECONCILE if loop.proof.failed else exit_codes.DONE), ""
     except loop_module.DoesNotReconcile as error:
-        return EXIT_FAIL, str(error)
+        return exit_codes.DOES_NOT_RECONCILE, str(error)
     except (loop_module.CouldNotRun, processes.Died, processes.AdminError, OSError) as error:
-        return EXIT_COULD_NOT, str(error)
+        return exit_codes.COULD_NOT, str(error)
     except KeyboardInterrupt:
-        return 130, "interrupted"
+        return exit_codes.INTERRUPTED, "interrupted"
     finally:
         loop.stop()
 
@@ -46,12 +44,12 @@ def main(arguments):
     streams.go_on_unread()
     build = command_line.build_folder("tools/kill_loop", "server/hongbao-server", "client/hongbao-client")
     if build is None:
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     try:
         folder = _folder(options)
     except OSError as error:
         say(f"tools/kill_loop: cannot use the folder {error.filename}: {error.strerror}")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job started with & inherits it ignored
     say(f"tools/kill_loop: {options.rounds} rounds, seed {options.seed}, {options.users} users, {options.qps} requests/s, in {folder}")
@@ -61,9 +59,9 @@ def main(arguments):
         say(f"  {line}")
     if trouble:
         say(f"tools/kill_loop: {trouble}")
-    verdict = {0: "PASS", EXIT_FAIL: "FAIL"}.get(code, "UNFINISHED")
+    verdict = {exit_codes.DONE: "PASS", exit_codes.DOES_NOT_RECONCILE: "FAIL"}.get(code, "UNFINISHED")
     print(f"result {verdict}  {loop.result()}", flush=True)
-    if code == 0 and not options.keep:
+    if code == exit_codes.DONE and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         say(f"tools/kill_loop: seed {options.seed}; ledger, money log and logs are in {folder}")

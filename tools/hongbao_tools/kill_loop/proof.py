@@ -5,6 +5,7 @@ import os
 import subprocess
 import tempfile
 
+from ..common import exit_codes
 from ..ledger import books as books_module
 from ..ledger import files
 
@@ -72,7 +73,7 @@ class Proof:
 
     def _audit(self, copy):
         done = subprocess.run([self.server, "--audit-only", "--ledger", "sqlite:" + copy], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        if done.returncode != exit_codes.DONE:
             breaches = [line for line in done.stdout.splitlines() if not line.startswith("holds")]
             self.open_sums.append(f"--audit-only ended with {done.returncode}: {' '.join(breaches) or done.stderr.strip()}")
 

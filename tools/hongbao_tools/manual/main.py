@@ -7,11 +7,10 @@ import signal
 import sys
 import tempfile
 
-from ..common import command_line
+from ..common import command_line, exit_codes
 from ..common.version import VERSION
 from . import commands, completion, roff
 
-EXIT_COULD_NOT, EXIT_INTERRUPTED = 1, 130
 COMPLETION = "hongbao"  # the file's name
 
 
@@ -73,11 +72,11 @@ def main(arguments):
         return code
     try:
         if options.out is None:
-            return EXIT_COULD_NOT if _show(options.page, options.build) else 0
+            return exit_codes.COULD_NOT if _show(options.page, options.build) else exit_codes.DONE
         _write_all(options.build, options.out)
-        return 0
+        return exit_codes.DONE
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return exit_codes.INTERRUPTED
     except (commands.Wrong, OSError) as error:
         print(f"tools/manual: {error}", file=sys.stderr)
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT

@@ -6,10 +6,9 @@ import signal
 import sys
 import time
 
-from ..common import command_line, network, units
+from ..common import command_line, exit_codes, network, units
 from . import card, counters, record, seconds, show
 
-EXIT_COULD_NOT = 1
 _TOOL = "tools/nic_monitor"
 _SLICE_S = 0.25  # how often the way to the monitor is looked after
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
@@ -194,18 +193,18 @@ def main(arguments):
         outputs = _Outputs(options)
     except (network.CouldNot, OSError) as error:
         _say(f"cannot start: {error}")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     for name in book.absent:
         _say(f"there is no interface {name}; waiting for it")
-    stop, exit_code = 0, 0
+    stop, exit_code = 0, exit_codes.DONE
     try:
         book, stop = _watch(options, machine, outputs, book)
-        exit_code = 128 + stop if stop and options.duration is not None else 0
+        exit_code = exit_codes.of_signal(stop) if stop and options.duration is not None else exit_codes.DONE
         # From here on a second signal ends the process at once.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         outputs.end(book, exit_code)
     except OSError as error:
         _leave_stdout()
         _say(f"cannot write: {error}")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     return exit_code

@@ -2,9 +2,9 @@
 
 import os
 
+from ..common import exit_codes
 from . import environment, hgrm, html_report, plots, report, seconds, series, show, watching
 
-EXIT_COULD_NOT = 1
 
 
 def _rows(story, folder, server, clients):
@@ -43,7 +43,7 @@ def write(story, folder, trouble, interrupted, hurry=False):
         _write(story, folder, document, server, clients, hurry, files)
     except OSError as error:
         show.say(f"tools/simulate: error: cannot write {error.filename or f'all of {folder}'}: {error.strerror}")
-        document["exit_code"] = exit_code = exit_code or EXIT_COULD_NOT
+        document["exit_code"] = exit_code = exit_code or exit_codes.COULD_NOT
         what = f"the disk of {folder} is full" if report.disk_full(folder, [error.strerror]) else f"not all of the report could be written: {error.strerror}"
         if not any(what in reason for reason in document["reasons"]):
             document["reasons"].insert(0, what)

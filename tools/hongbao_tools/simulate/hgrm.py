@@ -3,7 +3,7 @@ from the buckets that clients put into their reports. Pure."""
 
 import math
 
-from . import reconcile
+from ..common.documents import get
 
 SUB_BUCKET_BITS, VALUE_BITS = 7, 42  # count/histogram.h
 HIGHEST_NS = (1 << VALUE_BITS) - 1
@@ -45,12 +45,12 @@ def of_clients(clients, kind):
     """The histogram of all clients' whole run ("schedule" or "service"), or None if one of them tells of none."""
     counts, sum_ns, max_ns = {}, 0.0, 0
     for client in clients:
-        buckets = reconcile.get(client, f"histogram_ns.{kind}", None)
+        buckets = get(client, f"histogram_ns.{kind}", None)
         if buckets is None:
             return None
         for high_ns, count in buckets:
             counts[high_ns] = counts.get(high_ns, 0) + count
-        told = reconcile.get(client, f"latency_us.{kind}", {})
+        told = get(client, f"latency_us.{kind}", {})
         sum_ns += told.get("mean", 0) * told.get("count", 0) * 1000
         max_ns = max(max_ns, round(told.get("max", 0) * 1000))
     return Histogram(counts, sum_ns, max_ns) if clients else None

@@ -6,12 +6,11 @@ import os
 import signal
 import time
 
-from ..common import command_line, network, preflight, processes, processors, streams
+from ..common import command_line, exit_codes, network, preflight, processes, processors, streams
 from ..common.version import VERSION
 from . import options as options_module
 from . import artefacts, show, story, ten_billion
 
-EXIT_COULD_NOT = 1
 SHARED_BELOW_PCT = 95
 
 
@@ -20,7 +19,7 @@ class Stopped(BaseException):
 
     def __init__(self, number):
         super().__init__(signal.Signals(number).name)
-        self.code = 128 + number
+        self.code = exit_codes.of_signal(number)
 
 
 def _stop(signum, frame):
@@ -90,7 +89,7 @@ def _play(told):
         return "", 0
     except KeyboardInterrupt:
         show.note("no new requests, finishing answers (Ctrl-C again to leave now)", "stopping")
-        return "", 130
+        return "", exit_codes.INTERRUPTED
     except Stopped as stopped:
         show.note(f"no new requests, finishing answers ({stopped})", "stopping")
         return "", stopped.code
@@ -112,7 +111,7 @@ def _finish(told, folder, trouble, interrupted):
         document, exit_code, files = artefacts.write(told, folder, trouble, interrupted)
     except (KeyboardInterrupt, Stopped) as signalled:  # somebody waits to leave, but the figures are there
         told.kill()
-        interrupted, lingers = interrupted or getattr(signalled, "code", 130), False
+        interrupted, lingers = interrupted or getattr(signalled, "code", exit_codes.INTERRUPTED), False
         document, exit_code, files = artefacts.write(told, folder, trouble, interrupted, hurry=True)
     if told.options.json:
         show.out(json.dumps(document))
@@ -142,7 +141,7 @@ def main(arguments):
         return _main(arguments)
     except KeyboardInterrupt:
         show.say("tools/simulate: interrupted")
-        return 130
+        return exit_codes.INTERRUPTED
     except Stopped as stopped:
         show.say(f"tools/simulate: interrupted by {stopped}")
         return stopped.code
@@ -158,28 +157,28 @@ def _main(arguments):
     _plan(options, facts)
     if not _preflight(options, facts):
         show.say("tools/simulate: this machine cannot hold the run; see the cures above")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     if options.dry_run:
-        return 0
+        return exit_codes.DONE
     if options.own_network:
         try:
             show.line("network", f"a namespace of its own, with {network.enter(options.users):,} buckets for sockets "
                       f"(look in with: nsenter -t {os.getpid()} -n)")
         except network.CouldNot as error:
             show.say(f"tools/simulate: no network namespace: {error}")
-            return EXIT_COULD_NOT
+            return exit_codes.COULD_NOT
     measured = processors.measure()
     show.line("processors", processors.describe(measured) + ("" if measured["share_pct"] >= SHARED_BELOW_PCT else
               ": other work shares them, and rate and latency will show it"))
     build = command_line.build_folder("tools/simulate", "server/hongbao-server", "client/hongbao-client")
     if build is None:
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     try:
         folder = _folder(options)
         ledger = _ledger(options, folder)
     except OSError as error:
         show.say(f"tools/simulate: cannot write into {error.filename}: {error.strerror}; choose another folder with --out")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     _listen()
     told = story.Story(options, build, folder, ledger)
     told.processors, told.facts = measured, facts

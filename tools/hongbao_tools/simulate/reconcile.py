@@ -6,6 +6,9 @@ The clients' counts are an independent witness: they never see what the server b
 import dataclasses
 from typing import List
 
+from ..common import exit_codes
+from ..common.documents import get, total
+
 RATE_TOLERANCE = 0.01  # each phase must reach its target within this
 
 
@@ -19,19 +22,6 @@ class Identity:
     @property
     def holds(self):
         return self.left == self.right
-
-
-def get(document, path, default=0):
-    """get(report, 'shake.won_fen'): the value, or `default` where the document has no such field."""
-    for key in path.split("."):
-        if not isinstance(document, dict) or document.get(key) is None:
-            return default
-        document = document[key]
-    return document
-
-
-def total(documents, path):
-    return sum(get(document, path) for document in documents)
 
 
 def server_identities(server, restarted=False):
@@ -253,7 +243,7 @@ class Verdict:
 
     @property
     def text(self):
-        return "pass" if self.exit_code == 0 else "fail"
+        return "pass" if self.exit_code == exit_codes.DONE else "fail"
 
 
 def nothing_measured(clients):
@@ -265,16 +255,16 @@ def nothing_measured(clients):
 
 
 def judge(found, connected, trouble, interrupted, failed=()):
-    """The verdict. `trouble`: why the run did not go to its end ('' = it did); `interrupted`: the exit code 130 or 143, or 0;
+    """The verdict. `trouble`: why the run did not go to its end ('' = it did); `interrupted`: the exit code of a signal, or 0;
     `failed`: what every run has to hold and the thresholds of --fail-if, as far as they do not hold, in words."""
     broken = [f"{identity.name}: {identity.left:,} != {identity.right:,} ({identity.detail})" for identity in found if not identity.holds]
     if trouble:
-        return Verdict(1, [trouble, *broken])
+        return Verdict(exit_codes.COULD_NOT, [trouble, *broken])
     if interrupted:
         return Verdict(interrupted, ["interrupted", *broken])
     if broken:
-        return Verdict(4, broken)
+        return Verdict(exit_codes.DOES_NOT_RECONCILE, broken)
     reasons = list(failed)
     if connected["established"] != connected["target"]:
         reasons.append(f"{connected['established']:,} of {connected['target']:,} connections established")
-    return Verdict(3 if failed else 1 if reasons else 0, reasons)
+    return Verdict(exit_codes.BAD_VERDICT if failed else exit_codes.COULD_NOT if reasons else exit_codes.DONE, reasons)

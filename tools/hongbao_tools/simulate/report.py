@@ -6,6 +6,7 @@ import os
 import platform
 import time
 
+from ..common.documents import get, total
 from ..common.version import VERSION
 from . import hgrm, reconcile, thresholds
 from . import options as options_module
@@ -185,8 +186,8 @@ def build(story, server, clients, environment, trouble="", interrupted=0):
         "latency_us": latencies(present),
         "thresholds": [_plain(one) for one in judged if not one["standard"]],
         "conditions": [_plain(one) for one in judged if one["standard"]],
-        "requests": {key: reconcile.total(present, f"requests.{key}") for key in ("sent", "answered", "refused", "lost", "repeated", "missed", "late")},
-        "shake": {key: reconcile.get(books, f"shake.{key}") for key in ("issued", "won", "left")},
+        "requests": {key: total(present, f"requests.{key}") for key in ("sent", "answered", "refused", "lost", "repeated", "missed", "late")},
+        "shake": {key: get(books, f"shake.{key}") for key in ("issued", "won", "left")},
         "money_fen": money,
         "gifts": reconcile.gifts(books, present),
         "ledger": ledger(story),

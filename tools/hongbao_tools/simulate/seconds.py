@@ -3,7 +3,7 @@ and from what the programs themselves wrote down. For the plots, the page and th
 
 import csv
 
-from . import reconcile
+from ..common.documents import get
 
 # As second_row.h has them, in its order; a test compares the two.
 COLUMNS = ("unix_s,hosts,silent,users,connections,target,sent,answered,received,missed,late,lost,won,nothing,cap,overload,p50_us,p90_us,"
@@ -55,7 +55,7 @@ def from_programs(server, clients, restarts=()):
     process was gone, with what it gave in its last moments: from then on only the ledger knows the difference."""
     by_second = {}
     for index, report in enumerate([server, *clients]):
-        for told in reconcile.get(report, "series", []):
+        for told in get(report, "series", []):
             by_second.setdefault(told["unix_s"], {})[index] = told
     totals, rows = {"given": 0, "got": 0}, []
     for second in sorted(by_second):

@@ -3,7 +3,7 @@
 import csv
 import socket
 
-from . import reconcile
+from ..common.documents import get
 
 COLUMNS = ("unix_s,role,host,users,target,sent,answered,missed,won,empty,overload,error,p50_us,p99_us,p999_us,max_us,lag_us,"
            "given_fen,got_fen,cpu_pct,rss_bytes").split(",")
@@ -50,10 +50,10 @@ def server_row(row, host):
 def rows(server, clients):
     """All rows, by second, the server's first."""
     host = socket.gethostname()
-    found = [server_row(row, host) for row in reconcile.get(server, "series", [])]
+    found = [server_row(row, host) for row in get(server, "series", [])]
     for index, client in enumerate(clients):
         name = host if len(clients) == 1 else f"{host}:{index}"
-        found += [client_row(row, name) for row in reconcile.get(client, "series", [])]
+        found += [client_row(row, name) for row in get(client, "series", [])]
     return sorted(found, key=lambda row: (row["unix_s"], row["role"] != "server", row["host"]))
 
 

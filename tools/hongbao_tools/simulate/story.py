@@ -7,18 +7,17 @@ import sqlite3
 import tempfile
 import time
 
-from ..common import processes, units
+from ..common import exit_codes, processes, units
+from ..common.documents import get
 from ..ledger import files, totals
 from . import options as options_module
 from . import envelopes, seconds, serving, show, watching
-from .reconcile import get
 
 LEAD_S = 3              # a phase is announced to every process this long before its first second
 SETTLE_S = 20           # for the last answers and opens
 CONNECTS_PER_S = 10_000  # that a profile's start is set by; they are more
 SAMPLE_OFFSET_S = 0.25  # after a second's end, so that its counts are in
-
-
+_JUDGED = (exit_codes.DONE, exit_codes.BAD_VERDICT, exit_codes.DOES_NOT_RECONCILE)  # the program's report says why
 _PROFILE = re.compile(r"profile .*: ([\d,]+) requests of all in (\w+), target")
 
 
@@ -275,7 +274,7 @@ class Story:
                 if not process.wait(patience_s):
                     wrong.append(f"{process.name} did not end {patience_s:.0f} s after SIGTERM and was killed")
                     process.kill()
-                elif alive and process.process.returncode not in (0, 143, 130, 3, 4):
+                elif alive and process.process.returncode not in (*_JUDGED, exit_codes.TERMINATED, exit_codes.INTERRUPTED):
                     wrong.append(f"{process.name} {process.how_ended()}: {process.last_words()}")
         return wrong
 
@@ -299,7 +298,7 @@ class Story:
     def check_alive(self):
         self.server.check_alive()
         for client in self.clients:
-            if not self._may_end or client.alive() or client.process.returncode not in (0, 3, 4):  # its report says why
+            if not self._may_end or client.alive() or client.process.returncode not in _JUDGED:  # its report says why
                 client.check_alive()
 
     def announce(self, number, phase, start):

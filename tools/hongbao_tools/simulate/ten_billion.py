@@ -13,13 +13,13 @@ import sqlite3
 import subprocess
 import time
 
-from ..common import command_line, preflight, processes, streams, units
+from ..common import command_line, exit_codes, preflight, processes, streams, units
 from ..common.command_line import UsageError, count
+from ..common.documents import get
 from ..ledger import files, totals
 from . import environment, html_report, seconds, show
-from .reconcile import Identity, get
+from .reconcile import Identity
 
-EXIT_COULD_NOT, EXIT_DOES_NOT_RECONCILE = 1, 4
 GALA_RATIO = 280             # shakes for each win: 11 billion shakes, and what was won, in 2015
 GALA_QPS = 14_000_000        # at its peak
 LEDGER_BYTES_PER_WIN = 160   # of the file and its log, rounded up
@@ -329,7 +329,7 @@ def finish(options, state, part, build, interrupted, trouble):
     if interrupted or trouble:
         show.line("state", f"{state.done():,} of {options.requests:,} shakes are done" +
                   (f"; go on with: tools/simulate --ten-billion {resume_flags(options)}" if not trouble else ""))
-        return interrupted or EXIT_COULD_NOT
+        return interrupted or exit_codes.COULD_NOT
     try:
         show.line("ledger", "adding up")
         ledger = totals.read(part.ledger, options.out)
@@ -348,7 +348,7 @@ def finish(options, state, part, build, interrupted, trouble):
     with open(os.path.join(options.out, "report.txt"), "w", encoding="utf-8") as file:
         file.write("\n".join(page) + "\n")
     show_row("\n".join([*page, f"  files      {options.out}/{{report.json,report.txt,report.html,{STATE}}}"]))
-    return 0 if holds else EXIT_DOES_NOT_RECONCILE
+    return exit_codes.DONE if holds else exit_codes.DOES_NOT_RECONCILE
 
 
 def write_html(options, state, build, report):
@@ -423,7 +423,7 @@ def _play(part):
     except _Stopped:
         show.line("stopping", "no new shakes, finishing answers")
         part.interrupt()
-        return 128 + came[0], ""
+        return exit_codes.of_signal(came[0]), ""
     except (processes.Died, processes.AdminError, OSError) as error:
         show.say(f"tools/simulate: error: {error}")
         return 0, str(error)
@@ -438,7 +438,7 @@ def main(arguments):
     streams.go_on_unread()
     build = command_line.build_folder("tools/simulate", "server/hongbao-server", "client/hongbao-client")
     if build is None:
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     part = None
     try:
         os.makedirs(options.out, exist_ok=True)
@@ -447,7 +447,7 @@ def main(arguments):
                  f"at the least {duration(state.left() / options.qps)}")
         check_machine(options, state)
         if options.dry_run:
-            return 0
+            return exit_codes.DONE
         part = Part(options, state, build)
         interrupted, trouble = (0, "") if state.left() == 0 else _play(part)
         part.stop()
@@ -458,7 +458,7 @@ def main(arguments):
         return finish(options, state, part, build, interrupted, trouble)
     except (CouldNotRun, OSError, ValueError) as error:
         show.say(f"tools/simulate: error: {error}")
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     finally:
         for process in (part and part.client, part and part.server):
             if process:

@@ -2,13 +2,15 @@
 libhongbao/admin/thresholds.h's; both are held to tests/admin/thresholds_cases.json. Pure."""
 
 import dataclasses
+import functools
 import math
 import re
 from fractions import Fraction
 
 from ..common import units
 from ..common.command_line import UsageError
-from . import hgrm, reconcile
+from ..common.documents import get, total
+from . import hgrm
 
 _LATENCIES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
 _COUNTS = ("missed", "late", "lost", "errors", "refused", "unanswered")
@@ -140,9 +142,9 @@ def reasons(judged):
 def _excuse(clients, outages, found):
     """Takes out of the facts what the server's absence explains: `outages`, [(first second, last second)]."""
     out = lambda second: any(first <= second <= last for first, last in outages)  # noqa: E731
-    rows = [row for client in clients for row in reconcile.get(client, "series", []) if out(row.get("unix_s", 0))]
+    rows = [row for client in clients for row in get(client, "series", []) if out(row.get("unix_s", 0))]
     missed, lost = (sum(row.get(key, 0) for row in rows) for key in ("missed", "lost"))
-    not_held = sum(out(second) for client in clients for second in reconcile.get(client, "rate_held.not_held", []))
+    not_held = sum(out(second) for client in clients for second in get(client, "rate_held.not_held", []))
     found.update(due=found["due"] - missed, missed=found["missed"] - missed, unanswered=max(found["unanswered"] - lost, 0))
     if "seconds" in found:
         found["seconds"] -= not_held
@@ -150,14 +152,14 @@ def _excuse(clients, outages, found):
 
 def facts(clients, money_difference, outages=()):
     """What a run of these clients measured, by key; without what was missed, lost and not held in the outages' seconds."""
-    total = lambda path: reconcile.total(clients, path)  # noqa: E731
-    found = {key: total(f"requests.{key}") for key in ("due", "sent", "missed", "late", "lost", "refused", "unanswered")}
-    failed = sum(sum(reconcile.get(client, "connections.failed", {}).values()) for client in clients)
-    found.update(wins=total("won.count"), difference=money_difference,
-                 superseded=total("connections.superseded"),
-                 errors=total("requests.lost") + total("connections.superseded") + failed + sum(total(f"protocol_errors.{key}") for key in ("malformed", "unexpected", "stamp_mismatch")))
-    if any(reconcile.get(client, "rate_held", None) for client in clients):
-        found.update(seconds=total("rate_held.seconds"), held=total("rate_held.held"))
+    summed = functools.partial(total, clients)
+    found = {key: summed(f"requests.{key}") for key in ("due", "sent", "missed", "late", "lost", "refused", "unanswered")}
+    failed = sum(sum(get(client, "connections.failed", {}).values()) for client in clients)
+    found.update(wins=summed("won.count"), difference=money_difference,
+                 superseded=summed("connections.superseded"),
+                 errors=summed("requests.lost") + summed("connections.superseded") + failed + sum(summed(f"protocol_errors.{key}") for key in ("malformed", "unexpected", "stamp_mismatch")))
+    if any(get(client, "rate_held", None) for client in clients):
+        found.update(seconds=summed("rate_held.seconds"), held=summed("rate_held.held"))
     if outages:
         _excuse(clients, outages, found)
     for kind, prefix in (("schedule", ""), ("service", "service.")):

@@ -6,7 +6,7 @@ A run never depends on them: what cannot be started, or ends, is said once, and 
 import os
 import subprocess
 
-from ..common import processes
+from ..common import exit_codes, processes
 from ..common.paths import ROOT
 from . import show
 
@@ -79,9 +79,9 @@ class Watch:
             self._monitor.terminate()
             if not self._monitor.wait(STOP_S):
                 self._give_up(f"the monitor did not end {STOP_S} s after SIGTERM and was killed")
-            elif self._monitor.process.returncode == 4:
+            elif self._monitor.process.returncode == exit_codes.DOES_NOT_RECONCILE:
                 show.note(f"the monitor's own account does not close: {self._monitor.last_words()}")
-            elif self._monitor.process.returncode not in (0, 3):  # 3: the run itself is judged by who knows of its kills
+            elif self._monitor.process.returncode not in (exit_codes.DONE, exit_codes.BAD_VERDICT):  # whoever knows of the kills judges the run
                 self._give_up(f"the monitor {self._monitor.how_ended()}: {self._monitor.last_words()}")
         self.kill()
 

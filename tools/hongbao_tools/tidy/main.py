@@ -19,7 +19,7 @@ import re
 import subprocess
 import sys
 
-from ..common import command_line
+from ..common import command_line, exit_codes
 from ..common.paths import ROOT
 
 HEADER_LINES_MAX = 200
@@ -341,4 +341,4 @@ def main(arguments):
     for line in findings.lines:
         print(line)
     print(f"tidy: {files} files, {len(findings.lines) or 'no'} findings", file=sys.stderr)
-    return 1 if findings.lines else 0
+    return exit_codes.FAULTS_FOUND if findings.lines else exit_codes.DONE

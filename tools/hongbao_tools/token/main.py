@@ -5,11 +5,10 @@ import re
 import sys
 import time
 
-from ..common import command_line, units
+from ..common import command_line, exit_codes, units
 from ..common.command_line import UsageError
 from . import token
 
-EXIT_COULD_NOT, EXIT_NOT_GOOD = 1, 3
 USERS_END = 1 << 32
 LIFETIME_S = 24 * 3600
 
@@ -90,7 +89,7 @@ def _answer(text, code):
     except OSError as error:
         print(f"tools/token: cannot write: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try once more at its end
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     return code
 
 
@@ -102,13 +101,13 @@ def main(arguments):
         keys = token.read_keys(options.user_key_file)
     except token.KeyFileError as error:
         print(f"tools/token: user key file {options.user_key_file}: {error}", file=sys.stderr)
-        return EXIT_COULD_NOT
+        return exit_codes.COULD_NOT
     if options.token is None:
         made = token.make(keys[0], options.first_user, options.user_count, options.expires).hex()
-        return _answer(made, 0)
+        return _answer(made, exit_codes.DONE)
     verdict = token.judge(keys, options.token, options.first_user, options.user_count, options.now_s)
     expires = int.from_bytes(options.token[:4], "big")
     words = {"good": f"good until unix second {expires}, {expires - options.now_s:,} s from now",
              "expired": f"expired at unix second {expires}, {options.now_s - expires:,} s ago",
              "wrong": "wrong: of another key, or for other users"}
-    return _answer(words[verdict], 0 if verdict == "good" else EXIT_NOT_GOOD)
+    return _answer(words[verdict], exit_codes.DONE if verdict == "good" else exit_codes.BAD_VERDICT)
