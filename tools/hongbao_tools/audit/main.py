@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 
 from ..common import command_line, exit_codes, streams
@@ -27,7 +26,7 @@ def _parse(arguments):
 
 
 def _say(text):
-    print(f"tools/audit: {text}", file=sys.stderr)
+    streams.say(f"tools/audit: {text}")
 
 
 def _audit(path, folder, server):
@@ -36,7 +35,7 @@ def _audit(path, folder, server):
     print(done.stdout, end="", flush=True)
     words = done.stderr.replace(copy, path).strip()  # the copy is gone when somebody reads it
     if words:
-        print(words, file=sys.stderr)
+        streams.say(words)
     if done.returncode not in (exit_codes.DONE, exit_codes.COULD_NOT, exit_codes.DOES_NOT_RECONCILE):
         _say(f"hongbao-server --audit-only ended with {done.returncode}")
         return exit_codes.COULD_NOT

@@ -1,9 +1,8 @@
 """tools/bench compare: two measurements row by row, and whether what differs is more than noise."""
 
 import json
-import sys
 
-from ..common import exit_codes
+from ..common import exit_codes, streams
 from . import figures
 from .run import FORMAT
 
@@ -77,9 +76,9 @@ def run(options):
     try:
         first, second = read(options.first), read(options.second)
     except Unreadable as error:
-        print(f"tools/bench: {error}", file=sys.stderr)
+        streams.say(f"tools/bench: {error}")
         return exit_codes.COULD_NOT
     for warning in warnings(first, second):
-        print(f"tools/bench: {warning}", file=sys.stderr)
+        streams.say(f"tools/bench: {warning}")
     print("\n".join(lines(first, second)))
     return exit_codes.DONE

@@ -8,17 +8,14 @@ segment, so the saturated figure is of pipelined requests; client and server sha
 of the server's.
 """
 
-import json
 import os
 import platform
-import shutil
-import signal
-import sys
-import tempfile
 import time
 
-from ..common import command_line, exit_codes, processes, processors, units
-from . import floor_figures, floor_run, floor_servers
+from ..common import processes, processors
+from ..common.command_line import UsageError, count, in_range
+from ..common.streams import say
+from . import experiment, floor_figures, floor_run, floor_servers
 
 SETTLE_S = 120
 FEW_SOCKETS = 50
@@ -40,44 +37,27 @@ def add_parser(subparsers):
     parser.set_defaults(run=run)
 
 
-def _say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def _count(flag, text, low, high):
-    try:
-        number = units.parse_count(text)
-    except ValueError as error:
-        raise command_line.UsageError(f"{flag}: {error}") from None
-    if not low <= number <= high:
-        raise command_line.UsageError(f"{flag}: must be from {low:,} to {high:,}, not {number:,}")
-    return number
-
-
 def _check(options):
     """The options with their units settled; UsageError for what cannot be."""
     names = options.servers.split(",")
     for name in names:
         if name not in floor_servers.NAMES:
-            raise command_line.UsageError(f"--servers: '{name}' is none of {', '.join(floor_servers.NAMES)}")
+            raise UsageError(f"--servers: '{name}' is none of {', '.join(floor_servers.NAMES)}")
     if len(set(names)) != len(names):
-        raise command_line.UsageError("--servers: one is named twice")
-    for flag, number in (("--rounds", options.rounds), ("--seconds", options.seconds)):
-        if not 1 <= number <= 1000:
-            raise command_line.UsageError(f"{flag}: must be from 1 to 1,000, not {number:,}")
+        raise UsageError("--servers: one is named twice")
     return {
         "servers": names,
-        "connections": [_count("--connections", text, 1, 1_000_000) for text in options.connections.split(",")],
-        "qps": _count("--qps", options.qps, 1, 10**7),
-        "saturate": None if options.saturate is None else _count("--saturate", options.saturate, 1, 10**8),
-        "rounds": options.rounds,
-        "seconds": options.seconds,
+        "connections": [in_range("--connections", text, 1, 1_000_000) for text in options.connections.split(",")],
+        "qps": in_range("--qps", options.qps, 1, 10**7),
+        "saturate": count(options, "saturate", None, 1, 10**8),
+        "rounds": in_range("--rounds", options.rounds, 1, 1000),
+        "seconds": in_range("--seconds", options.seconds, 1, 1000),
     }
 
 
 def _host():
     measured = processors.measure()
-    _say("processors " + processors.describe(measured))
+    say("processors " + processors.describe(measured))
     return {"kernel": platform.release(), "cores": os.cpu_count(), "processors": measured, "unix_s": int(time.time())}
 
 
@@ -94,8 +74,8 @@ def _measure_all(wanted, build, folder, document):
                 figures = floor_run.measure(name, build, folder, connections, wanted["qps"], saturate, wanted["seconds"])
                 runs.append({"name": name, "round": number, "connections": connections, "sockets_before": left, "figures": figures})
                 document["runs"].append(runs[-1])
-                _say(f"round {number + 1}: {name}, {connections:,} connections: {figures['us_per_request']:.2f} us/request, "
-                     f"p99 {figures['p99_us'] / 1000:.2f} ms, saturated {figures['saturated_per_s']:,.0f}/s")
+                say(f"round {number + 1}: {name}, {connections:,} connections: {figures['us_per_request']:.2f} us/request, "
+                    f"p99 {figures['p99_us'] / 1000:.2f} ms, saturated {figures['saturated_per_s']:,.0f}/s")
         summary = floor_figures.summarize(runs, names)
         document["summaries"].append({"connections": connections, "qps": wanted["qps"], "saturate": saturate, "servers": summary})
         print(f"\n{connections:,} connections, {wanted['qps']:,}/s held, {saturate:,}/s asked for; median (least-most) of "
@@ -105,36 +85,12 @@ def _measure_all(wanted, build, folder, document):
             print(f"  doubt: {doubt}", flush=True)
 
 
-def _terminated(signum, frame):
-    raise KeyboardInterrupt
-
-
 def run(options):
-    try:
-        wanted = _check(options)
-    except command_line.UsageError as error:
-        _say(f"tools/bench floor: {error}\nRun 'tools/bench floor --help' for the options.")
-        return exit_codes.WRONG_USAGE
-    programs = {floor_servers.program(name) for name in wanted["servers"]} | {"client/hongbao-client"}
-    build = command_line.build_folder("tools/bench", *sorted(programs), build=options.build)
-    if build is None or (options.out is not None and not command_line.can_write("tools/bench floor", options.out)):
-        return exit_codes.COULD_NOT
-    signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended
+    wanted = _check(options)
     document = {"options": wanted, "runs": [], "summaries": []}
-    folder = tempfile.mkdtemp(prefix="hongbao-bench-")
-    try:
+
+    def measure(build, folder):
         document["host"] = _host()
         _measure_all(wanted, build, folder, document)
-        return exit_codes.DONE
-    except KeyboardInterrupt:
-        _say("tools/bench floor: stopped")
-        return exit_codes.INTERRUPTED
-    except (processes.Died, processes.AdminError, OSError) as error:
-        _say(f"tools/bench floor: error: {error}")
-        return exit_codes.COULD_NOT
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if options.out is not None:
-            with open(options.out, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=2)
-                file.write("\n")
+    programs = {floor_servers.program(name) for name in wanted["servers"]} | {"client/hongbao-client"}
+    return experiment.run("tools/bench floor", options, sorted(programs), document, measure)

@@ -33,5 +33,7 @@ def main(arguments):
         return code
     try:
         return SUBCOMMANDS[options.subcommand].run(options)
+    except command_line.UsageError as error:
+        return command_line.wrong_usage(f"tools/bench {options.subcommand}", error)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED

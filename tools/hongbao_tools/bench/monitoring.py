@@ -7,17 +7,13 @@ monitoring does to caches is contained and so is everything else that moves; and
 do all that is done once a second: as a share of the whole, it is the cost itself and hardly noisy.
 """
 
-import json
 import os
-import shutil
-import signal
-import sys
-import tempfile
 import time
 
-from ..common import command_line, exit_codes, processes, units
+from ..common import command_line, processes
+from ..common.streams import say
 from ..ledger import files
-from . import figures, floor_run, watchers
+from . import experiment, figures, floor_run, watchers
 
 WARM_S = 2.5  # after each change of what is watched: the server tries to reach its monitor each second
 PARTS = ("before", "watched", "after")
@@ -34,23 +30,10 @@ def add_parser(subparsers):
     parser.set_defaults(run=run)
 
 
-def _say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
 def _check(options):
-    wanted = {"rounds": options.rounds, "seconds": options.seconds, "workers": options.workers}
-    for name, high in (("connections", 1_000_000), ("qps", 10**7)):
-        try:
-            wanted[name] = units.parse_count(getattr(options, name))
-        except ValueError as error:
-            raise command_line.UsageError(f"--{name}: {error}") from None
-        if not 1 <= wanted[name] <= high:
-            raise command_line.UsageError(f"--{name}: must be from 1 to {high:,}, not {wanted[name]:,}")
-    for name in ("rounds", "seconds", "workers"):
-        if not 1 <= wanted[name] <= 1000:
-            raise command_line.UsageError(f"--{name}: must be from 1 to 1,000, not {wanted[name]:,}")
-    return wanted
+    """The options with their units settled; UsageError for what cannot be."""
+    highest = {"connections": 1_000_000, "qps": 10**7, "rounds": 1000, "seconds": 1000, "workers": 1000}
+    return {name: command_line.count(options, name, None, 1, high) for name, high in highest.items()}
 
 
 def part_of(before, after, workers):
@@ -127,7 +110,7 @@ def _rounds(server, client, watched, wanted, keep):
         watching.check(wanted["seconds"])
         one["after"] = _part(server, client, workers, wanted["seconds"])
         keep(one)
-        _say(f"round {number + 1}: " + ", ".join(f"{name} {one[name]['us_per_request']:.3f} us" for name in PARTS))
+        say(f"round {number + 1}: " + ", ".join(f"{name} {one[name]['us_per_request']:.3f} us" for name in PARTS))
 
 
 def _measure(wanted, build, folder, keep):
@@ -159,35 +142,11 @@ def _measure(wanted, build, folder, keep):
         server.kill()
 
 
-def _terminated(signum, frame):
-    raise KeyboardInterrupt
-
-
 def run(options):
-    try:
-        wanted = _check(options)
-    except command_line.UsageError as error:
-        _say(f"tools/bench monitoring: {error}\nRun 'tools/bench monitoring --help' for the options.")
-        return exit_codes.WRONG_USAGE
-    build = command_line.build_folder("tools/bench", "server/hongbao-server", "client/hongbao-client", "tools/monitor/hongbao-monitor",
-                                        build=options.build)
-    if build is None or (options.out is not None and not command_line.can_write("tools/bench monitoring", options.out)):
-        return exit_codes.COULD_NOT
-    signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: what was started is ended
-    rounds = []
-    folder = tempfile.mkdtemp(prefix="hongbao-bench-")
-    try:
+    wanted, rounds = _check(options), []
+
+    def measure(build, folder):
         _measure(wanted, build, folder, rounds.append)
         print(table(summarize(rounds), wanted), flush=True)
-        return exit_codes.DONE
-    except KeyboardInterrupt:
-        _say("tools/bench monitoring: stopped")
-        return exit_codes.INTERRUPTED
-    except (processes.Died, processes.AdminError, OSError) as error:
-        _say(f"tools/bench monitoring: error: {error}")
-        return exit_codes.COULD_NOT
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if options.out is not None:
-            with open(options.out, "w", encoding="utf-8") as file:
-                json.dump({"options": wanted, "rounds": rounds}, file)
+    programs = ["server/hongbao-server", "client/hongbao-client", "tools/monitor/hongbao-monitor"]
+    return experiment.run("tools/bench monitoring", options, programs, {"options": wanted, "rounds": rounds}, measure)

@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 
-from ..common import command_line, exit_codes, units
+from ..common import command_line, exit_codes, streams, units
 from . import figures, machine, programs
 
 FORMAT = 1
@@ -34,7 +34,7 @@ def add_parser(subparsers):
 
 
 def _say(text):
-    print(f"tools/bench: {text}", file=sys.stderr, flush=True)
+    streams.say(f"tools/bench: {text}")
 
 
 def _settings(options):
@@ -71,7 +71,7 @@ def _measure(plan, repetitions, seconds, folder):
         for name, path, full_names in plan:
             times, said = programs.measure(path, full_names, seconds, folder)
             for line in said if round_number == 0 else []:
-                print(line, file=sys.stderr)
+                streams.say(line)
             for full in full_names:
                 row = programs.short(full)
                 if row not in times:
@@ -118,11 +118,7 @@ def _about(build, repetitions, seconds):
 
 
 def run(options):
-    try:
-        pattern, repetitions, seconds = _settings(options)
-    except command_line.UsageError as error:
-        _say(f"{error}\nRun 'tools/bench run --help' for the options.")
-        return exit_codes.WRONG_USAGE
+    pattern, repetitions, seconds = _settings(options)
     build = os.path.abspath(options.build)
     try:
         plan = _plan(build, pattern, options.long)

@@ -3,7 +3,6 @@ set-up (--check-usage), and where the programs are."""
 
 import argparse
 import os
-import sys
 import textwrap
 
 from . import exit_codes, streams, units
@@ -78,19 +77,26 @@ class Parser(argparse.ArgumentParser):
         return values, rest
 
 
-def count(values, name, default, low, high):
-    """The number that was given for the flag (with k, M...), or the default; UsageError for one that cannot be."""
-    text = getattr(values, name)
-    if text is None:
-        return default
-    flag = "--" + name.replace("_", "-")
+def in_range(flag, given, low, high):
+    """The number that was given for the flag, as an int or as text (with k, M...); UsageError for one that cannot be."""
     try:
-        number = units.parse_count(text)
+        number = units.parse_count(given) if isinstance(given, str) else given
     except ValueError as error:
         raise UsageError(f"{flag}: {error}") from None
     if not low <= number <= high:
         raise UsageError(f"{flag}: must be from {low:,} to {high:,}, not {number:,}")
     return number
+
+
+def count(values, name, default, low, high):
+    """The number that was given for the flag, or the default."""
+    given = getattr(values, name)
+    return default if given is None else in_range("--" + name.replace("_", "-"), given, low, high)
+
+
+def wrong_usage(tool, error):
+    streams.say(f"{tool}: {error}\nRun '{tool} --help' for the options.")
+    return exit_codes.WRONG_USAGE
 
 
 def read(tool, parse, arguments):
@@ -100,8 +106,7 @@ def read(tool, parse, arguments):
     try:
         options = parse(arguments[1:] if checking else arguments)
     except UsageError as error:
-        print(f"{tool}: {error}\nRun '{tool} --help' for the options.", file=sys.stderr, flush=True)
-        return None, exit_codes.WRONG_USAGE
+        return None, wrong_usage(tool, error)
     except SystemExit:
         code = streams.exit_code(exit_codes.DONE)
         return None, exit_codes.HELP_PRINTED if checking and code == exit_codes.DONE else code
@@ -114,7 +119,7 @@ def can_write(tool, path):
         with open(path, "a", encoding="utf-8"):
             return True
     except OSError as error:
-        print(f"{tool}: cannot write {path}: {error.strerror}; choose another file with --out", file=sys.stderr, flush=True)
+        streams.say(f"{tool}: cannot write {path}: {error.strerror}; choose another file with --out")
         return False
 
 
@@ -128,6 +133,6 @@ def build_folder(tool, *programs, build=None):
     for program in programs:
         path = os.path.join(build, program)
         if not os.access(path, os.X_OK):
-            print(f"{tool}: {path} is not there: run {tool} (it builds) or ninja -C {build}", file=sys.stderr, flush=True)
+            streams.say(f"{tool}: {path} is not there: run {tool} (it builds) or ninja -C {build}")
             return None
     return build

@@ -49,7 +49,7 @@ def exit_code(code):
         _leave(sys.stdout)
     if code != exit_codes.DONE or _lost is None:
         return code
-    print(f"error: cannot write to stdout: {_lost.strerror}; its output is not complete", file=sys.stderr, flush=True)
+    say(f"error: cannot write to stdout: {_lost.strerror}; its output is not complete")
     return exit_codes.COULD_NOT
 
 
@@ -76,6 +76,10 @@ class _Marked:
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
 
 
 def run(main, arguments):

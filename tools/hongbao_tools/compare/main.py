@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from ..common import command_line, exit_codes, units
+from ..common import command_line, exit_codes, streams, units
 from ..common.command_line import UsageError
 from . import judge, read
 
@@ -135,7 +135,7 @@ def main(arguments):
     try:
         a, b = read.report(options.a), read.report(options.b)
     except read.CouldNotRead as error:
-        print(f"tools/compare: error: {error}", file=sys.stderr)
+        streams.say(f"tools/compare: error: {error}")
         return exit_codes.COULD_NOT
     rows, different, names = judge.rows(a, b, options.noise), judge.differences(a, b), (options.a, options.b)
     try:
@@ -143,7 +143,7 @@ def main(arguments):
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads on; no traceback at the end either
     except OSError as error:
-        print(f"tools/compare: error: cannot write: {error.strerror}", file=sys.stderr)
+        streams.say(f"tools/compare: error: cannot write: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try once more at its end
         return exit_codes.COULD_NOT
     return exit_codes.BAD_VERDICT if options.fail_on_worse and any(row.says == "worse" for row in rows) else exit_codes.DONE

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from ..common import command_line, exit_codes
+from ..common import command_line, exit_codes, streams
 from ..common.version import VERSION
 from . import facts as facts_module
 from . import judge, settings
@@ -59,7 +59,7 @@ exit codes:
 
 
 def _say(text):
-    print(f"{_TOOL}: {text}", file=sys.stderr, flush=True)
+    streams.say(f"{_TOOL}: {text}")
 
 
 def _print(text):

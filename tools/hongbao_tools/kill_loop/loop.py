@@ -4,7 +4,6 @@ import collections
 import itertools
 import os
 import signal
-import sys
 import time
 
 from ..common import exit_codes, processes
@@ -240,7 +239,3 @@ class Loop:
         doubled = len(self.proof.doubled)
         return (f"rounds {self.done}, kills by point: {kills or 'none'}; grants {self.proof.grants:,}, lost {len(self.proof.lost):,}, "
                 f"doubled {doubled:,}, sums {'open' if self.proof.open_sums else 'closed'}")
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)

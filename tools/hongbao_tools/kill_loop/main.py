@@ -6,10 +6,10 @@ import signal
 import tempfile
 
 from ..common import command_line, exit_codes, processes, streams
+from ..common.streams import say
 from . import loop as loop_module
 from . import options as options_module
 from . import plan
-from .loop import say
 
 
 

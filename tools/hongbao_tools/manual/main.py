@@ -4,10 +4,9 @@ import os
 import pathlib
 import shutil
 import signal
-import sys
 import tempfile
 
-from ..common import command_line, exit_codes
+from ..common import command_line, exit_codes, streams
 from ..common.version import VERSION
 from . import commands, completion, roff
 
@@ -78,5 +77,5 @@ def main(arguments):
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except (commands.Wrong, OSError) as error:
-        print(f"tools/manual: {error}", file=sys.stderr)
+        streams.say(f"tools/manual: {error}")
         return exit_codes.COULD_NOT

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from ..common import command_line, exit_codes, network, units
+from ..common import command_line, exit_codes, network, streams, units
 from . import card, counters, record, seconds, show
 
 _TOOL = "tools/nic_monitor"
@@ -65,7 +65,7 @@ exit codes:
 
 
 def _say(text):
-    print(f"{_TOOL}: {text}", file=sys.stderr, flush=True)
+    streams.say(f"{_TOOL}: {text}")
 
 
 class _Outputs:
@@ -138,7 +138,7 @@ def _wait_for_second(outputs, book):
             return 0
         got = signal.sigtimedwait(_SIGNALS, min(left, _SLICE_S))
         if got is not None and got.si_signo == signal.SIGUSR1:
-            print("\n".join(show.summary(book)), file=sys.stderr, flush=True)
+            streams.say("\n".join(show.summary(book)))
         elif got is not None:
             return got.si_signo
         outputs.look_after_link()

@@ -1,11 +1,11 @@
 """What a run was made on and with, as [[name, value], ...] in words: for the reader of a report who was not there."""
 
-import json
 import os
 import platform
 import subprocess
 
 from ..common import preflight, processors as probe, units
+from ..common.machine import build_options, processor_model
 from ..common.paths import ROOT
 
 
@@ -18,14 +18,6 @@ def _said(*command, cwd=None):
     return done.stdout.strip().split("\n")[0] if done.returncode == 0 else ""
 
 
-def _processor():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), platform.machine())
-    except OSError:
-        return platform.machine()
-
-
 def commit(root):
     """'530248b', with a mark when the tree has changes beyond it; '' outside a repository of its own."""
     if not os.path.exists(os.path.join(root, ".git")):
@@ -36,13 +28,9 @@ def commit(root):
 
 
 def _build_type(build):
-    try:
-        with open(os.path.join(build, "meson-info", "intro-buildoptions.json"), encoding="utf-8") as file:
-            options = {option["name"]: option["value"] for option in json.load(file)}
-        sanitize = options.get("b_sanitize", "none")
-        return options["buildtype"] + ("" if sanitize in ("none", []) else f", sanitized ({sanitize})")
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    options = build_options(build)
+    sanitize = options.get("b_sanitize", "none")
+    return options.get("buildtype", "") + ("" if sanitize in ("none", []) else f", sanitized ({sanitize})")
 
 
 def gather(build, measured, facts=None):
@@ -51,7 +39,7 @@ def gather(build, measured, facts=None):
     found = [
         ["host", platform.node()],
         ["kernel", f"{platform.system()} {platform.release()} {platform.machine()}"],
-        ["processors", f"{facts.cores} of {os.cpu_count()}, {_processor()}"],
+        ["processors", f"{facts.cores} of {os.cpu_count()}, {processor_model()}"],
         ["processors' probe", probe.describe(measured) if measured else ""],
         ["memory available before", units.bytes_text(facts.memory_available)],
         ["open files, hard limit", f"{facts.files_hard:,}"],

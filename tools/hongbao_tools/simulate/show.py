@@ -5,15 +5,12 @@ import sys
 import time
 
 from ..common import units
+from ..common.streams import say
 
 _quiet = False
 
 _HEADER = (f"{'second':>8} {'users':>7} {'target':>9} {'sent':>9} {'answered':>9} {'missed':>6} | {'won':>6} {'empty':>8} {'over':>5} "
            f"{'opened':>6} | {'p50':>5} {'p99':>5} {'p99.9':>5}   max ms | {'srv req':>9} {'cpu s/c %':>9} | given - got")
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def be_quiet():

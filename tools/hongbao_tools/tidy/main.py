@@ -17,9 +17,8 @@ import concurrent.futures
 import os
 import re
 import subprocess
-import sys
 
-from ..common import command_line, exit_codes
+from ..common import command_line, exit_codes, streams
 from ..common.paths import ROOT
 
 HEADER_LINES_MAX = 200
@@ -340,5 +339,5 @@ def main(arguments):
     findings, files = check_headers_alone(root, options.compiler) if options.headers else check_tree(root)
     for line in findings.lines:
         print(line)
-    print(f"tidy: {files} files, {len(findings.lines) or 'no'} findings", file=sys.stderr)
+    streams.say(f"tidy: {files} files, {len(findings.lines) or 'no'} findings")
     return exit_codes.FAULTS_FOUND if findings.lines else exit_codes.DONE

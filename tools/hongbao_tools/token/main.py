@@ -5,7 +5,7 @@ import re
 import sys
 import time
 
-from ..common import command_line, exit_codes, units
+from ..common import command_line, exit_codes, streams, units
 from ..common.command_line import UsageError
 from . import token
 
@@ -87,7 +87,7 @@ def _answer(text, code):
     try:
         print(text, flush=True)
     except OSError as error:
-        print(f"tools/token: cannot write: {error.strerror}", file=sys.stderr)
+        streams.say(f"tools/token: cannot write: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try once more at its end
         return exit_codes.COULD_NOT
     return code
@@ -100,7 +100,7 @@ def main(arguments):
     try:
         keys = token.read_keys(options.user_key_file)
     except token.KeyFileError as error:
-        print(f"tools/token: user key file {options.user_key_file}: {error}", file=sys.stderr)
+        streams.say(f"tools/token: user key file {options.user_key_file}: {error}")
         return exit_codes.COULD_NOT
     if options.token is None:
         made = token.make(keys[0], options.first_user, options.user_count, options.expires).hex()
