@@ -2,15 +2,14 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import tempfile
 import unittest
 
 from hongbao_tools.bench import monitoring, watchers
 from hongbao_tools.common import processes
+from hongbao_tools.common.paths import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 300
 
 

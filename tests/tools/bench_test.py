@@ -13,7 +13,7 @@ import types
 import unittest
 from unittest import mock
 
-from hongbao_tools.bench import compare, figures, machine, main, programs, run
+from hongbao_tools.bench import figures, machine, main, programs, run
 
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "bench")
 BUILD = os.environ.get("HONGBAO_BENCH_TEST_BUILD")

@@ -2,15 +2,11 @@
 
 import os
 import re
-import subprocess
-import time
 
 from ..common import processes
 
-READY_S = 60
 END_S = 60
 _LISTENING = re.compile(r"^listening on (\S+:\d+)", re.M)
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 HONGBAO = "server/hongbao-server"
 # Name -> (program in the build folder, flags of its own).
@@ -26,49 +22,20 @@ def program(name):
     return HONGBAO if name == "hongbao" else PLAIN[name][0]
 
 
-def _stat(pid):
-    """(parent, user + system ticks) of a process; None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return int(fields[1]), int(fields[11]) + int(fields[12])
-
-
 def tree_cpu_s(pid):
     """User and system seconds so far of a process and of its children that live."""
-    ticks = 0
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            found = _stat(entry)
-            if found is not None and (int(entry) == pid or found[0] == pid):
-                ticks += found[1]
-    return ticks / _TICKS
+    found = {int(entry): processes.parent_and_cpu_s(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    return sum(cpu_s for one, (parent, cpu_s) in found.items() if pid in (one, parent))
 
 
 class _Plain(processes.Process):
     """A server that says on stdout where it listens, and takes no --report."""
 
-    def __init__(self, name, arguments, folder):  # pylint: disable=super-init-not-called
-        self.name, self.arguments, self.listen, self.admin = name, arguments, None, None
-        self.log_path = os.path.join(folder, f"{name}.log")
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                            preexec_fn=processes.die_with_parent)
-        self.pid = self.process.pid
+    takes_report = False
 
-    def wait_ready(self, timeout_s=READY_S):
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                found = _LISTENING.search(log.read())
-            if found:
-                self.listen = found.group(1)
-                return
-            self.check_alive()
-            time.sleep(0.01)
-        raise processes.Died(f"{self.name} was not ready after {timeout_s} s: {self.last_words()}")
+    def addresses(self):
+        found = _LISTENING.search(self.rows())
+        return (found.group(1), None) if found else None
 
 
 def start(name, build, connections, folder):

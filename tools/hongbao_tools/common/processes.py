@@ -10,8 +10,8 @@ import subprocess
 import time
 import urllib.parse
 
-_ADMIN = re.compile(r"\badmin (?:on )?(?:http://)?((?:\d+\.){3}\d+:\d+)")
-_LISTEN = re.compile(r"\blistening on ((?:\d+\.){3}\d+:\d+)")
+_ADMIN = re.compile(r"\badmin (?:on )?(?:http://)?(\S+:\d+)")
+_LISTEN = re.compile(r"\blistening on (\S+:\d+)")
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -25,9 +25,9 @@ class AdminError(Exception):
     """An admin command was refused or not answered."""
 
 
-def die_with_parent():
-    # If this program is killed outright, its children must not run on for ever.
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent(number=signal.SIGTERM):
+    """Between fork and exec: if this program is killed outright, its children get the signal and do not run on for ever."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number)
 
 
 def parse_ready(text):
@@ -41,28 +41,43 @@ def parse_ready(text):
     return None
 
 
+def parent_and_cpu_s(pid):
+    """The process id of its parent, and the user and system seconds of all its threads so far; zeros when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS
+    except (OSError, IndexError):
+        return 0, 0.0
+
+
 class Process:
-    def __init__(self, name, arguments, folder, environment=None, stem=None):
+    takes_report = True
+
+    def __init__(self, name, arguments, folder, environment=None, stem=None, prepare=die_with_parent):
         """Starts `arguments`; stderr and the rows go to files in `folder`, called `stem` (or as the process). `environment`: beyond
-        our own."""
-        stem = stem or name
-        self.name = name
-        self.listen = None
-        self.admin = None
-        self.report_path = os.path.join(folder, f"{stem}.json")
-        self.log_path = os.path.join(folder, f"{stem}.log")
-        self.arguments = [*arguments, "--report", self.report_path]
-        with open(self.log_path, "wb") as log, open(os.path.join(folder, f"{stem}.rows.txt"), "wb") as rows:
+        our own. `prepare` is called between fork and exec."""
+        self.name, self.arguments, self.listen, self.admin = name, list(arguments), None, None
+        self.report_path, self.log_path, self.rows_path = (os.path.join(folder, (stem or name) + end) for end in (".json", ".log", ".rows.txt"))
+        if self.takes_report and "--report" not in self.arguments:
+            self.arguments += ["--report", self.report_path]
+        with open(self.log_path, "wb") as log, open(self.rows_path, "wb") as rows:
             # A session of its own: Ctrl-C goes to this program alone, which ends the others in order.
-            self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=rows, stderr=log,
-                                            start_new_session=True, preexec_fn=die_with_parent,
-                                            env={**os.environ, **(environment or {})})
+            self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=rows, stderr=log, start_new_session=True,
+                                            preexec_fn=prepare, env={**os.environ, **(environment or {})})
         self.pid = self.process.pid
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def rows(self):
+        with open(self.rows_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
 
     def last_words(self):
         try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                lines = [line.strip() for line in log.read()[-4000:].splitlines() if line.strip()]
+            lines = [line.strip() for line in self.log()[-4000:].splitlines() if line.strip()]
         except OSError:
             lines = []
         return " | ".join(lines[-3:]) or "it said nothing"
@@ -81,11 +96,14 @@ class Process:
             killed = self.process.returncode < 0  # then its last words have nothing to do with its end
             raise Died(f"{self.name} {self.how_ended()}" + ("" if killed else f": {self.last_words()}"))
 
+    def addresses(self):
+        """(listen or None, admin) once it is ready, else None."""
+        return parse_ready(self.log())
+
     def wait_ready(self, timeout_s=60):
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                found = parse_ready(log.read())
+            found = self.addresses()
             if found:
                 self.listen, self.admin = found
                 return
@@ -150,12 +168,7 @@ class Process:
 
     def cpu_s(self):
         """User and system seconds of all its threads so far."""
-        try:
-            with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as file:
-                fields = file.read().rpartition(")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / _TICKS
-        except (OSError, IndexError):
-            return 0.0
+        return parent_and_cpu_s(self.pid)[1]
 
     def terminate(self):
         if self.alive():

@@ -54,8 +54,7 @@ class Server:
                   f"(start {epoch}, {grants:,} grants in the file, pid {self._process.pid})", "restart")
 
     def _opened(self):
-        with open(self._process.log_path, encoding="utf-8", errors="replace") as log:
-            found = _OPENED.search(log.read())
+        found = _OPENED.search(self._process.log())
         return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
     def _ask(self, call):
