@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # Starts the tool whose file sources this one. Such a file sets $self to its own path without symbolic links, so that a tool can be
 # linked to from anywhere; its name says which tool it is. What a tool does is in hongbao_tools/NAME/main.py.
 #
@@ -64,10 +64,10 @@ case $tool in
     fi
     ;;
   conns)  # the tool is a program of the build
-    program=tools/conns_lib/hongbao-conns
+    program=tools/conns_program/hongbao-conns
     # A program that is not older than its source is started at once: whoever counts connections is in the middle of something.
     if [ -z "${HONGBAO_BUILD_DIR:-}" ] &&
-      { [ ! -x "$root/build/$program" ] || [ -n "$(find "$tools/conns_lib" -newer "$root/build/$program" -name '*.*' -print)" ]; }; then
+      { [ ! -x "$root/build/$program" ] || [ -n "$(find "$tools/conns_program" -newer "$root/build/$program" -name '*.*' -print)" ]; }; then
       use_utf8
       build $program
     fi

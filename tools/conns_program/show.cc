@@ -1,4 +1,4 @@
-#include "tools/conns_lib/show.h"
+#include "tools/conns_program/show.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

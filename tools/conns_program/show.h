@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <string>
 
-#include "tools/conns_lib/dump.h"
-#include "tools/conns_lib/tally.h"
+#include "tools/conns_program/dump.h"
+#include "tools/conns_program/tally.h"
 
 namespace hongbao::conns {
 

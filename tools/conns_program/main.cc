@@ -15,8 +15,8 @@
 #include "libhongbao/admin/rows.h"
 #include "libhongbao/admin/signals.h"
 #include "libhongbao/time/clock.h"
-#include "tools/conns_lib/dump.h"
-#include "tools/conns_lib/show.h"
+#include "tools/conns_program/dump.h"
+#include "tools/conns_program/show.h"
 
 namespace hongbao::conns {
 namespace {

@@ -12,8 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "tools/conns_lib/diag.h"
-#include "tools/conns_lib/tally.h"
+#include "tools/conns_program/diag.h"
+#include "tools/conns_program/tally.h"
 
 namespace hongbao::conns {
 

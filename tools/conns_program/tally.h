@@ -12,7 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/optional.h"
-#include "tools/conns_lib/diag.h"
+#include "tools/conns_program/diag.h"
 
 namespace hongbao::conns {
 

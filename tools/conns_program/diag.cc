@@ -1,4 +1,4 @@
-#include "tools/conns_lib/diag.h"
+#include "tools/conns_program/diag.h"
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>

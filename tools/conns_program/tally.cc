@@ -1,4 +1,4 @@
-#include "tools/conns_lib/tally.h"
+#include "tools/conns_program/tally.h"
 
 #include <algorithm>
 #include <tuple>

@@ -17,7 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
-#include "tools/conns_lib/port_filter.h"
+#include "tools/conns_program/port_filter.h"
 
 namespace hongbao::conns {
 

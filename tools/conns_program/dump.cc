@@ -1,4 +1,4 @@
-#include "tools/conns_lib/dump.h"
+#include "tools/conns_program/dump.h"
 
 #include <fcntl.h>
 #include <linux/netlink.h>

@@ -1,4 +1,4 @@
-#include "tools/conns_lib/port_filter.h"
+#include "tools/conns_program/port_filter.h"
 
 #include <linux/inet_diag.h>
 
