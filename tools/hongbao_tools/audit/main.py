@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 
 from ..common import command_line, exit_codes, streams
@@ -31,7 +30,7 @@ def _say(text):
 
 def _audit(path, folder, server):
     copy = files.copy(path, folder)
-    done = subprocess.run([server, "--audit-only", "--ledger", "sqlite:" + copy], capture_output=True, text=True, check=False)
+    done = files.audit(server, copy)
     print(done.stdout, end="", flush=True)
     words = done.stderr.replace(copy, path).strip()  # the copy is gone when somebody reads it
     if words:

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 
 from ..common import command_line, exit_codes, streams
 from ..common.version import VERSION
@@ -62,19 +61,6 @@ def _say(text):
     streams.say(f"{_TOOL}: {text}")
 
 
-def _print(text):
-    """False when it cannot be written; a reader who left has what he wanted."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _say(f"cannot write: {error.strerror}")
-        return False
-    return True
-
-
 def lines_of(findings, quiet=False):
     """For people: level, name, what it is, what is needed; the cure below."""
     lines = []
@@ -113,8 +99,8 @@ def _undo(options, kernel):
     except (settings.CouldNot, OSError) as error:
         _say(f"cannot undo: {error}")
         return exit_codes.COULD_NOT
-    written = _print(json.dumps({"undo": lines, "done": done}) if options.json else "\n".join(lines))
-    return exit_codes.DONE if done and written else exit_codes.COULD_NOT
+    print(json.dumps({"undo": lines, "done": done}) if options.json else "\n".join(lines), flush=True)
+    return exit_codes.DONE if done else exit_codes.COULD_NOT
 
 
 def _purpose(options):
@@ -140,6 +126,7 @@ def main(arguments):
     options, code = command_line.read(_TOOL, _parse, arguments)
     if options is None:
         return code
+    streams.go_on_unread()  # the exit code is the answer
     kernel = settings.Kernel(options.root)
     changes = (options.apply or options.undo) and not options.dry_run
     if changes and not options.root and os.geteuid() != 0:
@@ -165,9 +152,9 @@ def main(arguments):
         document = _document(options, found, findings)
         if options.apply:
             document["applied"] = applied
-        written = _print(json.dumps(document))
+        print(json.dumps(document), flush=True)
     else:
         if not options.quiet:
             _say(f"hongbao {VERSION}: {_purpose(options)} ({found.base.cores} cores, {found.base.memory_available / 2**30:.0f} GiB available)")
-        written = _print("\n".join([*applied, *lines_of(findings, options.quiet), f"{'':<5} {summary_of(findings)}"]))
-    return exit_codes.DONE if done and written and not any(f.level == "fail" for f in findings) else exit_codes.FAULTS_FOUND
+        print("\n".join([*applied, *lines_of(findings, options.quiet), f"{'':<5} {summary_of(findings)}"]), flush=True)
+    return exit_codes.DONE if done and not any(f.level == "fail" for f in findings) else exit_codes.FAULTS_FOUND

@@ -2,7 +2,6 @@
 
 import collections
 import os
-import subprocess
 import tempfile
 
 from ..common import exit_codes
@@ -72,7 +71,7 @@ class Proof:
         return books
 
     def _audit(self, copy):
-        done = subprocess.run([self.server, "--audit-only", "--ledger", "sqlite:" + copy], capture_output=True, text=True, check=False)
+        done = files.audit(self.server, copy)
         if done.returncode != exit_codes.DONE:
             breaches = [line for line in done.stdout.splitlines() if not line.startswith("holds")]
             self.open_sums.append(f"--audit-only ended with {done.returncode}: {' '.join(breaches) or done.stderr.strip()}")

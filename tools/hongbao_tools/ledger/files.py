@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import struct
+import subprocess
 
 _LOCK_BYTES = (0x40000000, 512)  # sqlite.org/fileformat2.html: pending, reserved and shared locks
 _FLOCK = "hhqqi"
@@ -44,6 +45,12 @@ def copy(path, folder):
             shutil.copyfile(path + suffix, target + suffix)
     _refuse_if_open(path)  # a server that was started meanwhile may have changed one of them after the other
     return target
+
+
+def audit(server, path):
+    """What the program `server` says of a file that no process has open: its process, which has ended."""
+    return subprocess.run([server, "--audit-only", "--ledger", f"sqlite:{path}"], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, check=False)
 
 
 def free_port(sysctl="/proc/sys/net/ipv4/ip_local_port_range"):

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import signal
 import sqlite3
-import subprocess
 import time
 
 from ..common import command_line, exit_codes, preflight, processes, streams, units
@@ -319,8 +318,7 @@ def final_page(state, found, report):
 def audit(build, ledger):
     """The exit code of the server's audit of the whole file, and the seconds it took."""
     begun = time.monotonic()
-    done = subprocess.run([os.path.join(build, "server", "hongbao-server"), "--audit-only", "--ledger", f"sqlite:{ledger}"],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = files.audit(os.path.join(build, "server", "hongbao-server"), ledger)
     show.line("audit", (done.stdout.strip().splitlines() or done.stderr.strip().splitlines() or ["said nothing"])[-1])
     return done.returncode, time.monotonic() - begun
 
