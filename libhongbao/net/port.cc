@@ -241,19 +241,25 @@ std::byte* Port::AppendBytes(Connection& connection, size_t size) {
 
 // ---- holding back ----
 
-// Whether the answers to one more full buffer have room, beside those that are owed.
-bool Port::HasRoom(const Connection& connection) {
+bool Port::HasRoomBeside(const Connection& connection) {
   if (connection.state != ConnectionState::kOpen) {
     return true;
   }
   if (connection.bulk) {
     return !connection.waits && connection.owed <= options_.bulk.owed_max && Room(connection) >= options_.bulk.room_bytes;
   }
-  const bool nothing_unsent = connection.pending_block == kNoIndex && connection.sending_block == kNoIndex;
-  if (options_.room_bytes == 0 || (nothing_unsent && connection.owed == 0)) [[likely]] {
+  if (options_.room_bytes == 0 || (!HasUnsent(connection) && connection.owed == 0)) {
     return true;
   }
   return Room(connection) >= options_.room_bytes + size_t{connection.owed} * options_.owed_bytes;
+}
+
+// It is looked at in this turn's Flush.
+void Port::WakeHeldIfRoom(Connection& connection) {
+  if (!connection.starved && connection.state == ConnectionState::kOpen && HasRoom(connection)) {
+    connection.starved = true;
+    starved_.push_back(connection.slot);
+  }
 }
 
 bool Port::HasSpareRoom(const Connection& connection, size_t bytes) {
@@ -280,14 +286,6 @@ void Port::Release(Connection& connection) {
   }
 }
 
-// A held connection that has room again is looked at in this turn's Flush.
-void Port::WakeIfRoom(Connection& connection) {
-  if (connection.held && !connection.starved && connection.state == ConnectionState::kOpen && HasRoom(connection)) {
-    connection.starved = true;
-    starved_.push_back(connection.slot);
-  }
-}
-
 void Port::Park(Connection& connection, absl::Span<const std::byte> bytes) {
   Parked& parked = parked_[connection.slot];
   parked.bytes.insert(parked.bytes.end(), bytes.begin(), bytes.end());
@@ -310,10 +308,6 @@ size_t Port::TakeParked(Connection& connection, absl::Span<std::byte> into) {
 }
 
 // ---- moving ----
-
-bool Port::HasUnsent(const Connection& connection) {
-  return connection.pending_block != kNoIndex || connection.sending_block != kNoIndex;
-}
 
 bool Port::MoveOut(Connection& connection) {
   Check(connection.bulk && connection.waits, "only a bulk connection that waits is moved");
@@ -524,8 +518,7 @@ void Port::Look(Connection& connection) {
     return;
   }
   // It waits for us (its answers are not made yet), not we for it.
-  const bool nothing_unsent = connection.pending_block == kNoIndex && connection.sending_block == kNoIndex;
-  if (connection.held && !connection.ended && nothing_unsent) {
+  if (connection.held && !connection.ended && !HasUnsent(connection)) {
     TookSome(connection);
   }
   const uint32_t next = NextLook(connection);

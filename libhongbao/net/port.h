@@ -114,15 +114,27 @@ class Port {
   void StartClose(Connection& connection, CloseReason reason);
   std::byte* AppendBytes(Connection& connection, size_t size);
   size_t Room(const Connection& connection);
-  bool HasRoom(const Connection& connection);
+  // Whether the answers to one more full buffer have room, beside those that are owed.
+  bool HasRoom(const Connection& connection) {
+    const bool nothing_to_leave = !HasUnsent(connection) && connection.owed == 0;
+    return (nothing_to_leave && !connection.bulk) || HasRoomBeside(connection);
+  }
+  bool HasRoomBeside(const Connection& connection);
   void Hold(Connection& connection);
   void Release(Connection& connection);
-  void WakeIfRoom(Connection& connection);
+  void WakeIfRoom(Connection& connection) {
+    if (connection.held) {
+      WakeHeldIfRoom(connection);
+    }
+  }
+  void WakeHeldIfRoom(Connection& connection);
   void Park(Connection& connection, absl::Span<const std::byte> bytes);
   bool HasParked(const Connection& connection) const { return connection.held && parked_.contains(connection.slot); }
   size_t TakeParked(Connection& connection, absl::Span<std::byte> into);
   void CopyUnread(Connection& connection, MovedSocket& into);
-  static bool HasUnsent(const Connection& connection);
+  static bool HasUnsent(const Connection& connection) {
+    return connection.pending_block != kNoIndex || connection.sending_block != kNoIndex;
+  }
   void PeerEnded(Connection& connection);
   void EndIfPaid(Connection& connection);
   void UnreadStarted(Connection& connection);

@@ -133,15 +133,18 @@ inline uint32_t SessionDesk::LeadingShakes(const Session& session, absl::Span<co
   const uint32_t first = session.user;
   const uint32_t users = gateways_.user_count(session.gateway);
   const uint32_t frames = static_cast<uint32_t>(std::min<size_t>(most, in.size() / wire::kShakeRequestBytes));
-  *lowest = std::numeric_limits<uint64_t>::max();
+  const StampLimit stamps = stamps_;  // a copy, and `least`: what lies in memory would be read and written for each frame
+  uint64_t least = std::numeric_limits<uint64_t>::max();
   uint32_t count = 0;
   for (const std::byte* frame = in.data(); count < frames; ++count, frame += wire::kShakeRequestBytes) {
+    const uint64_t stamp = wire::StampOf(frame);
     if (wire::LoadU32(frame) != wire::Head(wire::FrameType::kShakeRequest, wire::kShakeRequestBytes) ||
-        wire::LoadU32(frame + wire::kHeaderBytes) - first >= users || !stamps_.IsPlain(wire::StampOf(frame))) {
+        wire::LoadU32(frame + wire::kHeaderBytes) - first >= users || !stamps.IsPlain(stamp)) {
       break;
     }
-    *lowest = std::min(*lowest, wire::StampOf(frame));
+    least = std::min(least, stamp);
   }
+  *lowest = least;
   return count;
 }
 

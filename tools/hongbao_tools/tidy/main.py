@@ -1,12 +1,14 @@
 """tools/tidy: checks the rules of this source tree that no compiler knows.
 
-  * include arrows: a room of libhongbao includes only the rooms and libraries that docs/ARCHITECTURE.md lets it know;
+  * include arrows: a room of libhongbao includes only the rooms and libraries that docs/ARCHITECTURE.md lets it know, and that page's
+    table and drawing say the same as the table here;
   * headers are at most 200 lines, open with a contract comment that has a "Thread tag:" line, and compile alone (x.cc includes
     x.h before anything else; those without an x.cc are compiled by --headers);
   * a header that needs nothing else of the library includes libhongbao/cpp20.h;
   * functions fit on a screen (C++ and Python);
   * what has an x.h and an x.cc has a test that includes it;
-  * no stray reminders, no trailing blanks, no path of somebody's machine.
+  * no stray reminders, no trailing blanks, no path of somebody's machine;
+  * every file, folder and heading that a page of documentation names or links to is there.
 
 Prints one "path:line: finding" a line. Standard library only.
 """
@@ -65,6 +67,8 @@ OUR_FOLDERS = ("libhongbao", "server", "client", "examples", "benchmarks", "test
 SOURCE_SUFFIXES = (".h", ".cc", ".py", ".sh", ".build", ".md", ".txt", ".wrap", ".yml", ".in")
 REMINDER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 MACHINE_PATH = re.compile(r"(?<![\w.$}{])/(?:wo" + r"rk|ro" + r"ot|home/[a-z]\w*)/\w|\.\./sha" + r"red\b")
+NAMED_FILE = re.compile(r"`((?:libhongbao|server|client|examples|benchmarks|tests|tools|docs)/[\w./-]+)`")
+LINK = re.compile(r"\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
 
@@ -277,6 +281,63 @@ def check_tests(texts, findings):
             findings.add(header, 1, f"no {twin}, and no other test includes it")
 
 
+def check_drawn_house(texts, findings):
+    """The table of rooms in docs/ARCHITECTURE.md has the arrows of ARROWS, and its drawing has each room above those it includes."""
+    path = os.path.join("docs", "ARCHITECTURE.md")
+    if path not in texts:
+        return
+    lines = texts[path].split("\n")
+    written, drawn, fences = {}, {}, 0
+    begin = lines.index("## The house") if "## The house" in lines else 0
+    for number, line in enumerate(lines[begin:], begin + 1):
+        if number > begin + 1 and line.startswith("## "):
+            break
+        fences += line.startswith("```")
+        if fences == 1:
+            for room in re.findall(r"(?<![\w/])(\w+)/(?!\w)", line):
+                drawn.setdefault(room, number)
+        row = re.match(r"\| `(\w+)` \|([^|]*)\|", line)
+        if row:
+            written[row.group(1)] = (number, set(re.findall(r"\w+", row.group(2))))
+    for room, arrows in ARROWS.items():
+        number, known = written.get(room, (begin + 1, None))
+        if known is None:
+            findings.add(path, number, f"the table of rooms does not name {room}")
+        elif known != arrows:
+            findings.add(path, number, f"{room} may include {', '.join(sorted(arrows)) or 'no room'} by tools/tidy, "
+                         f"{', '.join(sorted(known)) or 'no room'} by this table")
+        if room not in drawn:
+            findings.add(path, begin + 1, f"the drawing does not show {room}/")
+        for other in sorted(arrows & drawn.keys()):
+            if drawn.get(room, 0) >= drawn[other]:
+                findings.add(path, drawn[other], f"{room}/ includes {other}/, but is not drawn above it")
+
+
+def anchors(text):
+    """Of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def check_named_files(root, texts, findings):
+    """What a page names in backquotes, as `server/main.cc` or `tests/net`, and what it links to. CHANGELOG.md names what was."""
+    for path in texts:
+        if not path.endswith(".md"):
+            continue
+        for number, line in enumerate(texts[path].split("\n"), 1):
+            for name in NAMED_FILE.findall(line) if path != "CHANGELOG.md" else []:
+                if not os.path.exists(os.path.join(root, name)) and not any(other.startswith(name + ".") for other in texts):
+                    findings.add(path, number, f"there is no {name}")
+            for name, anchor in LINK.findall(line):
+                target = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
+                if "://" in name:
+                    continue
+                if not os.path.exists(os.path.join(root, target)):
+                    findings.add(path, number, f"the link to {name} leads nowhere")
+                elif anchor and anchor not in anchors(texts.get(target, "")):
+                    findings.add(path, number, f"{target} has no heading #{anchor}")
+
+
 def check_tree(root):
     findings = Findings()
     texts = {}
@@ -298,6 +359,8 @@ def check_tree(root):
             check_functions(path, text, findings)
     check_own_header_first(texts, findings)
     check_tests(texts, findings)
+    check_drawn_house(texts, findings)
+    check_named_files(root, texts, findings)
     return findings, len(texts)
 
 
