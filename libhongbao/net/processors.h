@@ -2,7 +2,7 @@
 //
 // Less than the machine has where the process may run on some of them only (taskset, a cpuset), or only for a part of the
 // time (cpu.max of cgroup v2, cpu.cfs_quota_us of v1, of its own group and of all above it).
-// Never fails: what cannot be read does not limit. tools/simulate_lib/processors.py is its twin.
+// Never fails: what cannot be read does not limit. tools/hongbao_tools/common/processors.py is its twin.
 // Thread tag: thread-safe (reads files).
 #pragma once
 

@@ -6,7 +6,6 @@ import os
 import pathlib
 import sqlite3
 import subprocess
-import unittest
 
 import processes
 import wire

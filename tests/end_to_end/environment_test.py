@@ -5,7 +5,6 @@ import ctypes
 import os
 import resource
 import socket
-import struct
 import subprocess
 import time
 import unittest

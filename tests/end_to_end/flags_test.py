@@ -2,7 +2,6 @@
 
 import os
 import socket
-import unittest
 
 import processes
 from processes import ANY_SCHEDULE, CLIENT, SERVER, run

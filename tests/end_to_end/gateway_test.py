@@ -4,7 +4,6 @@ order, matched by (user, stamp); let in with the token only."""
 import collections
 import os
 import select
-import unittest
 
 import processes
 import wire

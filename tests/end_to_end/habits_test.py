@@ -9,14 +9,12 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import unittest
 
 import processes
 from processes import ANY_SCHEDULE, CLIENT, SERVER, TIMEOUT_S, wait_until
 
-sys.path.insert(0, str(processes.ROOT / "tools"))
-from manual_lib import commands, help_text  # noqa: E402
+from hongbao_tools.manual import commands, help_text
 
 VERSION = re.search(r"^  version: '(.*)',$", (processes.ROOT / "meson.build").read_text(encoding="utf-8"), re.MULTILINE).group(1)
 BUILD = os.environ.get("HONGBAO_BUILD_DIR", str(processes.ROOT / "build"))
@@ -276,7 +274,7 @@ class ProgramsTest(processes.EndToEndTest):
             client.send_signal(signal.SIGINT)
             wait_until(lambda: "Ctrl-C again" in client.log(), "it says so at once")
             client.send_signal(signal.SIGINT)
-            self.assertEqual(client.wait(), 130)
+            self.assertEqual(client.exit_code(), 130)
             self.assertTrue(client.report()["interrupted"])
         finally:
             server.send_signal(signal.SIGCONT)
@@ -303,8 +301,7 @@ class ProgramsTest(processes.EndToEndTest):
                                                               ([*flags, "--users-max", "4k"], variables, 4_000),
                                                               ([], {**variables, "HONGBAO_SERVER_FLAGS_FILE": path}, 3_000))):
             with self.subTest(given=given, environment=environment):
-                report = ["--report", os.path.join(self.folder, f"flags{number}.json")]
-                server = processes.Process(SERVER, ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *report, *given], self.folder,
+                server = processes.Process(SERVER, ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *given], self.folder,
                                            f"flags{number}", environment)
                 self.addCleanup(server.kill)
                 self.assertEqual(server.wait_ready().status()["users"]["max"], users)
@@ -330,15 +327,15 @@ class ProgramsTest(processes.EndToEndTest):
         if len(processors) < 2:
             self.skipTest("there is one processor")
         command = ["taskset", "-c", str(min(processors)), SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--quiet"]
-        server = processes.Process(command[0], [*command[1:], "--report", os.path.join(self.folder, "one.json")], self.folder, "one")
+        server = processes.Process(command[0], command[1:], self.folder, "one")
         self.addCleanup(server.kill)
         server.wait_ready()
         self.assertRegex(server.log(), r"\b1 worker \(affinity 1 of \d+\)")
         server.stop()
 
     def test_nohup(self):
-        server = processes.Process("/usr/bin/env", ["nohup", SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--report",
-                                                    os.path.join(self.folder, "nohup.json"), "--quiet"], self.folder, "nohup")
+        server = processes.Process("/usr/bin/env", ["nohup", SERVER, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--quiet"],
+                                   self.folder, "nohup")
         self.addCleanup(server.kill)
         server.wait_ready()
         server.send_signal(signal.SIGHUP)

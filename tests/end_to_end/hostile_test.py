@@ -10,7 +10,6 @@ import socket
 import struct
 import threading
 import time
-import unittest
 
 import processes
 import wire

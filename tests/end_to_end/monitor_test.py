@@ -144,7 +144,7 @@ class MonitorTest(processes.MonitoredTest):
         again.wait_status(lambda page: len(page["sources"]) == 2 and page["newest_s"] > 0, "both have found it")
         for process, number in ((client, signal.SIGINT), (server, signal.SIGTERM)):
             process.send_signal(number)
-            process.wait()
+            process.exit_code()
         report = again.close()
         self.assertEqual(report["account"]["money_fen"]["difference"], 0)
         self.assertEqual(report["account"]["money_fen"]["given"], server.report()["shake"]["won_fen"])

@@ -2,7 +2,6 @@
 
 import collections
 import time
-import unittest
 
 import processes
 import wire

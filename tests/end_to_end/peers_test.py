@@ -6,8 +6,6 @@ import select
 import signal
 import socket
 import threading
-import time
-import unittest
 
 import processes
 
@@ -79,7 +77,7 @@ class MeetsNobodyTest(processes.EndToEndTest):
     def meets(self, port, *flags, code=1):
         """What a client says that cannot log in there."""
         client = self.client(port, "--users", 20, "--connect-timeout", "1s", *flags, wait=False)
-        self.assertEqual(client.wait(), code, client.log())
+        self.assertEqual(client.exit_code(), code, client.log())
         self.assertNotIn("ready", client.log())  # it never was
         return client.log()
 
@@ -126,7 +124,7 @@ class MeetsServerTest(processes.EndToEndTest):
     def test_a_full_server_lets_some_in_and_they_begin(self):
         server = self.server("--connections-max", 50, "--users-max", 300)
         client = self.client(server, "--users", 300, "--qps", 100, "--duration", "2s", "--connect-timeout", "1s")
-        client.wait()
+        client.exit_code()
         self.assertIn("could not log in", client.log())
         self.assertIn("full", client.log())
         report = client.report()

@@ -1,7 +1,6 @@
 """Real processes for the tests: start on free ports, ask over HTTP, stop, read the report. Only what was started is ended."""
 
-import ctypes
-import http.client
+import functools
 import json
 import os
 import pathlib
@@ -10,26 +9,27 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 import urllib.parse
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+from hongbao_tools.common import processes  # noqa: E402
+
 # For a client that is not there to be judged: the machine may be busy, and tests stop what others measure.
 ANY_COUNTS = "superseded>=0,missed>=0,unanswered>=0,refused>=0"
 ANY_SCHEDULE = ANY_COUNTS + ",held>=0%"  # where there is a rate to be held
 TIMEOUT_S = int(os.environ.get("HONGBAO_TEST_TIMEOUT_S", "120"))  # of waits for a condition; the machine may be busy and the binaries slow (sanitizers)
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("HONGBAO_SERVER", str(ROOT / "build/server/hongbao-server"))
 CLIENT = os.environ.get("HONGBAO_CLIENT", str(ROOT / "build/client/hongbao-client"))
 MONITOR = os.environ.get("HONGBAO_MONITOR", str(ROOT / "build/tools/monitor/hongbao-monitor"))
 # Whether the binaries' memory is a sanitizer's: terabytes of addresses, and what was freed stays for a while.
 SANITIZED = os.environ.get("HONGBAO_SANITIZE", "none") != "none"
-_ADMIN = re.compile(r"ready:.*\badmin (\S+):(\d+)")
-_LISTEN = re.compile(r"ready: listening on (\S+):(\d+)")
 _SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer")
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
+die_with_parent = functools.partial(processes.die_with_parent, signal.SIGKILL)  # a test that is killed leaves nothing behind
 
 
 def wait_until(condition, what, timeout_s=TIMEOUT_S):
@@ -44,19 +44,10 @@ def wait_until(condition, what, timeout_s=TIMEOUT_S):
         time.sleep(0.02)
 
 
-def die_with_parent():
-    """Between fork and exec: a test that is killed leaves nothing behind."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Process:
+class Process(processes.Process):
     """One hongbao-server or hongbao-client."""
 
     def __init__(self, binary, flags, folder, name, environment=None, open_files=None, file_bytes=None):
-        self.report_path = os.path.join(folder, name + ".json")
-        self.log_path = os.path.join(folder, name + ".log")
-        self.rows_path = os.path.join(folder, name + ".rows")
-
         def prepare():
             die_with_parent()
             if open_files is not None:
@@ -65,28 +56,18 @@ class Process:
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
-        with open(self.log_path, "wb") as log, open(self.rows_path, "wb") as rows:
-            self.process = subprocess.Popen(
-                [binary, *flags], stdin=subprocess.DEVNULL, stdout=rows, stderr=log, start_new_session=True,
-                preexec_fn=prepare, env={**os.environ, **(environment or {})})
-        self.name, self.pid, self.port, self.admin_port = name, self.process.pid, None, None
+        super().__init__(name, [binary, *flags], folder, environment, prepare=prepare)
 
-    def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+    @property
+    def port(self):
+        return self.listen and int(self.listen.rpartition(":")[2])
 
-    def rows(self):
-        with open(self.rows_path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+    @property
+    def admin_port(self):
+        return self.admin and int(self.admin.rpartition(":")[2])
 
-    def wait_ready(self):
-        def look():
-            if self.process.poll() is not None:
-                raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log()}")
-            return _ADMIN.search(self.log())
-        self.admin_port = int(wait_until(look, f"{self.name} says where it listens").group(2))
-        listen = _LISTEN.search(self.log())
-        self.port = int(listen.group(2)) if listen else None
+    def wait_ready(self, timeout_s=TIMEOUT_S):
+        super().wait_ready(timeout_s)
         return self
 
     # ---- admin ----
@@ -94,21 +75,16 @@ class Process:
     def http(self, method, path, **parameters):
         """(status code, body as text)."""
         target = path + ("?" + urllib.parse.urlencode(parameters) if parameters else "")
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=TIMEOUT_S)
-        try:
-            connection.request(method, target)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
+        code, body = self._request(method, target, TIMEOUT_S)
+        return code, body.decode()
 
     def order(self, method, path, **parameters):
         code, body = self.http(method, path, **parameters)
         assert code in (200, 201), f"{method} {path} {parameters}: {code} {body}"
         return json.loads(body)
 
-    def status(self):
-        return self.order("GET", "/v1/status")
+    def status(self, timeout_s=TIMEOUT_S):
+        return super().status(timeout_s)
 
     def wait_status(self, condition, what):
         """The first status page for which the condition holds."""
@@ -131,9 +107,6 @@ class Process:
         except OSError:
             return "gone"
 
-    def is_ready(self):
-        return self.http("GET", "/-/ready")[0] == 200
-
     def set_rate(self, qps, at=None, name=None):
         extra = {**({} if at is None else {"at": at}), **({} if name is None else {"name": name})}
         return self.order("POST", "/v1/qps", qps=qps, **extra)
@@ -144,32 +117,17 @@ class Process:
     def gifts(self, **parameters):
         return self.order("POST", "/v1/envelopes/gift", **parameters)
 
-    def cpu_s(self):
-        """User and system seconds of all its threads so far."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     # ---- end ----
 
     def send_signal(self, number):
         self.process.send_signal(number)
 
-    def wait(self):
-        """The exit code; nothing that a sanitizer found may be in the log."""
+    def exit_code(self):
+        """Waits for its end; nothing that a sanitizer found may be in the log."""
         code = self.process.wait(TIMEOUT_S)
         found = _SANITIZER.search(self.log())
         assert not found, f"{self.name}: {self.log()[found.start():][:6000]}"
         return code
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-    def report(self):
-        with open(self.report_path, encoding="utf-8") as file:
-            return json.load(file)
 
     def stop(self, number=signal.SIGTERM, code=0):
         """Ends it by the signal and returns its report, all of whose identities must hold."""
@@ -178,7 +136,7 @@ class Process:
 
     def finish(self, code=0):
         """Waits for its own end. One that was told to end need not have come to what passes."""
-        got = self.wait()
+        got = self.exit_code()
         assert got == code, f"{self.name} ended with {got} instead of {code}: {self.log()[-3000:]}"
         report = self.report()
         broken = [name for name, holds in report["identities"].items() if not holds]
@@ -199,8 +157,7 @@ class EndToEndTest(unittest.TestCase):
     def _start(self, binary, kind, flags, options, kind_of=Process):
         self._started += 1
         name = f"{kind}{self._started}"
-        report = ["--report", os.path.join(self.folder, name + ".json")]
-        process = kind_of(binary, [*map(str, flags), *report], self.folder, name, **options)
+        process = kind_of(binary, [*map(str, flags)], self.folder, name, **options)
         self.addCleanup(process.kill)
         return process
 
@@ -232,7 +189,7 @@ class MonitorProcess(Process):
     def close(self, code=0):
         """Ends it, and returns its report."""
         self.send_signal(signal.SIGTERM)
-        got = self.wait()
+        got = self.exit_code()
         assert got == code, f"{self.name} ended with {got} instead of {code}: {self.log()[-3000:]}"
         return self.report()
 

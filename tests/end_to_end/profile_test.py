@@ -2,7 +2,6 @@
 
 import itertools
 import time
-import unittest
 
 import processes
 

@@ -2,7 +2,6 @@
 
 import signal
 import time
-import unittest
 
 import processes
 import wire

@@ -332,7 +332,7 @@ class CutOffTest(processes.EndToEndTest):
                 self.mend()
                 server.wait_status(lambda page: page["users"]["online"] == 200, "the client has come back")
                 client.send_signal(15)
-                client.wait()
+                client.exit_code()
                 server.stop()
 
 

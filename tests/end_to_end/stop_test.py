@@ -3,7 +3,6 @@
 import signal
 import threading
 import time
-import unittest
 
 import processes
 import wire
@@ -99,7 +98,7 @@ class StopTest(processes.EndToEndTest):
             server.send_signal(number)
             server.wait_status(lambda page: page["draining"], "it drains")
             server.send_signal(number)
-            self.assertEqual(server.wait(), code)
+            self.assertEqual(server.exit_code(), code)
 
     def stuck_server(self, *flags):
         """A server one of whose peers does not read, with answers waiting that the kernel no longer takes."""

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import unittest
 
 import processes
 
@@ -20,7 +19,7 @@ class ThresholdsTest(processes.EndToEndTest):
         if asked:  # a busy machine keeps no rate
             flags = (*flags[:asked], flags[asked] + ",held>=0%" * (qps > 0), *flags[asked + 1:])
         client = self.client(server, "--users", 50, "--qps", qps, "--duration", "2s", *flags)
-        self.assertEqual(client.wait(), code, client.log())
+        self.assertEqual(client.exit_code(), code, client.log())
         return client.report(), client.rows()
 
     def test_what_holds_and_what_does_not(self):
@@ -84,7 +83,7 @@ class ThresholdsTest(processes.EndToEndTest):
 
     def start_loud(self, binary, *flags):
         """Without --quiet, which the others have."""
-        process = processes.Process(binary, [*map(str, flags), "--report", f"{self.folder}/loud.json"], self.folder, "loud")
+        process = processes.Process(binary, [*map(str, flags)], self.folder, "loud")
         self.addCleanup(process.kill)
         return process
 

@@ -1,7 +1,6 @@
 """What a peer of version 1 (the 2017 prototype's client) lives through, from login to the last fen."""
 
 import time
-import unittest
 
 import processes
 import wire

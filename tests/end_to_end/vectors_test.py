@@ -2,7 +2,6 @@
 
 import struct
 import time
-import unittest
 
 import processes
 import wire

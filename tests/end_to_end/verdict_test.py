@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import threading
-import unittest
 
 import processes
 
@@ -59,7 +58,7 @@ class Relay:
 class VerdictTest(processes.EndToEndTest):
     def failed(self, client, code=3):
         """The report of a client that has ended with `code` and no PASS."""
-        self.assertEqual(client.wait(), code, client.log())
+        self.assertEqual(client.exit_code(), code, client.log())
         report = client.report()
         self.assertEqual(report["verdict"], "fail")
         self.assertTrue(client.rows().startswith("result     FAIL"), client.rows())
@@ -90,7 +89,7 @@ class VerdictTest(processes.EndToEndTest):
                              "--fail-if", "missed<=90%,unanswered<=90%,held>=1%")
         self.shaking(client, 300)
         server.kill()
-        self.assertEqual(client.wait(), 0, client.log())
+        self.assertEqual(client.exit_code(), 0, client.log())
         self.assertEqual(client.report()["verdict"], "pass")
 
     # ---- latencies of those who got no answer ----
@@ -213,7 +212,7 @@ class VerdictTest(processes.EndToEndTest):
             self.shaking(client, 50)
             server.kill()
             self.server("--listen", f"127.0.0.1:{server.port}")
-            self.assertEqual(client.wait(), 0, client.log())
+            self.assertEqual(client.exit_code(), 0, client.log())
             self.assertEqual(client.report()["connections"]["superseded"], 0)
 
     # ---- nothing measured ----
@@ -235,7 +234,7 @@ class VerdictTest(processes.EndToEndTest):
                                                               "--users", 10, "--qps", 10], {})
             processes.wait_until(lambda: len(client.rows().splitlines()) >= 2, "it prints a row")
             client.send_signal(signal.SIGINT)
-            self.assertEqual(client.wait(), 130, client.log())
+            self.assertEqual(client.exit_code(), 130, client.log())
         report = client.report()
         self.assertEqual(report["verdict"], "fail")
         self.assertIn("result     FAIL (interrupted)", client.rows())

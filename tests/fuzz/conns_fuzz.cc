@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "libhongbao/check.h"
-#include "tools/conns_lib/diag.h"
+#include "tools/conns_program/diag.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using hongbao::Check;

@@ -6,7 +6,6 @@ Only what was started is ended. Every request the page makes and every message o
 import base64
 import http.client
 import json
-import os
 import re
 import shutil
 import subprocess

@@ -84,15 +84,8 @@ class PageCase(unittest.TestCase):
 class RealRunTest(PageCase):
     def start(self, name, binary, flags):
         process = processes.Process(binary, flags, self.folder, name)
-        self.addCleanup(self.end, process)
-        process.wait_ready()
-        return process
-
-    @staticmethod
-    def end(process):
-        if process.process.poll() is None:
-            process.process.kill()
-            process.process.wait()
+        self.addCleanup(process.kill)
+        return process.wait_ready()
 
     def setUp(self):
         super().setUp()
@@ -109,12 +102,7 @@ class RealRunTest(PageCase):
 
     @staticmethod
     def ask(process, method, path):
-        connection = processes.http.client.HTTPConnection("127.0.0.1", process.admin_port, timeout=30)
-        connection.request(method, path)
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
-        connection.close()
-        return body
+        return json.loads(process.http(method, path)[1])
 
     def test_the_numbers_on_the_page_are_the_programs_own(self):
         busy = {"server": "received", "client": "sent"}
@@ -161,7 +149,7 @@ class RealRunTest(PageCase):
 
 @unittest.skipUnless(os.environ.get("HONGBAO_MONITOR"), "HONGBAO_MONITOR does not name hongbao-monitor")
 class MonitorTest(PageCase):
-    start, end = RealRunTest.start, staticmethod(RealRunTest.end)
+    start = RealRunTest.start
 
     def test_the_numbers_on_the_monitors_page_are_those_of_its_csv(self):
         with tempfile.TemporaryDirectory() as self.folder:

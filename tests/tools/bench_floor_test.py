@@ -2,26 +2,25 @@
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-from bench_lib import floor_figures, floor_servers
+from hongbao_tools.bench import floor_figures
+from hongbao_tools.common import processes
+from hongbao_tools.common.paths import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 300
 
 
 def bench(*arguments):
-    return [sys.executable, str(ROOT / "tools/bench"), "floor", *arguments]
+    return [str(ROOT / "tools/bench"), "floor", *arguments]
 
 
 def children_of(pid):
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and (floor_servers._stat(entry) or (0, 0))[0] == pid]
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and processes.parent_and_cpu_s(entry)[0] == pid]
 
 
 class FiguresTest(unittest.TestCase):

@@ -2,21 +2,19 @@
 
 import json
 import os
-import pathlib
 import subprocess
-import sys
 import tempfile
 import unittest
 
-from bench_lib import monitoring, watchers
-from simulate_lib import processes
+from hongbao_tools.bench import monitoring, watchers
+from hongbao_tools.common import processes
+from hongbao_tools.common.paths import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 300
 
 
 def bench(*arguments):
-    return subprocess.run([sys.executable, str(ROOT / "tools/bench"), "monitoring", *arguments], capture_output=True, text=True,
+    return subprocess.run([str(ROOT / "tools/bench"), "monitoring", *arguments], capture_output=True, text=True,
                           timeout=TIMEOUT_S, check=False)
 
 

@@ -13,7 +13,7 @@ import types
 import unittest
 from unittest import mock
 
-from bench_lib import compare, figures, machine, main, programs, run
+from hongbao_tools.bench import figures, machine, main, programs, run
 
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "bench")
 BUILD = os.environ.get("HONGBAO_BENCH_TEST_BUILD")
@@ -256,7 +256,7 @@ class DispatchTest(unittest.TestCase):
 @unittest.skipUnless(BUILD, "benchmarks are not built")
 class WholeTest(Folder):
     def tool(self, *arguments):
-        return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run([TOOL, *arguments], capture_output=True, text=True, check=False)
 
     def test_measure_twice_and_compare(self):
         for name in ("a.json", "b.json"):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-from compare_lib import judge, main, read
+from hongbao_tools.compare import judge, main, read
 
 TOOL = os.path.join(os.environ["PYTHONPATH"], "compare")
 
@@ -110,7 +110,7 @@ class CommandTest(unittest.TestCase):
         return path
 
     def run_tool(self, *arguments):
-        return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([TOOL, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
     def test_a_full_disk_is_told(self):
         path = self.file("full.json", json.dumps(run_report()))

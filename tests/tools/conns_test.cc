@@ -1,4 +1,4 @@
-#include "tools/conns_lib/diag.h"
+#include "tools/conns_program/diag.h"
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
@@ -15,9 +15,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "tools/conns_lib/dump.h"
-#include "tools/conns_lib/show.h"
-#include "tools/conns_lib/tally.h"
+#include "tools/conns_program/dump.h"
+#include "tools/conns_program/show.h"
+#include "tools/conns_program/tally.h"
 
 namespace hongbao::conns {
 namespace {

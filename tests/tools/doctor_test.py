@@ -8,8 +8,8 @@ import sys
 import tempfile
 import unittest
 
-from doctor_lib import cards, facts, judge, main, settings
-from simulate_lib import preflight
+from hongbao_tools.common import preflight
+from hongbao_tools.doctor import cards, facts, judge, main, settings
 
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "doctor")
 
@@ -282,7 +282,7 @@ class ApplyTest(unittest.TestCase):
         self.assertEqual((done.returncode, self.exists()), (0, False))
 
     def test_an_interruption_waits_for_the_whole(self):
-        script = ("import os, signal, sys\nfrom doctor_lib import main, settings\nset_one = settings.Kernel.set\n"
+        script = ("import os, signal, sys\nfrom hongbao_tools.doctor import main, settings\nset_one = settings.Kernel.set\n"
                   "def interrupted(*arguments):\n  set_one(*arguments)\n  os.kill(os.getpid(), signal.SIGINT)\n"
                   "settings.Kernel.set = interrupted\nsys.exit(main.main(sys.argv[1:]))\n")
         before = {path: self.tree.get(path) for path in (BACKLOG, TW_REUSE)}

@@ -8,9 +8,9 @@ import sys
 import tempfile
 import unittest
 
-from kill_loop_lib import options, plan, proof
-from ledger_lib import books, files
-from simulate_lib import command_line
+from hongbao_tools.common import command_line
+from hongbao_tools.kill_loop import options, plan, proof
+from hongbao_tools.ledger import books, files
 
 TOOLS = os.environ["PYTHONPATH"]
 

@@ -13,8 +13,9 @@ import tempfile
 import time
 import unittest
 
-from manual_lib import commands, completion, help_text, roff
-from simulate_lib.version import VERSION
+from hongbao_tools.common import exit_codes
+from hongbao_tools.common.version import VERSION
+from hongbao_tools.manual import commands, completion, help_text, roff
 
 BUILD = os.environ["HONGBAO_BUILD_DIR"]
 MADE = pathlib.Path(BUILD, "docs")
@@ -107,7 +108,7 @@ class PagesTest(unittest.TestCase):
         """Every tool, and every program of the build that is called hongbao-something. See docs/commands/hongbao-manual.txt."""
         tools = {f"tools/{path.name}" for path in (ROOT / "tools").iterdir() if path.is_file() and os.access(path, os.X_OK)}
         programs = {path.name for folder in ("server", "client", "tools/[a-z]*") for path in pathlib.Path(BUILD).glob(f"{folder}/hongbao-*")
-                    if path.is_file() and os.access(path, os.X_OK) and not path.parent.name.endswith("_lib")}
+                    if path.is_file() and os.access(path, os.X_OK) and path.parent.name != "conns_program"}
         self.assertLessEqual({"hongbao-server", "hongbao-client"}, programs)
         self.assertEqual({command.prose.typed for command in self.commands}, tools | programs)
 
@@ -149,13 +150,13 @@ class PagesTest(unittest.TestCase):
                 self.assertEqual(said, [], f"{name} {prose.page}")
 
     def test_exit_codes_are_those_of_the_code(self):
-        """Python names them EXIT_...; those of the C++ programs are provoked in end_to_end/habits."""
+        """Of the tools in Python; those of the C++ programs are provoked in end_to_end/habits."""
         for command in self.commands:
             if not command.prose.is_tool:
                 continue
             base = command.prose.command.rpartition("/")[2]
-            texts = [path.read_text(encoding="utf-8") for path in [ROOT / f"tools/{base}.py", *ROOT.glob(f"tools/{base}_lib/*.py")] if path.exists()]
-            found = {int(code) for text in texts for code in re.findall(r"^EXIT_(?!HELP_PRINTED)[A-Z_]+ = (\d+)", text, re.MULTILINE)}
+            texts = [path.read_text(encoding="utf-8") for path in ROOT.glob(f"tools/hongbao_tools/{base}/*.py")]
+            found = {getattr(exit_codes, name) for text in texts for name in re.findall(r"\bexit_codes\.([A-Z_]+)", text)}
             self.assertLessEqual(found, {code for code, _ in command.help.exit_codes}, base)
             self.assertLessEqual({0, 2}, {code for code, _ in command.help.exit_codes}, base)
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from nic_monitor_lib import card, counters, record, seconds, show
+from hongbao_tools.nic_monitor import card, counters, record, seconds, show
 
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "nic_monitor")
 

@@ -13,8 +13,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-from simulate_lib import environment, hgrm, html_report, options, plots, reconcile, seconds, thresholds
-from simulate_lib.command_line import UsageError
+from hongbao_tools.common.command_line import UsageError
+from hongbao_tools.simulate import environment, hgrm, html_report, options, plots, reconcile, seconds, thresholds
 
 ROOT = os.path.dirname(os.environ["PYTHONPATH"])
 
@@ -275,7 +275,7 @@ class CommandAndEnvironmentTest(unittest.TestCase):
             self.assertEqual(options.parse(words[1:]), o)
 
     def test_the_environment_is_told_in_words(self):
-        found = dict(environment.gather(ROOT, "/nonexistent", {"share_pct": 99.0, "stalls_over_1ms": 1, "longest_stall_us": 1500}))
+        found = dict(environment.gather("/nonexistent", {"share_pct": 99.0, "stalls_over_1ms": 1, "longest_stall_us": 1500}))
         self.assertIn("Linux", found["kernel"])
         self.assertIn("99 % of the processors' time", found["processors' probe"])
         self.assertNotIn("hongbao-server", found)  # there is none

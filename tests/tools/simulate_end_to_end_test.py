@@ -16,7 +16,7 @@ import time
 import unittest
 import urllib.request
 
-from simulate_lib import seconds, thresholds
+from hongbao_tools.simulate import seconds, thresholds
 
 MONITOR = os.path.join(os.environ["HONGBAO_BUILD_DIR"], "tools", "monitor", "hongbao-monitor")
 TOOL = os.path.join(os.environ["PYTHONPATH"], "simulate")

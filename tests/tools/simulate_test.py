@@ -12,8 +12,9 @@ import tempfile
 import time
 import unittest
 
-from ledger_lib import totals
-from simulate_lib import envelopes, html_report, main, network, options, preflight, processes, processors, reconcile, report, series, serving, show, story, thresholds, units
+from hongbao_tools.common import network, preflight, processes, processors, units
+from hongbao_tools.ledger import totals
+from hongbao_tools.simulate import envelopes, html_report, main, options, reconcile, report, series, serving, show, story, thresholds
 
 
 class UnitsTest(unittest.TestCase):
@@ -584,7 +585,7 @@ class NetworkTest(unittest.TestCase):
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     def test_enters_and_leaves_the_setting_as_it_was(self):
-        code = ("from simulate_lib import network; import socket; before = open(network.CHILD_ENTRIES).read();"
+        code = ("from hongbao_tools.common import network; import socket; before = open(network.CHILD_ENTRIES).read();"
                 "size = network.enter(40_000); s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname());"
                 "print(before.strip(), size, open('/proc/sys/net/ipv4/tcp_ehash_entries').read().strip())")
         with open(network.CHILD_ENTRIES, encoding="ascii") as file:

@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 import unittest
 
-from simulate_lib import ten_billion
-from simulate_lib.command_line import UsageError
+from hongbao_tools.common.command_line import UsageError
+from hongbao_tools.simulate import ten_billion
 
 TOOL = os.path.join(os.environ["PYTHONPATH"], "simulate")
 

@@ -2,7 +2,6 @@
 """tools/tidy itself: a clean tree has no findings, and each planted violation is found, in the right file, once."""
 import os
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -39,7 +38,7 @@ class TidyTest(unittest.TestCase):
             file.write(text)
 
     def tidy(self, *arguments):
-        done = subprocess.run([sys.executable, TIDY, "--root", self.root, *arguments],
+        done = subprocess.run([TIDY, "--root", self.root, *arguments],
                               capture_output=True, text=True, check=False)
         self.assertIn(done.returncode, (0, 1), done.stderr)
         lines = done.stdout.splitlines()

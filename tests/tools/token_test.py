@@ -3,12 +3,11 @@
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-from token_lib import token
+from hongbao_tools.token import token
 
 TOOL = os.path.join(os.environ["PYTHONPATH"], "token")
 KEY = bytes(range(32))
@@ -29,7 +28,7 @@ class TokenTest(unittest.TestCase):
         os.chmod(self.path, mode)
 
     def tool(self, *arguments):
-        done = subprocess.run([sys.executable, TOOL, *arguments, "--user-key-file", self.path], capture_output=True, text=True, check=False)
+        done = subprocess.run([TOOL, *arguments, "--user-key-file", self.path], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout.strip(), done.stderr
 
     def test_the_protocols_vectors(self):

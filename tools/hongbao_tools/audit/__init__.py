@@ -1,0 +1,1 @@
+"""tools/audit: all identities of a ledger file, asked of a copy."""

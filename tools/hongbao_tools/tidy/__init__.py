@@ -1,0 +1,1 @@
+"""tools/tidy: the rules of the source tree."""
