@@ -364,6 +364,8 @@ class ToolTest(unittest.TestCase):
             self.assertNotIn("BrokenPipe", chatter)
 
     def test_interrupted_before_its_time(self):
+        # The tests themselves may run under nohup, which the tool would inherit.
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
         with tempfile.TemporaryDirectory() as folder:
             for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
                 tree, path = Tree(os.path.join(folder, str(code))), os.path.join(folder, f"{code}.csv")
