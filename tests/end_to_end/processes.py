@@ -30,6 +30,7 @@ MONITOR = os.environ.get("HONGBAO_MONITOR", str(ROOT / "build/tools/monitor/hong
 SANITIZED = os.environ.get("HONGBAO_SANITIZE", "none") != "none"
 _SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer")
 die_with_parent = functools.partial(processes.die_with_parent, signal.SIGKILL)  # a test that is killed leaves nothing behind
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, and what they start would inherit it
 
 
 def wait_until(condition, what, timeout_s=TIMEOUT_S):
