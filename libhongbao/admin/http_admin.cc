@@ -172,19 +172,21 @@ int Listen(HostPort& where) {
     return -1;
   }
   const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (socket < 0) {
+    freeaddrinfo(found);  // which leaves errno alone
+    return -1;
+  }
   const int yes = 1;
   const int no = 0;
   setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);  // fails for IPv4, which has no such thing
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
-  if (socket < 0 || ::bind(socket, found->ai_addr, found->ai_addrlen) != 0 || ::listen(socket, SOMAXCONN) != 0 ||
+  if (::bind(socket, found->ai_addr, found->ai_addrlen) != 0 || ::listen(socket, SOMAXCONN) != 0 ||
       getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
     const int error = errno;
     freeaddrinfo(found);
-    if (socket >= 0) {
-      ::close(socket);
-    }
+    ::close(socket);
     errno = error;
     return -1;
   }
