@@ -465,12 +465,13 @@ void Port::FrameStarted(Connection& connection) {
   }
 }
 
-// It has sent, and there was no buffer for what it sent: it is not idle, nor late with the rest of a frame or with its login.
+// It has sent, and there was no buffer for what it sent: it is not idle, nor late with the rest of a frame or with its login,
+// until it is asked again, a turn later. No longer: a peer that makes buffers short for a moment must not gain a whole deadline.
 void Port::WaitsForUs(Connection& connection) {
   connection.last_receive_tick = now_tick_;
   const bool late_with_input = connection.state == ConnectionState::kOpen && !connection.unread_pending;
   if (late_with_input && connection.deadline_tick != 0) {  // later only, so the wheel need not know
-    connection.deadline_tick = std::max(connection.deadline_tick, now_tick_ + TicksFor(options_.frame_deadline_ms));
+    connection.deadline_tick = std::max(connection.deadline_tick, now_tick_ + kTicksToAskAgain);
   }
 }
 

@@ -106,6 +106,7 @@ class Port {
     int descriptor;
     SocketAddress destination;
   };
+  static constexpr uint32_t kTicksToAskAgain = 3;  // a turn, and at most one tick counts a turn
   // In a block index: of which pool.
   static constexpr uint32_t kLarge = 1u << 31;
   static constexpr uint32_t kBulk = 1u << 30;

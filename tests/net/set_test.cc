@@ -306,7 +306,7 @@ TEST_F(SetTest, WhoFindsNoBufferIsNotLate) {
       Tick(++tick);
     }
     EXPECT_EQ(RecordOf(kSlot).reason, late) << "with buffers for all it is late";
-    EXPECT_EQ(tick, start + 250);
+    EXPECT_EQ(tick, start + 203);
     Settle();
     ExpectNothingLeaks();
   }
