@@ -53,8 +53,8 @@ def exit_code(code):
     return exit_codes.COULD_NOT
 
 
-class _Marked:
-    """Standard output as it is; an error of writing to it is told from one of any other file."""
+class _Watched:
+    """A stream as it is, but for what becomes of an error of writing to it."""
 
     def __init__(self, stream):
         self._stream = stream
@@ -63,19 +63,35 @@ class _Marked:
         try:
             return self._stream.write(text)
         except OSError as error:
-            _lose(error)  # argparse goes on without what it could not print
-            error.of_stdout = True
-            raise
+            self._failed(error)
+            return len(text)
 
     def flush(self):
         try:
             self._stream.flush()
         except OSError as error:
-            error.of_stdout = True
-            raise
+            self._failed(error)
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
+
+
+class _Marked(_Watched):
+    """Standard output; an error of writing to it is told from one of any other file."""
+
+    def _failed(self, error):
+        _lose(error)  # argparse goes on without what it could not print
+        error.of_stdout = True
+        raise error
+
+
+class _Unbreakable(_Watched):
+    """A stream that nobody reads any more (`| head`, a closed terminal) takes what is written to it all the same."""
+
+    def _failed(self, error):
+        if self._stream.fileno() == 1:
+            _lose(error)
+        _leave(self._stream)
 
 
 def say(text):
@@ -94,34 +110,6 @@ def run(main, arguments):
         _lose(error)
         _leave(sys.stdout)
         return exit_code(exit_codes.DONE)
-
-
-class _Unbreakable:
-    """A stream that nobody reads any more (`| head`, a closed terminal) takes what is written to it all the same."""
-
-    def __init__(self, stream):
-        self._stream = stream
-
-    def write(self, text):
-        try:
-            return self._stream.write(text)
-        except OSError as error:
-            self._let_go(error)
-            return len(text)
-
-    def flush(self):
-        try:
-            self._stream.flush()
-        except OSError as error:
-            self._let_go(error)
-
-    def _let_go(self, error):
-        if self._stream.fileno() == 1:
-            _lose(error)
-        _leave(self._stream)
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
 
 
 def go_on_unread():
