@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/document.h"
-#include "client/endpoints.h"
+#include "client/status.h"
+#include "client/routes.h"
 #include "client/metrics.h"
 #include "client/money_log.h"
 #include "client/options.h"
@@ -18,15 +18,15 @@
 #include "client/teller.h"
 #include "client/summary.h"
 #include "client/verdict.h"
-#include "libhongbao/admin/http_admin.h"
-#include "libhongbao/admin/json_lines.h"
-#include "libhongbao/admin/linger.h"
-#include "libhongbao/admin/options.h"
-#include "libhongbao/admin/page.h"
-#include "libhongbao/admin/report.h"
-#include "libhongbao/admin/rows.h"
-#include "libhongbao/admin/signals.h"
-#include "libhongbao/admin/standard_streams.h"
+#include "libhongbao/cli/numbers.h"
+#include "libhongbao/http/admin_server.h"
+#include "libhongbao/cli/json_lines.h"
+#include "libhongbao/cli/linger.h"
+#include "libhongbao/cli/options.h"
+#include "libhongbao/watch/page.h"
+#include "libhongbao/cli/report.h"
+#include "libhongbao/cli/signals.h"
+#include "libhongbao/cli/standard_streams.h"
 #include "libhongbao/load/client.h"
 #include "libhongbao/net/set_up.h"
 #include "libhongbao/time/clock.h"
@@ -34,8 +34,8 @@
 namespace hongbao::client {
 namespace {
 
-using admin::SignalEvent;
-using admin::WithCommas;
+using cli::SignalEvent;
+using cli::WithCommas;
 using load::Counter;
 
 constexpr int64_t kPollNs = 50'000'000;
@@ -54,13 +54,13 @@ void SayBanner(const Options& options, const load::Client& client, const std::st
   const std::string target = options.load.max_rate ? "as fast as it goes"
                                                    : absl::StrCat("target ", WithCommas(options.qps), "/s in all, ",
                                                                   WithCommas(static_cast<int64_t>(here)), "/s here");
-  Say(absl::StrCat("hongbao-client ", admin::Version(), ": users ", WithCommas(users.first), "-", WithCommas(users.last),
+  Say(absl::StrCat("hongbao-client ", cli::Version(), ": users ", WithCommas(users.first), "-", WithCommas(users.last),
                    " of ", WithCommas(users.total), ", ", target, ", protocol v", static_cast<int>(options.load.version),
                    ", server ", options.server.ToString(), ", ", client.addresses().sources(), " source address",
                    client.addresses().sources() == 1 ? "" : "es"));
   if (!options.steps.empty()) {
     Say(absl::StrCat("          profile ", options.profile, ": ", WithCommas(static_cast<int64_t>(options.profile_requests)),
-                     " requests of all in ", admin::DurationToString(options.duration_ns), ", target is its highest rate"));
+                     " requests of all in ", cli::DurationToString(options.duration_ns), ", target is its highest rate"));
   }
   if (options.load.gateways > 0) {
     const auto requests = static_cast<int64_t>(options.load.requests_max);
@@ -81,8 +81,8 @@ std::string TitleOf(const Options& options) {
 // One client from the first connect to the report.
 class Run {
  public:
-  Run(const Options& options, admin::Signals& signals, load::Client& client, std::string admin_address,
-      admin::RecentRows& recent, admin::Page& page, MoneyLog& money)
+  Run(const Options& options, cli::Signals& signals, load::Client& client, std::string admin_address,
+      watch::RecentRows& recent, watch::Page& page, MoneyLog& money)
       : options_(options),
         signals_(signals),
         client_(client),
@@ -119,7 +119,7 @@ class Run {
   // Whether it came to its report without being told to leave at once.
   bool reported() const { return reported_; }
 
-  void SayStatus() const { Say(StatusDocument(options_, client_.Snapshot(), admin::ReadProcessStats()).dump(2)); }
+  void SayStatus() const { Say(StatusJson(options_, client_.Snapshot(), watch::ReadProcessStats()).dump(2)); }
 
  private:
   // False once a signal says to stop.
@@ -158,7 +158,7 @@ class Run {
 
   std::vector<load::RateStep> StepsFrom(int64_t at_second) const {
     std::vector<load::RateStep> steps;
-    for (const admin::Profile::Step& step : options_.steps) {
+    for (const client::Profile::Step& step : options_.steps) {
       steps.push_back({at_second + step.second, step.qps});
     }
     return steps;
@@ -229,7 +229,7 @@ class Run {
   int Finish() {
     const bool interrupted = signals_.stop_signal() != 0;
     Say(absl::StrCat(interrupted ? "stopping" : "done", ": waiting for ", client_.Outstanding(), " answers (",
-                     admin::DurationToString(options_.drain_ns), " at most; Ctrl-C again to leave now)"));
+                     cli::DurationToString(options_.drain_ns), " at most; Ctrl-C again to leave now)"));
     client_.StopSending();
     bool hurry = !Await([this] { return client_.Quiet(); }, options_.drain_ns);
     if (!hurry && options_.load.statements) {
@@ -239,7 +239,7 @@ class Run {
     }
     Ending ending = {.interrupted = interrupted};
     const load::ClientSnapshot live = client_.Snapshot();
-    const admin::ProcessStats process = admin::ReadProcessStats();
+    const watch::ProcessStats process = watch::ReadProcessStats();
     client_.Close(hurry ? 0 : 10'000);
     reporter_.Tick();
     if (money_.open()) {
@@ -263,11 +263,11 @@ class Run {
       ending.service += phase.never_served.lost;
     }
     const nlohmann::json report =
-        ReportDocument(options_, live, client_.Snapshot(), phases, seconds, process, ending);
+        ReportJson(options_, live, client_.Snapshot(), phases, seconds, process, ending);
     if (options_.json) {
-      admin::JsonLines(stdout).Write(report);
+      cli::JsonLines(stdout).Write(report);
     } else {
-      admin::WriteOut(stdout, SummaryOf(options_, report));
+      cli::WriteOut(stdout, SummaryOf(options_, report));
     }
     SayDifferences();
     if (const absl::Status status = WriteFiles(report, ending); !status.ok()) {
@@ -278,15 +278,15 @@ class Run {
   }
 
   absl::Status WriteFiles(const nlohmann::json& report, const Ending& ending) {
-    const admin::LeaveAtSignal leave(signals_);  // a report may be a pipe that nobody reads
+    const cli::LeaveAtSignal leave(signals_);  // a report may be a pipe that nobody reads
     if (!options_.report.empty()) {
-      if (absl::Status status = admin::WriteReport(options_.report, report); !status.ok()) {
+      if (absl::Status status = cli::WriteReport(options_.report, report); !status.ok()) {
         return status;
       }
       Say(absl::StrCat("report     ", options_.report));
     }
     if (!options_.hgrm.empty()) {
-      if (absl::Status status = admin::WriteFileAtomically(options_.hgrm, ending.schedule.Hgrm()); !status.ok()) {
+      if (absl::Status status = cli::WriteFileAtomically(options_.hgrm, ending.schedule.Hgrm()); !status.ok()) {
         return status;
       }
       Say(absl::StrCat("hgrm       ", options_.hgrm));
@@ -314,7 +314,7 @@ class Run {
   }
 
   const Options& options_;
-  admin::Signals& signals_;
+  cli::Signals& signals_;
   load::Client& client_;
   const std::string admin_address_;
   Reporter reporter_;
@@ -331,14 +331,14 @@ class Run {
 };
 
 int Main(int argc, char** argv) {
-  admin::Signals signals;
-  absl::optional<admin::LeaveAtSignal> leave(absl::in_place, signals);  // files and names may let it wait
+  cli::Signals signals;
+  absl::optional<cli::LeaveAtSignal> leave(absl::in_place, signals);  // files and names may let it wait
   Options options;
   if (const absl::optional<int> code = ParseOptions(argc, argv, options)) {
     return *code;
   }
   for (const std::string& path : {options.report, options.hgrm}) {
-    if (const absl::Status status = path.empty() ? absl::OkStatus() : admin::CheckReportPath(path); !status.ok()) {
+    if (const absl::Status status = path.empty() ? absl::OkStatus() : cli::CheckReportPath(path); !status.ok()) {
       return Fail(status);
     }
   }
@@ -366,17 +366,17 @@ int Main(int argc, char** argv) {
   if (!client.ok()) {
     return Fail(client.status());
   }
-  admin::RecentRows recent;  // outlives the server that answers from it, as the page does
-  admin::Page page("client", TitleOf(options));
-  admin::MetricsPage metrics("client");
-  metrics.Add(admin::Collects([&options, &client, &recent] {
+  watch::RecentRows recent;  // outlives the server that answers from it, as the page does
+  watch::Page page("client", TitleOf(options));
+  watch::MetricsPage metrics("client");
+  metrics.Add(watch::Collects([&options, &client, &recent] {
     return ClientFamilies(options.load, (*client)->Snapshot(), MomentOf(**client, recent.LastUnixSecond()));
   }));
-  admin::AdminServer http;
+  http::AdminServer http;
   metrics.AddTo(http);
-  AddEndpoints(http, options, **client);
+  AddRoutes(http, options, **client);
   page.AddTo(http);
-  http.Get("/v1/series", [&recent](const admin::Request& request) { return recent.Answer(request); });
+  http.Get("/v1/series", [&recent](const http::Request& request) { return recent.Answer(request); });
   if (const absl::Status status =
           http.Start({.host = admin_at->host,
                       .port = admin_at->port,
@@ -390,10 +390,10 @@ int Main(int argc, char** argv) {
   const int code = run.Go();
   run.TellEnd(code);
   if (run.reported()) {
-    admin::Linger(signals, options.linger_ns, http.address(), [&] { run.SayStatus(); });
+    cli::Linger(signals, options.linger_ns, http.address(), [&] { run.SayStatus(); });
   }
   http.Stop();
-  return admin::ExitCodeOfOutput(code);
+  return cli::ExitCodeOfOutput(code);
 }
 
 }  // namespace

@@ -10,12 +10,12 @@
 namespace hongbao::client {
 namespace {
 
-using admin::CounterOf;
-using admin::Families;
-using admin::GaugeOf;
-using admin::HistogramOf;
-using admin::Whole;
-using admin::With;
+using watch::CounterOf;
+using watch::Families;
+using watch::GaugeOf;
+using watch::HistogramOf;
+using watch::Whole;
+using watch::With;
 using load::ClientSnapshot;
 using load::Counter;
 
@@ -30,7 +30,7 @@ prometheus::MetricFamily ConnectFailures(const ClientSnapshot& snapshot) {
                                                      : 4U;
     by_reason[reason].second += number;
   }
-  std::vector<admin::Labelled> samples;
+  std::vector<watch::Labelled> samples;
   for (const auto& [reason, number] : by_reason) {
     samples.push_back(With("reason", reason, number));
   }
@@ -49,7 +49,7 @@ Families ConnectionFamilies(const ClientSnapshot& snapshot) {
           GaugeOf("hongbao_users_barred", "Users that the server refused for good.", Whole(c[Counter::kBarred])),
           GaugeOf("hongbao_connections", "Connections now.", Whole(open)),
           CounterOf("hongbao_connections_opened_total", "Connects that succeeded.", c[Counter::kConnects]),
-          admin::ClosedConnectionsOf(closes),
+          watch::ClosedConnectionsOf(closes),
           ConnectFailures(snapshot),
           CounterOf("hongbao_logins_total", "Logins, by what came of them.",
                     {With("result", "ok", c[Counter::kLogins]), With("result", "refused", c[Counter::kLoginsRefused]),
@@ -120,7 +120,7 @@ Families TimeFamilies(const load::ClientOptions& options, const ClientSnapshot& 
       GaugeOf("hongbao_fleet_target_requests_per_second", "Shakes a second of the whole fleet now.", snapshot.target_qps),
       GaugeOf("hongbao_clock_offset_seconds", "The server's clock less this one's, by its login replies; NaN before the first.",
               offset_s),
-      admin::ClockStepsOf(snapshot.clock_steps.count),
+      watch::ClockStepsOf(snapshot.clock_steps.count),
       GaugeOf("hongbao_last_second_timestamp_seconds", "The last second that is counted to its end, unix time; 0: none.",
               static_cast<double>(moment.last_unix_s))};
 }

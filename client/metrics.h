@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "libhongbao/admin/metrics.h"
+#include "libhongbao/watch/metrics.h"
 #include "libhongbao/count/histogram.h"
 #include "libhongbao/load/client.h"
 
@@ -21,6 +21,6 @@ struct Moment {
 };
 Moment MomentOf(const load::Client& client, int64_t last_unix_s);
 
-admin::Families ClientFamilies(const load::ClientOptions& options, const load::ClientSnapshot& snapshot, const Moment& moment);
+watch::Families ClientFamilies(const load::ClientOptions& options, const load::ClientSnapshot& snapshot, const Moment& moment);
 
 }  // namespace hongbao::client

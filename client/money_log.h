@@ -12,7 +12,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "client/document.h"
+#include "client/status.h"
 #include "libhongbao/load/client.h"
 
 namespace hongbao::client {

@@ -15,7 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "libhongbao/admin/rows.h"
+#include "libhongbao/cli/numbers.h"
 #include "libhongbao/time/clock.h"
 
 namespace hongbao::client {
@@ -65,7 +65,7 @@ absl::StatusOr<SocketAddress> FirstThatAnswers(const HostPort& server, const std
 constexpr int64_t kRefusedNs = 3 * time::kNsPerSecond;  // who says no says it at once, but may be starting again
 
 std::string Count(uint64_t number, const char* what) {
-  return absl::StrCat(admin::WithCommas(static_cast<int64_t>(number)), " ", what, number == 1 ? "" : "s");
+  return absl::StrCat(cli::WithCommas(static_cast<int64_t>(number)), " ", what, number == 1 ? "" : "s");
 }
 
 std::string Quoted(const std::string& bytes) {
@@ -132,7 +132,7 @@ std::string MetText(const load::ClientSnapshot& snapshot) {
 std::string ErrorsOf(const load::ClientSnapshot& snapshot) {
   std::string text;
   for (const auto& [name, number] : snapshot.connect_errors) {
-    absl::StrAppend(&text, text.empty() ? "" : ", ", name, " ", admin::WithCommas(static_cast<int64_t>(number)));
+    absl::StrAppend(&text, text.empty() ? "" : ", ", name, " ", cli::WithCommas(static_cast<int64_t>(number)));
   }
   return text;
 }
@@ -199,7 +199,7 @@ std::string TroubleOf(const Options& options, const load::ClientSnapshot& snapsh
   }
   const bool met = n[Counter::kConnectsFailed] + n[Counter::kLoginsRefused] + n[Counter::kLoginsClosed] +
                        n[Counter::kLoginsGarbled] + n[Counter::kLoginsTimedOut] > 0;
-  return absl::StrCat(Count(snapshot.target - in, "user"), " of ", admin::WithCommas(snapshot.target), " could not log in to ",
+  return absl::StrCat(Count(snapshot.target - in, "user"), " of ", cli::WithCommas(snapshot.target), " could not log in to ",
                       options.server.ToString(), met ? absl::StrCat(": ", MetText(snapshot)) : "");
 }
 

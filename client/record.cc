@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "libhongbao/admin/clock_news.h"
+#include "libhongbao/watch/clock_news.h"
 
 namespace hongbao::client {
 
@@ -56,7 +56,7 @@ wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users,
   record.Set(Slot::kClock, static_cast<uint64_t>(-skew.skew_ns), skew.samples);
   record.Set(Slot::kBase, total[Counter::kStatementBasesFen], total[Counter::kStatementBases]);
   record.Set(Slot::kOutstanding, total[Counter::kOutstanding], total[Counter::kOpensOutstanding]);
-  admin::SetClockSteps(record, steps);
+  watch::SetClockSteps(record, steps);
   return record;
 }
 

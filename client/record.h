@@ -4,7 +4,7 @@
 // Thread tag: thread-safe.
 #pragma once
 
-#include "client/document.h"
+#include "client/status.h"
 #include "libhongbao/load/addresses.h"
 #include "libhongbao/time/clock_sync.h"
 #include "libhongbao/time/wall_steps.h"

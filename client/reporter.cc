@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "libhongbao/cli/numbers.h"
 #include "libhongbao/time/clock.h"
 
 namespace hongbao::client {
@@ -10,7 +11,7 @@ namespace {
 using load::Counter;
 
 // `wide`: for the millions a second of gateways.
-std::vector<admin::RowColumn> Columns(bool wide) {
+std::vector<watch::RowColumn> Columns(bool wide) {
   const int many = wide ? 10 : 8;
   return {{"second", 8},   {"users", 9},           {"target", many}, {"sent", many}, {"answered", many}, {"missed", 6},
           {"late", wide ? 10 : 6}, {"won", 5, true}, {"empty", wide ? 10 : 7}, {"over", 5}, {"opened", 6}, {"err", 4},
@@ -24,19 +25,19 @@ count::LatencyUs WithWaiting(count::HistogramSnapshot answers, const count::Hist
   return count::Worse(of_answers, answers.Summary());
 }
 
-std::string MillisecondsOf(double us) { return admin::Milliseconds(static_cast<int64_t>(us * 1'000)); }
+std::string MillisecondsOf(double us) { return cli::Milliseconds(static_cast<int64_t>(us * 1'000)); }
 
 }  // namespace
 
-Reporter::Reporter(const load::Client& client, bool quiet, bool json, admin::RecentRows& recent, admin::Page& page)
+Reporter::Reporter(const load::Client& client, bool quiet, bool json, watch::RecentRows& recent, watch::Page& page)
     : client_(client),
       recent_(recent),
       page_(page),
       series_(client.MakeSeries()),
       printer_(stdout, Columns(client.options().gateways > 0), quiet || json),
       json_rows_(json && !quiet) {
-  process_before_ = admin::ReadProcessStats();
-  network_before_ = admin::ReadNetworkStats();
+  process_before_ = watch::ReadProcessStats();
+  network_before_ = watch::ReadNetworkStats();
   process_before_ns_ = time::RealClock().MonotonicNs();
   newest_.row.span = 0;
 }
@@ -47,8 +48,8 @@ void Reporter::Tick() {
     return;
   }
   const int64_t now_ns = time::RealClock().MonotonicNs();
-  const admin::ProcessStats process = admin::ReadProcessStats();
-  const admin::NetworkStats network = admin::ReadNetworkStats();
+  const watch::ProcessStats process = watch::ReadProcessStats();
+  const watch::NetworkStats network = watch::ReadNetworkStats();
   const count::HistogramSnapshot latency = client_.Latency();
   const count::HistogramSnapshot waiting = client_.Waiting();
   const count::HistogramSnapshot lag = client_.Lag();
@@ -59,10 +60,10 @@ void Reporter::Tick() {
       second.network = network.Since(network_before_);
       second.latency = WithWaiting(latency.Since(latency_before_), waiting.Since(waiting_before_));
       second.lag = lag.Since(lag_before_).Summary();
-      second.cpu_percent = admin::CpuPercent(process_before_, process, now_ns - process_before_ns_);
+      second.cpu_percent = watch::CpuPercent(process_before_, process, now_ns - process_before_ns_);
     }
     Print(second);
-    const nlohmann::json document = SecondDocument(second);
+    const nlohmann::json document = SecondJson(second);
     if (json_rows_) {
       json_lines_.Write(document);
     }
@@ -82,11 +83,11 @@ void Reporter::Tick() {
 
 void Reporter::Print(const Second& second) {
   const auto& delta = second.row.delta;
-  const auto number = [](uint64_t value) { return admin::WithCommas(static_cast<int64_t>(value)); };
+  const auto number = [](uint64_t value) { return cli::WithCommas(static_cast<int64_t>(value)); };
   const bool answers = second.latency.count > 0;
   const uint64_t errors = delta[Counter::kMalformed] + delta[Counter::kUnexpected] + delta[Counter::kStampMismatch] +
                           delta[Counter::kLost] + delta[Counter::kConnectsFailed] + delta[Counter::kSuperseded];
-  printer_.Row({admin::ClockTime(second.row.unix_second), number(second.row.total[Counter::kOnline]),
+  printer_.Row({cli::ClockTime(second.row.unix_second), number(second.row.total[Counter::kOnline]),
                 client_.options().max_rate ? "max" : number(delta[Counter::kScheduled]),
                 number(delta[Counter::kSent]), number(delta[Counter::kAnswered]), number(load::Missed(delta)),
                 number(delta[Counter::kLate]), number(delta[Counter::kWon]),

@@ -10,14 +10,14 @@
 #include <utility>
 #include <vector>
 
-#include "client/document.h"
-#include "libhongbao/admin/clock_news.h"
-#include "libhongbao/admin/json_lines.h"
-#include "libhongbao/admin/network_stats.h"
-#include "libhongbao/admin/page.h"
-#include "libhongbao/admin/process_stats.h"
-#include "libhongbao/admin/recent_rows.h"
-#include "libhongbao/admin/rows.h"
+#include "client/status.h"
+#include "libhongbao/watch/clock_news.h"
+#include "libhongbao/cli/json_lines.h"
+#include "libhongbao/watch/network_stats.h"
+#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/process_stats.h"
+#include "libhongbao/watch/recent_rows.h"
+#include "libhongbao/watch/row_printer.h"
 #include "libhongbao/count/kept_rows.h"
 #include "libhongbao/load/client.h"
 
@@ -26,7 +26,7 @@ namespace hongbao::client {
 class Reporter {
  public:
   // `client`, and `recent` and `page`, which get a copy of each row, must outlive the reporter. `json`: rows as JSON.
-  Reporter(const load::Client& client, bool quiet, bool json, admin::RecentRows& recent, admin::Page& page);
+  Reporter(const load::Client& client, bool quiet, bool json, watch::RecentRows& recent, watch::Page& page);
 
   // To be called several times a second: prints a row for each second that all workers have finished.
   void Tick();
@@ -42,21 +42,21 @@ class Reporter {
   void Print(const Second& second);
 
   const load::Client& client_;
-  admin::RecentRows& recent_;
-  admin::Page& page_;
+  watch::RecentRows& recent_;
+  watch::Page& page_;
   load::Client::Series series_;
-  admin::RowPrinter printer_;
+  watch::RowPrinter printer_;
   const bool json_rows_;
-  admin::JsonLines json_lines_{stdout};
+  cli::JsonLines json_lines_{stdout};
   std::vector<Second> fresh_;
   Second newest_;
   count::KeptRows<Second, MergeSeconds> kept_;
-  admin::ClockNews clock_news_;
+  watch::ClockNews clock_news_;
   count::HistogramSnapshot latency_before_;
   count::HistogramSnapshot waiting_before_;
   count::HistogramSnapshot lag_before_;
-  admin::ProcessStats process_before_;
-  admin::NetworkStats network_before_;
+  watch::ProcessStats process_before_;
+  watch::NetworkStats network_before_;
   int64_t process_before_ns_ = 0;
 };
 

@@ -3,14 +3,14 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
-#include "libhongbao/admin/options.h"
-#include "libhongbao/admin/rows.h"
-#include "libhongbao/admin/thresholds.h"
+#include "libhongbao/cli/numbers.h"
+#include "libhongbao/cli/options.h"
+#include "libhongbao/cli/thresholds.h"
 
 namespace hongbao::client {
 namespace {
 
-using admin::WithCommas;
+using cli::WithCommas;
 
 std::string Number(const nlohmann::json& value) { return WithCommas(value.get<int64_t>()); }
 
@@ -60,7 +60,7 @@ void AddConnections(const Options& options, const nlohmann::json& report, std::s
         &text,
         "  silent     %s connections said nothing for %s (--answer-timeout) while requests waited, and were made "
         "anew\n",
-        Number(connections["closed_silent"]), admin::DurationToString(options.load.answer_timeout_ns));
+        Number(connections["closed_silent"]), cli::DurationToString(options.load.answer_timeout_ns));
   }
 }
 
@@ -71,7 +71,7 @@ void AddThresholds(const nlohmann::json& report, std::string& text) {
                           ok.is_null()     ? "not judged"
                           : ok.get<bool>() ? "ok    "
                                            : "FAILED",
-                          threshold["expr"].get<std::string>(), admin::ThresholdValueText(threshold));
+                          threshold["expr"].get<std::string>(), cli::ThresholdValueText(threshold));
   }
 }
 
@@ -100,7 +100,7 @@ std::string SummaryOf(const Options& options, const nlohmann::json& report) {
                         Number(report["gifts"]["opens_sent"]));
   absl::StrAppendFormat(
       &text, "  money      %s yuan received\n",
-      admin::Yuan(report["won"]["fen"].get<int64_t>() + report["gifts"]["opened_fen"].get<int64_t>()));
+      cli::Yuan(report["won"]["fen"].get<int64_t>() + report["gifts"]["opened_fen"].get<int64_t>()));
   if (options.load.statements) {
     const auto& statements = report["statements"];
     absl::StrAppendFormat(&text, "  statements %s equal, %s different, %s skipped\n", Number(statements["equal"]),

@@ -4,7 +4,7 @@
 
 namespace hongbao::client {
 
-Teller::Teller(const admin::HostPort& monitor, const load::Client& client, const time::Clock& clock)
+Teller::Teller(const HostPort& monitor, const load::Client& client, const time::Clock& clock)
     : client_(client), teller_("hongbao-client", monitor, clock) {}
 
 void Teller::Tell(const std::vector<Second>& fresh) {

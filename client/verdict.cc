@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "libhongbao/admin/rate_held.h"
-#include "libhongbao/admin/rows.h"
+#include "client/rate_held.h"
+#include "libhongbao/cli/numbers.h"
 
 namespace hongbao::client {
 namespace {
@@ -33,7 +33,7 @@ double CoresPerWorker(const std::vector<Second>& seconds, uint32_t workers) {
 
 nlohmann::json Bound(const char* by, const std::string& reason) { return {{"by", by}, {"reason", reason}}; }
 
-std::string Number(uint64_t count) { return admin::WithCommas(static_cast<int64_t>(count)); }
+std::string Number(uint64_t count) { return cli::WithCommas(static_cast<int64_t>(count)); }
 
 // Why nothing was measured; empty when something was.
 std::string NothingMeasured(const load::ClientSnapshot& snapshot) {
@@ -69,11 +69,11 @@ std::string MissedBy(const count::Values<Counter>& n) {
 
 }  // namespace
 
-admin::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapshot, const nlohmann::json& rate_held,
+cli::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapshot, const nlohmann::json& rate_held,
                      const Ending& ending) {
   const auto& n = snapshot.counters;
   const auto value = [](uint64_t count) { return static_cast<double>(count); };
-  admin::Facts facts = {
+  cli::Facts facts = {
       {"due", value(n[Counter::kDue])},
       {"sent", value(n[Counter::kSent])},
       {"missed", value(load::Missed(n))},
@@ -96,7 +96,7 @@ admin::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapsho
   if (n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] > 0) {
     facts["difference"] = value(n[Counter::kStatementsDifferenceFen]);
   }
-  for (const admin::Quantile& quantile : admin::kQuantiles) {
+  for (const cli::Quantile& quantile : cli::kQuantiles) {
     if (ending.schedule.count() > 0) {
       facts[quantile.key] = value(ending.schedule.ValueAtNs(quantile.quantile));
     }
@@ -111,19 +111,19 @@ nlohmann::json RateHeldDocument(const Options& options, const std::vector<Second
   if (options.load.max_rate || options.load.requests_max > 0) {
     return {};
   }
-  std::vector<admin::ScheduledSecond> scheduled;
+  std::vector<client::ScheduledSecond> scheduled;
   for (const Second& second : seconds) {
     scheduled.push_back({.unix_s = second.row.unix_second,
                          .span = second.row.span,
                          .due = second.row.delta[Counter::kScheduled],
                          .sent = second.row.delta[Counter::kSent]});
   }
-  const admin::RateHeld found = admin::RateHeldIn(scheduled);
-  return {{"seconds", found.seconds}, {"held", found.held}, {"share", admin::RateHeld::kShare}, {"not_held", found.not_held}};
+  const client::RateHeld found = client::RateHeldIn(scheduled);
+  return {{"seconds", found.seconds}, {"held", found.held}, {"share", client::RateHeld::kShare}, {"not_held", found.not_held}};
 }
 
 std::vector<std::string> ReasonsOf(const load::ClientSnapshot& snapshot, const nlohmann::json& identities,
-                                   const std::vector<admin::Judged>& judged, const admin::Facts& facts, bool interrupted) {
+                                   const std::vector<cli::Judged>& judged, const cli::Facts& facts, bool interrupted) {
   std::vector<std::string> reasons;
   for (const auto& [name, holds] : identities.items()) {
     if (!holds.get<bool>()) {
@@ -133,9 +133,9 @@ std::vector<std::string> ReasonsOf(const load::ClientSnapshot& snapshot, const n
   if (std::string nothing = NothingMeasured(snapshot); !nothing.empty()) {
     reasons.push_back(std::move(nothing));
   }
-  for (const admin::Judged& one : judged) {
+  for (const cli::Judged& one : judged) {
     if (!one.ok && (one.threshold.standard || !interrupted)) {
-      reasons.push_back(admin::ReasonOf(one, facts) + (one.threshold.key == "missed" ? MissedBy(snapshot.counters) : ""));
+      reasons.push_back(cli::ReasonOf(one, facts) + (one.threshold.key == "missed" ? MissedBy(snapshot.counters) : ""));
     }
   }
   return reasons;

@@ -9,12 +9,12 @@
 namespace hongbao::server {
 namespace {
 
-using admin::CounterOf;
-using admin::Families;
-using admin::GaugeOf;
-using admin::Labelled;
-using admin::Whole;
-using admin::With;
+using watch::CounterOf;
+using watch::Families;
+using watch::GaugeOf;
+using watch::Labelled;
+using watch::Whole;
+using watch::With;
 using serve::Counter;
 using serve::ServerCounts;
 
@@ -33,7 +33,7 @@ Families ConnectionFamilies(const ServerCounts& counts) {
   return {
       GaugeOf("hongbao_connections", "Connections now.", Whole(counts.connections)),
       CounterOf("hongbao_connections_opened_total", "Connections accepted.", counts.net[net::Counter::kAccepted]),
-      admin::ClosedConnectionsOf(closes),
+      watch::ClosedConnectionsOf(closes),
       GaugeOf("hongbao_users_online", "Users logged in now.", static_cast<double>(std::max<int64_t>(counts.users_online(), 0))),
       CounterOf("hongbao_logins_total", "Logins, by what was answered.",
                 {With("result", "ok", c[Counter::kLoginsOk]), With("result", "out_of_range", c[Counter::kLoginsOutOfRange]),
@@ -151,7 +151,7 @@ Families ServerFamilies(const ServerCounts& counts, const Moment& moment) {
   }
   all.push_back(GaugeOf("hongbao_draining", "1 once the server sends what it owes and lets nobody in.",
                         moment.draining ? 1 : 0));
-  all.push_back(admin::ClockStepsOf(counts.clock_steps.count));
+  all.push_back(watch::ClockStepsOf(counts.clock_steps.count));
   all.push_back(GaugeOf("hongbao_clock_confirmed", "1 while gifts expire by the wall clock; 0: nobody has confirmed it yet.",
                         counts.clock_confirmed ? 1 : 0));
   all.push_back(GaugeOf("hongbao_last_second_timestamp_seconds",

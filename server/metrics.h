@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "libhongbao/admin/metrics.h"
+#include "libhongbao/watch/metrics.h"
 #include "libhongbao/serve/server.h"
 
 namespace hongbao::server {
@@ -17,6 +17,6 @@ struct Moment {
   int64_t last_unix_s = 0;  // the last second that all workers have closed the book of; 0: none yet
 };
 
-admin::Families ServerFamilies(const serve::ServerCounts& counts, const Moment& moment);
+watch::Families ServerFamilies(const serve::ServerCounts& counts, const Moment& moment);
 
 }  // namespace hongbao::server

@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "libhongbao/admin/standard_streams.h"
+#include "libhongbao/cli/standard_streams.h"
 #include "libhongbao/ledger/audit.h"
 #include "libhongbao/ledger/fsync_probe.h"
 #include "libhongbao/ledger/ledger_file.h"
@@ -83,7 +83,7 @@ absl::Status PrintAudit(const std::string& flag) {
   const std::vector<ledger::AuditFinding> findings =
       ledger::Audit((*file)->db(), ledger::AuditScope::kAll, 0);
   for (const ledger::AuditFinding& finding : findings) {
-    admin::WriteOut(stdout, absl::StrFormat("%-6s  %s%s%s  (%.1f s)\n", finding.breach.empty() ? "holds" : "BREACH",
+    cli::WriteOut(stdout, absl::StrFormat("%-6s  %s%s%s  (%.1f s)\n", finding.breach.empty() ? "holds" : "BREACH",
                                             finding.name, finding.breach.empty() ? "" : ": ", finding.breach,
                                             static_cast<double>(finding.us) * 1e-6));
   }

@@ -12,8 +12,8 @@
 namespace hongbao::server {
 namespace {
 
-using admin::Request;
-using admin::Response;
+using http::Request;
+using http::Response;
 using nlohmann::json;
 using serve::MintOrder;
 
@@ -66,14 +66,14 @@ class Reader {
 
 Response Place(serve::Server& server, const absl::Status& read, const MintOrder& order) {
   if (!read.ok()) {
-    return admin::ErrorResponse(read);
+    return http::ErrorResponse(read);
   }
   const absl::StatusOr<serve::MintReceipt> receipt = server.Mint(order);
   if (!receipt.ok()) {
-    return admin::ErrorResponse(receipt.status());
+    return http::ErrorResponse(receipt.status());
   }
   Response response =
-      admin::JsonResponse({{"first_id", receipt->first_id}, {"count", receipt->count}, {"at", receipt->at_s}});
+      http::JsonResponse({{"first_id", receipt->first_id}, {"count", receipt->count}, {"at", receipt->at_s}});
   // Who gives a key is told whether there was an order already. Without one the answer is what it always was.
   response.status = order.key.empty() || receipt->repeated ? 200 : 201;
   return response;
@@ -170,7 +170,7 @@ json OrderJson(const serve::KnownOrder& known) {
 }
 
 Response Show(const absl::StatusOr<serve::KnownOrder>& known) {
-  return known.ok() ? admin::JsonResponse(OrderJson(*known)) : admin::ErrorResponse(known.status());
+  return known.ok() ? http::JsonResponse(OrderJson(*known)) : http::ErrorResponse(known.status());
 }
 
 // The order that ?id= or ?key= names.
@@ -196,7 +196,7 @@ Response Orders(serve::Server& server, const Request& request) {
   const int64_t after = reader.May("after", 0, kUserMax - 1, -1);
   const auto limit = static_cast<size_t>(reader.May("limit", 1, kListedMax, kListed));
   if (!reader.status().ok()) {
-    return admin::ErrorResponse(reader.status());
+    return http::ErrorResponse(reader.status());
   }
   json orders = json::array();
   const std::vector<serve::KnownOrder> found = server.ListOrders(static_cast<uint32_t>(after + 1), limit + 1);
@@ -208,12 +208,12 @@ Response Orders(serve::Server& server, const Request& request) {
     page["next_after"] = found[limit - 1].order.first_id;
   }
   page["orders"] = std::move(orders);
-  return admin::JsonResponse(page);
+  return http::JsonResponse(page);
 }
 
 Response Cancel(serve::Server& server, const Request& request) {
   if (const absl::Status status = request.CheckNames({"id", "key"}); !status.ok()) {
-    return admin::ErrorResponse(status);
+    return http::ErrorResponse(status);
   }
   const absl::StatusOr<serve::KnownOrder> known = Named(server, request);
   return Show(known.ok() ? server.CancelOrder(known->order.first_id) : known);
@@ -221,7 +221,7 @@ Response Cancel(serve::Server& server, const Request& request) {
 
 }  // namespace
 
-void AddOrderRoutes(admin::AdminServer& admin, serve::Server& server, bool compat) {
+void AddOrderRoutes(http::AdminServer& admin, serve::Server& server, bool compat) {
   admin.Post("/v1/envelopes/shake", [&server](const Request& request) { return Shake(server, request); });
   admin.Post("/v1/envelopes/gift", [&server](const Request& request) { return Gift(server, request); });
   admin.Get("/v1/envelopes/orders", [&server](const Request& request) { return Orders(server, request); });

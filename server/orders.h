@@ -3,11 +3,11 @@
 // Owns nothing; the server must outlive the AdminServer. Thread tag: AddOrderRoutes thread-compatible, before AdminServer::Start.
 #pragma once
 
-#include "libhongbao/admin/http_admin.h"
+#include "libhongbao/http/admin_server.h"
 #include "libhongbao/serve/server.h"
 
 namespace hongbao::server {
 
-void AddOrderRoutes(admin::AdminServer& admin, serve::Server& server, bool compat);
+void AddOrderRoutes(http::AdminServer& admin, serve::Server& server, bool compat);
 
 }  // namespace hongbao::server

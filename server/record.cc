@@ -1,6 +1,6 @@
 #include "server/record.h"
 
-#include "libhongbao/admin/clock_news.h"
+#include "libhongbao/watch/clock_news.h"
 
 namespace hongbao::server {
 
@@ -60,7 +60,7 @@ wire::CounterRecord RecordOf(const Second& second, const serve::ServerCounts& be
   record.Set(Slot::kUsers, 0, users_max);
   record.Set(Slot::kLeft, counts.envelopes_left, issued_fen(counts) - counts.serve[Counter::kWonFen]);
   record.Set(Slot::kBase, counts.granted_before_fen, 0);
-  admin::SetClockSteps(record, counts.clock_steps);
+  watch::SetClockSteps(record, counts.clock_steps);
   return record;
 }
 

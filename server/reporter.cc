@@ -4,14 +4,15 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "libhongbao/cli/numbers.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::server {
 
 using serve::Counter;
 
-Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, bool json, admin::RecentRows& recent,
-                   admin::Page& page)
+Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, bool json, watch::RecentRows& recent,
+                   watch::Page& page)
     : server_(server),
       clock_(clock),
       recent_(recent),
@@ -36,8 +37,8 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool q
             quiet || json),
       json_rows_(json && !quiet),
       gateways_(server.Look().gateways),
-      process_(admin::ReadProcessStats()),
-      network_(admin::ReadNetworkStats()),
+      process_(watch::ReadProcessStats()),
+      network_(watch::ReadNetworkStats()),
       sampled_ns_(clock.MonotonicNs()) {
   newest_.row.span = 0;
 }
@@ -48,10 +49,10 @@ void Reporter::Collect() {
   if (series_.Collect() == 0) {
     return;
   }
-  const admin::ProcessStats process = admin::ReadProcessStats();
-  const admin::NetworkStats network = admin::ReadNetworkStats();
+  const watch::ProcessStats process = watch::ReadProcessStats();
+  const watch::NetworkStats network = watch::ReadNetworkStats();
   const int64_t now_ns = clock_.MonotonicNs();
-  const double cpu_percent = admin::CpuPercent(process_, process, now_ns - sampled_ns_);
+  const double cpu_percent = watch::CpuPercent(process_, process, now_ns - sampled_ns_);
   const serve::ServerCounts counts = server_.Look();
   for (size_t i = 0; i < series_.rows().size(); ++i) {
     Second second{.row = series_.rows()[i], .rss_bytes = process.rss_bytes, .cpu_percent = cpu_percent};
@@ -114,8 +115,8 @@ void Reporter::Print(const Second& second) {
   const auto& delta = second.row.delta;
   const auto& total = second.row.total;
   const auto number = [](uint64_t value) { return std::to_string(value); };
-  rows_.Row({admin::ClockTime(second.row.unix_second), admin::WithCommas(second.connections),
-             admin::WithCommas(static_cast<int64_t>(total[Counter::kUsersCame] - total[Counter::kUsersLeft])),
+  rows_.Row({cli::ClockTime(second.row.unix_second), cli::WithCommas(second.connections),
+             cli::WithCommas(static_cast<int64_t>(total[Counter::kUsersCame] - total[Counter::kUsersLeft])),
              number(delta[Counter::kReceived]), number(delta[Counter::kWon]), number(delta[Counter::kNothing]),
              number(delta[Counter::kCap]), number(delta[Counter::kRefused]), number(second.issued),
              number(server_.Look().envelopes_left), number(delta[Counter::kGiftsSent]),

@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
-#include "libhongbao/admin/clock_news.h"
-#include "libhongbao/admin/json_lines.h"
-#include "libhongbao/admin/network_stats.h"
-#include "libhongbao/admin/page.h"
-#include "libhongbao/admin/process_stats.h"
-#include "libhongbao/admin/recent_rows.h"
-#include "libhongbao/admin/rows.h"
+#include "libhongbao/watch/clock_news.h"
+#include "libhongbao/cli/json_lines.h"
+#include "libhongbao/watch/network_stats.h"
+#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/process_stats.h"
+#include "libhongbao/watch/recent_rows.h"
+#include "libhongbao/watch/row_printer.h"
 #include "libhongbao/count/kept_rows.h"
 #include "libhongbao/count/series.h"
 #include "libhongbao/serve/server.h"
@@ -26,8 +26,8 @@ class Reporter {
  public:
   // `recent` and `page` get a copy of each row; they must outlive the reporter, as the server and the clock must. `json`: rows
   // as JSON.
-  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, bool json, admin::RecentRows& recent,
-           admin::Page& page);
+  Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, bool json, watch::RecentRows& recent,
+           watch::Page& page);
 
   // Takes up the seconds that all workers have finished, and prints them. Call about once a second.
   void Collect();
@@ -47,20 +47,20 @@ class Reporter {
 
   const serve::Server& server_;
   const time::Clock& clock_;
-  admin::RecentRows& recent_;
-  admin::Page& page_;
+  watch::RecentRows& recent_;
+  watch::Page& page_;
   count::Series<serve::Counter> series_;
-  admin::RowPrinter rows_;
+  watch::RowPrinter rows_;
   const bool json_rows_;
-  admin::JsonLines json_lines_{stdout};
+  cli::JsonLines json_lines_{stdout};
   std::vector<Second> fresh_;
   Second newest_;
   count::KeptRows<Second, MergeSeconds> kept_;
-  admin::ClockNews clock_news_;
+  watch::ClockNews clock_news_;
   bool clock_confirmed_ = true;
   std::vector<uint32_t> gateways_;  // by worker, as said last
-  admin::ProcessStats process_;
-  admin::NetworkStats network_;
+  watch::ProcessStats process_;
+  watch::NetworkStats network_;
   int64_t sampled_ns_;
   uint64_t issued_ = 0;
 };

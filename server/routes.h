@@ -4,14 +4,14 @@
 // Thread tag: AddRoutes thread-compatible, before AdminServer::Start.
 #pragma once
 
-#include "libhongbao/admin/http_admin.h"
+#include "libhongbao/http/admin_server.h"
 #include "libhongbao/serve/server.h"
 #include "server/status.h"
 
 namespace hongbao::server {
 
 // `compat`: also the prototype's GET /yaohongbao and GET /fahongbao, which anyone's browser can follow.
-void AddRoutes(admin::AdminServer& admin, serve::Server& server, const ProcessFacts& facts, const time::Clock& clock,
+void AddRoutes(http::AdminServer& admin, serve::Server& server, const ProcessFacts& facts, const time::Clock& clock,
                bool compat);
 
 }  // namespace hongbao::server

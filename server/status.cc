@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "libhongbao/admin/clock_news.h"
-#include "libhongbao/admin/options.h"
+#include "libhongbao/watch/clock_news.h"
+#include "libhongbao/cli/options.h"
 
 namespace hongbao::server {
 namespace {
@@ -53,7 +53,7 @@ json GiftsJson(const serve::ServerCounts& counts) {
 }
 
 json ClockJson(const serve::ServerCounts& counts) {
-  json clock = admin::ClockStepsJson(counts.clock_steps);
+  json clock = watch::ClockStepsJson(counts.clock_steps);
   clock["confirmed"] = counts.clock_confirmed;  // gifts expire by it
   clock["stamps_ahead"] = counts.serve[serve::Counter::kStampsAhead];
   clock["started_off_s"] = static_cast<double>(counts.clock_started_off_ns) * 1e-9;
@@ -75,10 +75,10 @@ json ConnectionsJson(const serve::ServerCounts& counts) {
 json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
                 const time::Clock& clock) {
   const count::Values<Counter>& c = counts.serve;
-  const admin::ProcessStats process = admin::ReadProcessStats();
+  const watch::ProcessStats process = watch::ReadProcessStats();
   const int64_t won_fen = static_cast<int64_t>(c[Counter::kWonFen]);
   return {{"role", "server"},
-          {"version", admin::Version()},
+          {"version", cli::Version()},
           {"pid", getpid()},
           {"unix_s", time::UnixSecond(clock.WallNs())},
           {"uptime_s", (clock.MonotonicNs() - facts.started_ns) / time::kNsPerSecond},
@@ -176,11 +176,11 @@ json SecondJson(const Second& second) {
       {"rss_bytes", second.rss_bytes}};
 }
 
-admin::SecondRow RowOf(const Second& second) {
-  using admin::Column;
+watch::SecondRow RowOf(const Second& second) {
+  using watch::Column;
   const auto& delta = second.row.delta;
   const auto& total = second.row.total;
-  admin::SecondRow row(second.row.unix_second);
+  watch::SecondRow row(second.row.unix_second);
   row.Set(Column::kUsers, total[Counter::kUsersCame] - total[Counter::kUsersLeft]);
   row.Set(Column::kConnections, second.connections);
   row.Set(Column::kReceived, delta[Counter::kReceived]);
@@ -194,7 +194,7 @@ admin::SecondRow RowOf(const Second& second) {
   row.Set(Column::kGivenFen, delta[Counter::kWonFen] + delta[Counter::kOpenedFen]);
   row.Set(Column::kGivenTotalFen, total[Counter::kWonFen] + total[Counter::kOpenedFen]);
   row[Column::kServerCpuPct] = std::llround(second.cpu_percent);
-  row[Column::kServerRssBytes] = second.rss_bytes < 0 ? admin::SecondRow::kUnknown : second.rss_bytes;
+  row[Column::kServerRssBytes] = second.rss_bytes < 0 ? watch::SecondRow::kUnknown : second.rss_bytes;
   second.network.AddTo(&row);
   return row;
 }

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "libhongbao/admin/network_stats.h"
-#include "libhongbao/admin/process_stats.h"
-#include "libhongbao/admin/second_row.h"
+#include "libhongbao/watch/network_stats.h"
+#include "libhongbao/watch/process_stats.h"
+#include "libhongbao/watch/second_row.h"
 #include "libhongbao/count/series.h"
 #include "libhongbao/serve/server.h"
 #include "nlohmann/json.hpp"
@@ -32,7 +32,7 @@ struct Second {
   uint32_t connections = 0;
   int64_t rss_bytes = 0;
   double cpu_percent = 0;  // 100 = one core
-  admin::NetworkStats network{};  // of this machine, in the second
+  watch::NetworkStats network{};  // of this machine, in the second
 };
 
 nlohmann::json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
@@ -44,7 +44,7 @@ void MergeSeconds(Second& into, const Second& next);
 // One row of the series, for the report and for GET /v1/series.
 nlohmann::json SecondJson(const Second& second);
 // The same in the words all programs share.
-admin::SecondRow RowOf(const Second& second);
+watch::SecondRow RowOf(const Second& second);
 
 // Adds series, identities and verdict.
 void AddReport(nlohmann::json& document, const std::vector<Second>& seconds,

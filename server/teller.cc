@@ -4,7 +4,7 @@
 
 namespace hongbao::server {
 
-Teller::Teller(const admin::HostPort& monitor, const serve::Server& server, const time::Clock& clock)
+Teller::Teller(const HostPort& monitor, const serve::Server& server, const time::Clock& clock)
     : server_(server), teller_("hongbao-server", monitor, clock) {}
 
 void Teller::Tell(const std::vector<Second>& fresh) {

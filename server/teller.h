@@ -1,13 +1,13 @@
 // Teller: the server's side of --monitor: each finished second as a counter record, and the end.
 //
-// Owns the admin::RecordTeller and what it sampled last. Never touches a worker: it looks as a status page does.
+// Owns the watch::RecordTeller and what it sampled last. Never touches a worker: it looks as a status page does.
 // Thread tag: thread-compatible (the main thread).
 #pragma once
 
 #include <vector>
 
-#include "libhongbao/admin/flags.h"
-#include "libhongbao/admin/record_teller.h"
+#include "libhongbao/cli/flags.h"
+#include "libhongbao/watch/record_teller.h"
 #include "libhongbao/serve/server.h"
 #include "server/status.h"
 
@@ -16,7 +16,7 @@ namespace hongbao::server {
 class Teller {
  public:
   // An empty host: nobody is told. The others must outlive it.
-  Teller(const admin::HostPort& monitor, const serve::Server& server, const time::Clock& clock);
+  Teller(const HostPort& monitor, const serve::Server& server, const time::Clock& clock);
 
   // Of the seconds that are new.
   void Tell(const std::vector<Second>& fresh);
@@ -26,7 +26,7 @@ class Teller {
   wire::CounterRecord Make(const Second& second, bool newest);
 
   const serve::Server& server_;
-  admin::RecordTeller teller_;
+  watch::RecordTeller teller_;
   serve::ServerCounts sampled_;
 };
 

@@ -30,7 +30,7 @@ build() {
   fi
   if [ "$tool" = simulate ]; then  # a run does without these, but shows less
     ninja -C "$root/build" build.ninja >"$log" 2>&1  # learns of new targets; if it fails, so does the build below, which says why
-    for target in tools/monitor/hongbao-monitor libhongbao/admin/page/report_template.html; do
+    for target in tools/monitor/hongbao-monitor libhongbao/watch/page/report_template.html; do
       ! ninja -C "$root/build" -t query $target >/dev/null 2>&1 || set -- "$@" $target
     done
   fi

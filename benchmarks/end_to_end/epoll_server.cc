@@ -33,7 +33,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "benchmarks/end_to_end/harness.h"
-#include "libhongbao/admin/options.h"
+#include "libhongbao/cli/options.h"
 #include "libhongbao/check.h"
 #include "libhongbao/net/run.h"
 #include "libhongbao/ring/listener.h"
@@ -481,10 +481,10 @@ int Main(int argc, char** argv) {
   Options options;
   int64_t batch_wait_ns = 0;
   AddOptions(app, options);
-  admin::AddDurationNs(app, "--batch-wait", &batch_wait_ns,
+  cli::AddDurationNs(app, "--batch-wait", &batch_wait_ns,
                        "under load, sleep this long before looking again, as hongbao does (50us); 0 = never",
                        {.max = 100'000'000});
-  if (const absl::optional<int> code = admin::ParseCommandLine(app, "epoll_server", argc, argv)) {
+  if (const absl::optional<int> code = cli::ParseCommandLine(app, "epoll_server", argc, argv)) {
     return *code;
   }
   const uint32_t descriptors = RaiseOpenFiles();

@@ -28,7 +28,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "benchmarks/end_to_end/harness.h"
-#include "libhongbao/admin/options.h"
+#include "libhongbao/cli/options.h"
 #include "libhongbao/check.h"
 #include "libhongbao/net/block_pool.h"
 #include "libhongbao/net/lazy_array.h"
@@ -644,7 +644,7 @@ int Main(int argc, char** argv) {
   CLI::App app{"floor_server: a bare io_uring echo of hongbao's bytes: what the machine can do at all."};
   Options options;
   AddOptions(app, options);
-  if (const absl::optional<int> code = admin::ParseCommandLine(app, "floor_server", argc, argv)) {
+  if (const absl::optional<int> code = cli::ParseCommandLine(app, "floor_server", argc, argv)) {
     return *code;
   }
   const absl::StatusOr<ring::Features> features = ring::ProbeFeatures();

@@ -6,15 +6,15 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "libhongbao/admin/options.h"
+#include "libhongbao/cli/options.h"
 
 namespace hongbao::bench {
 
 void AddOptions(CLI::App& app, Options& options) {
   options.workers = static_cast<uint32_t>(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L));
-  admin::AddCount(app, "--port", &options.port, "TCP port on 127.0.0.1; 0 = a free one, printed", {.max = 65'535});
-  admin::AddCount(app, "--workers", &options.workers, "threads", {.min = 1, .max = 256});
-  admin::AddCount(app, "--connections-max", &options.connections_max, "connections at most", {.min = 1, .max = 1 << 24});
+  cli::AddCount(app, "--port", &options.port, "TCP port on 127.0.0.1; 0 = a free one, printed", {.max = 65'535});
+  cli::AddCount(app, "--workers", &options.workers, "threads", {.min = 1, .max = 256});
+  cli::AddCount(app, "--connections-max", &options.connections_max, "connections at most", {.min = 1, .max = 1 << 24});
 }
 
 uint32_t RaiseOpenFiles() {

@@ -13,7 +13,7 @@ using load::Counter;
 using ::testing::HasSubstr;
 
 std::string TextOf(const load::ClientSnapshot& snapshot, const load::ClientOptions& options = {}, const Moment& moment = {}) {
-  return "\n" + admin::OpenMetricsText(ClientFamilies(options, snapshot, moment));
+  return "\n" + watch::OpenMetricsText(ClientFamilies(options, snapshot, moment));
 }
 
 TEST(ClientMetrics, EveryCounterStandsUnderItsOwnName) {

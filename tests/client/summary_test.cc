@@ -1,6 +1,6 @@
 #include "client/summary.h"
 
-#include "client/document.h"
+#include "client/status.h"
 #include "gtest/gtest.h"
 
 namespace hongbao::client {
@@ -16,7 +16,7 @@ nlohmann::json Report(const Options& options, const Ending& ending = {}, uint64_
   load::PhaseReport phase;
   phase.name = "load";
   phase.target_qps = 60'000;
-  return ReportDocument(options, snapshot, snapshot, {phase}, {}, admin::ProcessStats{}, ending);
+  return ReportJson(options, snapshot, snapshot, {phase}, {}, watch::ProcessStats{}, ending);
 }
 
 bool Has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -38,7 +38,7 @@ TEST(Summary, NamesWhatIsBrokenAndThatItWasInterrupted) {
 
 TEST(Summary, SaysWhatEachThresholdCameTo) {
   Options options;
-  options.thresholds = admin::ParseThresholds("missed==0,refused<1%,p99<1ms,lost==7").value();
+  options.thresholds = cli::ParseThresholds("missed==0,refused<1%,p99<1ms,lost==7").value();
   const std::string text = SummaryOf(options, Report(options));
   EXPECT_EQ(text.rfind("result     FAIL\n", 0), 0u) << text;
   EXPECT_TRUE(Has(text, "  threshold  ok      missed==0: 0\n")) << text;

@@ -101,8 +101,8 @@ TEST(Facts, AreWhatTheReportCounts) {
   Ending ending;
   ending.schedule = schedule.Snapshot();
   const nlohmann::json held = RateHeldDocument({}, {Row(1, 1'000), Row(2, 500)});
-  const admin::Facts facts = FactsOf({}, snapshot, held, ending);
-  const admin::Facts wanted = {
+  const cli::Facts facts = FactsOf({}, snapshot, held, ending);
+  const cli::Facts wanted = {
       {"due", 10'000},   {"sent", 9'970}, {"missed", 30}, {"late", 5}, {"lost", 3}, {"errors", 8},
       {"superseded", 2}, {"seconds", 2},  {"held", 1},
       {"refused", 4},  {"unanswered", 6}, {"wins", 7},    {"p50", 1e6}, {"p90", 1e6}, {"p99", 1e6},
@@ -131,7 +131,7 @@ nlohmann::json Judged(std::initializer_list<std::pair<Counter, uint64_t>> values
   Options options;
   options.load.users = {0, 9, 10};
   if (!asked.empty()) {
-    options.thresholds = admin::ParseThresholds(asked).value();
+    options.thresholds = cli::ParseThresholds(asked).value();
   }
   load::ClientSnapshot snapshot = Counts({{Counter::kSent, 10'000},
                                           {Counter::kAnswered, 10'000},
@@ -141,7 +141,7 @@ nlohmann::json Judged(std::initializer_list<std::pair<Counter, uint64_t>> values
   for (const auto& [id, value] : values) {
     snapshot.counters[id] = value;
   }
-  return ReportDocument(options, snapshot, snapshot, {}, {Row(1, 1'000), Row(2, sent_in_second)}, {},
+  return ReportJson(options, snapshot, snapshot, {}, {Row(1, 1'000), Row(2, sent_in_second)}, {},
                         {.interrupted = interrupted});
 }
 
@@ -186,7 +186,7 @@ TEST(Verdict, NothingMeasuredIsNoPass) {
     for (const auto& [id, value] : values) {
       snapshot.counters[id] = value;
     }
-    const nlohmann::json report = ReportDocument({}, snapshot, snapshot, {}, {}, {}, {.interrupted = interrupted});
+    const nlohmann::json report = ReportJson({}, snapshot, snapshot, {}, {}, {}, {.interrupted = interrupted});
     EXPECT_EQ(report["verdict"], "fail");
     return report["reasons"][0].get<std::string>();
   };
@@ -206,19 +206,19 @@ TEST(Verdict, AnInterruptedRunPassesForThePartThereWas) {
 }
 
 // A report carries what was asked and what came of it; of an interrupted run, that it was not judged.
-TEST(ReportDocument, JudgesWhatWasAsked) {
+TEST(ReportJson, JudgesWhatWasAsked) {
   Options options;
-  options.thresholds = admin::ParseThresholds("missed==0,rate>=99%").value();
+  options.thresholds = cli::ParseThresholds("missed==0,rate>=99%").value();
   const load::ClientSnapshot snapshot = Counts(
       {{Counter::kSent, 9'990}, {Counter::kMissedLate, 10}, {Counter::kAnswered, 9'990}, {Counter::kNothing, 9'990},
        {Counter::kEstablished, 1}});
-  const nlohmann::json report = ReportDocument(options, snapshot, snapshot, {}, {}, {}, {});
+  const nlohmann::json report = ReportJson(options, snapshot, snapshot, {}, {}, {}, {});
   EXPECT_EQ(report["thresholds"][0]["ok"], false);
   EXPECT_EQ(report["thresholds"][1]["ok"], true);
   EXPECT_EQ(report["verdict"], "fail");
   EXPECT_EQ(ExitCodeOf(report), 3);
   EXPECT_EQ(report["report"], true);
-  const nlohmann::json interrupted = ReportDocument(options, snapshot, snapshot, {}, {}, {}, {.interrupted = true});
+  const nlohmann::json interrupted = ReportJson(options, snapshot, snapshot, {}, {}, {}, {.interrupted = true});
   EXPECT_TRUE(interrupted["thresholds"][0]["ok"].is_null());
   EXPECT_EQ(interrupted["thresholds"][0]["value"], 10);
   EXPECT_EQ(interrupted["verdict"], "pass");

@@ -16,14 +16,14 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "libhongbao/admin/http_admin.h"
-#include "libhongbao/admin/metrics.h"
-#include "libhongbao/admin/page.h"
-#include "libhongbao/admin/recent_rows.h"
+#include "libhongbao/http/admin_server.h"
+#include "libhongbao/watch/metrics.h"
+#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/recent_rows.h"
 #include "libhongbao/check.h"
 #include "nlohmann/json.hpp"
 
-namespace hongbao::admin {
+namespace hongbao::watch {
 namespace {
 
 constexpr timeval kPatience{.tv_sec = 60, .tv_usec = 0};  // a hundred deadlines: only a hang takes so long
@@ -70,16 +70,16 @@ class Door {
   Door() : rows_(), page_("server", "fuzz"), metrics_("server") {
     page_.AddTo(admin_);
     metrics_.AddTo(admin_);
-    admin_.Get("/v1/status", [](const Request&) { return JsonResponse({{"role", "server"}}); });
-    admin_.Get("/v1/series", [this](const Request& request) { return rows_.Answer(request); });
-    admin_.Post("/v1/qps", [](const Request& request) {
+    admin_.Get("/v1/status", [](const http::Request&) { return http::JsonResponse({{"role", "server"}}); });
+    admin_.Get("/v1/series", [this](const http::Request& request) { return rows_.Answer(request); });
+    admin_.Post("/v1/qps", [](const http::Request& request) {
       const absl::StatusOr<int64_t> qps = request.Count("qps", 0, 1'000'000);
       const absl::StatusOr<int64_t> at = request.Count("at", 0, int64_t{1} << 40, 0);
       const absl::StatusOr<std::string> name = request.Text("name");
       for (const absl::Status& status : {request.CheckNames({"qps", "at", "name"}), qps.status(), at.status()}) {
-        if (!status.ok()) return ErrorResponse(status);
+        if (!status.ok()) return http::ErrorResponse(status);
       }
-      return JsonResponse({{"qps", *qps}, {"name", name.value_or("")}, {"body", request.body()}});
+      return http::JsonResponse({{"qps", *qps}, {"name", name.value_or("")}, {"body", request.body()}});
     });
     Check(admin_.Start({.limits = {.head_bytes_max = 2'048, .body_bytes_max = 4'096, .request_deadline_ms = 400}}).ok(),
           "it listens");
@@ -103,7 +103,7 @@ class Door {
   RecentRows rows_;
   Page page_;
   MetricsPage metrics_;
-  AdminServer admin_;
+  http::AdminServer admin_;
   int64_t second_ = 1'700'000'000;
 };
 
@@ -179,16 +179,16 @@ void RunOnce(const Door& door, Script& script) {
 }
 
 }  // namespace
-}  // namespace hongbao::admin
+}  // namespace hongbao::watch
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using hongbao::admin::Door;
+  using hongbao::watch::Door;
   static Door& door = *new Door;  // for as long as the process lives: its threads are busy with it
-  hongbao::admin::Script script(data, size);
-  hongbao::admin::RunOnce(door, script);
+  hongbao::watch::Script script(data, size);
+  hongbao::watch::RunOnce(door, script);
   const int peer = door.Connect();
-  hongbao::admin::Send(peer, "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  const std::string healthy = hongbao::admin::ReadAll(peer);
+  hongbao::watch::Send(peer, "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const std::string healthy = hongbao::watch::ReadAll(peer);
   hongbao::Check(absl::StartsWith(healthy, "HTTP/1.1 200") && absl::EndsWith(healthy, "\r\n\r\nok\n"),
                  "a good request is answered");
   door.Tick();

@@ -4,13 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "libhongbao/admin/profile.h"
+#include "client/profile.h"
 #include "libhongbao/check.h"
 
 namespace {
 
 using hongbao::Check;
-using hongbao::admin::Profile;
+using hongbao::client::Profile;
 
 void CheckProfile(const absl::StatusOr<Profile>& profile) {
   if (!profile.ok()) {
@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     text +=
         data[i] < 224 ? std::string(kPieces[data[i] % std::size(kPieces)]) : std::string(1, static_cast<char>(data[i]));
   }
-  for (const auto& points : {hongbao::admin::ParsePoints(text), hongbao::admin::ParsePointLines(text)}) {
+  for (const auto& points : {hongbao::client::ParsePoints(text), hongbao::client::ParsePointLines(text)}) {
     if (points.ok()) {
       CheckProfile(Profile::FromPoints(*points));
       CheckProfile(Profile::Scaled(*points, 1 + static_cast<int64_t>(size), 60'000));
@@ -51,6 +51,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       Check(!points.status().message().empty(), "a refusal has a reason");
     }
   }
-  CheckProfile(hongbao::admin::ParseSeriesCsv(text));
+  CheckProfile(hongbao::client::ParseSeriesCsv(text));
   return 0;
 }

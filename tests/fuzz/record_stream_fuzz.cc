@@ -56,8 +56,8 @@ void Live(Bytes bytes) {
   int64_t now_s = 1'000, newest_s = 0;
   const auto look = [&](bool all) {
     for (const Told& told : monitor.Rows(now_s * kSecond, all)) {
-      Check(told.row[admin::Column::kUnixS] > newest_s, "seconds come in order, once");
-      newest_s = told.row[admin::Column::kUnixS];
+      Check(told.row[watch::Column::kUnixS] > newest_s, "seconds come in order, once");
+      newest_s = told.row[watch::Column::kUnixS];
       Check(!told.sources.empty(), "somebody told of it");
     }
   };

@@ -4,13 +4,13 @@
 #include <cstdint>
 #include <string>
 
-#include "libhongbao/admin/thresholds.h"
+#include "libhongbao/cli/thresholds.h"
 #include "libhongbao/check.h"
 #include "nlohmann/json.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using hongbao::Check;
-  using namespace hongbao::admin;
+  using namespace hongbao::cli;
   // Most bytes become pieces of the grammar: random ones alone would be refused at the first.
   static constexpr const char* kPieces[] = {
       "p99", "p99.9", "max", "service.", "missed", "rate", "wins", "error", "<",   "<=", "==", ">=", ">", "=",

@@ -10,7 +10,7 @@
 namespace hongbao::monitor {
 namespace {
 
-using admin::Column;
+using watch::Column;
 using wire::Slot;
 
 constexpr int64_t kSecond = 1'000'000'000;
@@ -59,7 +59,7 @@ TEST_F(RowsTest, CountsAddUpAndOfPercentilesTheWorstStands) {
   }
   const std::vector<Told> rows = Pass(1);
   ASSERT_EQ(rows.size(), 1u);
-  const admin::SecondRow& row = rows[0].row;
+  const watch::SecondRow& row = rows[0].row;
   EXPECT_EQ(rows[0].hosts.Text(), "2c/1s/1n");
   EXPECT_EQ(row[Column::kHosts], 4);
   EXPECT_EQ(row[Column::kSilent], 0);

@@ -74,7 +74,7 @@ TEST_F(MonitorVerdictTest, WithoutAnybodyThereIsNothingToPass) {
 }
 
 TEST(MonitorVerdict, TakesAnotherBoundWhereOneIsGiven) {
-  Monitor monitor(kSecond, admin::ParseThresholds("missed<=50%").value());
+  Monitor monitor(kSecond, cli::ParseThresholds("missed<=50%").value());
   Arrival client = Client(130);
   client.record.Set(Slot::kMissed, 0, 500);
   monitor.Take(client, 1'000 * kSecond, 1'000 * kSecond);

@@ -10,7 +10,7 @@ import re
 import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SOURCE = ROOT / "libhongbao/admin/page"
+SOURCE = ROOT / "libhongbao/watch/page"
 DYGRAPHS = os.environ.get("HONGBAO_DYGRAPHS", "/usr/share/javascript/dygraphs")
 
 
@@ -33,7 +33,7 @@ def report_page(data):
 
 def columns():
     """The columns' names, in their order, as second_row.h has them."""
-    return re.findall(r'\{Column::k\w+, "(\w+)"\}', (ROOT / "libhongbao/admin/second_row.h").read_text(encoding="utf-8"))
+    return re.findall(r'\{Column::k\w+, "(\w+)"\}', (ROOT / "libhongbao/watch/second_row.h").read_text(encoding="utf-8"))
 
 
 class Host:

@@ -12,7 +12,7 @@ using serve::Counter;
 using ::testing::HasSubstr;
 
 std::string TextOf(const serve::ServerCounts& counts, const Moment& moment = {}) {
-  return "\n" + admin::OpenMetricsText(ServerFamilies(counts, moment));
+  return "\n" + watch::OpenMetricsText(ServerFamilies(counts, moment));
 }
 
 TEST(ServerMetrics, EveryCounterStandsUnderItsOwnName) {

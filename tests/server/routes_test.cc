@@ -52,7 +52,7 @@ class RoutesTest : public testing::Test {
 
   time::RealClock clock_;
   std::unique_ptr<serve::Server> server_;
-  admin::AdminServer admin_;
+  http::AdminServer admin_;
   std::unique_ptr<httplib::Client> http_;
 };
 

@@ -64,7 +64,7 @@ std::string VerdictOf(const Books& books) {
 }
 
 TEST(StatusTest, ARowSaysWhatASecondCounted) {
-  using admin::Column;
+  using watch::Column;
   using serve::Counter;
   Second second{.issued = 40, .connections = 12, .rss_bytes = 5'000'000, .cpu_percent = 99.5, .network = {.tx_packets = 9}};
   second.row.unix_second = 1'486'824'165;
@@ -78,7 +78,7 @@ TEST(StatusTest, ARowSaysWhatASecondCounted) {
   second.row.total[Counter::kUsersLeft] = 5;
   second.row.total[Counter::kWonFen] = 1'000;
   second.row.total[Counter::kOpenedFen] = 230;
-  const admin::SecondRow row = RowOf(second);
+  const watch::SecondRow row = RowOf(second);
   const std::pair<Column, int64_t> expected[] = {
       {Column::kUnixS, 1'486'824'165}, {Column::kUsers, 10},      {Column::kConnections, 12},   {Column::kReceived, 3'000},
       {Column::kAnswered, 3'000},      {Column::kOverload, 100},  {Column::kIssued, 40},        {Column::kGivenFen, 123},

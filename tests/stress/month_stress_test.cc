@@ -10,9 +10,9 @@
 #include <memory>
 #include <string>
 
-#include "client/document.h"
-#include "libhongbao/admin/page.h"
-#include "libhongbao/admin/recent_rows.h"
+#include "client/status.h"
+#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/recent_rows.h"
 #include "libhongbao/count/kept_rows.h"
 #include "libhongbao/count/series.h"
 #include "libhongbao/time/wall_steps.h"
@@ -86,13 +86,13 @@ class Program {
   count::History<Counter> history_;
   count::Series<Counter> series_{{&history_}, [this](int64_t second) { return steps_.LabelOf(second); }};
   count::KeptRows<Second, Merge> kept_;
-  admin::Page page_;
-  admin::RecentRows recent_;
+  watch::Page page_;
+  watch::RecentRows recent_;
 };
 
 TEST(MonthTest, AServerIsAsLargeAfterThirtyDaysAsAfterTwo) {
   using Server = Program<serve::Counter, server::Second, server::MergeSeconds, server::SecondJson,
-                         static_cast<admin::SecondRow (*)(const server::Second&)>(server::RowOf)>;
+                         static_cast<watch::SecondRow (*)(const server::Second&)>(server::RowOf)>;
   auto server = std::make_unique<Server>("server");
   EXPECT_LT(Grown("server", [&](int64_t second) { server->Turn(second); }), 5'000'000);
   uint64_t sum = 0;
@@ -106,8 +106,8 @@ TEST(MonthTest, AServerIsAsLargeAfterThirtyDaysAsAfterTwo) {
 }
 
 TEST(MonthTest, AClientIsAsLargeAfterThirtyDaysAsAfterTwo) {
-  using Client = Program<load::Counter, client::Second, client::MergeSeconds, client::SecondDocument,
-                         static_cast<admin::SecondRow (*)(const client::Second&)>(client::RowOf)>;
+  using Client = Program<load::Counter, client::Second, client::MergeSeconds, client::SecondJson,
+                         static_cast<watch::SecondRow (*)(const client::Second&)>(client::RowOf)>;
   auto client = std::make_unique<Client>("client");
   EXPECT_LT(Grown("client", [&](int64_t second) { client->Turn(second); }), 5'000'000);
   int64_t span = 0;

@@ -53,9 +53,9 @@ done
 "$@" -std=c++20 "$source/examples/echo/echo.cc" -o "$stage/echo" \
   $(pkg-config --define-variable=prefix="$stage$prefix" --cflags --libs hongbao)
 cat >"$stage/admin.cc" <<'END'
-#include "libhongbao/admin/http_admin.h"
+#include "libhongbao/http/admin_server.h"
 int main() {
-  hongbao::admin::AdminServer server;  // pulls in the HTTP part of the library
+  hongbao::http::AdminServer server;  // pulls in the HTTP part of the library
   return server.Start({}).ok() ? 0 : 1;
 }
 END

@@ -32,7 +32,7 @@ def client_report(first=100, count=4, late=0):
 
 class SecondsTest(unittest.TestCase):
     def test_columns_are_those_of_all_programs(self):
-        with open(os.path.join(ROOT, "libhongbao", "admin", "second_row.h"), encoding="utf-8") as file:
+        with open(os.path.join(ROOT, "libhongbao", "watch", "second_row.h"), encoding="utf-8") as file:
             names = re.findall(r'\{Column::k\w+, "(\w+)"\}', file.read())
         self.assertGreater(len(names), 30)
         self.assertEqual(seconds.COLUMNS, names)
@@ -286,7 +286,7 @@ class CommandAndEnvironmentTest(unittest.TestCase):
 class ThresholdsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        with open(os.path.join(ROOT, "tests", "admin", "thresholds_cases.json"), encoding="utf-8") as file:
+        with open(os.path.join(ROOT, "tests", "cli", "thresholds_cases.json"), encoding="utf-8") as file:
             cls.cases = json.load(file)
 
     def test_the_same_is_accepted_as_by_the_programs(self):

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "libhongbao/admin/options.h"
-#include "libhongbao/admin/rows.h"
-#include "libhongbao/admin/signals.h"
+#include "libhongbao/cli/numbers.h"
+#include "libhongbao/cli/options.h"
+#include "libhongbao/cli/signals.h"
 #include "libhongbao/time/clock.h"
 #include "tools/conns_program/dump.h"
 #include "tools/conns_program/show.h"
@@ -64,37 +64,37 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   int64_t top = 20;
   bool ipv4 = false;
   bool ipv6 = false;
-  admin::AddText(app, "--state", &states, "states to count: established, time-wait, ..., several with commas, or all")
+  cli::AddText(app, "--state", &states, "states to count: established, time-wait, ..., several with commas, or all")
       ->type_name("STATES");
-  admin::AddText(app, "--port", &ports, "only these local ports: 1025, 1025-1028, several with commas")
+  cli::AddText(app, "--port", &ports, "only these local ports: 1025, 1025-1028, several with commas")
       ->type_name("PORTS");
-  admin::AddSwitch(app, "-4,--ipv4", &ipv4, "only IPv4 sockets");
-  admin::AddSwitch(app, "-6,--ipv6", &ipv6, "only IPv6 sockets (those of both families belong to it)");
-  admin::AddText(app, "--by", &by, "one row for each port, for each peer, or for both")->type_name("port|peer|both");
-  admin::AddCount(app, "--top", &top, "rows at most, the largest first; 0 = all", {.max = 1 << 30});
-  admin::AddDurationNs(app, "--watch", &options.watch_ns, "count again so often, until Ctrl-C; 0 = once",
+  cli::AddSwitch(app, "-4,--ipv4", &ipv4, "only IPv4 sockets");
+  cli::AddSwitch(app, "-6,--ipv6", &ipv6, "only IPv6 sockets (those of both families belong to it)");
+  cli::AddText(app, "--by", &by, "one row for each port, for each peer, or for both")->type_name("port|peer|both");
+  cli::AddCount(app, "--top", &top, "rows at most, the largest first; 0 = all", {.max = 1 << 30});
+  cli::AddDurationNs(app, "--watch", &options.watch_ns, "count again so often, until Ctrl-C; 0 = once",
                        {.max = 86'400'000'000'000});
-  admin::AddText(app, "--netns", &netns,
+  cli::AddText(app, "--netns", &netns,
                  "look into another network namespace: a process id, a name of `ip netns`, or a path (root)")
       ->type_name("NETWORK");
-  admin::AddSwitch(app, "--json", &options.json, "one JSON document a count");
-  admin::AddSwitch(app, "-q,--quiet", &options.quiet, "nothing on stderr but errors");
-  if (const absl::optional<int> code = admin::ParseCommandLine(app, kProgram, argc, argv)) return code;
+  cli::AddSwitch(app, "--json", &options.json, "one JSON document a count");
+  cli::AddSwitch(app, "-q,--quiet", &options.quiet, "nothing on stderr but errors");
+  if (const absl::optional<int> code = cli::ParseCommandLine(app, kProgram, argc, argv)) return code;
   const absl::StatusOr<uint32_t> parsed_states = ParseStates(states);
   if (!parsed_states.ok())
-    return admin::UsageError(kProgram, absl::StrCat("--state: ", parsed_states.status().message()));
+    return cli::UsageError(kProgram, absl::StrCat("--state: ", parsed_states.status().message()));
   options.wanted.states = options.shown.states = *parsed_states;
   if (!ports.empty()) {
     absl::StatusOr<std::vector<PortRange>> parsed_ports = ParsePorts(ports);
     if (!parsed_ports.ok())
-      return admin::UsageError(kProgram, absl::StrCat("--port: ", parsed_ports.status().message()));
+      return cli::UsageError(kProgram, absl::StrCat("--port: ", parsed_ports.status().message()));
     options.wanted.ports = *std::move(parsed_ports);
   }
   if (by != "port" && by != "peer" && by != "both") {
-    return admin::UsageError(kProgram, absl::StrCat("--by: '", by, "' is none of port, peer, both"));
+    return cli::UsageError(kProgram, absl::StrCat("--by: '", by, "' is none of port, peer, both"));
   }
   if (options.watch_ns > 0 && options.watch_ns < kWatchMinNs) {
-    return admin::UsageError(kProgram, "--watch: must be at least 100ms, or 0: once");
+    return cli::UsageError(kProgram, "--watch: must be at least 100ms, or 0: once");
   }
   options.shown.by = by == "port" ? By::kPort : by == "peer" ? By::kPeer : By::kBoth;
   options.wanted.ipv4 = ipv4 || !ipv6;
@@ -116,7 +116,7 @@ void Say(const std::string& line) { std::fprintf(stderr, "%s: %s\n", kProgram, l
 // False: nobody reads any more.
 bool Print(const std::string& text) { return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0; }
 
-int Run(Options& options, admin::Signals& signals) {
+int Run(Options& options, cli::Signals& signals) {
   absl::StatusOr<Dump> dump = Dump::Open(options.netns);
   if (!dump.ok()) {
     Say(absl::StrCat("error: ", dump.status().message()));
@@ -137,7 +137,7 @@ int Run(Options& options, admin::Signals& signals) {
     const int64_t processor_ns = ProcessorNs() - processor_before_ns;
     options.shown.took_us = (clock.MonotonicNs() - begun_ns) / 1'000;
     if (told->interrupted) Say("the kernel's table changed under the count: it may miss some or have some twice");
-    const std::string prefix = options.watch_ns > 0 ? absl::StrCat(admin::ClockTime(options.shown.unix_s), "  ") : "";
+    const std::string prefix = options.watch_ns > 0 ? absl::StrCat(cli::ClockTime(options.shown.unix_s), "  ") : "";
     const std::string text =
         options.json ? ShowJson(tally, *told, options.shown) + "\n" : ShowLines(tally, options.shown, prefix);
     if (!Print(text)) {
@@ -147,17 +147,17 @@ int Run(Options& options, admin::Signals& signals) {
     }
     if (options.watch_ns == 0) {
       if (!options.quiet && !options.json) {
-        Say(absl::StrCat("counted in ", admin::Milliseconds(options.shown.took_us * 1'000), " ms, of it ",
-                         admin::Milliseconds(processor_ns), " ms on a processor"));
+        Say(absl::StrCat("counted in ", cli::Milliseconds(options.shown.took_us * 1'000), " ms, of it ",
+                         cli::Milliseconds(processor_ns), " ms on a processor"));
       }
       return 0;
     }
     // A count that took longer than the interval does not make up for it.
     next_ns = std::max(next_ns + options.watch_ns, clock.MonotonicNs());
     for (int64_t left_ns = next_ns - clock.MonotonicNs(); left_ns > 0; left_ns = next_ns - clock.MonotonicNs()) {
-      if (signals.Wait(left_ns) == admin::SignalEvent::kStop) return 0;
+      if (signals.Wait(left_ns) == cli::SignalEvent::kStop) return 0;
     }
-    if (signals.stop_signal() != 0 || signals.Wait(0) == admin::SignalEvent::kStop) return 0;
+    if (signals.stop_signal() != 0 || signals.Wait(0) == cli::SignalEvent::kStop) return 0;
   }
 }
 
@@ -167,6 +167,6 @@ int Run(Options& options, admin::Signals& signals) {
 int main(int argc, char** argv) {
   hongbao::conns::Options options;
   if (const absl::optional<int> code = hongbao::conns::ParseOptions(argc, argv, options)) return *code;
-  hongbao::admin::Signals signals;
+  hongbao::cli::Signals signals;
   return hongbao::conns::Run(options, signals);
 }

@@ -6,12 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "libhongbao/admin/rows.h"
+#include "libhongbao/cli/numbers.h"
 
 namespace hongbao::conns {
 namespace {
 
-std::string Grouped(uint64_t number) { return admin::WithCommas(static_cast<int64_t>(number)); }
+std::string Grouped(uint64_t number) { return cli::WithCommas(static_cast<int64_t>(number)); }
 
 std::string Several(uint64_t number, const char* one) {
   return absl::StrCat(Grouped(number), " ", one, number == 1 ? "" : "s");

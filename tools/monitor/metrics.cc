@@ -7,12 +7,12 @@
 namespace hongbao::monitor {
 namespace {
 
-using admin::CounterOf;
-using admin::Families;
-using admin::GaugeOf;
-using admin::Labelled;
-using admin::Whole;
-using admin::With;
+using watch::CounterOf;
+using watch::Families;
+using watch::GaugeOf;
+using watch::Labelled;
+using watch::Whole;
+using watch::With;
 using wire::NicSlot;
 using wire::Role;
 using wire::Slot;

@@ -8,7 +8,7 @@
 #include <array>
 #include <cstdint>
 
-#include "libhongbao/admin/metrics.h"
+#include "libhongbao/watch/metrics.h"
 #include "tools/monitor/inlet.h"
 #include "tools/monitor/monitor.h"
 
@@ -17,6 +17,6 @@ namespace hongbao::monitor {
 using Refused = std::array<uint64_t, static_cast<size_t>(Refusal::kCount)>;
 Refused RefusedBy(const Inlet& inlet);
 
-admin::Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused);
+watch::Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused);
 
 }  // namespace hongbao::monitor

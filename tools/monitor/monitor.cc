@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "libhongbao/admin/options.h"
-#include "libhongbao/admin/rows.h"
+#include "libhongbao/cli/numbers.h"
+#include "libhongbao/cli/options.h"
 
 namespace hongbao::monitor {
 namespace {
@@ -94,10 +94,10 @@ std::vector<std::string> Monitor::Reasons() const {
   if (Close().Broken()) {
     reasons.push_back("the money does not reconcile");
   }
-  const admin::Facts facts = FactsOf(sources_);
-  for (const admin::Judged& one : facts.empty() ? std::vector<admin::Judged>() : admin::Judge(conditions_, facts)) {
+  const cli::Facts facts = FactsOf(sources_);
+  for (const cli::Judged& one : facts.empty() ? std::vector<cli::Judged>() : cli::Judge(conditions_, facts)) {
     if (!one.ok) {
-      reasons.push_back(admin::ReasonOf(one, facts));
+      reasons.push_back(cli::ReasonOf(one, facts));
     }
   }
   reasons.insert(reasons.end(), forgotten_verdicts_.begin(), forgotten_verdicts_.end());
@@ -111,7 +111,7 @@ std::vector<std::string> Monitor::Reasons() const {
 
 std::string Monitor::ClosingText() const {
   const Closing closing = Close();
-  const auto yuan = [](int64_t fen) { return admin::Yuan(fen); };
+  const auto yuan = [](int64_t fen) { return cli::Yuan(fen); };
   const Sums& sums = closing.sums;
   std::string text = absl::StrCat("account    given ", yuan(sums.given_fen), " yuan, got ", yuan(sums.got_fen), ", left ",
                                   yuan(sums.left_fen), ", difference ", yuan(sums.difference_fen()));
@@ -124,7 +124,7 @@ std::string Monitor::ClosingText() const {
                                                       : "  (in answers that clients did not get)\n");
   for (const uint32_t id : closing.never_back) {
     const Source& source = sources_.Of(id);
-    absl::StrAppend(&text, "  never back ", source.Name(), ", last heard of at ", admin::ClockTime(source.newest.unix_s),
+    absl::StrAppend(&text, "  never back ", source.Name(), ", last heard of at ", cli::ClockTime(source.newest.unix_s),
                     source.role == wire::Role::kClient ? ": what it got after that is missing in \"got\"\n"
                                                        : ": what it gave after that is missing in \"given\"\n");
   }
@@ -167,10 +167,10 @@ json Monitor::ReportJson() const {
   json document = StatusJson(Look());
   document["account"] = CloseJson();
   document["verdict"] = document["account"]["verdict"];
-  document["columns"] = admin::ColumnNames();
+  document["columns"] = watch::ColumnNames();
   json rows = json::array();
-  for (const admin::SecondRow& row : rows_) {
-    rows.push_back(admin::RowValues(row));
+  for (const watch::SecondRow& row : rows_) {
+    rows.push_back(watch::RowValues(row));
   }
   document["rows"] = std::move(rows);
   document["rows_forgotten"] = rows_forgotten_;  // older than those, of a run longer than a day; sums have them
@@ -207,7 +207,7 @@ json StatusJson(const Snapshot& snapshot) {
     sources.push_back(SourceJson(source));
   }
   return {{"role", "monitor"},
-          {"version", admin::Version()},
+          {"version", cli::Version()},
           {"newest_s", snapshot.newest_s},
           {"sources", std::move(sources)},
           {"sources_forgotten", snapshot.forgotten.lives},

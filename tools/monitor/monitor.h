@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "libhongbao/admin/second_row.h"
-#include "libhongbao/admin/thresholds.h"
+#include "libhongbao/watch/second_row.h"
+#include "libhongbao/cli/thresholds.h"
 #include "nlohmann/json.hpp"
 #include "tools/monitor/account.h"
 #include "tools/monitor/rows.h"
@@ -24,7 +24,7 @@ namespace hongbao::monitor {
 
 // What a row came from, for who prints it.
 struct Told {
-  admin::SecondRow row;
+  watch::SecondRow row;
   Hosts hosts;
   std::vector<std::pair<Source, wire::CounterRecord>> sources;
 };
@@ -45,8 +45,8 @@ class Monitor {
   static constexpr size_t kRowsMax = 86'400;  // kept for --report: a day
 
   // `conditions`: of --fail-if, beyond what every run has to hold.
-  explicit Monitor(int64_t delay_ns, const std::vector<admin::Threshold>& conditions = {})
-      : timeline_(delay_ns), conditions_(admin::WithStandard(conditions)) {}
+  explicit Monitor(int64_t delay_ns, const std::vector<cli::Threshold>& conditions = {})
+      : timeline_(delay_ns), conditions_(cli::WithStandard(conditions)) {}
 
   void Take(const Arrival& arrival, int64_t wall_ns, int64_t monotonic_ns);
   // This machine's wall clock has been set.
@@ -73,9 +73,9 @@ class Monitor {
   Sources sources_;
   Timeline timeline_;
   Account account_;
-  const std::vector<admin::Threshold> conditions_;
+  const std::vector<cli::Threshold> conditions_;
   std::vector<std::string> forgotten_verdicts_;  // the own verdicts of clients that have been forgotten, the first few
-  std::deque<admin::SecondRow> rows_;
+  std::deque<watch::SecondRow> rows_;
   uint64_t rows_forgotten_ = 0;
   uint64_t records_ = 0;
 

@@ -4,11 +4,12 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/cli/numbers.h"
 
 namespace hongbao::monitor {
 
-using admin::Column;
-using admin::SecondRow;
+using watch::Column;
+using watch::SecondRow;
 using wire::CounterRecord;
 using wire::NicSlot;
 using wire::Role;
@@ -183,15 +184,15 @@ TextRows::TextRows(std::FILE* out, bool quiet)
                quiet) {}
 
 void TextRows::Print(const SecondRow& row, const Hosts& hosts) {
-  const auto number = [&row](Column column) { return row.Knows(column) ? admin::WithCommas(row[column]) : "-"; };
-  const auto ms = [&row](Column column) { return row.Knows(column) ? admin::Milliseconds(row[column] * 1'000) : "-"; };
+  const auto number = [&row](Column column) { return row.Knows(column) ? cli::WithCommas(row[column]) : "-"; };
+  const auto ms = [&row](Column column) { return row.Knows(column) ? cli::Milliseconds(row[column] * 1'000) : "-"; };
   const int64_t difference = row[Column::kDifferenceFen];
-  printer_.Row({admin::ClockTime(row[Column::kUnixS]), hosts.Text(),
-                row.Knows(Column::kUsers) ? admin::Short(row[Column::kUsers]) : "-", number(Column::kTarget),
+  printer_.Row({cli::ClockTime(row[Column::kUnixS]), hosts.Text(),
+                row.Knows(Column::kUsers) ? cli::Short(row[Column::kUsers]) : "-", number(Column::kTarget),
                 number(Column::kSent), number(Column::kAnswered), number(Column::kReceived), number(Column::kMissed),
                 number(Column::kWon), number(Column::kOverload), number(Column::kLost), ms(Column::kP50Us), ms(Column::kP99Us),
-                ms(Column::kMaxUs), admin::Yuan(row[Column::kGivenTotalFen]), admin::Yuan(row[Column::kGotTotalFen]),
-                absl::StrCat(admin::Yuan(difference), difference == 0 ? "" : " (in flight)")});
+                ms(Column::kMaxUs), cli::Yuan(row[Column::kGivenTotalFen]), cli::Yuan(row[Column::kGotTotalFen]),
+                absl::StrCat(cli::Yuan(difference), difference == 0 ? "" : " (in flight)")});
 }
 
 }  // namespace hongbao::monitor

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <string>
 
-#include "libhongbao/admin/rows.h"
-#include "libhongbao/admin/second_row.h"
+#include "libhongbao/watch/row_printer.h"
+#include "libhongbao/watch/second_row.h"
 #include "tools/monitor/account.h"
 #include "tools/monitor/sources.h"
 #include "tools/monitor/timeline.h"
@@ -26,7 +26,7 @@ struct Hosts {
 };
 
 Hosts HostsOf(const Timeline::Second& second, const Sources& sources);
-admin::SecondRow RowOf(const Timeline::Second& second, const Hosts& hosts, const Sums& sums);
+watch::SecondRow RowOf(const Timeline::Second& second, const Hosts& hosts, const Sums& sums);
 
 // One source's second, for --sources-csv.
 std::string SourceCsvHeader();
@@ -35,10 +35,10 @@ std::string SourceCsvLine(const Source& source, const wire::CounterRecord& recor
 class TextRows {
  public:
   TextRows(std::FILE* out, bool quiet);
-  void Print(const admin::SecondRow& row, const Hosts& hosts);
+  void Print(const watch::SecondRow& row, const Hosts& hosts);
 
  private:
-  admin::RowPrinter printer_;
+  watch::RowPrinter printer_;
 };
 
 }  // namespace hongbao::monitor

@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "libhongbao/admin/flags.h"
-#include "libhongbao/admin/rows.h"
+#include "libhongbao/cli/flags.h"
 #include "libhongbao/time/clock.h"
 
 namespace hongbao::monitor {

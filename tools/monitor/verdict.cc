@@ -7,7 +7,7 @@ namespace {
 
 using wire::Slot;
 
-void Add(admin::Facts& facts, const wire::CounterRecord& record) {
+void Add(cli::Facts& facts, const wire::CounterRecord& record) {
   const auto total = [&record](Slot slot) { return static_cast<double>(record.Total(slot)); };
   facts["sent"] += total(Slot::kRequests);
   facts["due"] += total(Slot::kRequests) + total(Slot::kMissed);
@@ -23,8 +23,8 @@ void Add(admin::Facts& facts, const wire::CounterRecord& record) {
 
 }  // namespace
 
-admin::Facts FactsOf(const Sources& sources) {
-  admin::Facts facts;
+cli::Facts FactsOf(const Sources& sources) {
+  cli::Facts facts;
   for (const Source& source : sources.all()) {
     if (source.role == wire::Role::kClient && source.condition == Condition::kEnded) {
       Add(facts, source.newest);

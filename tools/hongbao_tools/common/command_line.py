@@ -16,7 +16,7 @@ class UsageError(Exception):
 
 
 class Layout(argparse.RawDescriptionHelpFormatter):
-    """--help as the C++ programs print it (libhongbao/admin/help.h): 100 columns wherever it goes to, short names first, one value.
+    """--help as the C++ programs print it (libhongbao/cli/help.h): 100 columns wherever it goes to, short names first, one value.
     tools/manual reads it back."""
 
     def __init__(self, prog):

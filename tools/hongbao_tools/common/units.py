@@ -1,4 +1,4 @@
-"""Numbers as people write and read them, with the syntax of the C++ programs (libhongbao/admin/flags.h)."""
+"""Numbers as people write and read them, with the syntax of the C++ programs (libhongbao/cli/flags.h)."""
 
 import re
 

@@ -1,6 +1,6 @@
 """What a command's --help says, read back: usage, description, flags, places, subcommands, examples, exit codes, environment.
 
-The layout is that of libhongbao/admin/help.h and common/command_line.py: a section is a lower-case title with a colon; an entry is
+The layout is that of libhongbao/cli/help.h and common/command_line.py: a section is a lower-case title with a colon; an entry is
 indented by two blanks, its meaning follows after two or more, and further lines of it are indented by more. Anything else is refused, so
 that no line of a --help is lost on the way to the page."""
 

@@ -1,6 +1,6 @@
 """report.html: the page of the live run with a run's rows inside it, a verdict, and tables, in one file that asks for nothing.
 
-The page itself is made by the build (libhongbao/admin/page); where that is not there, the same words stand in plain tables.
+The page itself is made by the build (libhongbao/watch/page); where that is not there, the same words stand in plain tables.
 """
 
 import html
@@ -11,7 +11,7 @@ from ..common import units
 from . import seconds
 from .thresholds import value_text
 
-TEMPLATE = os.path.join("libhongbao", "admin", "page", "report_template.html")  # in the build folder
+TEMPLATE = os.path.join("libhongbao", "watch", "page", "report_template.html")  # in the build folder
 MARKER = "/*REPORT_DATA*/null"
 _LATENCY_KINDS = (("schedule", "from the intended time"), ("service", "from the send"), ("winners", "of those that won"),
                   ("others", "of the others"))

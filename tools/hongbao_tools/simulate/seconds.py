@@ -1,4 +1,4 @@
-"""One row a second of the whole run, in the words of libhongbao/admin/second_row.h: from the monitor's CSV file where it is there,
+"""One row a second of the whole run, in the words of libhongbao/watch/second_row.h: from the monitor's CSV file where it is there,
 and from what the programs themselves wrote down. For the plots, the page and the rows of --json. Pure but for reading the file."""
 
 import csv

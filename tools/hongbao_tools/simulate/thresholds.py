@@ -1,5 +1,5 @@
 """--fail-if: what a run must have done, and whether it did; also what is asked of every run (STANDARD). The grammar and the rules are
-libhongbao/admin/thresholds.h's; both are held to tests/admin/thresholds_cases.json. Pure."""
+libhongbao/cli/thresholds.h's; both are held to tests/cli/thresholds_cases.json. Pure."""
 
 import dataclasses
 import functools
@@ -37,7 +37,7 @@ class Threshold:
 
 
 def parse_ns(text):
-    """'1.5ms', '0' -> whole ns; ValueError otherwise. As libhongbao/admin/flags.h reads a duration."""
+    """'1.5ms', '0' -> whole ns; ValueError otherwise. As libhongbao/cli/flags.h reads a duration."""
     match = re.fullmatch(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d{1,9}))?(ns|us|ms|s|m|h)?", text, re.ASCII)
     if not match or (match[3] is None and text != "0"):
         raise ValueError(text)

@@ -40,24 +40,31 @@ ARROWS = {
     "ledger": {"envelope"},
     "serve": {"net", "wire", "envelope", "ledger", "count", "time"},  # ledger: the interface, ledger.h, alone
     "load": {"net", "wire", "count", "time"},  # never envelope: the client is an independent witness of the money
-    "admin": {"count", "time", "wire"},  # wire: the counter record
+    "cli": {"time", "wire"},  # wire: the tokens
+    "http": {"cli"},
+    "watch": {"cli", "http", "count", "time", "wire"},  # wire: the counter record
+    # Programs. The monitor and tools/conns stand on what anybody's service stands on, and see neither side of the load.
+    "server": {"serve", "ledger", "envelope", "net", "wire", "cli", "http", "watch", "count", "time"},
+    "client": {"load", "net", "wire", "cli", "http", "watch", "count", "time"},
+    "monitor": {"net", "wire", "cli", "http", "watch", "count", "time"},
+    "conns": {"cli", "watch", "time"},
 }
-
-# Programs that are somebody else's service as it were: they stand on these rooms, and see no others.
-OUTSIDERS = {
-    os.path.join("tools", "monitor"): {"net", "wire", "admin", "count", "time"},
-}
+# Folders of rooms that are not libhongbao/<room>.
+PROGRAMS = {"server": "server", "client": "client", "tools/monitor": "monitor", "tools/conns_program": "conns"}
 
 # Include (pattern) -> rooms of libhongbao that may have it. What is not listed is free.
 LIBRARIES = [
     (r"liburing\.h|linux/io_uring\.h", {"ring"}),
-    (r"httplib\.h|nlohmann/.*|CLI/.*|prometheus/.*", {"admin"}),
-    (r"sys/socket\.h|netinet/.*|arpa/inet\.h|netdb\.h", {"ring", "net", "serve", "load", "admin"}),
-    (r"thread|mutex|shared_mutex|condition_variable|future", {"time", "net", "serve", "load", "admin", "ledger"}),
-    (r"chrono|ctime|time\.h|sys/time(x|)\.h", {"time", "count", "ring", "net", "serve", "load", "admin", "ledger"}),
+    (r"httplib\.h", {"http"}),
+    (r"prometheus/.*", {"watch"}),
+    (r"CLI/.*", {"cli"}),
+    (r"nlohmann/.*", {"cli", "http", "watch"}),
+    (r"sys/socket\.h|netinet/.*|arpa/inet\.h|netdb\.h", {"ring", "net", "serve", "load", "http", "watch"}),
+    (r"thread|mutex|shared_mutex|condition_variable|future", {"time", "net", "serve", "load", "cli", "http", "watch", "ledger"}),
+    (r"chrono|ctime|time\.h|sys/time(x|)\.h", {"time", "count", "ring", "net", "serve", "load", "cli", "http", "watch", "ledger"}),
     (r"sqlite3\.h", {"ledger"}),
-    (r"sodium\.h", {"admin"}),
-    (r"exception|stdexcept|iostream", {"admin"}),
+    (r"sodium\.h", {"cli"}),
+    (r"exception|stdexcept|iostream", {"cli", "http", "watch"}),
 ]
 
 # Only glue between parts that have tests of their own; tests/end_to_end and the echo test run it for real.
@@ -112,9 +119,9 @@ def is_test(path):
 
 
 def room_of(path):
-    """'wire' for libhongbao/wire/frame.h, None outside of the rooms."""
-    parts = path.split(os.sep)
-    return parts[1] if parts[0] == "libhongbao" and len(parts) > 2 else None
+    """'wire' for libhongbao/wire/frame.h, 'monitor' for tools/monitor/main.cc, None outside of the rooms."""
+    folder, parts = os.path.dirname(path), path.split(os.sep)
+    return parts[1] if parts[0] == "libhongbao" and len(parts) > 2 else PROGRAMS.get(folder)
 
 
 def check_includes(path, lines, findings):
@@ -131,17 +138,13 @@ def check_includes(path, lines, findings):
         fixture = is_test(path) and len(parts) == 1  # a test names the fixture beside it
         if quote == '"' and (".." in parts or len(parts) == 1) and target != "httplib.h" and not fixture:
             findings.add(path, number, f'#include "{target}": name it from the root of the project')
-        outside = OUTSIDERS.get(os.path.dirname(path))
-        if outside is not None and (parts[0] in ("server", "client") or
-                                    parts[0] == "libhongbao" and len(parts) > 2 and parts[1] not in outside):
-            findings.add(path, number, f"{os.path.dirname(path)}/ stands on {', '.join(sorted(outside))} alone, not on {target}")
+        other = room_of(target)
+        if room is not None and other not in (None, room) and other not in ARROWS[room]:
+            findings.add(path, number, f"{room}/ may not include {other}/ ({target})")
         if not path.startswith("libhongbao" + os.sep):
             continue
-        if parts[0] in OUR_FOLDERS and parts[0] != "libhongbao":
+        if other is None and parts[0] in OUR_FOLDERS and parts[0] != "libhongbao":
             findings.add(path, number, f"the library includes {target}: it may not know who uses it")
-        if parts[0] == "libhongbao" and len(parts) > 2 and room is not None:
-            if parts[1] != room and parts[1] not in ARROWS[room]:
-                findings.add(path, number, f"{room}/ may not include {parts[1]}/ ({target})")
         for pattern, rooms in LIBRARIES:
             if room is not None and room not in rooms and re.fullmatch(pattern, target):
                 findings.add(path, number, f"{room}/ may not include {target} (only {', '.join(sorted(rooms))})")
@@ -273,7 +276,7 @@ def check_tests(texts, findings):
                 included.add(match.group(2))
                 queue.append(match.group(2))
     for path in texts:
-        if room_of(path) is None or not path.endswith(".cc"):
+        if room_of(path) in (None, *PROGRAMS.values()) or not path.endswith(".cc"):  # a program's parts run in tests/end_to_end
             continue
         header = path[:-3] + ".h"
         twin = os.path.join("tests", room_of(path), os.path.basename(path)[:-3] + "_test.cc")

@@ -1,4 +1,4 @@
-"""User tokens and the keys they are made with: docs/PROTOCOL.md, "User tokens". The server's own are in libhongbao/admin/user_keys."""
+"""User tokens and the keys they are made with: docs/PROTOCOL.md, "User tokens". The server's own are in libhongbao/cli/user_keys."""
 
 import hashlib
 import hmac
