@@ -15,7 +15,6 @@
 #include "client/options.h"
 #include "client/reach.h"
 #include "client/reporter.h"
-#include "client/teller.h"
 #include "client/summary.h"
 #include "client/verdict.h"
 #include "libhongbao/cli/numbers.h"
@@ -23,7 +22,7 @@
 #include "libhongbao/cli/json_lines.h"
 #include "libhongbao/cli/linger.h"
 #include "libhongbao/cli/options.h"
-#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/watch.h"
 #include "libhongbao/cli/report.h"
 #include "libhongbao/cli/signals.h"
 #include "libhongbao/cli/standard_streams.h"
@@ -81,13 +80,14 @@ std::string TitleOf(const Options& options) {
 // One client from the first connect to the report.
 class Run {
  public:
-  Run(const Options& options, cli::Signals& signals, load::Client& client, std::string admin_address,
-      watch::RecentRows& recent, watch::Page& page, MoneyLog& money)
+  Run(const Options& options, cli::Signals& signals, load::Client& client, std::string admin_address, watch::Watch& watch,
+      MoneyLog& money)
       : options_(options),
         signals_(signals),
         client_(client),
         admin_address_(std::move(admin_address)),
-        reporter_(client, options.quiet, options.json, recent, page),
+        watch_(watch),
+        reporter_(client, clock_, watch),
         money_(money) {}
 
   // The exit code.
@@ -115,7 +115,6 @@ class Run {
     return Finish();
   }
 
-  void TellEnd(int code) { teller_.TellEnd(reporter_.TakeFresh(), reporter_.newest(), code); }
   // Whether it came to its report without being told to leave at once.
   bool reported() const { return reported_; }
 
@@ -128,8 +127,8 @@ class Run {
     if (event == SignalEvent::kStatus) {
       SayStatus();
     }
-    reporter_.Tick();
-    teller_.Tell(reporter_.TakeFresh());
+    reporter_.Collect();
+    watch_.Tick();
     money_.WriteAll(client_);
     return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
   }
@@ -241,7 +240,7 @@ class Run {
     const load::ClientSnapshot live = client_.Snapshot();
     const watch::ProcessStats process = watch::ReadProcessStats();
     client_.Close(hurry ? 0 : 10'000);
-    reporter_.Tick();
+    reporter_.Collect();
     if (money_.open()) {
       money_.WriteAll(client_);
       money_.Close();
@@ -317,10 +316,10 @@ class Run {
   cli::Signals& signals_;
   load::Client& client_;
   const std::string admin_address_;
+  watch::Watch& watch_;
+  const time::RealClock clock_;
   Reporter reporter_;
   MoneyLog& money_;
-  const time::RealClock clock_;
-  Teller teller_{options_.monitor, client_, clock_};
   bool ready_ = false;
   bool connected_ = false;
   uint64_t in_ = 0;          // users that have had a session or never will, as last seen
@@ -366,17 +365,18 @@ int Main(int argc, char** argv) {
   if (!client.ok()) {
     return Fail(client.status());
   }
-  watch::RecentRows recent;  // outlives the server that answers from it, as the page does
-  watch::Page page("client", TitleOf(options));
-  watch::MetricsPage metrics("client");
-  metrics.Add(watch::Collects([&options, &client, &recent] {
-    return ClientFamilies(options.load, (*client)->Snapshot(), MomentOf(**client, recent.LastUnixSecond()));
-  }));
+  watch::Watch watch({.role = "client",
+                      .title = TitleOf(options),
+                      .monitor = options.monitor,
+                      .columns = RowColumns(options.load.gateways > 0),
+                      .quiet = options.quiet,
+                      .json = options.json},
+                     clock);  // outlives the AdminServer that answers from it
   http::AdminServer http;
-  metrics.AddTo(http);
+  watch.AddTo(http, [&options, &client, &watch] {
+    return ClientFamilies(options.load, (*client)->Snapshot(), MomentOf(**client, watch.LastUnixSecond()));
+  });
   AddRoutes(http, options, **client);
-  page.AddTo(http);
-  http.Get("/v1/series", [&recent](const http::Request& request) { return recent.Answer(request); });
   if (const absl::Status status =
           http.Start({.host = admin_at->host,
                       .port = admin_at->port,
@@ -386,9 +386,9 @@ int Main(int argc, char** argv) {
     return Fail(status);
   }
   leave.reset();
-  Run run(options, signals, **client, http.address(), recent, page, money);
+  Run run(options, signals, **client, http.address(), watch, money);
   const int code = run.Go();
-  run.TellEnd(code);
+  watch.End(code);
   if (run.reported()) {
     cli::Linger(signals, options.linger_ns, http.address(), [&] { run.SayStatus(); });
   }

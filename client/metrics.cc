@@ -84,10 +84,11 @@ Families RequestFamilies(const ClientSnapshot& snapshot) {
       GaugeOf("hongbao_requests_outstanding", "Requests without an answer now.",
               {With("type", "shake", c[Counter::kOutstanding]), With("type", "open", c[Counter::kOpensOutstanding])}),
       CounterOf("hongbao_responses_total",
-                "Answers to shakes: won, empty (nothing to win), cap (the user has won enough), overload (refused); "
+                "Answers to shakes: won, nothing (to win), cap (the user has won enough), refused (overload, or a "
+                "stamp too far ahead); "
                 "error: frames that the protocol does not have or that answer nothing.",
-                {With("result", "won", c[Counter::kWon]), With("result", "empty", c[Counter::kNothing]),
-                 With("result", "cap", c[Counter::kCap]), With("result", "overload", c[Counter::kOverload]),
+                {With("result", "won", c[Counter::kWon]), With("result", "nothing", c[Counter::kNothing]),
+                 With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kOverload]),
                  With("result", "error", c[Counter::kMalformed] + c[Counter::kUnexpected] + c[Counter::kStampMismatch])})};
 }
 

@@ -115,71 +115,6 @@ json ConnectionsDocument(const Options& options, const load::ClientSnapshot& sna
 
 }  // namespace
 
-void MergeSeconds(Second& into, const Second& next) {
-  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
-  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
-  count::MergeRows(into.row, next.row);
-  count::MergeWorst(into.latency, next.latency);
-  count::MergeWorst(into.lag, next.lag);
-  into.target_qps = next.target_qps;
-  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
-  into.network = next.network;
-}
-
-json SecondJson(const Second& second) {
-  json document = {{"unix_s", second.row.unix_second}, {"span", second.row.span}};
-  for (const auto& label : load::kCounterLabels) {
-    document[std::string(label.name)] =
-        load::IsGauge(label.id) ? second.row.total[label.id] : second.row.delta[label.id];
-  }
-  document["connections"] = second.row.total[Counter::kOnline];
-  document["target"] = second.row.delta[Counter::kScheduled];  // this client's part
-  document["target_qps"] = second.target_qps;            // the whole fleet's
-  document["missed"] = load::Missed(second.row.delta);
-  document["p50_us"] = second.latency.p50;
-  document["p90_us"] = second.latency.p90;
-  document["p99_us"] = second.latency.p99;
-  document["p999_us"] = second.latency.p999;
-  document["max_us"] = second.latency.max;
-  document["lag_us"] = second.lag.p99;  // how late requests left
-  document["cpu_pct"] = second.cpu_percent;
-  document["rss_bytes"] = second.rss_bytes;
-  return document;
-}
-
-watch::SecondRow RowOf(const Second& second) {
-  using watch::Column;
-  const auto& delta = second.row.delta;
-  const auto& total = second.row.total;
-  watch::SecondRow row(second.row.unix_second);
-  row.Set(Column::kUsers, total[Counter::kOnline]);
-  row.Set(Column::kTarget, delta[Counter::kScheduled]);
-  row.Set(Column::kSent, delta[Counter::kSent]);
-  row.Set(Column::kAnswered, delta[Counter::kAnswered]);
-  row.Set(Column::kMissed, load::Missed(delta));
-  row.Set(Column::kLate, delta[Counter::kLate]);
-  row.Set(Column::kLost, delta[Counter::kLost]);
-  row.Set(Column::kWon, delta[Counter::kWon]);
-  row.Set(Column::kNothing, delta[Counter::kNothing]);
-  row.Set(Column::kCap, delta[Counter::kCap]);
-  row.Set(Column::kOverload, delta[Counter::kOverload]);
-  row.Set(Column::kOpened, delta[Counter::kOpened]);
-  row.Set(Column::kGotFen, delta[Counter::kWonFen] + delta[Counter::kOpenedFen]);
-  row.Set(Column::kGotTotalFen, total[Counter::kWonFen] + total[Counter::kOpenedFen]);
-  row.Set(Column::kSuperseded, delta[Counter::kSuperseded]);
-  if (second.latency.count > 0) {
-    row[Column::kP50Us] = std::llround(second.latency.p50);
-    row[Column::kP90Us] = std::llround(second.latency.p90);
-    row[Column::kP99Us] = std::llround(second.latency.p99);
-    row[Column::kP999Us] = std::llround(second.latency.p999);
-    row[Column::kMaxUs] = std::llround(second.latency.max);
-  }
-  row[Column::kClientCpuPct] = std::llround(second.cpu_percent);
-  row[Column::kClientRssBytes] = second.rss_bytes < 0 ? watch::SecondRow::kUnknown : second.rss_bytes;
-  second.network.AddTo(&row);
-  return row;
-}
-
 json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, const watch::ProcessStats& process) {
   const auto& counters = snapshot.counters;
   json net_counters;
@@ -216,8 +151,8 @@ json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, co
            {{"won", counters[Counter::kWon]},
             {"nothing", counters[Counter::kNothing]},
             {"cap", counters[Counter::kCap]},
-            {"overload", counters[Counter::kOverload] - counters[Counter::kStampsAhead]},
-            {"ahead", counters[Counter::kStampsAhead]},
+            {"refused", counters[Counter::kOverload]},
+            {"ahead", counters[Counter::kStampsAhead]},  // of the refused
             {"repeated", counters[Counter::kAnswersRepeated]}}},
           {"won", {{"count", counters[Counter::kWon]}, {"fen", counters[Counter::kWonFen]}}},
           {"gifts",

@@ -10,25 +10,13 @@
 
 #include "absl/types/optional.h"
 #include "client/options.h"
-#include "libhongbao/watch/network_stats.h"
+#include "client/second.h"
 #include "libhongbao/watch/process_stats.h"
-#include "libhongbao/watch/second_row.h"
 #include "libhongbao/count/histogram.h"
 #include "libhongbao/load/client.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::client {
-
-// A finished second and what was measured beside it.
-struct Second {
-  load::Client::Series::Row row{};
-  count::LatencyUs latency{};  // from the intended time: of the answers of about that second, and of who still waited at its end
-  count::LatencyUs lag{};      // of the requests sent in about that second: how late they left
-  uint32_t target_qps = 0;   // of the whole fleet
-  double cpu_percent = 0;
-  int64_t rss_bytes = 0;
-  watch::NetworkStats network{};  // of this machine, in the second
-};
 
 // What became of --money-log.
 struct MoneyLogEnd {
@@ -44,14 +32,6 @@ struct Ending {
   count::HistogramSnapshot schedule{}, service{};  // latencies of the whole run
   uint32_t workers = 1;     // threads that sent
 };
-
-// `into` becomes the row of both; `next` is the later one. Of latencies the larger stays: percentiles do not add up.
-void MergeSeconds(Second& into, const Second& next);
-
-// One row of the series, for the report and for GET /v1/series.
-nlohmann::json SecondJson(const Second& second);
-// The same in the words all programs share.
-watch::SecondRow RowOf(const Second& second);
 
 // GET /v1/status.
 nlohmann::json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, const watch::ProcessStats& process);

@@ -14,7 +14,7 @@
 #include "libhongbao/cli/linger.h"
 #include "libhongbao/cli/numbers.h"
 #include "libhongbao/cli/options.h"
-#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/watch.h"
 #include "libhongbao/cli/report.h"
 #include "libhongbao/cli/signals.h"
 #include "libhongbao/cli/standard_streams.h"
@@ -26,7 +26,6 @@
 #include "server/reporter.h"
 #include "server/routes.h"
 #include "server/status.h"
-#include "server/teller.h"
 
 namespace hongbao::server {
 namespace {
@@ -52,11 +51,11 @@ int64_t UntilNextLook(const time::Clock& clock) {
 
 // Serves until a signal comes, then drains while a second signal may still end it all.
 void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const time::Clock& clock, const Options& options,
-                     cli::Signals& signals, Reporter& reporter, Teller& teller) {
+                     cli::Signals& signals, Reporter& reporter, watch::Watch& watch) {
   for (;;) {
     const cli::SignalEvent event = signals.Wait(UntilNextLook(clock));
     reporter.Collect();
-    teller.Tell(reporter.TakeFresh());
+    watch.Tick();
     if (event == cli::SignalEvent::kStop) {
       break;
     }
@@ -76,7 +75,7 @@ void RunUntilStopped(serve::Server& server, const ProcessFacts& facts, const tim
       std::_Exit(signals.exit_code());
     }
     reporter.Collect();
-    teller.Tell(reporter.TakeFresh());
+    watch.Tick();
   }
   drain.join();
   reporter.Collect();
@@ -156,32 +155,31 @@ int Main(int argc, const char* const* argv) {
   const ProcessFacts facts{.listen = options.server.listen_address.WithPort((*server)->port()).ToString(),
                            .ledger = options.ledger,
                            .started_ns = clock.MonotonicNs()};
-  watch::RecentRows recent;  // outlives the server that answers from it, as the page does
-  watch::Page page("server", "hongbao-server " + facts.listen);
-  watch::MetricsPage metrics("server");
-  metrics.Add(watch::Collects([&server, &recent] {
-    return ServerFamilies((*server)->Look(), {.draining = (*server)->draining(), .last_unix_s = recent.LastUnixSecond()});
-  }));
+  watch::Watch watch({.role = "server",
+                      .title = "hongbao-server " + facts.listen,
+                      .monitor = options.monitor,
+                      .columns = RowColumns(),
+                      .quiet = options.quiet,
+                      .json = options.json},
+                     clock);  // outlives the AdminServer that answers from it
   http::AdminServer admin;
-  metrics.AddTo(admin);
+  watch.AddTo(admin, [&server, &watch] {
+    return ServerFamilies((*server)->Look(), {.draining = (*server)->draining(), .last_unix_s = watch.LastUnixSecond()});
+  });
   AddRoutes(admin, **server, facts, clock, options.compat);
-  page.AddTo(admin);
-  admin.Get("/v1/series", [&recent](const http::Request& request) { return recent.Answer(request); });
-  if (const absl::Status status =
-          admin.Start({.host = options.admin.host,
-                       .port = options.admin.port,
-                       .allow_remote = options.admin_remote,
-                       .hosts = options.admin_hosts});
+  if (const absl::Status status = admin.Start({.host = options.admin.host,
+                                               .port = options.admin.port,
+                                               .allow_remote = options.admin_remote,
+                                               .hosts = options.admin_hosts});
       !status.ok()) {
     return CouldNotRun(status);
   }
   leave.reset();  // whoever reads "ready" may send the signal to drain
   SayReady(**server, facts, admin.address(), options);
-  Reporter reporter(**server, clock, options.quiet, options.json, recent, page);
-  Teller teller(options.monitor, **server, clock);
-  RunUntilStopped(**server, facts, clock, options, signals, reporter, teller);
+  Reporter reporter(**server, clock, watch);
+  RunUntilStopped(**server, facts, clock, options, signals, reporter, watch);
   const int code = Report(**server, facts, clock, options, signals, reporter);
-  teller.TellEnd(reporter.TakeFresh(), reporter.newest(), code);
+  watch.End(code);
   cli::Linger(signals, options.linger_ns, admin.address(), [&] { SayStatus(**server, facts, clock); });
   admin.Stop();
   return cli::ExitCodeOfOutput(code);

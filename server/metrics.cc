@@ -50,10 +50,11 @@ Families RequestFamilies(const ServerCounts& counts) {
                  With("type", "open", c[Counter::kFramesOpen]), With("type", "send", c[Counter::kFramesSend]),
                  With("type", "statement", c[Counter::kFramesStatement])}),
       CounterOf("hongbao_responses_total",
-                "Answers to shakes: won, empty (nothing to win), cap (the user has won enough), overload (refused), repeated "
+                "Answers to shakes: won, nothing (to win), cap (the user has won enough), refused (overload, or a "
+                "stamp too far ahead), repeated "
                 "(the first outcome once more).",
-                {With("result", "won", c[Counter::kWon]), With("result", "empty", c[Counter::kNothing]),
-                 With("result", "cap", c[Counter::kCap]), With("result", "overload", c[Counter::kRefused]),
+                {With("result", "won", c[Counter::kWon]), With("result", "nothing", c[Counter::kNothing]),
+                 With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kRefused]),
                  With("result", "repeated", c[Counter::kRepeated])}),
       CounterOf("hongbao_requests_dropped_total", "Shakes without an answer, because the connection had no room for it.",
                 c[Counter::kDropped]),

@@ -1,8 +1,9 @@
 #include "server/reporter.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <string>
 
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "libhongbao/cli/numbers.h"
 #include "nlohmann/json.hpp"
@@ -11,72 +12,46 @@ namespace hongbao::server {
 
 using serve::Counter;
 
-Reporter::Reporter(const serve::Server& server, const time::Clock& clock, bool quiet, bool json, watch::RecentRows& recent,
-                   watch::Page& page)
+std::vector<watch::RowColumn> RowColumns() {
+  return {{"second", 8},      {"conns", 9, true}, {"users", 9},       {"received", 8, true}, {"won", 6},
+          {"nothing", 8},     {"cap", 5},         {"refused", 7},    {"issued", 6, true},   {"left", 6},
+          {"gifts", 5, true}, {"notices", 7},     {"opened", 6},      {"cpu%", 5, true},     {"rss MB", 6}};
+}
+
+Reporter::Reporter(const serve::Server& server, const time::Clock& clock, watch::Watch& watch)
     : server_(server),
       clock_(clock),
-      recent_(recent),
-      page_(page),
+      watch_(watch),
       series_(server.histories(), [&server](int64_t second) { return server.wall().LabelOf(second); }),
-      rows_(stdout,
-            {{"time", 8},
-             {"conns", 9, true},
-             {"online", 9},
-             {"req/s", 8, true},
-             {"won", 6},
-             {"nothing", 8},
-             {"cap", 5},
-             {"over", 6},
-             {"issued", 6, true},
-             {"left", 6},
-             {"gifts", 5, true},
-             {"notice", 6},
-             {"opened", 6},
-             {"cpu%", 5, true},
-             {"rss MB", 6}},
-            quiet || json),
-      json_rows_(json && !quiet),
       gateways_(server.Look().gateways),
       process_(watch::ReadProcessStats()),
       network_(watch::ReadNetworkStats()),
-      sampled_ns_(clock.MonotonicNs()) {
-  newest_.row.span = 0;
-}
+      sampled_ns_(clock.MonotonicNs()) {}
 
 void Reporter::Collect() {
   SayClock();
   SayGateways();
-  if (series_.Collect() == 0) {
-    return;
-  }
-  const watch::ProcessStats process = watch::ReadProcessStats();
-  const watch::NetworkStats network = watch::ReadNetworkStats();
-  const int64_t now_ns = clock_.MonotonicNs();
-  const double cpu_percent = watch::CpuPercent(process_, process, now_ns - sampled_ns_);
-  const serve::ServerCounts counts = server_.Look();
-  for (size_t i = 0; i < series_.rows().size(); ++i) {
-    Second second{.row = series_.rows()[i], .rss_bytes = process.rss_bytes, .cpu_percent = cpu_percent};
-    second.connections = static_cast<uint32_t>(second.row.total[Counter::kConnectionsOpened] -
-                                               second.row.total[Counter::kConnectionsClosed]);
-    const bool newest = i + 1 == series_.rows().size();
-    CountIssued(second, newest ? counts.issued.count : issued_);
-    if (newest) {  // several at once: what was sampled belongs to the last
-      second.network = network.Since(network_);
+  if (series_.Collect() > 0) {
+    const watch::ProcessStats process = watch::ReadProcessStats();
+    const watch::NetworkStats network = watch::ReadNetworkStats();
+    const int64_t now_ns = clock_.MonotonicNs();
+    const double cpu_percent = watch::CpuPercent(process_, process, now_ns - sampled_ns_);
+    const serve::ServerCounts counts = server_.Look();
+    for (size_t i = 0; i < series_.rows().size(); ++i) {
+      Second second{.row = series_.rows()[i], .rss_bytes = process.rss_bytes, .cpu_percent = cpu_percent};
+      const bool newest = i + 1 == series_.rows().size();
+      CountIssued(second, newest ? counts.issued.count : issued_);
+      if (newest) {  // several at once: what was sampled belongs to the last
+        second.network = network.Since(network_);
+      }
+      Show(second, newest ? counts : counts_);
+      kept_.Add(second);
     }
-    Print(second);
-    const nlohmann::json document = SecondJson(second);
-    if (json_rows_) {
-      json_lines_.Write(document);
-    }
-    recent_.Add(document);
-    page_.Publish(RowOf(second));
-    fresh_.push_back(second);
-    kept_.Add(second);
-    newest_ = second;
+    process_ = process;
+    network_ = network;
+    counts_ = counts;
+    sampled_ns_ = now_ns;
   }
-  process_ = process;
-  network_ = network;
-  sampled_ns_ = now_ns;
 }
 
 void Reporter::SayClock() {
@@ -111,18 +86,21 @@ void Reporter::CountIssued(Second& second, uint64_t now) {
   issued_ = second.issued_total;
 }
 
-void Reporter::Print(const Second& second) {
+void Reporter::Show(const Second& second, const serve::ServerCounts& counts) {
+  using watch::Column;
   const auto& delta = second.row.delta;
-  const auto& total = second.row.total;
-  const auto number = [](uint64_t value) { return std::to_string(value); };
-  rows_.Row({cli::ClockTime(second.row.unix_second), cli::WithCommas(second.connections),
-             cli::WithCommas(static_cast<int64_t>(total[Counter::kUsersCame] - total[Counter::kUsersLeft])),
-             number(delta[Counter::kReceived]), number(delta[Counter::kWon]), number(delta[Counter::kNothing]),
-             number(delta[Counter::kCap]), number(delta[Counter::kRefused]), number(second.issued),
-             number(server_.Look().envelopes_left), number(delta[Counter::kGiftsSent]),
-             number(delta[Counter::kNotices]), number(delta[Counter::kOpened]),
-             absl::StrFormat("%.0f", second.cpu_percent),
-             absl::StrFormat("%.0f", static_cast<double>(second.rss_bytes) / 1e6)});
+  const watch::SecondRow row = RowOf(second);
+  const wire::CounterRecord record = RecordOf(second, counts_, counts, server_.options().users_max);
+  const auto cell = [&row](Column column) { return watch::CellText(row, column); };
+  const auto number = [](uint64_t value) { return cli::WithCommas(static_cast<int64_t>(value)); };
+  watch_.Take({.row = row,
+               .document = SecondJson(second),
+               .cells = {cli::ClockTime(second.row.unix_second), cell(Column::kConnections), cell(Column::kUsers),
+                         cell(Column::kReceived), cell(Column::kWon), cell(Column::kNothing), cell(Column::kCap),
+                         cell(Column::kRefused), cell(Column::kIssued), number(counts.envelopes_left),
+                         number(delta[Counter::kGiftsSent]), number(delta[Counter::kNotices]), cell(Column::kOpened),
+                         cell(Column::kServerCpuPct), cell(Column::kServerRssBytes)},
+               .record = &record});
 }
 
 }  // namespace hongbao::server

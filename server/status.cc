@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "libhongbao/watch/clock_news.h"
+#include "libhongbao/watch/process_stats.h"
 #include "libhongbao/cli/options.h"
 
 namespace hongbao::server {
@@ -114,7 +114,7 @@ json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, 
             {"nothing", c[Counter::kNothing]},
             {"cap", c[Counter::kCap]},
             {"repeated", c[Counter::kRepeated]},
-            {"overload", c[Counter::kRefused]}}},
+            {"refused", c[Counter::kRefused]}}},
           {"shake",
            {{"issued", counts.issued.count},
             {"issued_fen", counts.issued.sum.value()},
@@ -142,61 +142,6 @@ json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, 
           {"memory", {{"rss_bytes", process.rss_bytes}, {"rss_max_bytes", process.rss_max_bytes}}},
           {"cpu", {{"user_s", process.user_s}, {"system_s", process.system_s}}},
           {"rings", Labelled(counts.net, net::kCounterLabels)}};
-}
-
-void MergeSeconds(Second& into, const Second& next) {
-  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
-  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
-  count::MergeRows(into.row, next.row);
-  into.issued += next.issued;
-  into.issued_total = next.issued_total;
-  into.connections = next.connections;
-  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
-  into.network = next.network;
-}
-
-json SecondJson(const Second& second) {
-  const auto& delta = second.row.delta;
-  return {
-      {"unix_s", second.row.unix_second},
-      {"span_s", second.row.span},
-      {"connections", second.row.total[Counter::kConnectionsOpened] - second.row.total[Counter::kConnectionsClosed]},
-      {"online", second.row.total[Counter::kUsersCame] - second.row.total[Counter::kUsersLeft]},
-      {"requests", delta[Counter::kReceived]},
-      {"replied", delta[Counter::kReplied]},
-      {"overload", delta[Counter::kRefused]},
-      {"issued", second.issued},
-      {"won", delta[Counter::kWon]},
-      {"won_fen", delta[Counter::kWonFen]},
-      {"gifts", delta[Counter::kGiftsSent]},
-      {"notices", delta[Counter::kNotices]},
-      {"opened", delta[Counter::kOpened]},
-      {"opened_fen", delta[Counter::kOpenedFen]},
-      {"cpu_pct", second.cpu_percent},
-      {"rss_bytes", second.rss_bytes}};
-}
-
-watch::SecondRow RowOf(const Second& second) {
-  using watch::Column;
-  const auto& delta = second.row.delta;
-  const auto& total = second.row.total;
-  watch::SecondRow row(second.row.unix_second);
-  row.Set(Column::kUsers, total[Counter::kUsersCame] - total[Counter::kUsersLeft]);
-  row.Set(Column::kConnections, second.connections);
-  row.Set(Column::kReceived, delta[Counter::kReceived]);
-  row.Set(Column::kAnswered, delta[Counter::kReplied] + delta[Counter::kRefused]);
-  row.Set(Column::kWon, delta[Counter::kWon]);
-  row.Set(Column::kNothing, delta[Counter::kNothing]);
-  row.Set(Column::kCap, delta[Counter::kCap]);
-  row.Set(Column::kOverload, delta[Counter::kRefused]);
-  row.Set(Column::kIssued, second.issued);
-  row.Set(Column::kOpened, delta[Counter::kOpened]);
-  row.Set(Column::kGivenFen, delta[Counter::kWonFen] + delta[Counter::kOpenedFen]);
-  row.Set(Column::kGivenTotalFen, total[Counter::kWonFen] + total[Counter::kOpenedFen]);
-  row[Column::kServerCpuPct] = std::llround(second.cpu_percent);
-  row[Column::kServerRssBytes] = second.rss_bytes < 0 ? watch::SecondRow::kUnknown : second.rss_bytes;
-  second.network.AddTo(&row);
-  return row;
 }
 
 void AddReport(json& document, const std::vector<Second>& seconds, const std::vector<serve::Identity>& identities) {

@@ -14,7 +14,7 @@
 namespace hongbao::watch {
 namespace {
 
-constexpr std::pair<int64_t NetworkStats::*, Column> kColumns[] = {
+constexpr std::pair<int64_t NetworkStats::*, Column> kNetworkColumns[] = {
     {&NetworkStats::rx_packets, Column::kRxPackets}, {&NetworkStats::rx_bytes, Column::kRxBytes},
     {&NetworkStats::tx_packets, Column::kTxPackets}, {&NetworkStats::tx_bytes, Column::kTxBytes},
     {&NetworkStats::dropped, Column::kDropped},      {&NetworkStats::retransmitted, Column::kRetransmitted}};
@@ -76,14 +76,14 @@ NetworkStats ReadNetworkStats() { return ParseNetworkStats(ReadWhole("/proc/net/
 
 NetworkStats NetworkStats::Since(const NetworkStats& earlier) const {
   NetworkStats between;
-  for (const auto& [field, column] : kColumns) {
+  for (const auto& [field, column] : kNetworkColumns) {
     between.*field = earlier.*field < 0 || this->*field < earlier.*field ? -1 : this->*field - earlier.*field;
   }
   return between;
 }
 
 void NetworkStats::AddTo(SecondRow* row) const {
-  for (const auto& [field, column] : kColumns) {
+  for (const auto& [field, column] : kNetworkColumns) {
     if (this->*field >= 0) {
       (*row)[column] = this->*field;
     }

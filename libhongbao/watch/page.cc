@@ -18,12 +18,12 @@ namespace {
 // As RowValues(row).dump(), without a tree in between: an hour is 140,000 numbers.
 void AppendValues(const SecondRow& row, std::string* text) {
   char before = '[';
-  for (const auto& label : kColumnLabels) {
+  for (const auto& column : kColumns) {
     *text += before;
     before = ',';
-    if (row.Knows(label.id)) {
-      const char* quote = cli::IsExactInDoubles(row[label.id]) ? "" : "\"";
-      absl::StrAppend(text, quote, row[label.id], quote);
+    if (row.Knows(column.id)) {
+      const char* quote = cli::IsExactInDoubles(row[column.id]) ? "" : "\"";
+      absl::StrAppend(text, quote, row[column.id], quote);
     } else {
       *text += "null";
     }

@@ -151,6 +151,7 @@ TEST(ReportJson, HasWhatTheReadersOfReportsLookFor) {
   second.row.delta[Counter::kSent] = 7;
   second.row.delta[Counter::kOnline] = 99;  // a gauge: its delta means nothing
   second.row.total[Counter::kOnline] = 10;
+  second.latency.count = 1;
   second.latency.p99 = 400;
   second.lag.p99 = 123.5;
   load::PhaseReport phase;
@@ -171,7 +172,7 @@ TEST(ReportJson, HasWhatTheReadersOfReportsLookFor) {
   EXPECT_EQ(report["series"][0]["p99_us"], 400);
   EXPECT_EQ(report["series"][0]["lag_us"], 123.5);
   EXPECT_EQ(report["series"][0]["sent"], 7);
-  EXPECT_EQ(report["series"][0]["connections"], 10);
+  EXPECT_EQ(report["series"][0]["users"], 10);
   EXPECT_EQ(report["series"][0]["online"], 10);
   for (const char* key : {"name", "target_qps", "duration_s", "sent", "answered", "missed", "late", "mean_qps",
                           "worst_second_qps", "best_second_qps", "latency_us", "wins_per_second"}) {

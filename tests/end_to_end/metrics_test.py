@@ -106,7 +106,7 @@ class MetricsTest(processes.MonitoredTest):
         requests, replies = report["requests"], report["replies"]
         self.assertEqual(value(samples, "hongbao_requests_total", type="shake"), requests["sent"])
         self.assertEqual(value(samples, "hongbao_requests_due_total"), requests["due"])
-        for result, name in (("won", "won"), ("empty", "nothing"), ("cap", "cap"), ("overload", "overload")):
+        for result, name in (("won", "won"), ("nothing", "nothing"), ("cap", "cap"), ("refused", "refused")):
             self.assertEqual(value(samples, "hongbao_responses_total", result=result), replies[name], result)
         self.assertEqual(value(samples, "hongbao_request_duration_seconds_count"), requests["answered"])
         self.assertEqual(value(samples, "hongbao_service_duration_seconds_count"), requests["answered"])
@@ -121,7 +121,7 @@ class MetricsTest(processes.MonitoredTest):
     def check_server(self, samples, report):
         self.assertEqual(value(samples, "hongbao_requests_total", type="shake"), report["requests"]["received"])
         self.assertEqual(value(samples, "hongbao_responses_total", result="won"), report["shake"]["won"])
-        self.assertEqual(value(samples, "hongbao_responses_total", result="empty"), report["replies"]["nothing"])
+        self.assertEqual(value(samples, "hongbao_responses_total", result="nothing"), report["replies"]["nothing"])
         self.assertEqual(value(samples, "hongbao_envelopes_created_total", kind="shake"), report["shake"]["issued"])
         self.assertEqual(value(samples, "hongbao_money_issued_fen_total", kind="shake"), report["shake"]["issued_fen"])
         self.assertEqual(value(samples, "hongbao_money_given_fen_total", kind="shake"), report["shake"]["won_fen"])

@@ -51,12 +51,12 @@ class ReconcileTest(processes.EndToEndTest):
         self.assertEqual(total("requests", "sent"), server["requests"]["received"])
         self.assertEqual(total("requests", "answered"), server["requests"]["replied"] + server["requests"]["refused"])
         self.assertEqual((total("requests", "lost"), total("requests", "missed")), (0, 0))
-        for result in ("won", "nothing", "cap", "overload"):
+        for result in ("won", "nothing", "cap", "refused"):
             self.assertEqual(total("replies", result), server["replies"][result], result)
         self.assertEqual(server["connections"]["accepted"], USERS)
         # Defect 12: seconds filed late vanished from the series. Here they sum up to the totals.
         self.assertEqual(sum(row["won_fen"] for row in server["series"]), server["shake"]["won_fen"])
-        self.assertEqual(sum(row["requests"] for row in server["series"]), server["requests"]["received"])
+        self.assertEqual(sum(row["received"] for row in server["series"]), server["requests"]["received"])
         for client in clients:
             self.assertEqual(sum(row["sent"] for row in client["series"]), client["requests"]["sent"])
 

@@ -113,7 +113,7 @@ class ThresholdsTest(processes.EndToEndTest):
         self.assertEqual(last, report)
         self.assertIs(last["report"], True)
         self.assertEqual(rows, report["series"])
-        self.assertEqual(sum(row["requests"] for row in rows), 200)
+        self.assertEqual(sum(row["received"] for row in rows), 200)
 
     def test_a_reader_that_goes_away_ends_the_rows_alone(self):
         """As `| head -1` does."""

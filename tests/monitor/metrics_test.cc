@@ -14,7 +14,7 @@ using wire::Role;
 using wire::Slot;
 
 std::string TextOf(const Snapshot& snapshot, const Refused& refused = {}) {
-  return "\n" + watch::OpenMetricsText(MonitorFamilies(snapshot, refused));
+  return "\n" + watch::OpenMetricsText(MonitorFamilies(snapshot, refused, 0));
 }
 
 void ExpectLines(const std::string& text, std::initializer_list<const char*> lines) {

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import queue
-import re
 import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,8 +31,8 @@ def report_page(data):
 
 
 def columns():
-    """The columns' names, in their order, as second_row.h has them."""
-    return re.findall(r'\{Column::k\w+, "(\w+)"\}', (ROOT / "libhongbao/watch/second_row.h").read_text(encoding="utf-8"))
+    """The columns' names, in their order."""
+    return [column["name"] for column in json.loads((ROOT / "libhongbao/watch/columns.json").read_text(encoding="utf-8"))["columns"]]
 
 
 class Host:
@@ -118,7 +117,7 @@ def lifelike(i):
     given = 33_000 + wave
     return {"hosts": 3, "silent": 1 if i % 400 in range(200, 206) else 0, "users": 1_000_000, "connections": 1_000_000, "target": 60_000,
             "sent": 60_000 - wave % 40, "answered": 59_990 - wave % 50, "received": 60_000 - wave % 45, "missed": wave % 3, "late": wave % 17,
-            "lost": 0, "won": 4_200 + wave % 9, "nothing": 55_700, "cap": 3, "overload": 0, "p50_us": 90 + wave % 30, "p90_us": 210 + wave,
+            "lost": 0, "won": 4_200 + wave % 9, "nothing": 55_700, "cap": 3, "refused": 0, "p50_us": 90 + wave % 30, "p90_us": 210 + wave,
             "p99_us": 900 + 9 * wave, "p999_us": 2_000 + 30 * wave, "max_us": 4_000 + 90 * wave, "issued": 4_200, "opened": 60, "given_fen": given,
             "got_fen": given - wave % 7, "given_total_fen": given * (i + 1), "got_total_fen": given * (i + 1) - wave % 700,
             "difference_fen": wave % 700, "server_cpu_pct": 130 + wave % 20, "client_cpu_pct": 160 + wave % 25, "server_rss_bytes": 3_620_000_000,

@@ -147,7 +147,7 @@ TEST_F(RoutesTest, TheStatusPageHasTheFieldsThatScriptsRead) {
                             "/replies/won",
                             "/replies/nothing",
                             "/replies/cap",
-                            "/replies/overload",
+                            "/replies/refused",
                             "/shake/issued",
                             "/shake/issued_fen",
                             "/shake/won",

@@ -63,36 +63,6 @@ std::string VerdictOf(const Books& books) {
   return document["verdict"];
 }
 
-TEST(StatusTest, ARowSaysWhatASecondCounted) {
-  using watch::Column;
-  using serve::Counter;
-  Second second{.issued = 40, .connections = 12, .rss_bytes = 5'000'000, .cpu_percent = 99.5, .network = {.tx_packets = 9}};
-  second.row.unix_second = 1'486'824'165;
-  auto& delta = second.row.delta;
-  delta[Counter::kReceived] = 3'000;
-  delta[Counter::kReplied] = 2'900;
-  delta[Counter::kRefused] = 100;
-  delta[Counter::kWonFen] = 100;
-  delta[Counter::kOpenedFen] = 23;
-  second.row.total[Counter::kUsersCame] = 15;
-  second.row.total[Counter::kUsersLeft] = 5;
-  second.row.total[Counter::kWonFen] = 1'000;
-  second.row.total[Counter::kOpenedFen] = 230;
-  const watch::SecondRow row = RowOf(second);
-  const std::pair<Column, int64_t> expected[] = {
-      {Column::kUnixS, 1'486'824'165}, {Column::kUsers, 10},      {Column::kConnections, 12},   {Column::kReceived, 3'000},
-      {Column::kAnswered, 3'000},      {Column::kOverload, 100},  {Column::kIssued, 40},        {Column::kGivenFen, 123},
-      {Column::kGivenTotalFen, 1'230}, {Column::kServerCpuPct, 100}, {Column::kServerRssBytes, 5'000'000},
-      {Column::kTxPackets, 9}};
-  for (const auto& [column, value] : expected) {
-    EXPECT_EQ(row[column], value) << static_cast<int>(column);
-  }
-  for (const Column unknown : {Column::kSent, Column::kTarget, Column::kP99Us, Column::kGotFen, Column::kDifferenceFen,
-                               Column::kClientCpuPct, Column::kRxPackets, Column::kHosts}) {
-    EXPECT_FALSE(row.Knows(unknown)) << static_cast<int>(unknown);
-  }
-}
-
 TEST(StatusTest, BooksThatAddUpPass) { EXPECT_EQ(VerdictOf(Good()), "pass"); }
 
 TEST(StatusTest, Defect01_03_09_12_EveryPlantedErrorIsFound) {

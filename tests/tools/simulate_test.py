@@ -14,7 +14,7 @@ import unittest
 
 from hongbao_tools.common import network, preflight, processes, processors, units
 from hongbao_tools.ledger import totals
-from hongbao_tools.simulate import envelopes, html_report, main, options, reconcile, report, series, serving, show, story, thresholds
+from hongbao_tools.simulate import envelopes, html_report, main, options, reconcile, report, seconds, series, serving, show, story, thresholds
 
 
 class UnitsTest(unittest.TestCase):
@@ -248,7 +248,7 @@ def server_report():
         "gifts": {"sent": 100, "sent_fen": 5_000, "shares": 300, "opened": 295, "opened_fen": 4_900, "left_shares": 3, "left_fen": 60,
                   "refunded_shares": 2, "refunded_fen": 40, "notices": 300},
         "identities": {"money": True},
-        "series": [{"unix_s": 100 + i, "won": 200 - i, "requests": 90} for i in range(10)],
+        "series": [{"unix_s": 100 + i, "won": 200 - i, "received": 90} for i in range(10)],
     }
 
 
@@ -265,7 +265,7 @@ def client_report(first=0, share=1):
         "connections": {"target": 12 // share, "established": 12 // share, "failed": {}, "seconds": 0.5},
         "requests": {"sent": 900 // share, "answered": 900 // share, "refused": 10 // share, "lost": 0, "missed": 0, "late": 4 // share,
                      "outstanding": 0},
-        "replies": {"won": 290 // share, "nothing": 600 // share, "cap": 0, "overload": 10 // share},
+        "replies": {"won": 290 // share, "nothing": 600 // share, "cap": 0, "refused": 10 // share},
         "won": {"count": 290 // share, "fen": 29_000 // share},
         "gifts": {"opened": 295 if first == 0 else 0, "opened_fen": 4_900 if first == 0 else 0},
         "phases": [{"name": "90", "at_unix_s": 100, "sent": 900 // share, "answered": 900 // share, "missed": 0, "late": 4 // share,
@@ -503,7 +503,7 @@ class SeriesTest(unittest.TestCase):
                 header = file.readline().strip()
                 file.seek(0)
                 rows = list(csv.DictReader(file))
-        self.assertEqual(header, "unix_s,role,host,users,target,sent,answered,missed,won,empty,overload,error,p50_us,p99_us,p999_us,max_us,"
+        self.assertEqual(header, "unix_s,role,host,users,target,sent,answered,missed,won,nothing,refused,lost,p50_us,p99_us,p999_us,max_us,"
                                  "lag_us,given_fen,got_fen,cpu_pct,rss_bytes")
         self.assertEqual(len(rows), 30)
         self.assertEqual([row["role"] for row in rows[:3]], ["server", "client", "client"])
@@ -528,14 +528,14 @@ class RowTest(unittest.TestCase):
         self.assertEqual((joined.newest("server"), joined.newest("client"), joined.newest("other")), (4, 4, 0))
 
     def test_money_stands_whole(self):
-        server = {"won_fen": 100, "opened_fen": 20, "requests": 9, "cpu_pct": 40}
-        clients = [{"won_fen": 60, "opened_fen": 20, "sent": 4, "answered": 4, "p50_us": 90}, {"sent": 5, "answered": 5, "p50_us": 70}]
-        money = {"given": 0, "got": 0}
-        values = story.row_values(101, server, clients, money)
-        self.assertEqual((values["sent"], values["latency_us"]["p50"], values["given_fen"] - values["got_fen"]), (9, 90, 40))
-        values = story.row_values(102, {}, [{"won_fen": 40}], money)
-        self.assertEqual(values["given_fen"] - values["got_fen"], 0)
-        self.assertIn("0.00", show.format_row(values))
+        server = {"given_fen": 120, "received": 9, "server_cpu_pct": 40}
+        clients = [{"got_fen": 80, "sent": 4, "answered": 4, "p50_us": 90}, {"sent": 5, "answered": 5, "p50_us": 70}]
+        totals = {"given": 0, "got": 0}
+        row = seconds.joined(101, server, clients, 3, totals)
+        self.assertEqual((row["sent"], row["p50_us"], row["difference_fen"]), (9, 90, 40))
+        row = seconds.joined(102, {}, [{"got_fen": 40}], 3, totals)
+        self.assertEqual(row["difference_fen"], 0)
+        self.assertIn("0.00", show.format_row(row))
 
 
 class CommandTest(unittest.TestCase):

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "raw_http.h"
+#include "tests/http/raw_http.h"
 
 namespace hongbao::watch {
 namespace {

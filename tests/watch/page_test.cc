@@ -7,7 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "nlohmann/json.hpp"
-#include "raw_http.h"
+#include "tests/http/raw_http.h"
 
 namespace hongbao::watch {
 namespace {
@@ -30,7 +30,7 @@ class PageTest : public testing::Test {
     EXPECT_TRUE(started.ok()) << started;
   }
 
-  std::string Get(const std::string& target) const { return RawAnswer(admin_.port(), Head("GET", target)); }
+  std::string Get(const std::string& target) const { return http::RawAnswer(admin_.port(), http::Head("GET", target)); }
   json History(const std::string& query = "") const {
     const std::string answer = Get("/v1/history" + query);
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
@@ -90,8 +90,8 @@ TEST_F(PageTest, ASecondThatHasBeenIsLeftOut) {
 }
 
 TEST_F(PageTest, AnEventIsTheHistorysRow) {
-  RawPeer peer(admin_.port());
-  peer.Send(Head("GET", "/events"));
+  http::RawPeer peer(admin_.port());
+  peer.Send(http::Head("GET", "/events"));
   peer.ReadTo("\n\n");
   page_.Publish(RowAt(1'486'824'165));
   EXPECT_EQ(peer.ReadTo("\n\n"), "id: 1486824165\ndata: " + History()["rows"][0].dump() + "\n\n");

@@ -13,9 +13,8 @@
 #include "libhongbao/cli/numbers.h"
 #include "libhongbao/watch/clock_news.h"
 #include "libhongbao/http/admin_server.h"
-#include "libhongbao/cli/json_lines.h"
 #include "libhongbao/cli/options.h"
-#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/watch.h"
 #include "libhongbao/cli/report.h"
 #include "libhongbao/cli/signals.h"
 #include "libhongbao/cli/standard_streams.h"
@@ -49,8 +48,12 @@ class Run {
         signals_(signals),
         service_(clock_),
         monitor_(options.delay_ns, options.conditions),
-        page_("monitor", "hongbao-monitor"),
-        text_(stdout, options.quiet || options.json) {}
+        watch_({.role = "monitor",
+                .title = "hongbao-monitor",
+                .columns = RowColumns(),
+                .quiet = options.quiet,
+                .json = options.json},
+               clock_) {}
 
   absl::Status Start() {
     absl::optional<cli::LeaveAtSignal> leave(absl::in_place, signals_);  // a name may take its time
@@ -118,10 +121,7 @@ class Run {
   void AddRoutes() {
     http_.SetReady([] { return true; });
     http_.Get("/v1/status", [this](const http::Request&) { return http::JsonResponse(Status()); });
-    page_.AddTo(http_);
-    metrics_.Add(watch::Collects([this] { return MonitorFamilies(monitor_.Look(), RefusedBy(inlet_)); }));
-    metrics_.Add(watch::Collects([this] { return watch::Families{watch::ClockStepsOf(wall_.Count().count)}; }));
-    metrics_.AddTo(http_);
+    watch_.AddTo(http_, [this] { return MonitorFamilies(monitor_.Look(), RefusedBy(inlet_), wall_.Count().count); });
   }
 
   // Browsers may hold on to their streams for a moment; a second signal does not wait for them.
@@ -173,29 +173,16 @@ class Run {
   }
 
   void Show(const Told& told) {
-    page_.Publish(told.row);
+    watch_.Take({.row = told.row, .document = watch::RowJson(told.row), .cells = CellsOf(told.row, told.hosts)});
     csv_.Write(watch::CsvLine(told.row));
     for (const auto& [source, record] : told.sources) {
       sources_csv_.Write(SourceCsvLine(source, record));
     }
-    text_.Print(told.row, told.hosts);
-    if (options_.json && !options_.quiet) {
-      json_lines_.Write(JsonOf(told.row));
-    }
-  }
-
-  static nlohmann::json JsonOf(const watch::SecondRow& row) {
-    const nlohmann::json names = watch::ColumnNames(), values = watch::RowValues(row);
-    nlohmann::json object;
-    for (size_t i = 0; i < names.size(); ++i) {
-      object[names[i].get<std::string>()] = values[i];
-    }
-    return object;
   }
 
   int Close() {
     if (options_.json) {
-      json_lines_.Write({{"account", monitor_.CloseJson()}});
+      watch_.WriteJson({{"account", monitor_.CloseJson()}});
     } else {
       cli::WriteOut(stdout, monitor_.ClosingText());
     }
@@ -225,11 +212,8 @@ class Run {
   Inlet inlet_;
   net::Service<Receiver> service_;
   Monitor monitor_;
-  watch::Page page_;
-  watch::MetricsPage metrics_{"monitor"};
+  watch::Watch watch_;
   http::AdminServer http_;
-  TextRows text_;
-  cli::JsonLines json_lines_{stdout};
   LineFile csv_, sources_csv_;
   int64_t published_ns_ = 0;
 };

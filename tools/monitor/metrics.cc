@@ -130,7 +130,7 @@ Refused RefusedBy(const Inlet& inlet) {
   return refused;
 }
 
-Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused) {
+Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused, uint64_t clock_steps) {
   Families all = {SourcesOf(snapshot),
                   CounterOf("hongbao_monitor_records_total", "Counter records received from known sources.", snapshot.records),
                   RefusedRecords(snapshot, refused)};
@@ -140,6 +140,7 @@ Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused) {
   all.push_back(GaugeOf("hongbao_last_second_timestamp_seconds",
                         "The last second that is counted to its end, unix time; 0: none.",
                         static_cast<double>(snapshot.newest_s)));
+  all.push_back(watch::ClockStepsOf(clock_steps));
   return all;
 }
 

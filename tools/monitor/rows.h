@@ -1,11 +1,11 @@
 // Rows: a second of all sources in the words that people, pages and files read.
 //
-// Pure functions, and the printer of the text rows. Never decides what a second consists of.
-// Thread tag: thread-compatible.
+// Never decides what a second consists of.
+// Thread tag: thread-safe (pure functions).
 #pragma once
 
-#include <cstdio>
 #include <string>
+#include <vector>
 
 #include "libhongbao/watch/row_printer.h"
 #include "libhongbao/watch/second_row.h"
@@ -32,13 +32,8 @@ watch::SecondRow RowOf(const Timeline::Second& second, const Hosts& hosts, const
 std::string SourceCsvHeader();
 std::string SourceCsvLine(const Source& source, const wire::CounterRecord& record);
 
-class TextRows {
- public:
-  TextRows(std::FILE* out, bool quiet);
-  void Print(const watch::SecondRow& row, const Hosts& hosts);
-
- private:
-  watch::RowPrinter printer_;
-};
+// The printed row.
+std::vector<watch::RowColumn> RowColumns();
+std::vector<std::string> CellsOf(const watch::SecondRow& row, const Hosts& hosts);
 
 }  // namespace hongbao::monitor

@@ -36,28 +36,10 @@ const Format = (() => {
   };
 })();
 
-const ALL = ["server", "client", "monitor", "report"];
-const BOTH = ["monitor", "report"];
-const CLIENTS = ["client", "monitor", "report"];
-const SERVERS = ["server", "monitor", "report"];
+const BOTH = ["monitor", "report"];  // the pages of several programs
 
-// column: [name for people, format, roles that know it from the start]
-const COLUMNS = {
-  hosts: ["Hosts", "whole", BOTH], silent: ["Silent hosts", "whole", BOTH], users: ["Users", "whole", ALL],
-  connections: ["Connections", "whole", SERVERS], target: ["Requests due", "whole", CLIENTS], sent: ["Sent", "whole", CLIENTS],
-  answered: ["Answered", "whole", ALL], received: ["Received by the server", "whole", SERVERS], missed: ["Missed", "whole", CLIENTS],
-  late: ["Sent late", "whole", CLIENTS], lost: ["Lost", "whole", CLIENTS], won: ["Won", "whole", ALL],
-  nothing: ["Answered: nothing", "whole", ALL], cap: ["Answered: has won enough", "whole", ALL], overload: ["Answered: overloaded", "whole", ALL],
-  p50_us: ["Latency p50", "micros", CLIENTS], p90_us: ["Latency p90", "micros", CLIENTS], p99_us: ["Latency p99", "micros", CLIENTS],
-  p999_us: ["Latency p99.9", "micros", CLIENTS], max_us: ["Latency, highest", "micros", CLIENTS],
-  issued: ["Shake envelopes issued", "whole", SERVERS], opened: ["Gift shares opened", "whole", ALL],
-  given_fen: ["Given, yuan", "yuan", SERVERS], got_fen: ["Got, yuan", "yuan", CLIENTS], given_total_fen: ["Given since the start, yuan", "yuan", SERVERS],
-  got_total_fen: ["Got since the start, yuan", "yuan", CLIENTS], difference_fen: ["Difference, yuan", "yuan", BOTH],
-  server_cpu_pct: ["CPU of the server", "percent", SERVERS], client_cpu_pct: ["CPU of the clients", "percent", CLIENTS],
-  server_rss_bytes: ["Memory of the server", "bytes", SERVERS], client_rss_bytes: ["Memory of the clients", "bytes", CLIENTS],
-  rx_packets: ["Packets received", "whole", ALL], tx_packets: ["Packets sent", "whole", ALL], rx_bytes: ["Bytes received", "bytes", ALL],
-  tx_bytes: ["Bytes sent", "bytes", ALL], dropped: ["Packets dropped", "whole", ALL], retransmitted: ["TCP segments sent again", "whole", ALL],
-};
+// name -> {title, format, by}: the figures of one second, in their order
+const COLUMNS = Object.fromEntries(/*COLUMNS_JSON*/[].filter((one) => one.name !== "unix_s").map((one) => [one.name, one]));
 
 // Drawn in this order, wide ones first: where lines lie on each other each still shows. [column, label, colour, width, dashes]
 const CHARTS = [
@@ -69,7 +51,7 @@ const CHARTS = [
   {id: "latency", title: "Latency", unit: "from the intended time", format: "micros", log: true,
     series: [["max_us", "highest", "grey", 1.6, [2, 3]], ["p999_us", "p99.9", "purple", 1.6, [6, 2]], ["p99_us", "p99", "orange", 2, null], ["p50_us", "p50", "blue", 2, null]]},
   {id: "trouble", title: "Not as planned", unit: "per second", format: "whole",
-    series: [["missed", "missed", "orange", 3, null], ["late", "late", "purple", 2, [6, 2]], ["lost", "lost", "blue", 1.6, null], ["overload", "overloaded", "green", 1.4, [2, 2]]]},
+    series: [["missed", "missed", "orange", 3, null], ["late", "late", "purple", 2, [6, 2]], ["lost", "lost", "blue", 1.6, null], ["refused", "refused", "green", 1.4, [2, 2]]]},
   {id: "users", title: "Users and connections", unit: "now", format: "whole",
     series: [["connections", "connections", "orange", 4, null], ["users", "users", "blue", 1.6, null]]},
   {id: "money", title: "Money", unit: "yuan per second", format: "yuan",
@@ -86,7 +68,7 @@ const CHARTS = [
     series: [["dropped", "packets dropped", "orange", 3, null], ["retransmitted", "TCP retransmits", "blue", 1.6, [5, 3]]]},
 ];
 
-const Known = (column, role) => COLUMNS[column] !== undefined && COLUMNS[column][2].includes(role);
+const Known = (column, role) => COLUMNS[column] !== undefined && (BOTH.includes(role) || COLUMNS[column].by.includes(role));
 
 const OVERLAP_S = 10;
 
@@ -525,14 +507,14 @@ function FillTable(role, store, i) {
   const body = document.getElementById("values-body");
   if (body.childElementCount === 0) {
     for (const column of Object.keys(COLUMNS).filter((name) => Known(name, role))) {
-      body.append(Element("tr", {}, Element("th", {scope: "row"}, COLUMNS[column][0]), Element("td", {}, column),
+      body.append(Element("tr", {}, Element("th", {scope: "row"}, COLUMNS[column].title), Element("td", {}, column),
         Element("td", {class: "number", "data-column": column}, "–")));
     }
   }
   if (i < 0) return;
   for (const cell of body.querySelectorAll("[data-column]")) {
     const value = store.at(cell.dataset.column, i);
-    const format = COLUMNS[cell.dataset.column][1];
+    const format = COLUMNS[cell.dataset.column].format;
     Say(cell, Number.isNaN(value) ? "–" : format === "yuan" ? Format.yuan(value) : Format.whole(value));
   }
 }

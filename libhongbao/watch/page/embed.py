@@ -7,6 +7,7 @@ Reads index.html, style.css and the scripts of FOLDER, and dygraph.min.js and .c
 defines `const absl::string_view hongbao::watch::NAME`. Standard library only.
 """
 import argparse
+import json
 import os
 import re
 import sys
@@ -27,13 +28,22 @@ def library(folder, name):
     return text
 
 
+def charts(source):
+    """charts.js with the table of columns, which lies beside the page's folder, in its place."""
+    columns = json.dumps(json.loads(read(source, "..", "columns.json"))["columns"])
+    script, places = re.subn(r"/\*COLUMNS_JSON\*/\[\]", lambda _: columns, read(source, "charts.js"))
+    if places != 1:
+        raise ValueError("charts.js has no single /*COLUMNS_JSON*/[]")
+    return script
+
+
 def whole(source, dygraphs, role):
     page = read(source, "index.html")
     parts = {
         "DYGRAPH_CSS": library(dygraphs, "dygraph.min.css"),
         "STYLE": read(source, "style.css"),
         "DYGRAPH_JS": library(dygraphs, "dygraph.min.js"),
-        "CHARTS_JS": read(source, "charts.js"),
+        "CHARTS_JS": charts(source),
         "ROLE_JS": read(source, role + ".js"),
     }
     for marker in parts:

@@ -10,7 +10,7 @@ const BASE = location.pathname.replace(/\/?$/, "/");
 // [column or null, name, format, wide]
 const TILES = {
   server: [["users", "Users"], ["connections", "Connections"], ["received", "Requests received"], ["won", "Won"], ["issued", "Envelopes issued"],
-    ["overload", "Overloaded"], ["given_total_fen", "Given since the start, yuan", true], ["server_cpu_pct", "CPU of the server"], ["server_rss_bytes", "Memory"]],
+    ["refused", "Refused"], ["given_total_fen", "Given since the start, yuan", true], ["server_cpu_pct", "CPU of the server"], ["server_rss_bytes", "Memory"]],
   client: [["users", "Users"], ["target", "Requests due"], ["sent", "Sent"], ["answered", "Answered"], ["missed", "Missed"], ["won", "Won"],
     ["p50_us", "Latency p50"], ["p99_us", "Latency p99"], ["got_total_fen", "Got since the start, yuan", true], ["client_cpu_pct", "CPU of the client"]],
   monitor: [["hosts", "Hosts"], ["users", "Users"], ["sent", "Sent"], ["received", "Received"], ["answered", "Answered"], ["missed", "Missed"],
@@ -37,11 +37,11 @@ class Tiles {
     const i = store.size - 1;
     for (const {column, value, note, root} of this.tiles) {
       const now = store.at(column, i);
-      Say(value, Number.isNaN(now) ? "–" : Format[COLUMNS[column][1]](now));
+      Say(value, Number.isNaN(now) ? "–" : Format[COLUMNS[column].format](now));
       let warning = "";
       if (column === "hosts" && store.at("silent", i) > 0) warning = `⚠ ${store.at("silent", i)} silent`;
       if (column === "difference_fen" && now !== 0 && !Number.isNaN(now)) warning = "⚠ in flight";
-      if (["missed", "overload"].includes(column) && now > 0) warning = "⚠ per second";
+      if (["missed", "refused"].includes(column) && now > 0) warning = "⚠ per second";
       root.classList.toggle("warn", warning !== "");
       Say(note, warning || NOTES[column] || "per second");
     }

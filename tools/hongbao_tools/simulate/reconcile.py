@@ -49,8 +49,8 @@ def client_identities(clients):
     return [
         Identity("client requests: sent = answered + lost", c("requests.sent") - c("requests.outstanding"),
                  c("requests.answered") + c("requests.lost"), "clients"),
-        Identity("answers: won + nothing + cap + overload = answered", c("replies.won") + c("replies.nothing") + c("replies.cap") +
-                 c("replies.overload"), c("requests.answered"), "clients"),
+        Identity("answers: won + nothing + cap + refused = answered", c("replies.won") + c("replies.nothing") + c("replies.cap") +
+                 c("replies.refused"), c("requests.answered"), "clients"),
     ]
 
 

@@ -1,50 +1,34 @@
-"""One row a second of the whole run, in the words of libhongbao/watch/second_row.h: from the monitor's CSV file where it is there,
+"""One row a second of the whole run, in the words of libhongbao/watch/columns.json: from the monitor's CSV file where it is there,
 and from what the programs themselves wrote down. For the plots, the page and the rows of --json. Pure but for reading the file."""
 
 import csv
 
+from ..common import columns
 from ..common.documents import get
 
-# As second_row.h has them, in its order; a test compares the two.
-COLUMNS = ("unix_s,hosts,silent,users,connections,target,sent,answered,received,missed,late,lost,won,nothing,cap,overload,p50_us,p90_us,"
-           "p99_us,p999_us,max_us,issued,opened,given_fen,got_fen,given_total_fen,got_total_fen,difference_fen,server_cpu_pct,"
-           "client_cpu_pct,server_rss_bytes,client_rss_bytes,rx_packets,tx_packets,rx_bytes,tx_bytes,dropped,retransmitted,superseded").split(",")
-_LATENCIES = ("p50_us", "p90_us", "p99_us", "p999_us", "max_us")
+COLUMNS = columns.NAMES
 
 
-def _whole(value):
-    return None if value is None else int(round(value))
-
-
-def _sum(rows, name):
-    known = [row[name] for row in rows if row.get(name) is not None]
-    return sum(known) if known else None
-
-
-def _fen(row):
-    return (row.get("won_fen") or 0) + (row.get("opened_fen") or 0)
+def _merged(facts, server, clients):
+    """One column of several programs' rows: the clients' figure where clients know it, else the server's."""
+    name, worst = facts["name"], facts.get("merge") == "worst"
+    if facts.get("from"):  # another's: tools/nic_monitor tells the monitor
+        return None
+    for rows in (clients, [server] if server is not None else []):
+        known = [row[name] for row in rows if row.get(name) is not None]
+        if known:
+            return max(known) if worst else sum(known)
+    return None
 
 
 def joined(second, server, clients, hosts, totals):
     """The row of one second from the programs' own rows of it (None or left out: it has none). `hosts`: how many programs there
     are; `totals`: {"given": fen, "got": fen} so far, brought up to date here."""
     told = ([server] if server is not None else []) + clients
-    row = dict.fromkeys(COLUMNS)
-    row.update(unix_s=second, hosts=len(told), silent=hosts - len(told))
-    if server is not None:
-        totals["given"] += _fen(server)
-        row.update(connections=server.get("connections"), received=server.get("requests"), issued=server.get("issued"),
-                   opened=server.get("opened"), won=server.get("won"), given_fen=_fen(server), server_cpu_pct=_whole(server.get("cpu_pct")),
-                   server_rss_bytes=server.get("rss_bytes"))
-    if clients:
-        totals["got"] += sum(map(_fen, clients))
-        row.update({name: _sum(clients, name) for name in ("target", "sent", "answered", "missed", "late", "lost", "won", "nothing", "cap",
-                                                           "overload", "superseded")})
-        row.update(users=_sum(clients, "online"), got_fen=sum(map(_fen, clients)), client_cpu_pct=_whole(_sum(clients, "cpu_pct")),
-                   client_rss_bytes=_sum(clients, "rss_bytes"))
-        if row["answered"]:  # of several clients the worst
-            row.update({name: _whole(max((one.get(name) or 0) for one in clients)) for name in _LATENCIES})
-    row.update(given_total_fen=totals["given"], got_total_fen=totals["got"])
+    row = {facts["name"]: _merged(facts, server, clients) for facts in columns.FACTS}
+    totals["given"] += row["given_fen"] or 0
+    totals["got"] += row["got_fen"] or 0
+    row.update(unix_s=second, hosts=len(told), silent=hosts - len(told), given_total_fen=totals["given"], got_total_fen=totals["got"])
     if server is not None:
         row["difference_fen"] = totals["given"] - totals["got"]
     return row

@@ -9,8 +9,8 @@ from ..common.streams import say
 
 _quiet = False
 
-_HEADER = (f"{'second':>8} {'users':>7} {'target':>9} {'sent':>9} {'answered':>9} {'missed':>6} | {'won':>6} {'empty':>8} {'over':>5} "
-           f"{'opened':>6} | {'p50':>5} {'p99':>5} {'p99.9':>5}   max ms | {'srv req':>9} {'cpu s/c %':>9} | given - got")
+_HEADER = (f"{'second':>8} {'users':>7} {'target':>9} {'sent':>9} {'answered':>9} {'missed':>6} | {'won':>6} {'nothing':>8} {'refused':>7} "
+           f"{'opened':>6} | {'p50':>5} {'p99':>5} {'p99.9':>5}   max ms | {'received':>9} {'cpu s/c %':>9} | given - got")
 
 
 def be_quiet():
@@ -54,13 +54,13 @@ class Rows:
         out(format_row(values))
 
 
-def format_row(v):
-    latency = v.get("latency_us") or {}
-    return (f"{time.strftime('%H:%M:%S', time.localtime(v['unix_s'])):>8} {units.short(v['users']):>7} {v['target']:>9,} {v['sent']:>9,} "
-            f"{v['answered']:>9,} {v['missed']:>6,} | {v['won']:>6,} {v['empty']:>8,} {v['overload']:>5,} {v['opened']:>6,} | "
-            f"{units.ms(latency.get('p50')):>5} {units.ms(latency.get('p99')):>5} {units.ms(latency.get('p999')):>5} "
-            f"{units.ms(latency.get('max')):>8} | {v['server_requests']:>9,} {v['server_cpu']:>4.0f}/{v['client_cpu']:<4.0f} | "
-            f"{units.yuan(v['given_fen'] - v['got_fen']) if v.get('difference_known', True) else '-':>11}")
+def format_row(row):
+    count = lambda name: "-" if row[name] is None else f"{row[name]:,}"  # noqa: E731
+    return (f"{time.strftime('%H:%M:%S', time.localtime(row['unix_s'])):>8} {units.short(row['users'] or 0):>7} {count('target'):>9} {count('sent'):>9} "
+            f"{count('answered'):>9} {count('missed'):>6} | {count('won'):>6} {count('nothing'):>8} {count('refused'):>7} {count('opened'):>6} | "
+            f"{units.ms(row['p50_us']):>5} {units.ms(row['p99_us']):>5} {units.ms(row['p999_us']):>5} "
+            f"{units.ms(row['max_us']):>8} | {count('received'):>9} {row['server_cpu_pct'] or 0:>4}/{row['client_cpu_pct'] or 0:<4} | "
+            f"{'-' if row['difference_fen'] is None else units.yuan(row['difference_fen']):>11}")
 
 
 def _latency(phase, kind):

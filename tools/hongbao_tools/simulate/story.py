@@ -46,7 +46,7 @@ class Story:
         self.ended_s = None  # when the load ended, in whatever way
         self._kills = list(options.kill_server)
         self._joined = Joined()
-        self._money, self._fen = {"given": 0, "got": 0}, {"given": 0, "got": 0}
+        self._fen = {"given": 0, "got": 0}
         self._rows = show.Rows()
         self._status_wanted = False
         self._profile_start = 0
@@ -383,14 +383,11 @@ class Story:
 
     def _show(self, taken):
         for second, server, clients in taken:
-            values = row_values(second, server, clients, self._money)
-            # A killed server has taken along what it gave in its last moments: only the ledger knows the whole.
-            values["difference_known"] = not self.server.restarts
             row = seconds.joined(second, server, clients, 1 + len(clients), self._fen)
-            if self.server.restarts:
+            if self.server.restarts:  # it has taken along what it gave in its last moments: only the ledger knows the whole
                 row.update(given_total_fen=None, difference_fen=None)
             if self.phase_starts and second >= self.phase_starts[0]:  # before it nothing happens
-                self._rows.json(row) if self.options.json else self._rows.row(values)
+                self._rows.json(row) if self.options.json else self._rows.row(row)
 
     # -- a word in between
 
@@ -460,23 +457,3 @@ class Joined:
         for second in [second for second in self._rows if taken and second <= taken[-1][0]]:
             del self._rows[second]
         return taken
-
-
-def row_values(second, server, clients, money):
-    """What a printed row shows. `money`: {"given": fen, "got": fen} so far, brought up to date here."""
-    total = lambda key: sum(row.get(key, 0) for row in clients)  # noqa: E731
-    money["given"] += server.get("won_fen", 0) + server.get("opened_fen", 0)
-    money["got"] += total("won_fen") + total("opened_fen")
-    return {
-        "unix_s": second, "users": total("online"), "target": total("target"), "sent": total("sent"), "answered": total("answered"),
-        "missed": total("missed"), "won": total("won"), "empty": total("nothing"), "overload": total("overload"), "opened": total("opened"),
-        "latency_us": worst_latency(clients) if total("answered") else {}, "server_requests": server.get("requests", 0),
-        "server_cpu": server.get("cpu_pct", 0), "client_cpu": total("cpu_pct"),
-        # Compared as it stands, not by second: 0.00 means that every fen given has arrived.
-        "given_fen": money["given"], "got_fen": money["got"],
-    }
-
-
-def worst_latency(clients):
-    """{p50, p99, p999, max} in us: of several clients the worst, percentile by percentile."""
-    return {key: max(row.get(f"{key}_us", 0) for row in clients) for key in ("p50", "p99", "p999", "max")}

@@ -1,4 +1,4 @@
-#include "libhongbao/watch/record_teller.h"
+#include "libhongbao/watch/record_sender.h"
 
 #include <unistd.h>
 
@@ -29,34 +29,60 @@ void SetEnd(wire::CounterRecord& record, int exit_code) {
   record.Set(wire::Slot::kEnd, 1, static_cast<uint64_t>(exit_code));
 }
 
-RecordTeller::RecordTeller(std::string program, const HostPort& monitor, const time::Clock& clock)
+RecordSender::RecordSender(std::string program, const HostPort& monitor, const time::Clock& clock)
     : program_(std::move(program)),
       life_{.began_unix_ns = clock.WallNs(), .process_id = getpid()},
       link_(monitor.host.empty() ? nullptr : std::make_unique<MonitorLink>(monitor, clock)) {}
 
-void RecordTeller::Send(wire::CounterRecord record, bool newest) {
-  SetLife(record, life_);
-  const ProcessStats now = newest ? ReadProcessStats() : sampled_;
-  SetProcess(record, sampled_, now);
-  sampled_ = now;
-  link_->Add(record);
+void RecordSender::Add(const wire::CounterRecord& record) {
+  if (on()) {
+    waiting_.push_back(record);
+  }
 }
 
-void RecordTeller::Tick() {
+void RecordSender::SendWaiting() {
+  for (wire::CounterRecord& record : waiting_) {
+    SetLife(record, life_);
+    const ProcessStats now = &record == &waiting_.back() ? ReadProcessStats() : sampled_;
+    SetProcess(record, sampled_, now);
+    sampled_ = now;
+    link_->Add(record);
+  }
+  if (!waiting_.empty()) {
+    newest_ = waiting_.back();
+    waiting_.clear();
+  }
+}
+
+void RecordSender::Tick() {
+  if (!on()) {
+    return;
+  }
+  SendWaiting();
   link_->Tick();
   if (const absl::optional<std::string> news = link_->News()) {
     Say(*news);
   }
 }
 
-void RecordTeller::Finish() {
+void RecordSender::End(int exit_code) {
+  if (!on()) {
+    return;
+  }
+  if (waiting_.empty() && newest_) {
+    waiting_.push_back(*newest_);
+  }
+  if (!waiting_.empty()) {
+    SetEnd(waiting_.back(), exit_code);
+    SendWaiting();
+  }
   if (!link_->Flush(kFlushMs)) {
     Say(absl::StrCat("the last ", link_->waiting(), link_->waiting() == 1 ? " record has" : " records have",
                      " not reached the monitor"));
   }
 }
 
-void RecordTeller::Say(const std::string& line) const {
+void RecordSender::Say(const std::string& line) const {
   std::fprintf(stderr, "%s: %s\n", program_.c_str(), line.c_str());
 }
 

@@ -1,13 +1,44 @@
-#include "server/record.h"
+#include "server/second.h"
+
+#include <algorithm>
 
 #include "libhongbao/watch/clock_news.h"
+#include "libhongbao/watch/figures.h"
 
 namespace hongbao::server {
+namespace {
 
 using serve::Counter;
+using watch::Amount;
+using watch::Column;
+using watch::Measured;
+using watch::Sum;
 using wire::Slot;
 
-namespace {
+// What is there now: what came less what went.
+template <Counter kCame, Counter kWent>
+Amount Now(const Second& second) {
+  const uint64_t now = second.row.total[kCame] - second.row.total[kWent];
+  return {now, now};
+}
+
+constexpr watch::Figure<Second> kFigures[] = {
+    {Column::kUsers, Now<Counter::kUsersCame, Counter::kUsersLeft>},
+    {Column::kConnections, Now<Counter::kConnectionsOpened, Counter::kConnectionsClosed>},
+    {Column::kReceived, Sum<Counter::kReceived>},
+    {Column::kAnswered, Sum<Counter::kReplied, Counter::kRefused>},
+    {Column::kWon, Sum<Counter::kWon>},
+    {Column::kNothing, Sum<Counter::kNothing>},
+    {Column::kCap, Sum<Counter::kCap>},
+    {Column::kRefused, Sum<Counter::kRefused>},
+    {Column::kIssued, [](const Second& second) { return Amount{second.issued, second.issued_total}; }},
+    {Column::kOpened, Sum<Counter::kOpened>},
+    {Column::kGivenFen, Sum<Counter::kWonFen, Counter::kOpenedFen>},
+    {Column::kGivenTotalFen,
+     [](const Second& second) { return Amount{.of_second = Sum<Counter::kWonFen, Counter::kOpenedFen>(second).in_all}; }},
+    {Column::kServerCpuPct, [](const Second& second) { return Measured(second.cpu_percent * 1e4); }},
+    {Column::kServerRssBytes, [](const Second& second) { return Measured(static_cast<double>(second.rss_bytes)); }},
+};
 
 void SetFrames(const Second& second, wire::CounterRecord& record) {
   const auto& delta = second.row.delta;
@@ -29,33 +60,51 @@ void SetFrames(const Second& second, wire::CounterRecord& record) {
 
 }  // namespace
 
+void MergeSeconds(Second& into, const Second& next) {
+  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
+  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
+  count::MergeRows(into.row, next.row);
+  into.issued += next.issued;
+  into.issued_total = next.issued_total;
+  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
+  into.network = next.network;
+}
+
+watch::SecondRow RowOf(const Second& second) {
+  watch::SecondRow row = watch::RowOf(second.row.unix_second, second, kFigures);
+  second.network.AddTo(&row);
+  return row;
+}
+
+nlohmann::json SecondJson(const Second& second) {
+  const auto& delta = second.row.delta;
+  nlohmann::json document = watch::RowJson(RowOf(second));
+  document.update({{"span_s", second.row.span},
+                   {"won_fen", delta[Counter::kWonFen]},
+                   {"gifts", delta[Counter::kGiftsSent]},
+                   {"notices", delta[Counter::kNotices]},
+                   {"opened_fen", delta[Counter::kOpenedFen]}});
+  return document;
+}
+
 wire::CounterRecord RecordOf(const Second& second, const serve::ServerCounts& before, const serve::ServerCounts& counts,
                              uint32_t users_max) {
   wire::CounterRecord record{.unix_s = second.row.unix_second, .role = wire::Role::kServer};
   const auto& delta = second.row.delta;
   const auto& total = second.row.total;
   const auto set = [&](Slot slot, Counter id) { record.Set(slot, delta[id], total[id]); };
+  watch::SetFigures(record, second, kFigures);
   SetFrames(second, record);
-  set(Slot::kRequests, Counter::kReceived);
-  record.Set(Slot::kResponses, record.count[3], record.total[3]);
-  set(Slot::kWon, Counter::kWon);
-  set(Slot::kNothing, Counter::kNothing);
-  set(Slot::kCap, Counter::kCap);
-  set(Slot::kOverload, Counter::kRefused);
   record.Set(Slot::kGrantsSent, delta[Counter::kWon] + delta[Counter::kOpened], total[Counter::kWon] + total[Counter::kOpened]);
   set(Slot::kConnectionsOpened, Counter::kConnectionsOpened);
   set(Slot::kConnectionsClosed, Counter::kConnectionsClosed);
   const auto issued_fen = [](const serve::ServerCounts& c) { return static_cast<uint64_t>(c.issued.sum.value()); };
-  record.Set(Slot::kShakeIssued, second.issued, second.issued_total);
   record.Set(Slot::kShakeIssuedFen, issued_fen(counts) - issued_fen(before), issued_fen(counts));
   set(Slot::kShakeReceived, Counter::kWon);
   set(Slot::kShakeReceivedFen, Counter::kWonFen);
   set(Slot::kGiftsIssued, Counter::kGiftsSent);
   set(Slot::kGiftsIssuedFen, Counter::kGiftsSentFen);
-  set(Slot::kSharesReceived, Counter::kOpened);
   set(Slot::kSharesReceivedFen, Counter::kOpenedFen);
-  record.Set(Slot::kOnline, total[Counter::kConnectionsOpened] - total[Counter::kConnectionsClosed],
-             total[Counter::kUsersCame] - total[Counter::kUsersLeft]);
   set(Slot::kSuperseded, Counter::kSuperseded);
   record.Set(Slot::kUsers, 0, users_max);
   record.Set(Slot::kLeft, counts.envelopes_left, issued_fen(counts) - counts.serve[Counter::kWonFen]);

@@ -1,4 +1,4 @@
-#include "libhongbao/watch/record_teller.h"
+#include "libhongbao/watch/record_sender.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -28,8 +28,8 @@ TEST(RecordSlots, SayLifeProcessAndEnd) {
   EXPECT_EQ(record.Total(wire::Slot::kEnd), 130u);
 }
 
-// A teller towards a socket that is never read by anyone but the test.
-class RecordTellerTest : public testing::Test {
+// A sender towards a socket that is never read by anyone but the test.
+class RecordSenderTest : public testing::Test {
  protected:
   void SetUp() override {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -44,7 +44,7 @@ class RecordTellerTest : public testing::Test {
   }
   void TearDown() override { close(listener_); }
 
-  // Everything that came until the teller closed.
+  // Everything that came until the sender closed.
   std::vector<wire::CounterRecord> ReadAll() const {
     std::vector<wire::CounterRecord> records;
     const int peer = accept(listener_, nullptr, nullptr);
@@ -56,39 +56,38 @@ class RecordTellerTest : public testing::Test {
     return records;
   }
 
-  static wire::CounterRecord Make(int64_t second, bool newest) {
-    wire::CounterRecord record{.unix_s = second, .role = wire::Role::kServer};
-    record.Set(wire::Slot::kTarget, newest ? 1 : 0, 0);
-    return record;
-  }
+  static wire::CounterRecord Of(int64_t second) { return {.unix_s = second, .role = wire::Role::kServer}; }
 
   int listener_ = -1;
   HostPort monitor_;
   const time::RealClock clock_;
 };
 
-TEST_F(RecordTellerTest, TellsEachSecondOnceAndTheEndLast) {
-  RecordTeller teller("test", monitor_, clock_);
+TEST_F(RecordSenderTest, SendsEachSecondOnceAndTheEndLast) {
+  RecordSender sender("test", monitor_, clock_);
   const std::vector<int64_t> seconds = {10, 11, 12};
-  teller.Tell(std::vector<int64_t>{10, 11}, Make);
-  teller.Tell(std::vector<int64_t>(), Make);
-  teller.TellEnd(std::vector<int64_t>{12}, &seconds[2], Make, 4);
+  sender.Add(Of(10));
+  sender.Add(Of(11));
+  sender.Tick();
+  sender.Tick();
+  sender.Add(Of(12));
+  sender.End(4);
   const auto records = ReadAll();
   ASSERT_EQ(records.size(), 3u);
   for (size_t i = 0; i < records.size(); ++i) {
     EXPECT_EQ(records[i].unix_s, seconds[i]);
-    EXPECT_EQ(records[i].Count(wire::Slot::kTarget), i == 0 ? 0u : 1u) << "the newest of its call";
+    EXPECT_EQ(records[i].Count(wire::Slot::kMemory) > 0, i > 0) << "what is sampled goes with the newest record";
     EXPECT_EQ(records[i].Total(wire::Slot::kLife), static_cast<uint64_t>(getpid()));
     EXPECT_EQ(records[i].Count(wire::Slot::kEnd), i == 2 ? 1u : 0u);
   }
   EXPECT_EQ(records[2].Total(wire::Slot::kEnd), 4u);
 }
 
-TEST_F(RecordTellerTest, TheEndRepeatsTheLastSecondWhenThereIsNoNewOne) {
-  RecordTeller teller("test", monitor_, clock_);
-  const std::vector<int64_t> seconds = {10};
-  teller.Tell(seconds, Make);
-  teller.TellEnd(std::vector<int64_t>(), &seconds[0], Make, 0);
+TEST_F(RecordSenderTest, TheEndRepeatsTheLastSecondWhenThereIsNoNewOne) {
+  RecordSender sender("test", monitor_, clock_);
+  sender.Add(Of(10));
+  sender.Tick();
+  sender.End(0);
   const auto records = ReadAll();
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[1].unix_s, 10);
@@ -96,17 +95,13 @@ TEST_F(RecordTellerTest, TheEndRepeatsTheLastSecondWhenThereIsNoNewOne) {
   EXPECT_EQ(records[1].Count(wire::Slot::kEnd), 1u);
 }
 
-TEST_F(RecordTellerTest, WithoutAMonitorNothingHappens) {
-  RecordTeller teller("test", {}, clock_);
-  EXPECT_FALSE(teller.on());
-  const auto fail = [](int64_t, bool) -> wire::CounterRecord {
-    ADD_FAILURE() << "asked for a record";
-    return {};
-  };
-  const std::vector<int64_t> seconds = {10};
-  teller.Tell(seconds, fail);
-  teller.TellEnd(seconds, &seconds[0], fail, 0);
-  EXPECT_EQ(teller.link(), nullptr);
+TEST_F(RecordSenderTest, WithoutAMonitorNothingHappens) {
+  RecordSender sender("test", {}, clock_);
+  EXPECT_FALSE(sender.on());
+  sender.Add(Of(10));
+  sender.Tick();
+  sender.End(0);
+  EXPECT_EQ(sender.link(), nullptr);
 }
 
 }  // namespace

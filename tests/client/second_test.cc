@@ -1,4 +1,4 @@
-#include "client/record.h"
+#include "client/second.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@ namespace {
 using load::Counter;
 using wire::Slot;
 
-TEST(ClientRecord, TellsWhatTheClientKnows) {
+TEST(ClientSecond, TellsWhatTheClientKnows) {
   Second second{.target_qps = 60'000};
   second.row.unix_second = 1'486'824'165;
   for (uint32_t i = 0; i < count::kCellsOf<Counter>; ++i) {  // every counter a number of its own

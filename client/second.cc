@@ -1,0 +1,110 @@
+#include "client/second.h"
+
+#include <algorithm>
+#include <string>
+
+#include "libhongbao/watch/clock_news.h"
+#include "libhongbao/watch/figures.h"
+
+namespace hongbao::client {
+namespace {
+
+using load::Counter;
+using watch::Amount;
+using watch::Column;
+using watch::Measured;
+using watch::Sum;
+using wire::Slot;
+
+// The record has latencies in ns.
+template <double count::LatencyUs::*kPercentile>
+Amount Latency(const Second& second) {
+  return second.latency.count > 0 ? Measured(second.latency.*kPercentile * 1e3) : watch::kUnknownAmount;
+}
+
+constexpr watch::Figure<Second> kFigures[] = {
+    {Column::kUsers,
+     [](const Second& second) { return Amount{second.row.total[Counter::kOnline], second.row.total[Counter::kOnline]}; }},
+    {Column::kTarget, Sum<Counter::kScheduled>},
+    {Column::kSent, Sum<Counter::kSent>},
+    {Column::kAnswered, Sum<Counter::kAnswered>},
+    {Column::kMissed, Sum<Counter::kMissedLate, Counter::kMissedOffline, Counter::kMissedBacklog>},
+    {Column::kLate, Sum<Counter::kLate>},
+    {Column::kLost, Sum<Counter::kLost>},
+    {Column::kWon, Sum<Counter::kWon>},
+    {Column::kNothing, Sum<Counter::kNothing>},
+    {Column::kCap, Sum<Counter::kCap>},
+    {Column::kRefused, Sum<Counter::kOverload>},
+    {Column::kP50Us, Latency<&count::LatencyUs::p50>},
+    {Column::kP90Us, Latency<&count::LatencyUs::p90>},
+    {Column::kP99Us, Latency<&count::LatencyUs::p99>},
+    {Column::kP999Us, Latency<&count::LatencyUs::p999>},
+    {Column::kMaxUs, Latency<&count::LatencyUs::max>},
+    {Column::kOpened, Sum<Counter::kOpened>},
+    {Column::kGotFen, Sum<Counter::kWonFen, Counter::kOpenedFen>},
+    {Column::kGotTotalFen,
+     [](const Second& second) { return Amount{.of_second = Sum<Counter::kWonFen, Counter::kOpenedFen>(second).in_all}; }},
+    {Column::kClientCpuPct, [](const Second& second) { return Measured(second.cpu_percent * 1e4); }},
+    {Column::kClientRssBytes, [](const Second& second) { return Measured(static_cast<double>(second.rss_bytes)); }},
+    {Column::kSuperseded, Sum<Counter::kSuperseded>},
+};
+
+}  // namespace
+
+void MergeSeconds(Second& into, const Second& next) {
+  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
+  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
+  count::MergeRows(into.row, next.row);
+  count::MergeWorst(into.latency, next.latency);
+  count::MergeWorst(into.lag, next.lag);
+  into.target_qps = next.target_qps;
+  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
+  into.network = next.network;
+}
+
+watch::SecondRow RowOf(const Second& second) {
+  watch::SecondRow row = watch::RowOf(second.row.unix_second, second, kFigures);
+  second.network.AddTo(&row);
+  return row;
+}
+
+nlohmann::json SecondJson(const Second& second) {
+  nlohmann::json document = watch::RowJson(RowOf(second));
+  for (const auto& label : load::kCounterLabels) {
+    document[std::string(label.name)] = load::IsGauge(label.id) ? second.row.total[label.id] : second.row.delta[label.id];
+  }
+  document["span_s"] = second.row.span;
+  document["target_qps"] = second.target_qps;  // the whole fleet's; "target" is this client's part
+  document["lag_us"] = second.lag.p99;         // how late requests left
+  return document;
+}
+
+wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users, const time::Skew& skew,
+                             const time::StepCount& steps) {
+  wire::CounterRecord record{.unix_s = second.row.unix_second, .role = wire::Role::kClient};
+  const auto& delta = second.row.delta;
+  const auto& total = second.row.total;
+  const auto set = [&](auto slot, Counter id) { record.Set(slot, delta[id], total[id]); };
+  const auto set_sum = [&](auto slot, Counter a, Counter b) { record.Set(slot, delta[a] + delta[b], total[a] + total[b]); };
+  watch::SetFigures(record, second, kFigures);
+  set_sum(1, Counter::kLogins, Counter::kLoginsRefused);  // frames by type
+  set_sum(2, Counter::kSent, Counter::kShakesRepeated);
+  set(4, Counter::kNotices);
+  set_sum(5, Counter::kOpensSent, Counter::kOpensRepeated);
+  set(Slot::kConnectionsOpened, Counter::kConnects);
+  set(Slot::kConnectionsClosed, Counter::kClosed);
+  set(Slot::kShakeReceived, Counter::kWon);
+  set(Slot::kShakeReceivedFen, Counter::kWonFen);
+  set(Slot::kSharesReceivedFen, Counter::kOpenedFen);
+  record.Set(Slot::kOnline, total[Counter::kConnects] - total[Counter::kClosed], total[Counter::kOnline]);
+  record.total[static_cast<size_t>(Slot::kLatencyP50)] = second.latency.count;
+  record.Set(Slot::kUsers, users.first, users.count());
+  record.Set(Slot::kFleet, users.total, second.target_qps);
+  record.Set(Slot::kClock, static_cast<uint64_t>(-skew.skew_ns), skew.samples);
+  record.Set(Slot::kBase, total[Counter::kStatementBasesFen], total[Counter::kStatementBases]);
+  record.Set(Slot::kOutstanding, total[Counter::kOutstanding], total[Counter::kOpensOutstanding]);
+  watch::SetClockSteps(record, steps);
+  return record;
+}
+
+}  // namespace hongbao::client
