@@ -1,6 +1,6 @@
 // What a gateway's request costs the load generator in user space: the real fleet on a real set, over a ring in memory
 // that answers by itself (its time is left out). Per request, send and answer together.
-#include "libhongbao/load/gateway_fleet.h"
+#include "libhongbao/load/gateway_carrier.h"
 
 #include <cerrno>
 #include <cstring>
@@ -137,11 +137,11 @@ class Bench {
     tally_.phases[0] = std::make_unique<PhaseTally>();
     Check(schedule_.Add({.at_second = kT, .qps = 14'000'000}).ok(), "the rate is possible");
     net::Port* const ports[] = {&port_};
-    fleet_ = std::make_unique<GatewayFleet>(GatewayFleetOptions{.own = {0, 1'000'000},
-                                                                .total_users = 1'000'000,
-                                                                .window = window,
-                                                                .max_rate = max_rate,
-                                                                .statements = false},
+    fleet_ = std::make_unique<GatewayFleet>(FleetOptions{.own = {0, 1'000'000},
+                                                         .total_users = 1'000'000,
+                                                         .statements = false,
+                                                         .window = window,
+                                                         .max_rate = max_rate},
                                             addresses_, ports, wall_, schedule_, skew_, tally_);
     set_ = std::make_unique<net::Set<MemoryRing, GatewayFleet>>(ring_, port_, *fleet_, counters_);
     while (tally_.cells.Get(Counter::kOnline) == 0) {

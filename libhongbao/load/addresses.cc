@@ -79,7 +79,6 @@ absl::StatusOr<AddressPlan> AddressPlan::Make(const AddressOptions& options) {
     return TooFew(options, needed, have, per_pair, loopback6);
   }
   plan.pairs_ = static_cast<uint32_t>(needed);
-  plan.users_per_pair_max_ = static_cast<uint32_t>(DivideUp(users, needed));
   return plan;
 }
 

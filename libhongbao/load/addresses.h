@@ -66,7 +66,6 @@ class AddressPlan {
   }
 
   uint32_t pairs() const { return pairs_; }
-  uint32_t users_per_pair_max() const { return users_per_pair_max_; }
   size_t sources() const { return sources_.size(); }
 
  private:
@@ -74,7 +73,6 @@ class AddressPlan {
   std::vector<SocketAddress> destinations_;
   uint32_t pairs_ = 1;
   uint32_t base_ = 0;
-  uint32_t users_per_pair_max_ = 0;
 };
 
 // The kernel's range; `path` for tests. The kernel's default when the file cannot be read.

@@ -5,21 +5,47 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/load/gateway_carrier.h"
+#include "libhongbao/load/user_carrier.h"
 #include "libhongbao/net/processors.h"
+#include "libhongbao/net/service.h"
 
 namespace hongbao::load {
+
+// The workers, whichever carrier their fleets have. Virtual calls, as controlling threads make them: never per message.
+class FleetService {
+ public:
+  virtual ~FleetService() = default;
+  virtual bool Post(uint32_t worker, FleetMessage message) = 0;
+  virtual void Drain(uint32_t drain_ms) = 0;
+  virtual const net::ServicePlan& plan() const = 0;
+  virtual const net::Counters& counters(uint32_t worker) const = 0;
+};
+
 namespace {
+
+template <class FleetT>
+class FleetServiceOf final : public FleetService {
+ public:
+  explicit FleetServiceOf(const time::Clock& clock) : service(clock) {}
+  bool Post(uint32_t worker, FleetMessage message) override { return service.Post(worker, message); }
+  void Drain(uint32_t drain_ms) override { service.Drain(drain_ms); }
+  const net::ServicePlan& plan() const override { return service.plan(); }
+  const net::Counters& counters(uint32_t worker) const override { return service.counters(worker); }
+
+  net::Service<FleetT> service;
+};
 
 // A change must reach every worker before the second it is for.
 constexpr int64_t kPlanAheadNs = 2'000'000;
 constexpr uint32_t kWorkersChosenMax = 64;  // as many as --workers takes
 
-// Of one gateway, waiting behind the send in flight: what a window of the usual size needs, and no more cache than that.
+// Of one gateway, waiting behind the send in flight: what a window of the usual size needs, and no more cache than
+// that.
 constexpr uint32_t kGatewayUnsentBytesMax = 262'144;
 
 std::string ErrnoName(size_t error) {
@@ -88,10 +114,11 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& optio
   }
   // A gateway is one connection, whoever its users are.
   const UserRange connections = {0, options.gateways - 1, options.gateways};
-  absl::StatusOr<AddressPlan> addresses = AddressPlan::Make({.destinations = options.servers,
-                                                             .sources = options.sources,
-                                                             .local_ports = ReadLocalPortRange(),
-                                                             .users = options.gateways > 0 ? connections : options.users});
+  absl::StatusOr<AddressPlan> addresses =
+      AddressPlan::Make({.destinations = options.servers,
+                         .sources = options.sources,
+                         .local_ports = ReadLocalPortRange(),
+                         .users = options.gateways > 0 ? connections : options.users});
   if (!addresses.ok()) {
     return addresses.status();
   }
@@ -101,57 +128,47 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& optio
   }
   resolved.workers = std::min(resolved.workers, options.gateways > 0 ? options.gateways : resolved.users.count());
   std::unique_ptr<Client> client(new Client(resolved, *std::move(addresses), clock));
-  const absl::Status status = options.gateways > 0 ? client->StartGatewayFleets() : client->StartFleets();
+  const absl::Status status =
+      options.gateways > 0 ? client->StartFleets<GatewayFleet>() : client->StartFleets<UserFleet>();
   if (!status.ok()) {
     return status;
   }
   return client;
 }
 
+template <class FleetT>
 absl::Status Client::StartFleets() {
-  auto service = std::make_unique<FleetServiceOf<Fleet>>(clock_);
-  FleetServiceOf<Fleet>& starting = *service;
+  auto service = std::make_unique<FleetServiceOf<FleetT>>(clock_);
+  FleetServiceOf<FleetT>& starting = *service;
   service_ = std::move(service);
-  return starting.Start({.listen = false,
-                         // A worker holds at most its slice, one more than the mean.
-                         .connections_max = options_.users.count() + options_.workers,
-                         .workers = options_.workers,
-                         .login_deadline_ms = static_cast<uint32_t>(options_.connect_timeout_ns / time::kNsPerMs),
-                         .idle_timeout_ms = 0,  // an idle user is the normal case
-                         .sockets = options_.sockets,
-                         .tuning = options_.tuning},
-                        [this](net::WorkerContext<FleetMessage>& context) {
-                          const uint32_t worker = context.index();
-                          return std::make_unique<Fleet>(FleetOptionsOf(worker), addresses_, context.ports(),
-                                                         wall_, schedule_, skew_, *tallies_[worker]);
-                        });
-}
-
-absl::Status Client::StartGatewayFleets() {
-  auto service = std::make_unique<FleetServiceOf<GatewayFleet>>(clock_);
-  FleetServiceOf<GatewayFleet>& starting = *service;
-  service_ = std::move(service);
-  const uint32_t per_worker = (options_.gateways + options_.workers - 1) / options_.workers;
-  return starting.Start({.listen = false,
-                         .connections_max = options_.gateways + options_.workers,
-                         .workers = options_.workers,
-                         .login_deadline_ms = static_cast<uint32_t>(options_.connect_timeout_ns / time::kNsPerMs),
-                         .idle_timeout_ms = 0,
-                         .sockets = options_.sockets,
-                         // Twice: a new connection may be there before the kernel has let go of the old one. No room for
-                         // answers is asked for: nothing that comes makes a gateway send more.
-                         .bulk = {.connections = 2 * per_worker, .unsent_bytes_max = kGatewayUnsentBytesMax},
-                         .tuning = options_.tuning},
-                        [this](net::WorkerContext<FleetMessage>& context) {
-                          const uint32_t worker = context.index();
-                          return std::make_unique<GatewayFleet>(GatewayFleetOptionsOf(worker), addresses_,
-                                                                context.ports(), wall_, schedule_, skew_,
-                                                                *tallies_[worker]);
-                        });
+  net::ServiceOptions wanted = {
+      .listen = false,
+      // A worker holds at most its slice, one more than the mean.
+      .connections_max = (options_.gateways > 0 ? options_.gateways : options_.users.count()) + options_.workers,
+      .workers = options_.workers,
+      .login_deadline_ms = static_cast<uint32_t>(options_.connect_timeout_ns / time::kNsPerMs),
+      .idle_timeout_ms = 0,  // an idle user is the normal case
+      .sockets = options_.sockets,
+      .tuning = options_.tuning};
+  if (options_.gateways > 0) {
+    // Twice: a new connection may be there before the kernel has let go of the old one. No room for answers is asked
+    // for: nothing that comes makes a gateway send more.
+    const uint32_t per_worker = (options_.gateways + options_.workers - 1) / options_.workers;
+    wanted.bulk = {.connections = 2 * per_worker, .unsent_bytes_max = kGatewayUnsentBytesMax};
+  }
+  return starting.service.Start(wanted, [this](net::WorkerContext<FleetMessage>& context) {
+    const uint32_t worker = context.index();
+    return std::make_unique<FleetT>(FleetOptionsOf(worker), addresses_, context.ports(), wall_, schedule_, skew_,
+                                    *tallies_[worker]);
+  });
 }
 
 Client::Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock)
-    : options_(options), addresses_(std::move(addresses)), clock_(clock), wall_(clock), started_ns_(clock.MonotonicNs()) {
+    : options_(options),
+      addresses_(std::move(addresses)),
+      clock_(clock),
+      wall_(clock),
+      started_ns_(clock.MonotonicNs()) {
   for (uint32_t i = 0; i < options_.workers; ++i) {
     tallies_.push_back(std::make_unique<WorkerTally>(options_.money_records_per_worker));
   }
@@ -159,56 +176,52 @@ Client::Client(const ClientOptions& options, AddressPlan addresses, const time::
 
 Client::~Client() { Close(0); }
 
-FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
-  const time::UserRange own = {options_.users.first, uint64_t{options_.users.last} + 1};
-  return {.own = time::Slice(own, worker, options_.workers),
-          .total_users = options_.users.total,
-          .version = options_.version,
-          .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
-          .connecting_max = options_.connecting_max_per_worker,
-          .connect_timeout_ns = options_.connect_timeout_ns,
-          .answer_timeout_ns = options_.answer_timeout_ns,
-          .late_max_ns = options_.late_max_ns,
-          .send_quantum_ns = options_.send_quantum_ns,
-          .statements = options_.statements,
-          .log_money = options_.money_records_per_worker > 0,
-          .user_token = options_.user_token,
-          .seed = (uint64_t{options_.users.first} << 8) + worker};
-}
+const net::ServicePlan& Client::plan() const { return service_->plan(); }
 
-// Each worker has its share of the gateways, and the users that go with them.
-GatewayFleetOptions Client::GatewayFleetOptionsOf(uint32_t worker) const {
-  const time::UserRange gateways = time::Slice({0, options_.gateways}, worker, options_.workers);
+FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
   const time::UserRange users = {options_.users.first, uint64_t{options_.users.last} + 1};
-  // Shares in proportion to the gateways, so that all gateways of the process are about equal.
+  FleetOptions fleet = {.own = time::Slice(users, worker, options_.workers),
+                        .total_users = options_.users.total,
+                        .version = options_.version,
+                        .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
+                        .connecting_max = options_.connecting_max_per_worker,
+                        .connect_timeout_ns = options_.connect_timeout_ns,
+                        .answer_timeout_ns = options_.answer_timeout_ns,
+                        .late_max_ns = options_.late_max_ns,
+                        .send_quantum_ns = options_.send_quantum_ns,
+                        .statements = options_.statements,
+                        .log_money = options_.money_records_per_worker > 0,
+                        .user_token = options_.user_token,
+                        .seed = (uint64_t{options_.users.first} << 8) + worker};
+  if (options_.gateways == 0) {
+    return fleet;
+  }
+  // Each worker has its share of the gateways, and users and requests in proportion to them, so that all gateways of
+  // the process are about equal.
+  const time::UserRange gateways = time::Slice({0, options_.gateways}, worker, options_.workers);
   const auto share = [&](time::UserRange whole) {
     return time::UserRange{whole.first + whole.size() * gateways.first / options_.gateways,
                            whole.first + whole.size() * gateways.end / options_.gateways};
   };
-  const bool limited = options_.requests_max > 0;
-  const uint64_t quota = share({0, options_.requests_max}).size();
-  return {.own = share(users),
-          .total_users = options_.users.total,
-          .gateways = static_cast<uint32_t>(gateways.size()),
-          .first_gateway = static_cast<uint32_t>(gateways.first),
-          .token = options_.gateway_token,
-          .user_token = options_.user_token,
-          .window = options_.window,
-          .connects_per_second = std::max(1u, options_.connects_per_second / options_.workers),
-          .connect_timeout_ns = options_.connect_timeout_ns,
-          .answer_timeout_ns = options_.answer_timeout_ns,
-          .send_quantum_ns = options_.send_quantum_ns,
-          .max_rate = options_.max_rate,
-          .quota = limited ? quota : std::numeric_limits<uint64_t>::max(),
-          .limited = limited,
-          .statements = options_.statements,
-          .log_money = options_.money_records_per_worker > 0,
-          .seed = (uint64_t{options_.users.first} << 8) + worker};
+  fleet.own = share(users);
+  fleet.gateways = fleet.connecting_max = static_cast<uint32_t>(gateways.size());
+  fleet.first_gateway = static_cast<uint32_t>(gateways.first);
+  fleet.token = options_.gateway_token;
+  fleet.window = options_.window;
+  fleet.max_rate = options_.max_rate;
+  fleet.limited = options_.requests_max > 0;
+  if (fleet.limited) {
+    fleet.quota = share({0, options_.requests_max}).size();
+  }
+  return fleet;
 }
 
 absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string& name, bool alone) {
   return Plan({{.at_second = at_second, .qps = qps, .burst = options_.burst}},
-              !name.empty() ? name : TargetOf(qps) != qps ? "max" : absl::StrCat(qps, " qps"), alone);
+              !name.empty()          ? name
+              : TargetOf(qps) != qps ? "max"
+                                     : absl::StrCat(qps, " qps"),
+              alone);
 }
 
 absl::Status Client::SetProfile(const std::vector<RateStep>& steps, const std::string& name, bool alone) {
@@ -243,7 +256,8 @@ absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string
   std::lock_guard<std::mutex> lock(mutex_);
   const size_t phase = names_.size();
   segments.front().requests = phase == 0 && !options_.max_rate ? options_.requests_max : 0;
-  const bool silent = std::all_of(segments.begin(), segments.end(), [](const time::Segment& one) { return one.qps == 0; });
+  const bool silent =
+      std::all_of(segments.begin(), segments.end(), [](const time::Segment& one) { return one.qps == 0; });
   if (phase < time::Schedule::kPhasesMax && !silent) {
     for (std::unique_ptr<WorkerTally>& tally : tallies_) {
       tally->phases[phase] = std::make_unique<PhaseTally>();
@@ -286,7 +300,8 @@ ClientSnapshot Client::Snapshot() const {
     snapshot.counters += tallies_[worker]->cells.Snapshot();
     errors += tallies_[worker]->connect_errors.Snapshot();
     snapshot.login_refusals += tallies_[worker]->login_refusals.Snapshot();
-    snapshot.idle_close_ns = std::max(snapshot.idle_close_ns, tallies_[worker]->idle_close_ns.load(std::memory_order_relaxed));
+    snapshot.idle_close_ns =
+        std::max(snapshot.idle_close_ns, tallies_[worker]->idle_close_ns.load(std::memory_order_relaxed));
     if (snapshot.stranger.empty()) {
       snapshot.stranger = tallies_[worker]->stranger.bytes();
     }
@@ -304,13 +319,17 @@ ClientSnapshot Client::Snapshot() const {
   return snapshot;
 }
 
-count::HistogramSnapshot Client::Latency() const {
+count::HistogramSnapshot Client::SumOf(count::Histogram WorkerTally::*histogram) const {
   count::HistogramSnapshot sum;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
-    sum += tally->latency.Snapshot();
+    sum += (*tally.*histogram).Snapshot();
   }
   return sum;
 }
+
+count::HistogramSnapshot Client::Latency() const { return SumOf(&WorkerTally::latency); }
+count::HistogramSnapshot Client::Waiting() const { return SumOf(&WorkerTally::waiting); }
+count::HistogramSnapshot Client::Lag() const { return SumOf(&WorkerTally::lag); }
 
 count::HistogramSnapshot Client::Service() const {
   count::HistogramSnapshot sum;
@@ -321,22 +340,6 @@ count::HistogramSnapshot Client::Service() const {
         sum += phase->service.Snapshot();
       }
     }
-  }
-  return sum;
-}
-
-count::HistogramSnapshot Client::Waiting() const {
-  count::HistogramSnapshot sum;
-  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
-    sum += tally->waiting.Snapshot();
-  }
-  return sum;
-}
-
-count::HistogramSnapshot Client::Lag() const {
-  count::HistogramSnapshot sum;
-  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
-    sum += tally->lag.Snapshot();
   }
   return sum;
 }
@@ -431,12 +434,16 @@ std::vector<PhaseReport> Client::Phases(const std::vector<Series::Row>& rows) co
   return phases;
 }
 
-bool Client::SentAll() const {
-  // Acquire: pairs with the fleet's release; the sends counted before it are seen.
-  return std::all_of(tallies_.begin(), tallies_.end(), [](const std::unique_ptr<WorkerTally>& tally) {
-    return tally->sent_all.load(std::memory_order_acquire);
+bool Client::AllWorkers(std::atomic<bool> WorkerTally::*flag) const {
+  // Acquire: pairs with the fleet's release; what it counted before is seen.
+  return std::all_of(tallies_.begin(), tallies_.end(), [flag](const std::unique_ptr<WorkerTally>& tally) {
+    return (*tally.*flag).load(std::memory_order_acquire);
   });
 }
+
+bool Client::SentAll() const { return AllWorkers(&WorkerTally::sent_all); }
+bool Client::StatementsDone() const { return AllWorkers(&WorkerTally::statements_done); }
+bool Client::Quiet() const { return AllWorkers(&WorkerTally::stopped) && Outstanding() == 0; }
 
 void Client::StopSending() {
   stopped_ns_.store(wall_.Now().steady_ns, std::memory_order_relaxed);  // a number for the reports: orders nothing
@@ -453,13 +460,6 @@ void Client::PostToAll(FleetMessage message) {
 
 void Client::AskStatements() { PostToAll(FleetMessage::kStatements); }
 
-bool Client::StatementsDone() const {
-  // Acquire: pairs with the fleet's release; what it counted before is seen.
-  return std::all_of(tallies_.begin(), tallies_.end(), [](const std::unique_ptr<WorkerTally>& tally) {
-    return tally->statements_done.load(std::memory_order_acquire);
-  });
-}
-
 std::vector<StatementDifference> Client::TakeDifferences() {
   std::vector<StatementDifference> differences;
   StatementDifference one;
@@ -469,15 +469,6 @@ std::vector<StatementDifference> Client::TakeDifferences() {
     }
   }
   return differences;
-}
-
-bool Client::Quiet() const {
-  for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
-    if (!tally->stopped.load(std::memory_order_acquire)) {  // pairs with the fleet's release
-      return false;
-    }
-  }
-  return Outstanding() == 0;
 }
 
 uint64_t Client::Outstanding() const {

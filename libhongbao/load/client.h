@@ -1,4 +1,5 @@
-// Client: the load generator of one process: a fleet per worker, of users or of gateways, one schedule, and what came of it.
+// Client: the load generator of one process: a fleet per worker, of users or of gateways, one schedule, and what came
+// of it.
 //
 // Owns the workers, the schedule, the tallies and the address plan. Needs no coordinator: clients that know the same
 // total of users and the same rates agree on every request by the wall clock alone. Never parses flags, never prints.
@@ -19,10 +20,6 @@
 #include "libhongbao/load/addresses.h"
 #include "libhongbao/load/client_options.h"
 #include "libhongbao/load/counters.h"
-#include "libhongbao/load/fleet.h"
-#include "libhongbao/load/fleet_message.h"
-#include "libhongbao/load/fleet_service.h"
-#include "libhongbao/load/gateway_fleet.h"
 #include "libhongbao/load/never_served.h"
 #include "libhongbao/load/worker_tally.h"
 #include "libhongbao/net/counters.h"
@@ -35,13 +32,17 @@
 
 namespace hongbao::load {
 
+class FleetService;
+enum class FleetMessage : uint32_t;
+struct FleetOptions;
+
 // Sums over all workers at one moment (each number whole, not all of the same instant).
 struct ClientSnapshot {
   count::Values<Counter> counters{};
   std::vector<std::pair<std::string, uint64_t>> connect_errors{};  // by errno's name, those that happened
   count::Values<LoginRefusal> login_refusals{};
-  std::string stranger{};      // the first bytes of what answered a login and was no answer; mostly empty
-  int64_t idle_close_ns = 0;   // for how long the last connection of kClosedIdle had been silent; 0 = there was none
+  std::string stranger{};     // the first bytes of what answered a login and was no answer; mostly empty
+  int64_t idle_close_ns = 0;  // for how long the last connection of kClosedIdle had been silent; 0 = there was none
   count::Values<net::CloseReason> closes{};
   count::Values<net::Counter> net{};
   time::Skew skew{};
@@ -60,13 +61,13 @@ struct RateStep {
 // One change of the rate, or a profile, with a rate above 0 anywhere. Requests belong to it by their due time.
 struct PhaseReport {
   std::string name{};
-  int64_t at_second = 0;      // unix, as the wall clock showed it then
-  int64_t begin_ns = 0;       // steady time
-  int64_t end_ns = 0;         // steady time; where another phase begins or the sending stopped; of a running phase: now
-  uint32_t target_qps = 0;    // of the whole fleet, of a profile the mean; 0 at max_rate
+  int64_t at_second = 0;    // unix, as the wall clock showed it then
+  int64_t begin_ns = 0;     // steady time
+  int64_t end_ns = 0;       // steady time; where another phase begins or the sending stopped; of a running phase: now
+  uint32_t target_qps = 0;  // of the whole fleet, of a profile the mean; 0 at max_rate
   count::Values<PhaseCounter> counters{};
   double duration_s = 0;
-  double mean_qps = 0;        // sent per second
+  double mean_qps = 0;                                 // sent per second
   uint64_t worst_second_qps = 0, best_second_qps = 0;  // sent, over its whole seconds
   // Over the whole seconds between the first and the last one with a win (those two may be cut); 0 when there are none.
   uint64_t wins_per_second_min = 0, wins_per_second_max = 0;
@@ -75,7 +76,8 @@ struct PhaseReport {
 };
 
 class Client {
-  // A stretch of one segment that nothing planned for a later second, or later for its own, has replaced.
+  // The part of a segment that was in force: until a later segment starts, or one planned later for the same second
+  // replaces it.
   struct InForce {
     uint32_t phase = 0;
     uint32_t qps = 0;
@@ -95,21 +97,21 @@ class Client {
   // second is not in the future or its rate is too high, FailedPrecondition after StopSending.
   // `alone`: that second is this client's own choice, so it comes then even if the wall clock is set before.
   absl::Status SetRate(uint32_t qps, int64_t at_second, const std::string& name, bool alone = false);
-  // The same for a rate over time, one phase in the reports: from each step's second on its rate, until the next. A rate set
-  // for a second in the middle of it stands until its next step.
+  // The same for a rate over time, one phase in the reports: from each step's second on its rate, until the next. A
+  // rate set for a second in the middle of it stands until its next step.
   absl::Status SetProfile(const std::vector<RateStep>& steps, const std::string& name, bool alone = false);
-  // Silence from unix second `at_second` on, for good: the end of what was planned first. Once that has begun, the end comes
-  // when its time has passed, wherever the wall clock is set meanwhile.
+  // Silence from unix second `at_second` on, for good: the end of what was planned first. Once that has begun, the end
+  // comes when its time has passed, wherever the wall clock is set meanwhile.
   absl::Status SetEnd(int64_t at_second);
   // With an end: it has come.
   bool Ended() const;
 
   ClientSnapshot Snapshot() const;
   time::Skew Skew() const { return skew_.Best(); }  // the server's clock against this one
-  count::HistogramSnapshot Latency() const;  // from the intended time to the answer, whole run
-  count::HistogramSnapshot Service() const;  // from the send to the answer, whole run
-  count::HistogramSnapshot Lag() const;      // from the intended time to the send, whole run
-  count::HistogramSnapshot Waiting() const;  // WorkerTally::waiting of all
+  count::HistogramSnapshot Latency() const;         // from the intended time to the answer, whole run
+  count::HistogramSnapshot Service() const;         // from the send to the answer, whole run
+  count::HistogramSnapshot Lag() const;             // from the intended time to the send, whole run
+  count::HistogramSnapshot Waiting() const;         // WorkerTally::waiting of all
   // `rows`: the series so far. Phases in the order of their seconds; what was not served counts as late as it is now.
   std::vector<PhaseReport> Phases(const std::vector<Series::Row>& rows) const;
   Series MakeSeries() const;  // over this client's workers; it must not outlive the client
@@ -141,16 +143,17 @@ class Client {
   void Close(uint32_t drain_ms);
 
   const AddressPlan& addresses() const { return addresses_; }
-  const net::ServicePlan& plan() const { return service_->plan(); }
+  const net::ServicePlan& plan() const;
   const ClientOptions& options() const { return options_; }
   uint32_t workers() const { return static_cast<uint32_t>(tallies_.size()); }
 
  private:
   Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock);
+  template <class FleetT>
   absl::Status StartFleets();
-  absl::Status StartGatewayFleets();
   FleetOptions FleetOptionsOf(uint32_t worker) const;
-  GatewayFleetOptions GatewayFleetOptionsOf(uint32_t worker) const;
+  bool AllWorkers(std::atomic<bool> WorkerTally::*flag) const;
+  count::HistogramSnapshot SumOf(count::Histogram WorkerTally::*histogram) const;  // of all workers
   uint32_t TargetOf(uint32_t qps) const { return options_.max_rate ? 0 : qps; }
   absl::Status Plan(std::vector<time::Segment> segments, const std::string& name, bool alone, bool is_end = false);
   std::vector<InForce> PlanInForce() const;

@@ -36,7 +36,7 @@ uint64_t Gateway::GiveUpStatements() {
   GatewayRequest request;
   while (statements_.GiveUpOldest(request)) {
   }
-  horizon_ = given_up > 0 ? last_stamp_ : horizon_;
+  horizon_ = given_up > 0 ? last_stamp : horizon_;
   return given_up;
 }
 

@@ -1,9 +1,9 @@
 // Gateway: one connection that carries many users: its slice of them, what it has in flight, and how its requests look.
 //
-// Owns the slice's schedule (Walker), the windows of unanswered shakes and statement requests, the opens under way and
+// It owns the slice's schedule (Walker), the windows of unanswered shakes and statement requests, the opens under way and
 // the stamps, which are strictly increasing over all it sends: that is what lets an answer be found without an index.
-// Never counts, never decides when to send (gateway_fleet.h does), never knows a socket: bytes go to an Out, which is
-// net::Replies or a stand-in with Room() and Append(size).
+// It never counts, never decides when to send (gateway_carrier.h does), and never knows a socket: bytes go to an Out,
+// which is net::Replies or a stand-in with Room() and Append(size).
 // Thread tag: worker-local.
 #pragma once
 
@@ -14,7 +14,7 @@
 
 #include "absl/types/span.h"
 #include "libhongbao/load/gateway_window.h"
-#include "libhongbao/net/connection.h"
+#include "libhongbao/load/member.h"
 #include "libhongbao/time/permutation.h"
 #include "libhongbao/time/schedule.h"
 #include "libhongbao/time/walker.h"
@@ -27,15 +27,6 @@ namespace hongbao::load {
 inline constexpr uint32_t kGatewayStatementsMax = 128;
 // Above it a notice is not opened; they leave behind a reconnect's repeats, and are found by looking through them.
 inline constexpr size_t kGatewayOpensMax = 1'024;
-
-enum class GatewayState : uint8_t {
-  kWaiting,     // may connect from ready_ns on
-  kConnecting,  // a connect is in flight
-  kLoggingIn,   // connected; the login request is on its way
-  kBases,       // logged in, and asks what its users had before: nothing is sent that could change it
-  kOnline,
-  kBarred,  // the server said for good that it does not take it (result 1 or 2)
-};
 
 struct GatewayOpen {
   uint64_t stamp = 0;
@@ -50,7 +41,7 @@ struct GatewayPace {
   uint64_t quota = 0;  // max_rate: requests to be sent in all
 };
 
-class Gateway {
+class Gateway : public Member {
  public:
   // `users`: two or more. `schedule` must outlive the gateway.
   Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t total_users, uint32_t window,
@@ -64,22 +55,16 @@ class Gateway {
   GatewayWindow& statements() { return statements_; }
   uint64_t quota() const { return pace_.quota; }
 
-  // Protocol rule 3: unix time in ns, strictly increasing whatever the clock does.
-  uint64_t NextStamp(int64_t wall_ns) {
-    return last_stamp_ = std::max(last_stamp_ + 1, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0)));
-  }
-  uint64_t last_stamp() const { return last_stamp_; }
-
   // The wall clock has been set: it is now `shift_s` ahead of the steady time.
   void FollowWall(int64_t shift_s, int64_t steady_ns) {
     walker_.FollowWall(shift_s, steady_ns);
-    stepped_stamp_ = last_stamp_;
+    stepped_stamp_ = last_stamp;
   }
   // Whether the request was sent before the last step.
   bool BeforeStep(const GatewayRequest& request) const { return request.stamp <= stepped_stamp_; }
 
-  // A login's answer: what has a stamp up to now and is not in flight may have been answered before.
-  void LoggedIn(uint64_t server_last_stamp) { horizon_ = last_stamp_ = std::max(last_stamp_, server_last_stamp); }
+  // A login has been answered: what has a stamp up to now and is not in flight may have been answered before.
+  void LoggedIn() { horizon_ = last_stamp; }
   bool MayRepeat(uint64_t stamp) const { return stamp <= horizon_; }
 
   // How many requests of 16 bytes may be sent now.
@@ -92,21 +77,21 @@ class Gateway {
   template <class Out>
   void SendDue(Out& out, absl::Span<const time::DueUser> due, int64_t shift_ns, int64_t now_ns) {
     std::byte* to = out.Append(due.size() * wire::kShakeRequestBytes);
-    uint64_t last = last_stamp_;
+    uint64_t last = last_stamp;
     window_.Append(due.size(), now_ns, [&](size_t i) {
       const int64_t due_ns = due[i].due_ns + shift_ns;
       last = std::max(last + 1, static_cast<uint64_t>(due_ns));
       wire::EncodeShakeRequest(to + i * wire::kShakeRequestBytes, {.stamp = last, .user_id = due[i].user});
       return GatewayRequest::Of(last, due_ns, due[i].user);
     });
-    last_stamp_ = last;
+    last_stamp = last;
   }
 
   // max_rate: sends `n` shakes, at most RoomFor(out, window()) and quota(), of the next users in turn.
   template <class Out>
   void SendNext(Out& out, size_t n, int64_t wall_ns, int64_t now_ns) {
     std::byte* to = out.Append(n * wire::kShakeRequestBytes);
-    uint64_t last = std::max(last_stamp_, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 1)) - 1);
+    uint64_t last = std::max(last_stamp, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 1)) - 1);
     uint64_t place = next_place_;
     window_.Append(n, now_ns, [&](size_t i) {
       const uint32_t user = first_user() + static_cast<uint32_t>(place);
@@ -115,7 +100,7 @@ class Gateway {
       wire::EncodeShakeRequest(to + i * wire::kShakeRequestBytes, {.stamp = ++last, .user_id = user});
       return GatewayRequest::Of(last, std::min(static_cast<int64_t>(last), std::max<int64_t>(wall_ns, 1)), user);
     });
-    last_stamp_ = last;
+    last_stamp = last;
     next_place_ = place;
     pace_.quota -= n;
   }
@@ -141,7 +126,7 @@ class Gateway {
     std::byte* to = out.Append(n * wire::kStatementRequestBytes);
     statements_.Append(n, now_ns, [&](size_t i) {
       const auto user = static_cast<uint32_t>(next_statement++);
-      const uint64_t stamp = NextStamp(wall_ns);
+      const uint64_t stamp = NextStamp(*this, wall_ns);
       wire::EncodeStatementRequest(to + i * wire::kStatementRequestBytes, {.stamp = stamp, .user_id = user});
       return GatewayRequest::Of(stamp, static_cast<int64_t>(stamp), user);
     });
@@ -161,19 +146,10 @@ class Gateway {
   // The connection has ended: everything unanswered is to be sent on the next one.
   void Rewind();
 
-  // ---- where it stands; the fleet's ----
-  GatewayState state = GatewayState::kWaiting;
-  bool seen_online = false;
+  // ---- the carrier's ----
   bool has_bases = false;
-  uint32_t failures = 0;       // in a row; the exponent of the back-off
-  int64_t ready_ns = 0;        // kWaiting: when it may connect
   int64_t next_send_ns = 0;     // kOnline: not before, so that what is due leaves in batches
-  int64_t login_since_ns = 0;  // kLoggingIn
-  int64_t idle_ns = 0;         // when it last had nothing in flight, as far as was looked (once a second); monotonic
-  bool closed_idle = false;    // the server has closed its connection while neither waited for the other
-  uint64_t login_stamp = 0;    // of the login request under way
-  uint32_t port = 0;           // which of the worker's ports holds the connection
-  net::ConnectionId connection;
+  int64_t idle_ns = 0;          // when it last had nothing in flight, as far as was looked; monotonic
   uint64_t next_statement = 0;  // user to be asked for next
 
  private:
@@ -182,7 +158,6 @@ class Gateway {
   time::Walker walker_;  // of no user at max_rate
   GatewayWindow window_;
   GatewayWindow statements_{kGatewayStatementsMax};
-  uint64_t last_stamp_ = 0;
   uint64_t stepped_stamp_ = 0;  // the last one before the wall clock was set
   uint64_t horizon_ = 0;
   uint64_t next_place_ = 0;  // max_rate: in 0..user_count-1

@@ -1,10 +1,10 @@
 // InFlight: the pool of requests that were sent and not yet answered, as one list per user.
 //
 // Owns the records; users hold only the ends of their list. The free list is last-in first-out, so that a steady load
-// lives in the same few cached records however large the pool is. Never allocates after construction; a full pool says so.
-// In v2 an answer names its request by the stamp, and answers come in any order (a win waits for its commit, what was
-// asked before a reconnect may be answered after it). In v1 stamps say nothing: shakes are answered in the order they were
-// sent, opens are found by their envelope. A list is short: looking through it costs less than any index.
+// lives in the same few cached records however large the pool is. Never allocates after construction; a full pool says
+// so. In v2 an answer names its request by the stamp, and answers come in any order (a win waits for its commit, what
+// was asked before a reconnect may be answered after it). In v1 stamps say nothing: shakes are answered in the order
+// they were sent, opens are found by their envelope. A list is short: looking through it costs less than any index.
 // Thread tag: worker-local.
 #pragma once
 
@@ -74,21 +74,17 @@ class InFlight {
   }
 
   bool TakeFirstShake(RequestList& list, InFlightRequest& found) {
-    return TakeFirst(list, [](const InFlightRequest& request) { return request.envelope_id == 0; }, found);
+    return TakeFirst(
+        list, [](const InFlightRequest& request) { return request.envelope_id == 0; }, found);
   }
   bool TakeOpen(RequestList& list, uint32_t envelope_id, InFlightRequest& found) {
-    return TakeFirst(list, [envelope_id](const InFlightRequest& request) { return request.envelope_id == envelope_id; },
-                     found);
+    return TakeFirst(
+        list, [envelope_id](const InFlightRequest& request) { return request.envelope_id == envelope_id; }, found);
   }
-  // The request of that stamp; null when there is none.
-  const InFlightRequest* Find(const RequestList& list, uint64_t stamp) const {
-    for (uint32_t index = list.first; index != kNoRequest; index = records_[index].next) {
-      if (records_[index].stamp == stamp) return &records_[index];
-    }
-    return nullptr;
-  }
-  bool TakeStamp(RequestList& list, uint64_t stamp, InFlightRequest& found) {
-    return TakeFirst(list, [stamp](const InFlightRequest& request) { return request.stamp == stamp; }, found);
+  // v2: the request of that stamp, if it asked for that envelope (0 = a shake).
+  bool TakeStamp(RequestList& list, uint64_t stamp, uint32_t envelope_id, InFlightRequest& found) {
+    return TakeFirst(
+        list, [=](const InFlightRequest& one) { return one.stamp == stamp && one.envelope_id == envelope_id; }, found);
   }
   // Every shake of every list, in no order. Looks at all records that were ever used at a time.
   template <typename Each>
@@ -97,15 +93,22 @@ class InFlight {
       if (records_[index].due_ns != 0 && records_[index].envelope_id == 0) each(records_[index]);
     }
   }
-  // Whether the list holds an open of this envelope.
+  bool HoldsStamp(const RequestList& list, uint64_t stamp) const {
+    return Holds(list, [stamp](const InFlightRequest& one) { return one.stamp == stamp; });
+  }
   bool HoldsOpen(const RequestList& list, uint32_t envelope_id) const {
+    return Holds(list, [envelope_id](const InFlightRequest& one) { return one.envelope_id == envelope_id; });
+  }
+
+ private:
+  template <typename Predicate>
+  bool Holds(const RequestList& list, Predicate wanted) const {
     for (uint32_t index = list.first; index != kNoRequest; index = records_[index].next) {
-      if (records_[index].envelope_id == envelope_id) return true;
+      if (wanted(records_[index])) return true;
     }
     return false;
   }
 
- private:
   net::LazyArray<InFlightRequest> records_;
   uint32_t free_ = kNoRequest;
   uint32_t fresh_ = 0;  // records from here on were never used

@@ -1,8 +1,8 @@
-// Reconnect: who may connect, and when: a queue, a rate limit and a wheel of users who wait.
+// Reconnect: which members of a fleet may connect, and when: a queue, a rate limit and a wheel of those that wait.
 //
-// Owns the order of connecting; the links live in the users' records. Never opens a socket. A million users may lose
-// their connection in one second: each costs O(1) here, waits a random part of an exponential back-off, and then still
-// queues for the same rate limit as the first ramp, so that no storm hits a server that has just come back.
+// It owns the order of connecting; the links live in the members' records. It never opens a socket. A million users may
+// lose their connection in one second: each costs O(1) here, waits a random part of an exponential back-off, and then
+// still queues for the same rate limit as the first ramp, so that no storm hits a server that has just come back.
 // Source of the back-off: "full jitter" (Exponential Backoff And Jitter, AWS architecture blog), with half of it fixed.
 // Thread tag: worker-local.
 #pragma once
@@ -11,31 +11,33 @@
 #include <array>
 #include <cstdint>
 
-#include "libhongbao/load/user.h"
+#include "libhongbao/load/member.h"
 
 namespace hongbao::load {
 
-// Users linked through User::next, first in first out.
-class UserQueue {
+// Members linked through Member::next, first in first out. `members`: the array that the numbers are indexes of.
+class MemberQueue {
  public:
-  bool empty() const { return first_ == kNoUser; }
-  uint32_t front() const { return first_; }  // kNoUser when it is empty
+  bool empty() const { return first_ == kNoMember; }
+  uint32_t front() const { return first_; }  // kNoMember when it is empty
 
-  void Push(User* users, uint32_t user) {
-    users[user].next = kNoUser;
-    (first_ == kNoUser ? first_ : users[last_].next) = user;
-    last_ = user;
+  template <class MemberT>
+  void Push(MemberT* members, uint32_t index) {
+    members[index].next = kNoMember;
+    (first_ == kNoMember ? first_ : members[last_].next) = index;
+    last_ = index;
   }
   // The queue must not be empty.
-  uint32_t Pop(User* users) {
-    const uint32_t user = first_;
-    first_ = users[user].next;
-    return user;
+  template <class MemberT>
+  uint32_t Pop(MemberT* members) {
+    const uint32_t index = first_;
+    first_ = members[index].next;
+    return index;
   }
 
  private:
-  uint32_t first_ = kNoUser;
-  uint32_t last_ = kNoUser;
+  uint32_t first_ = kNoMember;
+  uint32_t last_ = kNoMember;
 };
 
 // At most `per_second` in any second, in bursts of at most 10 ms' worth (but at least one).
@@ -61,10 +63,11 @@ class RateLimit {
 };
 
 inline constexpr int64_t kBackOffFirstNs = 100'000'000;  // 0.1 s, doubled with each failure in a row
-// 2 s: who waits for a server that is being started again shall be back soon after it; the rate limit tames the storm.
+// 2 s: a client that waits for a server's restart shall be back soon after it; the rate limit tames the storm.
 inline constexpr int64_t kBackOffMaxNs = 2'000'000'000;
 
-// How long to wait after `failures` (>= 1) in a row: between half and all of the exponential bound. `random`: any 64 bits.
+// How long to wait after `failures` (>= 1) in a row: between half and all of the exponential bound. `random`: any 64
+// bits.
 inline int64_t BackOffNs(uint32_t failures, uint64_t random) {
   const uint32_t doublings = std::min<uint32_t>(failures > 0 ? failures - 1 : 0, 7);
   const int64_t bound = std::min(kBackOffFirstNs << doublings, kBackOffMaxNs);
@@ -81,15 +84,16 @@ class ReconnectWheel {
 
   uint32_t waiting() const { return waiting_; }
 
-  void Add(User* users, uint32_t user, int64_t ready_ns) {
+  template <class MemberT>
+  void Add(MemberT* members, uint32_t index, int64_t ready_ns) {
     const int64_t tick = std::clamp(ready_ns / kTickNs + 1, tick_ + 1, tick_ + int64_t{kBuckets} - 1);
-    buckets_[static_cast<size_t>(tick) % kBuckets].Push(users, user);
+    buckets_[static_cast<size_t>(tick) % kBuckets].Push(members, index);
     ++waiting_;
   }
 
-  // Moves all whose time has come behind `ready`; `each` is told of every one (to set its state).
-  template <typename Each>
-  void Advance(User* users, int64_t now_ns, UserQueue& ready, Each each) {
+  // Moves all whose time has come behind `ready`, and calls each(index) for every one (to set its state).
+  template <class MemberT, class Each>
+  void Advance(MemberT* members, int64_t now_ns, MemberQueue& ready, Each each) {
     const int64_t now_tick = now_ns / kTickNs;
     if (waiting_ == 0) {
       tick_ = std::max(tick_, now_tick);
@@ -97,12 +101,12 @@ class ReconnectWheel {
     }
     while (tick_ < now_tick) {
       ++tick_;
-      UserQueue& bucket = buckets_[static_cast<size_t>(tick_) % kBuckets];
+      MemberQueue& bucket = buckets_[static_cast<size_t>(tick_) % kBuckets];
       while (!bucket.empty()) {
-        const uint32_t user = bucket.Pop(users);
+        const uint32_t index = bucket.Pop(members);
         --waiting_;
-        each(user);
-        ready.Push(users, user);
+        each(index);
+        ready.Push(members, index);
       }
     }
   }
@@ -110,7 +114,7 @@ class ReconnectWheel {
  private:
   int64_t tick_;
   uint32_t waiting_ = 0;
-  std::array<UserQueue, kBuckets> buckets_;
+  std::array<MemberQueue, kBuckets> buckets_;
 };
 
 }  // namespace hongbao::load

@@ -51,7 +51,7 @@ TEST(AddressPlan, AMillionOnLoopbackNeverTakesMoreThanHalfOfAPairsPorts) {
   const auto shares = Shares(*plan, users);
   EXPECT_EQ(shares.size(), plan->pairs());
   EXPECT_LE(Largest(shares), kKernelDefault.count() / 2);
-  EXPECT_EQ(Largest(shares), plan->users_per_pair_max());
+  EXPECT_EQ(Largest(shares), (users.total + plan->pairs() - 1) / plan->pairs());
 }
 
 TEST(AddressPlan, ClientsOnOneMachineShareTheLoopbackPairsWithoutKnowingOfEachOther) {

@@ -2,7 +2,6 @@
 
 #include "fleet_fixture.h"
 #include "gtest/gtest.h"
-#include "libhongbao/load/fleet.h"
 
 namespace hongbao::load {
 namespace {
@@ -10,47 +9,40 @@ namespace {
 using wire::FrameType;
 using wire::ShakeResult;
 
-class FleetStatements : public FleetFixture {
+class FleetStatements : public UserFixture {
  protected:
   // The user wins `fen` by shaking once; online before and after.
   void Win(uint32_t envelope_id, uint32_t fen) {
-    const int64_t at = time::UnixSecond(clock.WallNs()) + 1;
+    const int64_t at = NextSecond();
     Plan(1, at);
     Plan(0, at + 1);
     Run(2 * kSecond, 5 * kMs);
-    const auto shakes = Take(FrameType::kShakeRequest);
+    const auto shakes = TakeShakes();
     ASSERT_EQ(shakes.size(), 1u);
-    Deliver(shakes[0].slot, ShakeAnswer(shakes[0].Shake(), ShakeResult::kWon, envelope_id, fen));
+    Deliver(shakes[0].slot, Won(shakes[0], envelope_id, fen));
   }
   void Share(uint32_t user, uint32_t envelope_id, uint32_t fen) {
-    Deliver(slot_of[user], Notice(envelope_id, {user}));
-    const auto opens = Take(FrameType::kOpenRequest);
-    ASSERT_EQ(opens.size(), 1u);
-    Deliver(slot_of[user], OpenAnswer(opens[0].Open(), user, fen));
+    const Frame open = Invite(user, envelope_id);
+    Deliver(slot_of[user], OpenAnswer(open, fen));
   }
   // A user with a history logs in for the first time; the statement that is asked then.
-  std::vector<Request> LogInWithHistory() {
+  Frames LogInWithHistory() {
     Make(1);
-    const auto login = AwaitLogin(0);
-    EXPECT_TRUE(login.has_value());
-    Deliver(login->slot, LoginAnswer(login->Login(), wire::LoginResult::kOk, 1));
+    LogIn(0, wire::LoginResult::kOk, 1);
     return Take(FrameType::kStatementRequest);
   }
-  std::vector<Request> AskAll() {
-    fleet->OnMessage(Fleet::Message::kStop);
-    fleet->OnMessage(Fleet::Message::kStatements);
-    Turn();
+  Frames AskAll() {
+    StopAndAskStatements();
     return Take(FrameType::kStatementRequest);
   }
-  void Answer(const Request& request, uint32_t grants, uint64_t fen) {
-    Deliver(request.slot, StatementAnswer(request.Statement(), grants, fen));
+  void Answer(const Frame& request, uint32_t grants, uint64_t fen) {
+    Deliver(request.slot, Statement(request, grants, fen));
     Turn();
   }
 };
 
 TEST_F(FleetStatements, WhatCameIsWhatTheServerSays) {
-  Make(1);
-  LogInAll();
+  Online(1);
   Win(0x100001, 257);
   Share(0, 0x8000'0001, 43);
   Share(0, 0x8000'0002, 0);  // nothing left: no grant
@@ -66,8 +58,7 @@ TEST_F(FleetStatements, WhatCameIsWhatTheServerSays) {
 }
 
 TEST_F(FleetStatements, ADifferenceInAmountOrNumberIsTold) {
-  Make(2);
-  LogInAll();
+  Online(2);
   Share(0, 0x8000'0001, 43);
   Share(1, 0x8000'0001, 57);
   const auto asked = AskAll();
@@ -87,9 +78,9 @@ TEST_F(FleetStatements, ADifferenceInAmountOrNumberIsTold) {
 }
 
 TEST_F(FleetStatements, AHistoryIsTheBase) {
-  const auto bases = LogInWithHistory();
-  ASSERT_EQ(bases.size(), 1u);
-  Answer(bases[0], 3, 1'000);
+  const auto asked_first = LogInWithHistory();
+  ASSERT_EQ(asked_first.size(), 1u);
+  Answer(asked_first[0], 3, 1'000);
   EXPECT_EQ(Count(Counter::kStatementBases), 1u);
   EXPECT_EQ(Count(Counter::kStatementBasesFen), 1'000u);
   Share(0, 0x8000'0001, 43);
@@ -102,10 +93,10 @@ TEST_F(FleetStatements, AHistoryIsTheBase) {
 }
 
 TEST_F(FleetStatements, ABaseThatMayHaveAShareOfOursInItIsNone) {
-  const auto bases = LogInWithHistory();
-  ASSERT_EQ(bases.size(), 1u);
+  const auto asked_first = LogInWithHistory();
+  ASSERT_EQ(asked_first.size(), 1u);
   Share(0, 0x8000'0001, 43);  // opened by another worker of the server than the one that states: in either order
-  Answer(bases[0], 4, 1'043);
+  Answer(asked_first[0], 4, 1'043);
   EXPECT_EQ(Count(Counter::kStatementBases), 0u);
   EXPECT_EQ(Count(Counter::kStatementBasesFen), 0u);
   AskAll();
@@ -114,8 +105,7 @@ TEST_F(FleetStatements, ABaseThatMayHaveAShareOfOursInItIsNone) {
 }
 
 TEST_F(FleetStatements, WithoutAHistoryNoBaseIsAsked) {
-  Make(3);
-  LogInAll();
+  Online(3);
   EXPECT_TRUE(Take(FrameType::kStatementRequest).empty());
   // The server knows the user by its second login: from this client.
   EXPECT_TRUE(Reconnect(0, "", nullptr, 1'000).empty());
@@ -145,10 +135,8 @@ TEST_F(FleetStatements, AUserWhoseBaseIsLostForGoodIsNotCompared) {
 }
 
 TEST_F(FleetStatements, OfflineOrWaitingUsersAreSkipped) {
-  Make(3);
-  LogInAll();
-  Deliver(slot_of[1], Notice(0x8000'0001, {1}));
-  ASSERT_EQ(Take(FrameType::kOpenRequest).size(), 1u);
+  Online(3);
+  Invite(1, 0x8000'0001);
   Hang(slot_of[2]);
   const auto asked = AskAll();
   ASSERT_EQ(asked.size(), 1u);
@@ -160,8 +148,7 @@ TEST_F(FleetStatements, OfflineOrWaitingUsersAreSkipped) {
 }
 
 TEST_F(FleetStatements, AnAnswerThatNeverComesIsSkippedAtTheEnd) {
-  Make(3);
-  LogInAll();
+  Online(3);
   ASSERT_EQ(AskAll().size(), 3u);
   Hang(slot_of[0]);
   EXPECT_EQ(Count(Counter::kStatementsSkipped), 1u);
@@ -176,8 +163,7 @@ TEST_F(FleetStatements, AnAnswerThatNeverComesIsSkippedAtTheEnd) {
 }
 
 TEST_F(FleetStatements, AStatementThatComesTwiceOrLateCountsOnce) {
-  Make(1);
-  LogInAll();
+  Online(1);
   const auto asked = AskAll();
   ASSERT_EQ(asked.size(), 1u);
   Answer(asked[0], 0, 0);
@@ -188,17 +174,16 @@ TEST_F(FleetStatements, AStatementThatComesTwiceOrLateCountsOnce) {
   EXPECT_EQ(Count(Counter::kClosed), 0u);
   wire::StatementRequest never = asked[0].Statement();
   never.stamp += 1;
-  Deliver(asked[0].slot, StatementAnswer(never, 0, 0));
+  Deliver(asked[0].slot, Statement(never, 0, 0));
   EXPECT_EQ(Count(Counter::kUnexpected), 1u);
   EXPECT_EQ(Count(Counter::kClosed), 1u);
 }
 
 TEST_F(FleetStatements, AStatementOfSomebodyElseEndsTheConnection) {
-  Make(2);
-  LogInAll();
+  Online(2);
   const auto asked = AskAll();
   ASSERT_EQ(asked.size(), 2u);
-  Deliver(asked[0].slot, StatementAnswer(asked[1].Statement(), 0, 0));
+  Deliver(asked[0].slot, Statement(asked[1], 0, 0));
   EXPECT_EQ(Count(Counter::kUnexpected), 1u);
   EXPECT_EQ(Count(Counter::kStatementsEqual), 0u);
 }
@@ -209,18 +194,16 @@ TEST_F(FleetStatements, AFewAtATimeUntilAllHaveBeenAsked) {
   Make(kUsers, {.connecting_max = kOnline});
   Run(20 * kMs);
   AcceptAll();
-  for (const Request& request : Take(FrameType::kLoginRequest)) Deliver(request.slot, LoginAnswer(request.Login()));
+  for (const Frame& request : Take(FrameType::kLoginRequest)) Deliver(request.slot, LoginAnswer(request.Login()));
   const uint64_t online = Count(Counter::kOnline);
   ASSERT_GT(online, 0u);
-  fleet->OnMessage(Fleet::Message::kStop);
-  fleet->OnMessage(Fleet::Message::kStatements);
-  Turn();
+  StopAndAskStatements();
   EXPECT_EQ(next_turn_ns, clock.MonotonicNs());  // there is more to ask
   EXPECT_LT(Count(Counter::kStatementsAsked) + Count(Counter::kStatementsSkipped), kUsers);
   uint64_t answered = 0;
   for (int i = 0; i < 100 && !tally.statements_done.load(); ++i) {
     Turn();
-    for (const Request& request : Take(FrameType::kStatementRequest)) {
+    for (const Frame& request : Take(FrameType::kStatementRequest)) {
       Answer(request, 0, 0);
       ++answered;
     }
@@ -232,31 +215,27 @@ TEST_F(FleetStatements, AFewAtATimeUntilAllHaveBeenAsked) {
 }
 
 TEST_F(FleetStatements, NoneInV1) {
-  Make(1, {.version = wire::Version::k1});
-  LogInAll();
+  Online(1, {.version = wire::Version::k1});
   EXPECT_TRUE(AskAll().empty());
   EXPECT_EQ(Count(Counter::kStatementsSkipped), 0u);
 }
 
 TEST_F(FleetStatements, WithoutStatementsNoBaseIsAsked) {
   Make(1, {.statements = false});
-  const auto login = AwaitLogin(0);
-  ASSERT_TRUE(login.has_value());
-  Deliver(login->slot, LoginAnswer(login->Login(), wire::LoginResult::kOk, 1));
-  EXPECT_TRUE(TakeRequests().empty());
+  LogIn(0, wire::LoginResult::kOk, 1);
+  EXPECT_TRUE(TakeAll().empty());
 }
 
 // ---- the money log ----
 
 TEST_F(FleetStatements, EveryBookedReplyIsHandedOverOnce) {
-  Make(1, {.log_money = true});
-  LogInAll();
+  Online(1, {.log_money = true});
   Win(0x100001, 257);
   Deliver(slot_of[0], Notice(0x8000'0001, {0}) + Notice(0x8000'0002, {0}));
   const auto opens = Take(FrameType::kOpenRequest);
   ASSERT_EQ(opens.size(), 2u);
-  for (int twice = 0; twice < 2; ++twice) Deliver(slot_of[0], OpenAnswer(opens[1].Open(), 0, 43));
-  Deliver(slot_of[0], OpenAnswer(opens[0].Open(), 0, 0));  // no money
+  for (int twice = 0; twice < 2; ++twice) Deliver(slot_of[0], OpenAnswer(opens[1], 43));
+  Deliver(slot_of[0], OpenAnswer(opens[0], 0));  // no money
   MoneyRecord record;
   ASSERT_TRUE(tally.money.Pop(record));
   EXPECT_EQ(record.kind, MoneyKind::kShake);
@@ -273,8 +252,7 @@ TEST_F(FleetStatements, EveryBookedReplyIsHandedOverOnce) {
 }
 
 TEST_F(FleetStatements, ARecordWithoutRoomIsCounted) {
-  Make(1, {.log_money = true});
-  LogInAll();
+  Online(1, {.log_money = true});
   for (uint32_t i = 1; i <= 10; ++i) Share(0, 0x8000'0000 + i, i);  // the fixture's tally has room for 8
   EXPECT_EQ(Count(Counter::kMoneyLogFull), 2u);
   EXPECT_EQ(Count(Counter::kOpened), 10u);

@@ -1,6 +1,5 @@
-#include "gateway_fixture.h"
+#include "fleet_fixture.h"
 #include "gtest/gtest.h"
-#include "libhongbao/load/gateway_fleet.h"
 
 namespace hongbao::load {
 namespace {
@@ -11,8 +10,7 @@ class GatewayStatements : public GatewayFixture {
  protected:
   // Until nothing more is asked; every user got `won` beside the base.
   void AskAll(std::map<uint32_t, std::pair<uint32_t, uint64_t>> won = {}) {
-    fleet->OnMessage(FleetMessage::kStop);
-    fleet->OnMessage(FleetMessage::kStatements);
+    StopAndAskStatements();
     for (int i = 0; i < 50 && !tally.statements_done.load(); ++i) {
       Turn();
       for (const Frame& frame : Take(FrameType::kStatementRequest)) {
@@ -95,21 +93,6 @@ TEST_F(GatewayStatements, EveryUserIsComparedAtTheEnd) {
   ExpectIdentities();
 }
 
-TEST_F(GatewayStatements, ADifferenceIsToldWithBothSides) {
-  Make(20);
-  LogInAll();
-  AskAll({{5, {1, 77}}});
-  EXPECT_EQ(Count(Counter::kStatementsEqual), 19u);
-  EXPECT_EQ(Count(Counter::kStatementsDifferent), 1u);
-  StatementDifference difference;
-  ASSERT_TRUE(tally.differences.Pop(difference));
-  EXPECT_EQ(difference.user, 5u);
-  EXPECT_EQ(difference.own_grants, 0u);
-  EXPECT_EQ(difference.server_grants, 1u);
-  EXPECT_EQ(difference.server_fen, 77u);
-  ExpectIdentities();
-}
-
 TEST_F(GatewayStatements, AReconnectRepeatsBasesAndStatementsThatWereNotAnswered) {
   Make(20);
   Frames asked = AwaitStatements();
@@ -122,9 +105,7 @@ TEST_F(GatewayStatements, AReconnectRepeatsBasesAndStatementsThatWereNotAnswered
   EXPECT_EQ(Count(Counter::kOnline), 20u);
   EXPECT_EQ(Count(Counter::kStatementBases), 20u);
   for (uint32_t user = 0; user < 20; ++user) bases[user] = {1, user};
-  fleet->OnMessage(FleetMessage::kStop);
-  fleet->OnMessage(FleetMessage::kStatements);
-  Turn();
+  StopAndAskStatements();
   asked = Take(FrameType::kStatementRequest);
   ASSERT_EQ(asked.size(), 20u);
   Hang(asked[0].slot);
@@ -138,9 +119,7 @@ TEST_F(GatewayStatements, AReconnectRepeatsBasesAndStatementsThatWereNotAnswered
 TEST_F(GatewayStatements, AStatementThatWasNotAskedEndsTheConnection) {
   Make(20);
   LogInAll();
-  fleet->OnMessage(FleetMessage::kStop);
-  fleet->OnMessage(FleetMessage::kStatements);
-  Turn();
+  StopAndAskStatements();
   const Frames asked = Take(FrameType::kStatementRequest);
   ASSERT_EQ(asked.size(), 20u);
   Deliver(asked[3].slot, Statement(asked[3], 0, 0));
@@ -186,9 +165,7 @@ TEST_F(GatewayStatements, TheEndSkipsWhoHasNotAnswered) {
   Make(2'000);
   const Frames bases_asked = AwaitStatements();
   ASSERT_EQ(bases_asked.size(), kGatewayStatementsMax);
-  fleet->OnMessage(FleetMessage::kStop);
-  fleet->OnMessage(FleetMessage::kStatements);
-  Turn();
+  StopAndAskStatements();
   EXPECT_TRUE(tally.statements_done.load());  // without a base nothing can be compared
   EXPECT_EQ(Count(Counter::kStatementsSkipped), 2'000u);
   Deliver(bases_asked[0].slot, Statement(bases_asked[0], 1, 1));  // too late, but no offence
@@ -200,9 +177,7 @@ TEST_F(GatewayStatements, TheEndInTheMiddleOfTheQuestionsSkipsTheRest) {
   Make(2'000);
   LogInAll();
   ASSERT_EQ(Count(Counter::kOnline), 2'000u);
-  fleet->OnMessage(FleetMessage::kStop);
-  fleet->OnMessage(FleetMessage::kStatements);
-  Turn();
+  StopAndAskStatements();
   const Frames asked = Take(FrameType::kStatementRequest);
   ASSERT_EQ(asked.size(), kGatewayStatementsMax);
   for (size_t i = 0; i < 100; ++i) Deliver(asked[i].slot, Statement(asked[i], 0, 0));

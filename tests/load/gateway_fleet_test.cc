@@ -1,17 +1,16 @@
-#include "libhongbao/load/gateway_fleet.h"
 
 #include <cerrno>
 #include <random>
 #include <set>
 
-#include "gateway_fixture.h"
+#include "fleet_fixture.h"
 #include "gtest/gtest.h"
-#include "libhongbao/load/login_watch.h"
 
 namespace hongbao::load {
 namespace {
 
 using wire::FrameType;
+using wire::ShakeResult;
 
 // The requests of the whole schedule that are due in [from_ns, to_ns) and belong to users below `users`.
 std::vector<std::pair<int64_t, uint32_t>> ScheduleOf(const time::Schedule& schedule, uint32_t users, uint32_t total,
@@ -78,79 +77,21 @@ TEST_F(GatewayFixture, AWrongTokenIsNotTriedAgainAndAFullServerIs) {
   ExpectIdentities();
 }
 
-TEST_F(GatewayFixture, FailedConnectsAreCountedByErrnoAndTriedAgainLater) {
-  Make(4, {.gateways = 2});
-  Run(kMs);
-  for (const uint32_t slot : SlotsOf(ring, Operation::kConnect)) {
-    ring.Complete(ring.Find(Operation::kConnect, slot)->tag, -ECONNREFUSED);
-  }
-  Turn();
-  Settle();
-  EXPECT_EQ(tally.connect_errors.Get(static_cast<Errno>(ECONNREFUSED)), 2u);
-  Run(40 * kMs);
-  EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 0u);  // half of the first back-off at least
-  LogInAll();
-  EXPECT_EQ(Count(Counter::kOnline), 4u);
-}
-
-TEST_F(GatewayFixture, ALoginThatIsNeverAnsweredEndsAndIsTriedAgain) {
-  Make(4);
-  Run(kMs);
-  AcceptAll();
-  ASSERT_EQ(Take(FrameType::kLoginRequest).size(), 1u);
-  Run(options.connect_timeout_ns - kSecond, 10 * kMs);
-  EXPECT_EQ(Count(Counter::kLoginsTimedOut), 0u);
-  Run(3 * kSecond, 10 * kMs);
-  Settle();
-  EXPECT_EQ(Count(Counter::kLoginsTimedOut), 1u);
-  LogInAll();
-  EXPECT_EQ(Count(Counter::kOnline), 4u);
-}
-
 // As with users: one asks whether the server is there, and once it is answered the others follow.
 TEST_F(GatewayFixture, GatewaysThatWereForgottenOnTheirWayAreMadeAnew) {
   Make(6, {.gateways = 3});
   LogInAll();
-  Plan(300, time::UnixSecond(clock.WallNs()) + 1);
+  Plan(300, NextSecond());
   Run(2 * kSecond);
   const size_t asked = TakeShakes().size();
   ASSERT_GT(asked, 30u);
-  fleet->OnMessage(FleetMessage::kStop);
-  const auto run_ticking = [&](int64_t ns) {
-    for (; ns > 0; ns -= 100 * kMs) {
-      clock.Advance(100 * kMs);
-      set->Tick(static_cast<uint32_t>(clock.MonotonicNs() / (100 * kMs)));
-      Turn();
-    }
-    Settle();
-  };
-  run_ticking(60 * kSecond);
-  EXPECT_EQ(Count(Counter::kClosedSilent), 1u) << "a server that stands still is not left by all";
-  size_t repeated = 0;
-  for (int i = 0; i < 150; ++i) {
-    AcceptAll();
-    for (const Frame& frame : TakeAll()) {
-      if (frame.type == FrameType::kLoginRequest) {
-        Deliver(frame.slot, LoginAnswer(frame.Login()));
-      } else if (frame.type == FrameType::kShakeRequest) {
-        ++repeated;
-        Deliver(frame.slot, Nothing(frame));
-      }
-    }
-    run_ticking(100 * kMs);
-  }
-  EXPECT_EQ(Count(Counter::kClosedSilent), 3u);
-  EXPECT_EQ(repeated, asked);
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
-  ExpectIdentities();
+  ExpectForgottenConnectionsAreMadeAnew(asked);
 }
 
 TEST_F(GatewayFixture, WithoutRoomForABulkConnectionItComesAgain) {
   bulk_connections = 0;
   Make(4);
-  Run(kMs);
-  AcceptAll();
-  for (const Frame& login : Take(FrameType::kLoginRequest)) Answer(login);
+  for (const Frame& login : FirstLogins()) Answer(login);
   EXPECT_EQ(Count(Counter::kOnline), 0u);
   EXPECT_EQ(counters.closes.Get(net::CloseReason::kFull), 1u);
   EXPECT_TRUE(AwaitLogin().has_value());
@@ -158,9 +99,7 @@ TEST_F(GatewayFixture, WithoutRoomForABulkConnectionItComesAgain) {
 
 TEST_F(GatewayFixture, BeforeTheLoginNothingElseIsBelieved) {
   Make(4);
-  Run(kMs);
-  AcceptAll();
-  const Frames logins = Take(FrameType::kLoginRequest);
+  const Frames logins = FirstLogins();
   ASSERT_EQ(logins.size(), 1u);
   Deliver(logins[0].slot, ShakeAnswer(logins[0].stamp(), 0));
   EXPECT_EQ(Count(Counter::kUnexpected), 1u);
@@ -182,7 +121,7 @@ class GatewayFleetTest : public GatewayFixture {
 
   // Logged in, and `qps` (of the whole fleet; about half of it is ours) from kRateSecond on, where the clock stands
   // now.
-  void Start(uint32_t users, GatewayFleetOptions wish, uint32_t qps, uint64_t requests = 0,
+  void Start(uint32_t users, FleetOptions wish, uint32_t qps, uint64_t requests = 0,
              uint32_t unsent_bytes_max = 65'536) {
     wish.statements = false;
     wish.send_quantum_ns = quantum_ns;
@@ -223,7 +162,7 @@ TEST_F(GatewayFleetTest, ASecondHoldsWhatTheScheduleSays) {
   Start(50, {.gateways = 2}, 30'000);
   for (int i = 0; i < 300; ++i) {
     Run(7 * kMs, 7 * kMs);
-    for (const Frame& shake : TakeShakes()) Deliver(shake.slot, Nothing(shake));
+    DeliverNothings(TakeShakes());
   }
   count::Values<Counter> end;
   ASSERT_TRUE(tally.history.Read(kRateSecond, end));
@@ -323,22 +262,6 @@ TEST_F(GatewayFleetTest, AWinThatComesLaterIsBookedOnce) {
   ExpectIdentities();
 }
 
-TEST_F(GatewayFleetTest, EveryResultIsCounted) {
-  Start(64, {}, 20'000);
-  Run(11 * kMs);
-  const Frames shakes = TakeShakes();
-  ASSERT_GT(shakes.size(), 10u);
-  Deliver(slot(), Nothing(shakes[0]) + ShakeAnswer(shakes[1].stamp(), shakes[1].user(), 16) +
-                      ShakeAnswer(shakes[2].stamp(), shakes[2].user(), 17) + Won(shakes[3], 9, 1) +
-                      Nothings(shakes, 4));
-  EXPECT_EQ(Count(Counter::kCap), 1u);
-  EXPECT_EQ(Count(Counter::kOverload), 1u);
-  EXPECT_EQ(Count(Counter::kWon), 1u);
-  EXPECT_EQ(Count(Counter::kNothing), shakes.size() - 3);
-  EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kOverload), 1u);
-  ExpectIdentities();
-}
-
 TEST_F(GatewayFleetTest, WhatNobodyCouldBookEndsTheConnection) {
   Start(64, {}, 20'000);
   uint64_t refused = 0;
@@ -347,19 +270,18 @@ TEST_F(GatewayFleetTest, WhatNobodyCouldBookEndsTheConnection) {
     const Frames shakes = TakeShakes();
     ASSERT_FALSE(shakes.empty());
     const Frame& first = shakes[0];
-    const std::string wrong[] = {ShakeAnswer(first.stamp(), first.user() ^ 1),           // another user's
-                                 ShakeAnswer(first.stamp(), 64),                         // not ours
-                                 ShakeAnswer(first.stamp(), first.user(), 15, 0, 5),     // an amount without a win
-                                 ShakeAnswer(first.stamp(), first.user(), 14, 0, 5),     // a win without an envelope
-                                 ShakeAnswer(first.stamp(), first.user(), 14, 5, 0),     // a win without an amount
-                                 ShakeAnswer(shakes.back().stamp() + 1, first.user())};  // an answer to nothing
+    const std::string wrong[] = {
+        ShakeAnswer(first.stamp(), first.user() ^ 1),                           // another user's
+        ShakeAnswer(first.stamp(), 64),                                         // not ours
+        ShakeAnswer(first.stamp(), first.user(), ShakeResult::kNothing, 0, 5),  // an amount without a win
+        ShakeAnswer(first.stamp(), first.user(), ShakeResult::kWon, 0, 5),      // a win without an envelope
+        ShakeAnswer(first.stamp(), first.user(), ShakeResult::kWon, 5, 0),      // a win without an amount
+        ShakeAnswer(shakes.back().stamp() + 1, first.user())};                  // an answer to nothing
     Deliver(slot(), wrong[i]);
     EXPECT_EQ(Count(Counter::kUnexpected), ++refused) << i;
     EXPECT_EQ(Count(Counter::kClosed), refused);
     EXPECT_EQ(Count(Counter::kAnswered), 0u);
-    const auto login = AwaitLogin();
-    ASSERT_TRUE(login.has_value());
-    Answer(*login);
+    LogIn(0);
     Turn();
     TakeAll();
   }
@@ -446,9 +368,7 @@ TEST_F(GatewayFleetTest, AfterAReconnectExactlyTheUnansweredAreRepeated) {
   Hang(slot());
   EXPECT_EQ(Count(Counter::kOnline), 0u);
   EXPECT_EQ(Count(Counter::kLost), 0u);
-  const auto login = AwaitLogin();
-  ASSERT_TRUE(login.has_value());
-  Answer(*login);
+  LogIn(0);
   Turn();
   Frames repeated = TakeShakes();
   ASSERT_GE(repeated.size(), expected.size());
@@ -472,9 +392,7 @@ TEST_F(GatewayFleetTest, AnOutcomeThatComesBeforeItsRequestWasRepeatedIsBookedOn
   const Frames shakes = TakeShakes();
   ASSERT_GT(shakes.size(), 300u);
   Hang(slot());
-  const auto login = AwaitLogin();
-  ASSERT_TRUE(login.has_value());
-  Answer(*login);
+  LogIn(0);
   Turn();  // one block of repeated requests is on its way, another waits; the rest has no room
   Deliver(slot(), Won(shakes[290], 77, 5));
   EXPECT_EQ(Count(Counter::kWonFen), 5u);
@@ -549,8 +467,8 @@ TEST_F(GatewayFleetTest, ARateChangeKeepsEachRequestInItsPhase) {
   const Frames before = TakeShakes();
   Run(15 * kMs);
   const Frames after = TakeShakes();
-  for (const Frame& shake : after) Deliver(shake.slot, Nothing(shake));
-  for (const Frame& shake : before) Deliver(shake.slot, Nothing(shake));
+  DeliverNothings(after);
+  DeliverNothings(before);
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kAnswered), Scheduled(kSecond).size());
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kSent), Scheduled(kSecond).size());
   EXPECT_GT(tally.phases[1]->cells.Get(PhaseCounter::kAnswered), 100u);
@@ -619,7 +537,7 @@ TEST_F(GatewayFleetTest, AtMaxRateSilenceIsSilenceAndTheQuotaIsTheEnd) {
 // ---- gifts ----
 
 TEST_F(GatewayFleetTest, AGiftIsOpenedForEachInvitedUserOfTheGateway) {
-  Start(20, {.gateways = 2, .log_money = true}, 0);
+  Start(20, {.log_money = true, .gateways = 2}, 0);
   Deliver(slot(), Notice(0x8000'0001, {3, 4, 15}));  // 15 is the other gateway's
   Turn();
   const Frames opens = Take(FrameType::kOpenRequest);
@@ -739,36 +657,19 @@ TEST_F(GatewayFleetTest, WhateverHappensEveryRequestIsAnsweredOnceOrLost) {
 
 class GatewaySteps : public GatewayFleetTest {
  protected:
-  std::vector<size_t> SentIn(int seconds) {
-    std::vector<size_t> sent(static_cast<size_t>(seconds));
-    for (size_t& of_second : sent) {
-      for (int i = 0; i < 20; ++i) {
-        Run(50 * kMs);
-        for (const Frame& shake : TakeShakes()) {
-          EXPECT_GT(shake.stamp(), newest_[shake.slot]) << "stamps of a gateway grow";
-          newest_[shake.slot] = shake.stamp();
-          Deliver(shake.slot, Nothing(shake));
-          ++of_second;
-        }
-      }
-    }
-    return sent;
-  }
   void ExpectItGoesOnAfter(const std::vector<int64_t>& steps_ns) {
     Start(50, {.gateways = 2}, 400);
-    for (const size_t sent : SentIn(2)) EXPECT_NEAR(static_cast<double>(sent), 200, 60);
+    for (const size_t sent : SentIn(2, 50 * kMs)) EXPECT_NEAR(static_cast<double>(sent), 200, 60);
     for (const int64_t step_ns : steps_ns) {
       clock.StepWall(step_ns);
-      for (const size_t sent : SentIn(2)) EXPECT_NEAR(static_cast<double>(sent), 200, 60) << step_ns;
+      for (const size_t sent : SentIn(2, 50 * kMs)) EXPECT_NEAR(static_cast<double>(sent), 200, 60) << step_ns;
     }
     EXPECT_EQ(Count(Counter::kDue), Count(Counter::kSent)) << "nothing is missed because of a step";
-    EXPECT_NEAR(static_cast<double>(Count(Counter::kDue) - Count(Counter::kScheduled)), 200, 60) << "the second under way";
+    EXPECT_NEAR(static_cast<double>(Count(Counter::kDue) - Count(Counter::kScheduled)), 200, 60)
+        << "the second under way";
     EXPECT_GT(tally.latency.Snapshot().count(), 0u);
     EXPECT_LT(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(kSecond)) << "a step is no latency";
   }
-
- private:
-  std::map<uint32_t, uint64_t> newest_;
 };
 
 TEST_F(GatewaySteps, AnHourBack) { ExpectItGoesOnAfter({-3'600 * kSecond}); }

@@ -53,12 +53,12 @@ TEST(InFlight, AStampFindsItsRequestWhateverTheOrder) {
   for (uint64_t stamp = 1; stamp <= 5; ++stamp) pool.Append(list, Shake(10 * stamp));
   InFlightRequest found;
   for (const uint64_t stamp : {50u, 10u, 30u}) {
-    ASSERT_NE(pool.Find(list, stamp), nullptr);
-    EXPECT_EQ(pool.Find(list, stamp)->stamp, stamp);
-    ASSERT_TRUE(pool.TakeStamp(list, stamp, found));
+    EXPECT_TRUE(pool.HoldsStamp(list, stamp));
+    EXPECT_FALSE(pool.TakeStamp(list, stamp, 70, found)) << "it asked for something else";
+    ASSERT_TRUE(pool.TakeStamp(list, stamp, 0, found));
     EXPECT_EQ(found.stamp, stamp);
-    EXPECT_EQ(pool.Find(list, stamp), nullptr);
-    EXPECT_FALSE(pool.TakeStamp(list, stamp, found));
+    EXPECT_FALSE(pool.HoldsStamp(list, stamp));
+    EXPECT_FALSE(pool.TakeStamp(list, stamp, 0, found));
   }
   EXPECT_EQ(pool[list.first].stamp, 20u);  // the oldest stays first
   EXPECT_EQ(pool[list.last].stamp, 40u);

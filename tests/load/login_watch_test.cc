@@ -17,7 +17,7 @@ std::set<uint32_t> Expired(const LoginWatch& watch, int64_t now_ns) {
 }
 
 TEST(LoginWatch, NamesThoseWhoWaitTooLong) {
-  std::vector<User> users(10);
+  std::vector<Member> users(10);
   LoginWatch watch(10);
   for (uint32_t user = 0; user < 10; ++user) watch.Add(users.data(), user, 1'000 * user);
   EXPECT_TRUE(Expired(watch, kDeadlineNs - 1).empty());
@@ -26,7 +26,7 @@ TEST(LoginWatch, NamesThoseWhoWaitTooLong) {
 }
 
 TEST(LoginWatch, WhoeverLeavesDoesNotDisturbTheOthers) {
-  std::vector<User> users(100);
+  std::vector<Member> users(100);
   LoginWatch watch(100);
   for (uint32_t user = 0; user < 100; ++user) watch.Add(users.data(), user, 0);
   std::set<uint32_t> left;
@@ -35,7 +35,7 @@ TEST(LoginWatch, WhoeverLeavesDoesNotDisturbTheOthers) {
     const uint32_t user = i * 37 % 100;
     watch.Remove(users.data(), user);
     left.erase(user);
-    EXPECT_EQ(users[user].next, kNoUser);
+    EXPECT_EQ(users[user].next, kNoMember);
     ASSERT_EQ(Expired(watch, kDeadlineNs), left);
   }
   EXPECT_EQ(watch.size(), 0u);

@@ -11,9 +11,9 @@ namespace {
 constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kSecond = 1'000 * kMs;
 
-TEST(UserQueue, FirstInFirstOut) {
-  std::vector<User> users(4);
-  UserQueue queue;
+TEST(MemberQueue, FirstInFirstOut) {
+  std::vector<Member> users(4);
+  MemberQueue queue;
   for (uint32_t user : {2u, 0u, 3u}) queue.Push(users.data(), user);
   EXPECT_EQ(queue.Pop(users.data()), 2u);
   EXPECT_EQ(queue.Pop(users.data()), 0u);
@@ -72,7 +72,7 @@ TEST(BackOff, DoublesWithEachFailureUpToTheMost) {
 
 TEST(ReconnectWheel, NobodyComesBackEarlyAndEverybodyComesBack) {
   constexpr uint32_t kUsers = 5'000;
-  std::vector<User> users(kUsers);
+  std::vector<Member> users(kUsers);
   std::vector<int64_t> ready_at(kUsers);
   const int64_t start = 77 * kSecond + 123'456;
   ReconnectWheel wheel(start);
@@ -82,7 +82,7 @@ TEST(ReconnectWheel, NobodyComesBackEarlyAndEverybodyComesBack) {
     ready_at[user] = start + BackOffNs(user % 12 + 1, random >> 8);
     wheel.Add(users.data(), user, ready_at[user]);
   }
-  UserQueue ready;
+  MemberQueue ready;
   std::set<uint32_t> back;
   for (int64_t now = start; now <= start + kBackOffMaxNs + kSecond; now += 5 * kMs) {
     wheel.Advance(users.data(), now, ready, [&](uint32_t user) {
@@ -96,9 +96,9 @@ TEST(ReconnectWheel, NobodyComesBackEarlyAndEverybodyComesBack) {
 }
 
 TEST(ReconnectWheel, ALongSleepLosesNobody) {
-  std::vector<User> users(2);
+  std::vector<Member> users(2);
   ReconnectWheel wheel(0);
-  UserQueue ready;
+  MemberQueue ready;
   wheel.Add(users.data(), 0, 20 * kMs);
   wheel.Add(users.data(), 1, 5 * kSecond);
   int count = 0;

@@ -24,8 +24,8 @@ TEST(NextStamp, GrowsEvenWhenTheClockStandsOrGoesBack) {
 TEST(NextStamp, SurvivesAReconnect) {
   User user;
   NextStamp(user, 9'000);
-  user.state = UserState::kBackOff;  // what a lost connection leaves
-  user.state = UserState::kOnline;
+  user.state = MemberState::kBackOff;  // what a lost connection leaves
+  user.state = MemberState::kOnline;
   EXPECT_EQ(NextStamp(user, 8'000), 9'001u);
 }
 
