@@ -1,6 +1,6 @@
 // epoll_server: hongbao's protocol on an ordinary event loop, so that what io_uring and libhongbao/net bring can be measured.
 //
-// Frames and sessions are libhongbao/wire and serve::SessionDesk, as in hongbao-server; only the engine differs: one thread per
+// Frames and sessions are libhongbao/wire and serve::Sessions, as in hongbao-server; only the engine differs: one thread per
 // worker with its own SO_REUSEPORT listener and its own epoll, edge-triggered; one receive into one buffer of the thread, one
 // send of all its replies; EPOLLOUT only after a short send, and nothing is read from a peer that does not read.
 //
@@ -120,9 +120,9 @@ struct Desk {
   count::Cells<serve::Counter> cells;
   envelope::LuckyClaimer claimer;
   serve::Overload overload;
-  serve::LedgerDesk ledger;
-  serve::GiftDesk gifts;
-  serve::SessionDesk sessions;
+  serve::LedgerLane ledger;
+  serve::Gifts gifts;
+  serve::Sessions sessions;
 };
 
 struct ThreadOptions {

@@ -74,9 +74,9 @@ struct Desk {
   RateLimit limit;
   Overload overload;
   count::Cells<Counter> cells;
-  LedgerDesk ledger;
-  GiftDesk gifts;
-  SessionDesk sessions;
+  LedgerLane ledger;
+  Gifts gifts;
+  Sessions sessions;
   Line line;
 };
 
@@ -133,7 +133,7 @@ void GatewayShakes(benchmark::State& state) {
   Session session;
   desk->sessions.OnBytes(session, 1, login, desk->line);
   Check(session.gateway != Gateways::kNone, "the gateway is let in");
-  while (desk->sessions.EnterSome(session, 1) == SessionDesk::Entered::kSome) {
+  while (desk->sessions.EnterSome(session, 1) == Sessions::Entered::kSome) {
     desk->sessions.BeginTurn();
   }
   desk->sessions.AnswerGateway(session, wire::LoginResult::kOk, desk->line.Append(wire::LoginResponseBytes(session.version)));

@@ -18,7 +18,7 @@ constexpr int64_t kRemindersEveryNs = time::kNsPerMs;
 constexpr size_t kUnnoticedMax = 65'536;
 constexpr size_t kUnnoticedAtOnce = 256;
 
-// net::Replies, with the question that SessionDesk asks.
+// net::Replies, with the question that Sessions asks.
 class Line {
  public:
   Line(net::Replies& replies, const net::Connection& connection) : replies_(replies), connection_(connection) {}
@@ -39,11 +39,11 @@ bool OutlivesItsConnection(const ledger::Outcome& outcome) {
 
 }  // namespace
 
-App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, Office& office)
+App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, WorkerCounters& counters)
     : context_(context),
       options_(options),
       shared_(shared),
-      office_(office),
+      counters_(counters),
       claimer_(shared.pool),
       ledger_(shared.ledger, context.index(), options.ledger_waiting_max),
       overload_(&shared.limit, options.delay),
@@ -55,9 +55,9 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
               .gifts_per_sender = options.gifts_per_sender,
               .gifts_per_pair = options.gifts_per_pair,
               .returned = &shared.returned},
-             &shared.directory, &ledger_, &office.cells,
+             &shared.directory, &ledger_, &counters.cells,
              [this](uint32_t worker, const Message& message) { Post(worker, message); }),
-      desk_({.workers = context.workers(),
+      sessions_({.workers = context.workers(),
              .wins_per_user = options.wins_per_user,
              .gateways_max = options.gateways_max,
              .gateway_token = options.gateway_token,
@@ -70,14 +70,14 @@ App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared
              .gifts = &gifts_,
              .overload = &overload_,
              .ledger = &ledger_,
-             .cells = &office.cells,
+             .cells = &counters.cells,
              .far_stamps = shared.far_stamps,
              .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}),
       wall_(shared.wall) {
   Check(context.workers() <= 256 && context.ports().size() <= 256, "an address has 8 bits for worker and port");
   for (const net::Port* port : context.ports()) {
     Check(port->slots() <= Address::kSlotMax, "an address has 24 bits for the slot");
-    sessions_.emplace_back(port->slots());
+    records_.emplace_back(port->slots());
   }
   RestoreGifts();
 }
@@ -111,21 +111,21 @@ void App::LookAtTheClock(const time::Moment& now) {
 }
 
 void App::OnOpen(net::Port& port, net::Connection& connection) {
-  office_.cells.Add(Counter::kConnectionsOpened);
+  counters_.cells.Add(Counter::kConnectionsOpened);
   const uint32_t before = shared_.connections.fetch_add(1, std::memory_order_relaxed);
   // Kept until it logs in, so that it is told why; its login deadline bounds how long that can be.
-  sessions_[port.index()][connection.slot] = Session{.over_limit = before >= options_.connections_max};
+  records_[port.index()][connection.slot] = Session{.over_limit = before >= options_.connections_max};
 }
 
 size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
-  Session& session = sessions_[port.index()][connection.slot];
-  if (desk_.Entering(session)) [[unlikely]] {
+  Session& session = records_[port.index()][connection.slot];
+  if (sessions_.Entering(session)) [[unlikely]] {
     return KeepEarly(AddressOf(port, connection), in);
   }
   const bool was_logged_in = session.logged_in;
   Line line(out, connection);
-  const Served served = desk_.OnBytes(session, AddressOf(port, connection), in, line);
-  port.Owe(connection, desk_.TakeOwed());
+  const Served served = sessions_.OnBytes(session, AddressOf(port, connection), in, line);
+  port.Owe(connection, sessions_.TakeOwed());
   if (served.close != net::CloseReason::kNone) {
     port.CloseAfterFlush(connection, served.close);  // replies to good frames before a bad one are still owed
   } else if (session.logged_in && !was_logged_in) {
@@ -138,9 +138,9 @@ size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<con
 }
 
 void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
-  office_.cells.Add(Counter::kConnectionsClosed);
-  Session& session = sessions_[port.index()][connection.slot];
-  desk_.OnClose(session, AddressOf(port, connection));
+  counters_.cells.Add(Counter::kConnectionsClosed);
+  Session& session = records_[port.index()][connection.slot];
+  sessions_.OnClose(session, AddressOf(port, connection));
   session = Session{};
   // Last, and release: who sees it gone (Server::Look) finds its end counted everywhere.
   shared_.connections.fetch_sub(1, std::memory_order_release);
@@ -149,16 +149,16 @@ void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason
 int64_t App::OnTurn(int64_t now_ns) {
   const time::Moment now = wall_.Look(now_ns);
   wall_ns_ = now.wall_ns;
-  office_.history.Roll(time::UnixSecond(now.steady_ns), office_.cells);
+  counters_.history.Roll(time::UnixSecond(now.steady_ns), counters_.cells);
   LookAtTheClock(now);
-  desk_.LimitStamps(shared_.highest_wall.Look(now) + wire::kStampAheadMaxMs * time::kNsPerMs);
+  sessions_.LimitStamps(shared_.highest_wall.Look(now) + wire::kStampAheadMaxMs * time::kNsPerMs);
   // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may
   // have waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for
   // want of receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
   const int64_t wait_ns = turn_ns_ == 0 ? 0 : now_ns - turn_ns_ - context_.slept_ns();
   turn_ns_ = now_ns;
   overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
-  const bool leaving = desk_.BeginTurn();
+  const bool leaving = sessions_.BeginTurn();
   if (!newcomers_.empty()) {
     ContinueEntering();
   }
@@ -190,13 +190,13 @@ void App::OnMessage(const Message& message) {
     case MessageKind::kOpened:
       return TellOpened(message);
     case MessageKind::kOutcome:
-      return TakeOutcome(message.outcome());
+      return OnOutcome(message.outcome());
     case MessageKind::kForward:
       Tell(message.outcome());
       return message.pays ? Paid(message.outcome().reply_to) : void();
     case MessageKind::kMove:
       if (std::optional<Move> move = shared_.moves.Take(message.address)) {
-        TakeMove(*std::move(move));
+        BeginArrival(*std::move(move));
       }
       return;
     case MessageKind::kRefuseOpen: {
@@ -244,27 +244,27 @@ net::Connection* App::Find(const Address& address) {
 
 // ---- what the ledger has settled ----
 
-void App::TakeOutcome(const ledger::Outcome& outcome) {
+void App::OnOutcome(const ledger::Outcome& outcome) {
   if (outcome.resumed) {
-    if (desk_.IsAhead(outcome.stamp)) {
+    if (sessions_.IsAhead(outcome.stamp)) {
       return;  // of a server that took such stamps; a peer that keeps to the protocol would not know what it is
     }
-    office_.cells.Add(Counter::kResumed);
+    counters_.cells.Add(Counter::kResumed);
     return Tell(outcome);
   }
-  ledger_.Settle(outcome.kind);
+  ledger_.ReturnCredit(outcome.kind);
   switch (outcome.kind) {
     case ledger::RecordKind::kWin:
       if (outcome.unused_id != 0) {
-        shared_.returned.Give({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
+        shared_.returned.GiveEnvelope({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
       }
       [[fallthrough]];
     case ledger::RecordKind::kFindWin:
-      desk_.CountShake(outcome);
+      sessions_.OnShakeSettled(outcome);
       Tell(outcome);
       return Paid(outcome.reply_to);
     case ledger::RecordKind::kGift:
-      gifts_.SettleGift(outcome);
+      gifts_.OnGiftSettled(outcome);
       if (outcome.has_stamp) {  // a user's, not a minted one
         if (outcome.settled != ledger::Settled::kNone) {
           Tell(outcome);
@@ -273,13 +273,13 @@ void App::TakeOutcome(const ledger::Outcome& outcome) {
       }
       return;
     case ledger::RecordKind::kFindSend:
-      office_.cells.Add(outcome.settled == ledger::Settled::kNone ? Counter::kSendsOverload : Counter::kSendsRepeated);
+      counters_.cells.Add(outcome.settled == ledger::Settled::kNone ? Counter::kSendsOverload : Counter::kSendsRepeated);
       Tell(outcome);
       return Paid(outcome.reply_to);
     case ledger::RecordKind::kOpen:
     case ledger::RecordKind::kFindOpen:
       Forward(outcome, outcome.reply_to, /*pays=*/true);
-      return gifts_.SettleOpen(outcome);
+      return gifts_.OnOpenSettled(outcome);
     case ledger::RecordKind::kStatement:
       Tell(outcome);
       return Paid(outcome.reply_to);
@@ -312,23 +312,23 @@ void App::Tell(const ledger::Outcome& outcome) {
     // answered before this was committed.
     const uint64_t newest = shared_.directory.Find(outcome.user);
     if (newest != kOffline && newest != outcome.reply_to) {
-      office_.cells.Add(Counter::kForwarded);
+      counters_.cells.Add(Counter::kForwarded);
       return Forward(outcome, newest, /*pays=*/false);
     }
   }
   net::Connection* connection = Find(address);
   if (connection == nullptr) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   const Session& session = SessionOf(address);
-  if (!desk_.Owns(session, outcome.user) || (outcome.has_stamp && session.version != wire::Version::k2)) {
-    office_.cells.Add(Counter::kRepliesLost);  // the newer session speaks version 1, which has no way to say this
+  if (!sessions_.Owns(session, outcome.user) || (outcome.has_stamp && session.version != wire::Version::k2)) {
+    counters_.cells.Add(Counter::kRepliesLost);  // the newer session speaks version 1, which has no way to say this
     return;
   }
   std::byte* to = context_.ports()[address.port]->Out(*connection).Append(OutcomeBytes(outcome, session.version));
   if (connection->state != net::ConnectionState::kOpen) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   EncodeOutcome(to, outcome, session.version);
@@ -396,7 +396,7 @@ void App::ContinueEntering() {
       continue;  // OnClose has seen to what had entered
     }
     net::Port& port = *context_.ports()[address.port];
-    if (desk_.draining()) {
+    if (sessions_.draining()) {
       shared_.gateway_order.Remove(newcomer.ticket);
       RefuseGateway(port, *connection, net::CloseReason::kDrain);
       continue;
@@ -405,14 +405,14 @@ void App::ContinueEntering() {
       newcomers_.push_back(std::move(newcomer));  // until OnMovedOut or OnNotMoved
       continue;
     }
-    switch (desk_.EnterSome(SessionOf(address), newcomer.address)) {
-      case SessionDesk::Entered::kSome:
+    switch (sessions_.EnterSome(SessionOf(address), newcomer.address)) {
+      case Sessions::Entered::kSome:
         newcomers_.push_back(std::move(newcomer));
         break;
-      case SessionDesk::Entered::kAll:
+      case Sessions::Entered::kAll:
         WelcomeGateway(port, *connection, newcomer.early);
         break;
-      case SessionDesk::Entered::kSuperseded:
+      case Sessions::Entered::kSuperseded:
         TellSuperseded(address, *connection);
         port.CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
         break;
@@ -424,11 +424,11 @@ void App::WelcomeGateway(net::Port& port, net::Connection& connection, absl::Spa
   const uint64_t address = AddressOf(port, connection);
   Session& session = SessionOf(Unpack(address));
   net::Replies replies = port.Out(connection);
-  desk_.AnswerGateway(session, wire::LoginResult::kOk, replies.Append(wire::LoginResponseBytes(session.version)));
+  sessions_.AnswerGateway(session, wire::LoginResult::kOk, replies.Append(wire::LoginResponseBytes(session.version)));
   reminders_.push_back({.address = address});
   Line line(replies, connection);
-  const Served served = desk_.OnBytes(session, address, early, line);
-  port.Owe(connection, desk_.TakeOwed());
+  const Served served = sessions_.OnBytes(session, address, early, line);
+  port.Owe(connection, sessions_.TakeOwed());
   if (served.close != net::CloseReason::kNone) {
     port.CloseAfterFlush(connection, served.close);
     return;
@@ -440,7 +440,7 @@ void App::WelcomeGateway(net::Port& port, net::Connection& connection, absl::Spa
 void App::RefuseGateway(net::Port& port, net::Connection& connection, net::CloseReason reason) {
   const Session& session = SessionOf(Unpack(AddressOf(port, connection)));
   std::byte* to = port.Out(connection).Append(wire::LoginResponseBytes(session.version));
-  desk_.AnswerGateway(session, wire::LoginResult::kFullOrDraining, to);
+  sessions_.AnswerGateway(session, wire::LoginResult::kFullOrDraining, to);
   port.CloseAfterFlush(connection, reason);
 }
 
@@ -459,7 +459,7 @@ void App::ContinueReminders() {
       continue;
     }
     reminder.place =
-        desk_.AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersAtOnce);
+        sessions_.AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersAtOnce);
     if (reminder.place != 0) {
       reminders_.push_back(reminder);
     }
@@ -494,7 +494,7 @@ void App::TellNotice(const Message& message) {
   const Address address = Unpack(message.address);
   net::Connection* connection = Find(address);
   if (connection == nullptr) {
-    office_.cells.Add(Counter::kNoticesLost);
+    counters_.cells.Add(Counter::kNoticesLost);
     return;
   }
   const wire::Version version = SessionOf(address).version;
@@ -502,7 +502,7 @@ void App::TellNotice(const Message& message) {
   net::Port& port = *context_.ports()[address.port];
   const size_t bytes = wire::GiftNoticeBytes(version, message.user_count);
   if (!port.HasSpareRoom(*connection, bytes)) {  // a hint takes no answer's room, and closes nobody
-    office_.cells.Add(Counter::kNoticesLost);
+    counters_.cells.Add(Counter::kNoticesLost);
     if (unnoticed_.size() < kUnnoticedMax) {
       unnoticed_.push_back({.address = message.address, .user = message.user, .envelope_id = message.envelope_id});
     }
@@ -515,20 +515,20 @@ void App::TellNotice(const Message& message) {
                           .amount_fen = message.amount_fen,
                           .recipient = message.user,
                           .users = {message.users, message.user_count}});
-  office_.cells.Add(Counter::kNotices);
+  counters_.cells.Add(Counter::kNotices);
 }
 
 void App::TellOpened(const Message& message) {
   const Address address = Unpack(message.address);
   net::Connection* connection = Find(address);
   if (connection == nullptr) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   const wire::Version version = SessionOf(address).version;
   std::byte* to = context_.ports()[address.port]->Out(*connection).Append(wire::OpenResponseBytes(version));
   if (connection->state != net::ConnectionState::kOpen) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   wire::EncodeOpenResponse(to, version,

@@ -1,7 +1,7 @@
 // App: serve/ on one worker: what net/ calls, and what the workers tell each other.
 //
 // Owns the worker's session records (16 bytes per slot, touched when used), its session desk, gift desk, claimer and
-// overload control. Never shares them: other workers reach it by Message, reporters read its Office.
+// overload control. Never shares them: other workers reach it by Message, reporters read its counters.
 // Thread tag: worker-local.
 #pragma once
 
@@ -21,8 +21,8 @@
 #include "libhongbao/net/worker_context.h"
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
-#include "libhongbao/serve/gift_desk.h"
-#include "libhongbao/serve/ledger_desk.h"
+#include "libhongbao/serve/gifts.h"
+#include "libhongbao/serve/ledger_lane.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/moves.h"
 #include "libhongbao/serve/overload.h"
@@ -33,12 +33,6 @@
 #include "libhongbao/time/wall_steps.h"
 
 namespace hongbao::serve {
-
-// What one worker counts, where reporters read it.
-struct Office {
-  count::Cells<Counter> cells;
-  count::History<Counter> history;
-};
 
 // What all workers share. Each part is thread-safe by itself.
 struct Shared {
@@ -84,7 +78,7 @@ class App {
  public:
   using Message = serve::Message;
 
-  App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, Office& office);
+  App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, WorkerCounters& counters);
   App(const App&) = delete;
   App& operator=(const App&) = delete;
 
@@ -106,8 +100,8 @@ class App {
   // Once the worker has ended.
   const envelope::GiftBook& book() const { return gifts_.book(); }
   envelope::Tally claimed() const { return claimer_.claimed(); }
-  const SessionDesk& desk() const { return desk_; }
-  const GiftDesk& gifts() const { return gifts_; }
+  const Sessions& sessions() const { return sessions_; }
+  const Gifts& gifts() const { return gifts_; }
 
  private:
   uint64_t AddressOf(const net::Port& port, const net::Connection& connection) const {
@@ -118,13 +112,13 @@ class App {
   }
   void Post(uint32_t worker, const Message& message);
   net::Connection* Find(const Address& address);
-  Session& SessionOf(const Address& address) { return sessions_[address.port][address.slot]; }
+  Session& SessionOf(const Address& address) { return records_[address.port][address.slot]; }
   void TellSuperseded(const Address& address, net::Connection& connection);
   void TellNotice(const Message& message);
   void TellOpened(const Message& message);
   void RestoreGifts();
   void LookAtTheClock(const time::Moment& now);
-  void TakeOutcome(const ledger::Outcome& outcome);
+  void OnOutcome(const ledger::Outcome& outcome);
   void Forward(const ledger::Outcome& outcome, uint64_t address, bool pays);
   // The connection has got `answers` of those it is owed, or they have gone elsewhere. Not found: nobody is owed any more.
   void Paid(uint64_t address, uint32_t answers = 1);
@@ -143,13 +137,13 @@ class App {
   net::WorkerContext<Message>& context_;
   AppOptions options_;
   Shared& shared_;
-  Office& office_;
-  std::vector<net::LazyArray<Session>> sessions_;  // by port, by slot
+  WorkerCounters& counters_;
+  std::vector<net::LazyArray<Session>> records_;  // by port, by slot
   envelope::LuckyClaimer claimer_;
-  LedgerDesk ledger_;
+  LedgerLane ledger_;
   Overload overload_;
-  GiftDesk gifts_;
-  SessionDesk desk_;
+  Gifts gifts_;
+  Sessions sessions_;
   // A gateway whose users are being logged in, and what it has sent behind its login. Its receive is held, so that is little.
   struct Newcomer {
     uint64_t address = 0;
@@ -159,7 +153,7 @@ class App {
   std::vector<Newcomer> newcomers_;
   void MoveIfCrowded(net::Port& port, net::Connection& connection, Newcomer& newcomer);
   Newcomer& NewcomerAt(uint64_t address);
-  void TakeMove(Move move);
+  void BeginArrival(Move move);
   Move ArrivalOf(uint64_t ticket);
   std::vector<Move> arrivals_;  // from other workers; their places are looked for
   // A gateway that has logged in, and how far its users have been looked at for gifts to tell them of.

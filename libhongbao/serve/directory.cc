@@ -52,7 +52,7 @@ Directory::~Directory() {
   }
 }
 
-bool Directory::TakeShakeWin(uint32_t user, uint32_t cap) {
+bool Directory::ReserveShakeWin(uint32_t user, uint32_t cap) {
   // relaxed: only this counter's own value decides, and the compare makes check and increment one step, so two
   // connections of one user can't both take the last win.
   std::atomic_ref<uint16_t> wins = ShakeWins(user);
@@ -96,7 +96,7 @@ void Directory::RestoreUnopened(uint32_t user) {
 }
 
 bool Directory::AddSent(uint32_t user, uint32_t max) {
-  // relaxed: as in TakeShakeWin.
+  // relaxed: as in ReserveShakeWin.
   std::atomic_ref<uint32_t> sent = Sent(user);
   uint32_t seen = sent.load(std::memory_order_relaxed);
   do {

@@ -93,9 +93,9 @@ class Directory {
   // ---- what the user has ----
 
   // Counts a win by shaking if the user has fewer than `cap` (1..kShakeWinsMax). False: at the cap, nothing changed.
-  bool TakeShakeWin(uint32_t user, uint32_t cap);
-  // Takes back a TakeShakeWin whose claim found nothing after all.
-  void ReturnShakeWin(uint32_t user) {
+  bool ReserveShakeWin(uint32_t user, uint32_t cap);
+  // Takes back a ReserveShakeWin whose claim found nothing after all.
+  void ReleaseShakeWin(uint32_t user) {
     // relaxed: the counter stands for itself.
     ShakeWins(user).fetch_sub(1, std::memory_order_relaxed);
   }

@@ -124,18 +124,18 @@ class Minter {
 
   absl::Status Validate(const MintOrder& order, int64_t now_s) const;
   ledger::Order OrderOf(const MintOrder& order, int64_t now_ns) const;
-  absl::Status MayTake(const ledger::Order& order) const;
-  uint32_t TakeIds(bool is_gift, int64_t count);
+  absl::Status CheckRoom(const ledger::Order& order) const;
+  uint32_t AllocateIds(bool is_gift, int64_t count);
   // Waits until what is under way about that order is settled. Null: there is no such order (any more).
   template <class Find>
-  KnownOrder* FindSettled(Lock& lock, Find find);
+  KnownOrder* FindRecorded(Lock& lock, Find find);
   static Run MakeRun(KnownOrder& known);
   static void Begin(Run& run, const time::Moment& now);
   ledger::Cancel CancelOf(const KnownOrder& known, const Run* run) const;
   std::optional<Run> TakeRun(const KnownOrder& known);
   void NoteCancelled(const KnownOrder& known, int64_t left);
   void IssueReturned();
-  void TakeBackGifts();
+  void CollectRefusedGifts();
   void OfferGiftsAgain(int64_t now_ns);
   // Both return how many they issued, at most `due`; `budget`: places that may be passed over.
   int64_t IssueShakes(Run& run, int64_t due, int64_t& budget);
@@ -156,7 +156,7 @@ class Minter {
 
   mutable std::mutex mutex_;  // orders come once in a while, and a step holds it for microseconds
   std::condition_variable changed_;
-  std::condition_variable settled_;  // an order, or the end of one, has come back from the ledger
+  std::condition_variable recorded_;  // an order, or the end of one, has come back from the ledger
   OrderBook book_;
   std::vector<Run> runs_;
   std::vector<Message> gifts_again_;  // that found no room

@@ -17,11 +17,11 @@ namespace hongbao::serve {
 
 class Returned {
  public:
-  void Give(const envelope::LuckyEnvelope& envelope) {
+  void GiveEnvelope(const envelope::LuckyEnvelope& envelope) {
     const std::lock_guard<std::mutex> lock(mutex_);
     envelopes_.push_back(envelope);
   }
-  std::vector<envelope::LuckyEnvelope> TakeAll() {
+  std::vector<envelope::LuckyEnvelope> TakeEnvelopes() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::exchange(envelopes_, {});
   }

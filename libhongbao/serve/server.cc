@@ -200,7 +200,7 @@ Server::Server(const ServerOptions& options, const time::Clock* clock, Directory
       shared_(std::move(directory), options.pool_envelopes, options.max_qps, *clock),
       service_(*clock),
       ledger_(std::move(ledger)),
-      courier_(this),
+      outcome_poster_(this),
       minter_(
           &shared_.wall, &shared_.pool, options.users_max, workers,
           [this](uint32_t worker, const Message& message) { return service_.Post(worker, message); }, ledger_.get(),
@@ -208,13 +208,13 @@ Server::Server(const ServerOptions& options, const time::Clock* clock, Directory
   shared_.ledger = ledger_.get();
   options_.workers = workers;
   for (uint32_t i = 0; i < workers; ++i) {
-    offices_.push_back(std::make_unique<Office>());
+    counters_.push_back(std::make_unique<WorkerCounters>());
   }
 }
 
 Server::~Server() { Drain(0); }
 
-void Server::Courier::Deliver(uint32_t lane, const ledger::Outcome& outcome) {
+void Server::OutcomePoster::Deliver(uint32_t lane, const ledger::Outcome& outcome) {
   const Message message = Message::Of(MessageKind::kOutcome, outcome);
   // A full inbox is being emptied; nobody there waits for us. Once the workers have ended nobody can be told any more: what
   // is durable is told at the next login.
@@ -257,7 +257,7 @@ absl::Status Server::Restore() {
     users = std::max(users, *std::max_element(gift.users.begin(), gift.users.end()) + 1);
     ++gifts[OwnerOf(gift.id, options_.workers)];
   }
-  for (const ledger::OpenOrder& open : recovered_.orders) {
+  for (const ledger::UnfinishedOrder& open : recovered_.orders) {
     users = open.order.is_gift ? std::max(users, open.order.last_user + 1) : users;  // it has gifts to make for them
   }
   if (users > options_.users_max) {
@@ -271,12 +271,12 @@ absl::Status Server::Restore() {
                                                    " or more"));
   }
   for (const ledger::LiveGift& gift : recovered_.gifts) {
-    GiftDesk::CountUnopened(gift, shared_.directory);
+    Gifts::CountUnopened(gift, shared_.directory);
     Add(restored_, LeftOf(gift));
   }
   shared_.gifts = std::exchange(recovered_.gifts, {});
   minter_.Restore(recovered_);
-  ledger_->Start(options_.workers, LaneRecords(options_), &courier_);
+  ledger_->Start(options_.workers, LaneRecords(options_), &outcome_poster_);
   return absl::OkStatus();
 }
 
@@ -294,7 +294,7 @@ absl::Status Server::StartWorkers() {
                                .user_token = options_.user_token,
                                .delay = options_.delay};
   absl::Status status = service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
-    return std::make_unique<App>(context, app_options, shared_, *offices_[context.index()]);
+    return std::make_unique<App>(context, app_options, shared_, *counters_[context.index()]);
   });
   shared_.gifts = {};
   recovered_ = {};
@@ -311,8 +311,8 @@ bool Server::IssuedBy(int64_t steady_second, uint64_t& envelopes) const {
 ServerCounts Server::Look() const {
   ServerCounts counts;
   counts.connections = shared_.connections.load(std::memory_order_acquire);  // first: see App::OnClose
-  for (const std::unique_ptr<Office>& office : offices_) {
-    counts.serve += office->cells.Snapshot();
+  for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
+    counts.serve += counters->cells.Snapshot();
   }
   for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
     counts.net += service_.counters(worker).events.Snapshot();
@@ -334,8 +334,8 @@ ServerCounts Server::Look() const {
 
 std::vector<const count::History<Counter>*> Server::histories() const {
   std::vector<const count::History<Counter>*> histories;
-  for (const std::unique_ptr<Office>& office : offices_) {
-    histories.push_back(&office->history);
+  for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
+    histories.push_back(&counters->history);
   }
   return histories;
 }
@@ -350,8 +350,8 @@ void Server::Drain(uint32_t drain_ms) {
   if (ledger_ != nullptr) {
     ledger_->Stop();
   }
-  for (const std::unique_ptr<Office>& office : offices_) {
-    office->history.Close(office->cells);  // its worker has ended
+  for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
+    counters->history.Close(counters->cells);  // its worker has ended
   }
   rested_ = true;
 }
@@ -378,8 +378,8 @@ ServerRest Server::LookAtRest() {
     rest.gifts.refunded += totals.refunded;
     rest.gifts.restored_shares += totals.restored_shares;
     rest.gifts.restored += totals.restored;
-    rest.pending_shakes += app.desk().pending_shakes();
-    Add(rest.pending_wins, app.desk().pending_wins());
+    rest.pending_shakes += app.sessions().pending_shakes();
+    Add(rest.pending_wins, app.sessions().pending_wins());
     Add(rest.pending_shares, app.gifts().pending_shares());
     Add(rest.pending_opens, app.gifts().pending_opens());
   }

@@ -143,9 +143,9 @@ class Server {
 
  private:
   // Takes the ledger's outcomes to the workers that submitted the records.
-  class Courier : public ledger::OutcomeSink {
+  class OutcomePoster : public ledger::OutcomeSink {
    public:
-    explicit Courier(Server* server) : server_(server) {}
+    explicit OutcomePoster(Server* server) : server_(server) {}
     void Deliver(uint32_t lane, const ledger::Outcome& outcome) override;
 
    private:
@@ -159,14 +159,14 @@ class Server {
 
   ServerOptions options_;
   Shared shared_;
-  std::vector<std::unique_ptr<Office>> offices_;  // by worker; outlive the workers
+  std::vector<std::unique_ptr<WorkerCounters>> counters_;  // by worker; outlive the workers
   net::Service<App> service_;
   std::unique_ptr<ledger::Ledger> ledger_;
   ledger::Recovered recovered_;
   envelope::Tally restored_;
   uint64_t granted_before_fen_ = 0;
   int64_t clock_started_off_ns_ = 0;
-  Courier courier_;
+  OutcomePoster outcome_poster_;
   Minter minter_;
   std::atomic<bool> workers_ended_{false};
   std::atomic<bool> draining_{false};

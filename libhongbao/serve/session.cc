@@ -28,25 +28,25 @@ uint64_t Named(const Session& session, uint64_t address) {
 
 }  // namespace
 
-SessionDesk::SessionDesk(SessionServices services)
+Sessions::Sessions(SessionServices services)
     : services_(std::move(services)), durable_(services_.ledger->durable()), gateways_(services_.gateways_max),
       stamps_(services_.far_stamps),
       users_left_(services_.gateway_users_a_turn) {
   Check(services_.wins_per_user <= Directory::kShakeWinsMax, "a limit of wins per user is at most what can be counted");
 }
 
-void SessionDesk::Drain() {
+void Sessions::Drain() {
   draining_ = true;
   LeaveSome(std::numeric_limits<uint64_t>::max());  // nobody comes any more whom it would keep waiting
 }
 
-bool SessionDesk::BeginTurn() {
+bool Sessions::BeginTurn() {
   users_left_ = services_.gateway_users_a_turn;
   LeaveSome(users_left_);
   return !leaving_.empty();
 }
 
-void SessionDesk::OnClose(const Session& session, uint64_t address) {
+void Sessions::OnClose(const Session& session, uint64_t address) {
   if (!session.logged_in) {
     return;
   }
@@ -61,7 +61,7 @@ void SessionDesk::OnClose(const Session& session, uint64_t address) {
   LeaveSome(draining_ ? std::numeric_limits<uint64_t>::max() : users_left_);
 }
 
-void SessionDesk::LeaveSome(uint64_t users) {
+void Sessions::LeaveSome(uint64_t users) {
   uint64_t left = 0;
   while (users > 0 && !leaving_.empty()) {
     Leaving& leaving = leaving_.back();
@@ -78,10 +78,10 @@ void SessionDesk::LeaveSome(uint64_t users) {
 
 // ---- the rules of a shake that may win ----
 
-void SessionDesk::Weigh(Session& session, uint64_t address, Shake& shake) {
+void Sessions::Weigh(Session& session, uint64_t address, Shake& shake) {
   const uint32_t user = shake.user;
   const uint64_t stamp = shake.response.stamp;
-  LedgerDesk& ledger = *services_.ledger;
+  LedgerLane& ledger = *services_.ledger;
   shake.verdict = Verdict::kAnswer;
   shake.response.result = wire::ShakeResult::kOverload;
   if (durable_ && MayHaveOutcome(session, user, stamp)) {
@@ -118,7 +118,7 @@ void SessionDesk::Weigh(Session& session, uint64_t address, Shake& shake) {
   }
   shake.login = *login;
   // The win is taken from the user's allowance before the envelope is claimed: a claim can't be given back, an allowance can.
-  if (services_.wins_per_user != 0 && !services_.directory->TakeShakeWin(user, services_.wins_per_user)) {
+  if (services_.wins_per_user != 0 && !services_.directory->ReserveShakeWin(user, services_.wins_per_user)) {
     session.at_cap = session.gateway == Gateways::kNone;
     shake.response.result = wire::ShakeResult::kCap;
     return;
@@ -126,11 +126,11 @@ void SessionDesk::Weigh(Session& session, uint64_t address, Shake& shake) {
   shake.verdict = Verdict::kClaim;
 }
 
-void SessionDesk::Settle(Session& session, uint64_t address, Shake& shake, const envelope::LuckyEnvelope& envelope) {
+void Sessions::Settle(Session& session, uint64_t address, Shake& shake, const envelope::LuckyEnvelope& envelope) {
   shake.verdict = Verdict::kAnswer;
   if (services_.wins_per_user != 0) {
     if (envelope.id == 0) {
-      services_.directory->ReturnShakeWin(shake.user);
+      services_.directory->ReleaseShakeWin(shake.user);
     }
     session.at_cap = session.gateway == Gateways::kNone && AtCap(shake.user);
   }
@@ -157,11 +157,11 @@ void SessionDesk::Settle(Session& session, uint64_t address, Shake& shake, const
   shake.verdict = Verdict::kLater;
 }
 
-bool SessionDesk::AtCap(uint32_t user) const {
+bool Sessions::AtCap(uint32_t user) const {
   return services_.wins_per_user != 0 && services_.directory->shake_wins(user) >= services_.wins_per_user;
 }
 
-ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint32_t user,
+ledger::Record Sessions::RecordOf(const Session& session, uint64_t address, ledger::RecordKind kind, uint32_t user,
                                      uint64_t stamp) const {
   return {.kind = kind,
           .has_stamp = session.version == wire::Version::k2,
@@ -172,13 +172,13 @@ ledger::Record SessionDesk::RecordOf(const Session& session, uint64_t address, l
           .at_ms = services_.clock->WallNs() / time::kNsPerMs};
 }
 
-void SessionDesk::AnswerAhead(const std::byte* frame, std::byte* to) {
+void Sessions::AnswerAhead(const std::byte* frame, std::byte* to) {
   services_.cells->Add(Counter::kRefused);
   services_.cells->Add(Counter::kStampsAhead);
   wire::EncodeLosingResponse(to, frame, wire::ShakeResult::kAhead);
 }
 
-void SessionDesk::CountAnswer(wire::ShakeResult result) {
+void Sessions::CountAnswer(wire::ShakeResult result) {
   if (result == wire::ShakeResult::kOverload) {
     services_.cells->Add(Counter::kRefused);
     return;
@@ -189,7 +189,7 @@ void SessionDesk::CountAnswer(wire::ShakeResult result) {
   }
 }
 
-void SessionDesk::CountShake(const ledger::Outcome& outcome) {
+void Sessions::OnShakeSettled(const ledger::Outcome& outcome) {
   count::Cells<Counter>& cells = *services_.cells;
   Check(pending_shakes_ > 0, "a shake is settled once");
   --pending_shakes_;
@@ -202,7 +202,7 @@ void SessionDesk::CountShake(const ledger::Outcome& outcome) {
     cells.Add(used ? Counter::kWon : Counter::kReturned);
     cells.Add(used ? Counter::kWonFen : Counter::kReturnedFen, fen);
     if (!used && services_.wins_per_user != 0) {
-      services_.directory->ReturnShakeWin(outcome.user);
+      services_.directory->ReleaseShakeWin(outcome.user);
     }
   }
   if (outcome.settled == ledger::Settled::kRepeat) {
@@ -212,7 +212,7 @@ void SessionDesk::CountShake(const ledger::Outcome& outcome) {
   }
 }
 
-wire::ShakeResponse SessionDesk::Won(uint32_t user, uint64_t stamp, const envelope::LuckyEnvelope& envelope) {
+wire::ShakeResponse Sessions::Won(uint32_t user, uint64_t stamp, const envelope::LuckyEnvelope& envelope) {
   const int64_t fen = envelope.amount.value();
   services_.cells->Add(Counter::kWon);
   services_.cells->Add(Counter::kWonFen, static_cast<uint64_t>(fen));
@@ -226,7 +226,7 @@ wire::ShakeResponse SessionDesk::Won(uint32_t user, uint64_t stamp, const envelo
 
 // ---- everything else ----
 
-CloseReason SessionDesk::Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame,
+CloseReason Sessions::Handle(Session& session, uint64_t address, wire::FrameType type, wire::FrameBytes frame,
                                 Reply& reply) {
   switch (type) {
     case wire::FrameType::kLoginRequest:
@@ -242,7 +242,7 @@ CloseReason SessionDesk::Handle(Session& session, uint64_t address, wire::FrameT
   }
 }
 
-CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
+CloseReason Sessions::Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::LoginRequest request;
   if (session.version != wire::Version::kUnknown || wire::DecodeLoginRequest(frame, request) != wire::Decoded::kOk) {
     return CloseReason::kMalformed;  // among them: a second login
@@ -292,7 +292,7 @@ CloseReason SessionDesk::Login(Session& session, uint64_t address, wire::FrameBy
   return close;
 }
 
-bool SessionDesk::Proves(const wire::LoginRequest& request) const {
+bool Sessions::Proves(const wire::LoginRequest& request) const {
   if (request.version != wire::Version::k2) {
     return false;  // no room for a token
   }
@@ -303,7 +303,7 @@ bool SessionDesk::Proves(const wire::LoginRequest& request) const {
                                                       time::UnixSecond(services_.clock->WallNs()));
 }
 
-wire::LoginResult SessionDesk::Judge(const Session& session, uint64_t address, const wire::LoginRequest& request,
+wire::LoginResult Sessions::Judge(const Session& session, uint64_t address, const wire::LoginRequest& request,
                                      bool proved) {
   const bool gateway = request.user_count > 1;
   // Without a token or a key of its own the server has no gateways: there is no token that would be right.
@@ -336,7 +336,7 @@ wire::LoginResult SessionDesk::Judge(const Session& session, uint64_t address, c
   return wire::LoginResult::kOk;
 }
 
-bool SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRequest& request, bool proved) {
+bool Sessions::Accept(Session& session, uint64_t address, const wire::LoginRequest& request, bool proved) {
   const auto may_replace = [&](uint64_t holder) {
     return proved || !IsGateway(holder) || !services_.gateway_order->Lives(holder);
   };
@@ -357,7 +357,7 @@ bool SessionDesk::Accept(Session& session, uint64_t address, const wire::LoginRe
   return true;
 }
 
-void SessionDesk::CountReplaced(uint32_t user, uint64_t replaced) {
+void Sessions::CountReplaced(uint32_t user, uint64_t replaced) {
   if (replaced == kOffline) {
     services_.cells->Add(Counter::kUsersCame);
   } else if (!IsGateway(replaced) || services_.gateway_order->Remove(replaced)) {
@@ -366,14 +366,14 @@ void SessionDesk::CountReplaced(uint32_t user, uint64_t replaced) {
   }
 }
 
-void SessionDesk::AcceptGateway(Session& session, uint64_t address, const wire::LoginRequest& request) {
+void Sessions::AcceptGateway(Session& session, uint64_t address, const wire::LoginRequest& request) {
   session.user = request.first_user;
   session.logged_in = true;
   session.gateway = gateways_.Add(request.user_count, request.stamp);
   services_.gateway_order->Add(Named(session, address));
 }
 
-SessionDesk::Entered SessionDesk::EnterSome(Session& session, uint64_t address) {
+Sessions::Entered Sessions::EnterSome(Session& session, uint64_t address) {
   address = Named(session, address);
   const uint32_t users = gateways_.user_count(session.gateway);
   Gateways::Login& login = gateways_.login(session.gateway);
@@ -400,7 +400,7 @@ SessionDesk::Entered SessionDesk::EnterSome(Session& session, uint64_t address) 
   return login.entered == users ? Entered::kAll : Entered::kSome;
 }
 
-size_t SessionDesk::AnswerGateway(const Session& session, wire::LoginResult result, std::byte* to) {
+size_t Sessions::AnswerGateway(const Session& session, wire::LoginResult result, std::byte* to) {
   Gateways::Login& login = gateways_.login(session.gateway);
   login.answered = result == wire::LoginResult::kOk;
   services_.cells->Add(login.answered ? Counter::kLoginsOk : Counter::kLoginsFull);
@@ -414,7 +414,7 @@ size_t SessionDesk::AnswerGateway(const Session& session, wire::LoginResult resu
   return wire::LoginResponseBytes(session.version);
 }
 
-void SessionDesk::AskForNotices(uint32_t user, uint64_t address) {
+void Sessions::AskForNotices(uint32_t user, uint64_t address) {
   if (services_.directory->unopened(user) == 0) {
     return;
   }
@@ -424,19 +424,19 @@ void SessionDesk::AskForNotices(uint32_t user, uint64_t address) {
   }
 }
 
-uint32_t SessionDesk::AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t notices) {
+uint32_t Sessions::AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t notices) {
   const uint32_t users = gateways_.user_count(session.gateway);
   const uint32_t looked_at_end = place + std::min(kUsersLookedAt, users - place);
   uint32_t asked = 0;
   for (; place < looked_at_end && asked < notices; ++place) {
     const uint32_t user = session.user + place;
-    asked += std::min(services_.directory->unopened(user), static_cast<uint32_t>(GiftDesk::kRemindMaxOfAll));
+    asked += std::min(services_.directory->unopened(user), static_cast<uint32_t>(Gifts::kRemindMaxOfAll));
     AskForNotices(user, address);
   }
   return place < users ? place : 0;
 }
 
-CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
+CloseReason Sessions::Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::OpenRequest request;
   if (wire::DecodeOpenRequest(frame, request) != wire::Decoded::kOk) {
     return CloseReason::kMalformed;
@@ -467,7 +467,7 @@ CloseReason SessionDesk::Open(const Session& session, uint64_t address, wire::Fr
   return CloseReason::kNone;
 }
 
-CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
+CloseReason Sessions::Send(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::SendRequest request;
   if (wire::DecodeSendRequest(frame, request) != wire::Decoded::kOk || !Owns(session, request.sender)) {
     return CloseReason::kMalformed;
@@ -522,7 +522,7 @@ CloseReason SessionDesk::Send(Session& session, uint64_t address, wire::FrameByt
 }
 
 // What a send came to that cannot be decided now and may have been: the ledger knows.
-CloseReason SessionDesk::FindSend(const Session& session, uint64_t address, const wire::SendRequest& request) {
+CloseReason Sessions::FindSend(const Session& session, uint64_t address, const wire::SendRequest& request) {
   if (services_.ledger->swamped()) {
     services_.cells->Add(Counter::kLedgerFull);
     return CloseReason::kSwamped;  // "nothing changed" could be a lie: it shall ask again later
@@ -532,7 +532,7 @@ CloseReason SessionDesk::FindSend(const Session& session, uint64_t address, cons
   return CloseReason::kNone;
 }
 
-CloseReason SessionDesk::State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
+CloseReason Sessions::State(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::StatementRequest request;
   if (wire::DecodeStatementRequest(frame, request) != wire::Decoded::kOk || !Owns(session, request.user_id)) {
     return CloseReason::kMalformed;

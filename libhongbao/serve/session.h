@@ -1,6 +1,6 @@
 // Session: bytes in, replies out. What one connection may do, and what it gets; for one user, or as a gateway for many.
 //
-// SessionDesk owns no connection and no socket: it is handed a Session, the bytes that came and a place for replies,
+// Sessions owns no connection and no socket: it is handed a Session, the bytes that came and a place for replies,
 // and says how many bytes it has used and whether the connection is to be closed, and why. Everything it touches
 // besides is its worker's own, or lock-free (directory, lucky pool). Nothing allocates, locks, logs or throws per
 // message; a losing shake writes no line that another worker reads. Thread tag: worker-local.
@@ -29,9 +29,9 @@
 
 namespace hongbao::serve {
 
-class SessionDesk {
+class Sessions {
  public:
-  explicit SessionDesk(SessionServices services);
+  explicit Sessions(SessionServices services);
 
   // From now on logins get "full or draining".
   void Drain();
@@ -82,7 +82,7 @@ class SessionDesk {
   uint32_t AskForSomeNotices(const Session& session, uint64_t address, uint32_t place, uint32_t notices);
 
   // The ledger has settled a shake (kWin or kFindWin, not resumed): counts it. Whether anyone can be told is not asked.
-  void CountShake(const ledger::Outcome& outcome);
+  void OnShakeSettled(const ledger::Outcome& outcome);
 
   // Answers that come later, as messages, to requests served since the last call.
   uint32_t TakeOwed() { return std::exchange(owed_, 0U); }

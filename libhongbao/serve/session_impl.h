@@ -1,4 +1,4 @@
-// The bodies of SessionDesk's templates and of what they call for every losing shake. Included by session.h.
+// The bodies of Sessions's templates and of what they call for every losing shake. Included by session.h.
 //
 // Owns nothing. Thread tag: worker-local.
 #pragma once
@@ -10,7 +10,7 @@
 namespace hongbao::serve {
 
 template <class Out>
-Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
+Served Sessions::OnBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
   if (session.gateway != Gateways::kNone) {
     return OnGatewayBytes(session, address | kGatewayBit, in, out);
   }
@@ -40,7 +40,7 @@ Served SessionDesk::OnBytes(Session& session, uint64_t address, absl::Span<const
 
 // One shake of a direct session, or one that stands alone on a gateway.
 template <class Out>
-net::CloseReason SessionDesk::ServeShake(Session& session, uint64_t address, const std::byte* frame, Out& out) {
+net::CloseReason Sessions::ServeShake(Session& session, uint64_t address, const std::byte* frame, Out& out) {
   const uint32_t user = wire::LoadU32(frame + wire::kHeaderBytes);
   if (!Owns(session, user)) [[unlikely]] {
     return net::CloseReason::kMalformed;
@@ -62,7 +62,7 @@ net::CloseReason SessionDesk::ServeShake(Session& session, uint64_t address, con
 }
 
 template <class Out>
-net::CloseReason SessionDesk::ServeMoney(Session& session, uint64_t address, uint32_t user, uint64_t stamp, Out& out) {
+net::CloseReason Sessions::ServeMoney(Session& session, uint64_t address, uint32_t user, uint64_t stamp, Out& out) {
   if (durable_ && MayHaveOutcome(session, user, stamp) && services_.ledger->swamped()) {
     services_.cells->Add(Counter::kDropped);
     return net::CloseReason::kSwamped;  // "overloaded" would be a lie: it shall ask again later
@@ -94,7 +94,7 @@ net::CloseReason SessionDesk::ServeMoney(Session& session, uint64_t address, uin
 
 // Whatever is no shake of somebody who has logged in.
 template <class Out>
-Served SessionDesk::ServeOther(Session& session, uint64_t address, absl::Span<const std::byte> rest, Out& out) {
+Served Sessions::ServeOther(Session& session, uint64_t address, absl::Span<const std::byte> rest, Out& out) {
   const wire::Peeked peeked = wire::Peek(rest, wire::Side::kServer, session.version);
   if (peeked.framing == wire::Framing::kPartial) {
     return {};
@@ -113,7 +113,7 @@ Served SessionDesk::ServeOther(Session& session, uint64_t address, absl::Span<co
   return {peeked.length, close};
 }
 
-inline void SessionDesk::AnswerLoser(const Session& session, uint32_t user, const std::byte* frame, std::byte* to) {
+inline void Sessions::AnswerLoser(const Session& session, uint32_t user, const std::byte* frame, std::byte* to) {
   count::Cells<Counter>& cells = *services_.cells;
   if (!services_.overload->Admit(user)) [[unlikely]] {
     cells.Add(Counter::kRefused);
@@ -128,7 +128,7 @@ inline void SessionDesk::AnswerLoser(const Session& session, uint32_t user, cons
 
 // ---- gateways ----
 
-inline uint32_t SessionDesk::LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most,
+inline uint32_t Sessions::LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most,
                                            uint64_t* lowest) const {
   const uint32_t first = session.user;
   const uint32_t users = gateways_.user_count(session.gateway);
@@ -149,7 +149,7 @@ inline uint32_t SessionDesk::LeadingShakes(const Session& session, absl::Span<co
 }
 
 template <class Out>
-Served SessionDesk::OnGatewayBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
+Served Sessions::OnGatewayBytes(Session& session, uint64_t address, absl::Span<const std::byte> in, Out& out) {
   Served served;
   while (out.open()) {
     const absl::Span<const std::byte> rest = in.subspan(served.consumed);
@@ -187,7 +187,7 @@ Served SessionDesk::OnGatewayBytes(Session& session, uint64_t address, absl::Spa
   return served;
 }
 
-inline void SessionDesk::AnswerLosers(const std::byte* frames, uint32_t count, std::byte* to) {
+inline void Sessions::AnswerLosers(const std::byte* frames, uint32_t count, std::byte* to) {
   for (uint32_t i = 0; i < count; ++i) {
     wire::EncodeLosingResponse(to + i * wire::kShakeResponseBytes, frames + i * wire::kShakeRequestBytes,
                                wire::ShakeResult::kNothing);
@@ -200,7 +200,7 @@ inline void SessionDesk::AnswerLosers(const std::byte* frames, uint32_t count, s
 
 // The same rules as for one shake, with one claim for as many as there can be. There is room for all answers.
 template <class Out>
-net::CloseReason SessionDesk::DecideBatch(Session& session, uint64_t address, const std::byte* frames, uint32_t count,
+net::CloseReason Sessions::DecideBatch(Session& session, uint64_t address, const std::byte* frames, uint32_t count,
                                           Out& out) {
   services_.cells->Add(Counter::kFramesShake, count);
   services_.cells->Add(Counter::kReceived, count);
@@ -218,7 +218,7 @@ net::CloseReason SessionDesk::DecideBatch(Session& session, uint64_t address, co
 
 // Up to the first that may repeat one of those before it, whose win must be under way first; at least one. Returns how many.
 template <class Out>
-uint32_t SessionDesk::DecideSome(Session& session, uint64_t address, const std::byte* frames, uint32_t count, Out& out) {
+uint32_t Sessions::DecideSome(Session& session, uint64_t address, const std::byte* frames, uint32_t count, Out& out) {
   std::array<Shake, kBatch> shakes;
   uint32_t claims = 0;
   uint32_t weighed = 0;

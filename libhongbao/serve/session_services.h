@@ -1,4 +1,4 @@
-// SessionServices: what a worker's SessionDesk works with, and the limits it keeps.
+// SessionServices: what a worker's Sessions works with, and the limits it keeps.
 //
 // Owns nothing but the function that checks tokens. Thread tag: worker-local; the directory, the order of gateways and the pool
 // are shared and thread-safe.
@@ -14,8 +14,8 @@
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
 #include "libhongbao/serve/gateway_order.h"
-#include "libhongbao/serve/gift_desk.h"
-#include "libhongbao/serve/ledger_desk.h"
+#include "libhongbao/serve/gifts.h"
+#include "libhongbao/serve/ledger_lane.h"
 #include "libhongbao/serve/overload.h"
 #include "libhongbao/time/clock.h"
 #include "libhongbao/wire/messages.h"
@@ -40,9 +40,9 @@ struct SessionServices {
   GatewayOrder* gateway_order = nullptr;
   const envelope::LuckyPool* pool = nullptr;
   envelope::LuckyClaimer* claimer = nullptr;
-  GiftDesk* gifts = nullptr;
+  Gifts* gifts = nullptr;
   Overload* overload = nullptr;
-  LedgerDesk* ledger = nullptr;
+  LedgerLane* ledger = nullptr;
   count::Cells<Counter>* cells = nullptr;
   absl::Span<const ledger::RequestName> far_stamps{};  // see Recovered; outlive the desk
   PostFunction post{};

@@ -1,4 +1,4 @@
-// Session: what a server remembers of one connection, and how a call for it ends. SessionDesk (session.h) works with it.
+// Session: what a server remembers of one connection, and how a call for it ends. Sessions (session.h) works with it.
 //
 // Owns nothing. Thread tag: worker-local.
 #pragma once

@@ -68,9 +68,9 @@ struct Peer {
   std::vector<std::byte> kept;  // a part of a frame
 };
 
-class Office {
+class SessionWorker {
  public:
-  explicit Office(uint32_t wins_per_user)
+  explicit SessionWorker(uint32_t wins_per_user)
       : directory_(*Directory::Create(kUsers)),
         pool_(kEnvelopes),
         limit_(0),
@@ -79,7 +79,7 @@ class Office {
         ledger_(nullptr, 0, 0),
         gifts_({.worker = 0, .workers = 1, .gifts_max = 8, .expiry_ms = 50}, &directory_, &ledger_, &cells_, Poster(),
                envelope::Random::FromSeed(1)),
-        desk_({.workers = 1,
+        sessions_({.workers = 1,
                .wins_per_user = wins_per_user,
                .gateways_max = 2,
                .gateway_token = wire::Token{},
@@ -104,7 +104,7 @@ class Office {
     Peer& peer = peers_[script.Take() % peers_.size()];
     if (peer.address == kOffline) peer.address = Pack({.worker = 0, .generation = 1, .slot = ++connected_});
     const uint32_t action = script.Take();
-    desk_.BeginTurn();
+    sessions_.BeginTurn();
     if (action % 16 == 15) {
       Close(peer);
     } else if (action % 16 == 14) {
@@ -172,16 +172,16 @@ class Office {
     // A block of exactly its size, so that AddressSanitizer sees a read past the bytes that have arrived.
     const std::vector<std::byte> in(peer.kept.begin(), peer.kept.begin() + static_cast<std::ptrdiff_t>(size));
     Line line(action % 7 == 0 ? 40 : 4096);
-    const Served served = desk_.OnBytes(peer.session, peer.address, in, line);
+    const Served served = sessions_.OnBytes(peer.session, peer.address, in, line);
     Check(served.consumed <= in.size(), "a session uses only what it has been given");
     line.CheckFrames(peer.session.version);
     peer.kept.erase(peer.kept.begin(), peer.kept.begin() + static_cast<std::ptrdiff_t>(served.consumed));
     if (served.close != net::CloseReason::kNone || !line.open()) {
       Close(peer);
-    } else if (desk_.Entering(peer.session)) {  // few users, and a turn has room for many
-      Check(desk_.EnterSome(peer.session, peer.address) == SessionDesk::Entered::kAll, "all enter at once");
+    } else if (sessions_.Entering(peer.session)) {  // few users, and a turn has room for many
+      Check(sessions_.EnterSome(peer.session, peer.address) == Sessions::Entered::kAll, "all enter at once");
       std::array<std::byte, 64> answer{};
-      desk_.AnswerGateway(peer.session, wire::LoginResult::kOk, answer.data());
+      sessions_.AnswerGateway(peer.session, wire::LoginResult::kOk, answer.data());
     } else {
       Check(size < peer.kept.size() + in.size() || peer.kept.size() < wire::kFrameBytesMax,
             "only a part of a frame stays");
@@ -189,7 +189,7 @@ class Office {
   }
 
   void Close(Peer& peer) {
-    desk_.OnClose(peer.session, peer.address);
+    sessions_.OnClose(peer.session, peer.address);
     peer = {};
   }
 
@@ -242,7 +242,7 @@ class Office {
     uint32_t logged_in = 0;
     for (const Peer& peer : peers_) {
       for (uint32_t user = 0; user < kUsers && peer.address != kOffline && peer.session.logged_in; ++user) {
-        logged_in += desk_.Owns(peer.session, user);
+        logged_in += sessions_.Owns(peer.session, user);
       }
     }
     Check(logged_in == online, "one session per user");
@@ -257,9 +257,9 @@ class Office {
   std::deque<Message> posted_;
   envelope::LuckyClaimer claimer_;
   Overload overload_;
-  LedgerDesk ledger_;
-  GiftDesk gifts_;
-  SessionDesk desk_;
+  LedgerLane ledger_;
+  Gifts gifts_;
+  Sessions sessions_;
   std::array<Peer, 3> peers_;
   uint32_t connected_ = 0;
   uint64_t stamp_ = 0;
@@ -271,7 +271,7 @@ class Office {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   hongbao::serve::Script script(data, size < 1024 ? size : 1024);
-  hongbao::serve::Office office(script.Take() % 2 == 0 ? 0 : 3);
-  while (!script.ended()) office.Step(script);
+  hongbao::serve::SessionWorker worker(script.Take() % 2 == 0 ? 0 : 3);
+  while (!script.ended()) worker.Step(script);
   return 0;
 }

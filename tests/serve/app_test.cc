@@ -7,7 +7,7 @@
 #include <set>
 
 #include "tests/net/port_tester.h"
-#include "tests/serve/desk_fixture.h"
+#include "tests/serve/test_workers.h"
 
 namespace hongbao::serve {
 namespace {
@@ -41,7 +41,7 @@ class AppTest : public testing::Test {
                    .gateways_max = 2,
                    .gateway_token = kToken,
                    .delay = {.requests_min = 1}},
-        shared_, office_);
+        shared_, counters_);
     Turn();
   }
 
@@ -67,11 +67,11 @@ class AppTest : public testing::Test {
   uint64_t AddressOf(const net::Connection& connection) {
     return Pack({.generation = connection.generation, .slot = connection.slot});
   }
-  uint64_t Count(Counter counter) { return office_.cells.Get(counter); }
+  uint64_t Count(Counter counter) { return counters_.cells.Get(counter); }
 
   time::FakeClock clock_;
   Shared shared_;
-  Office office_;
+  WorkerCounters counters_;
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
   net::Port port_;
   std::unique_ptr<net::WorkerContext<Message>> context_;
@@ -359,9 +359,9 @@ TEST_F(AppTest, EverySecondIsFiledAlsoWhenNothingHappens) {
     const int64_t next_ns = Turn();
     Turn(next_ns - clock_.MonotonicNs());
   }
-  EXPECT_EQ(office_.history.finished(), first + 2);
+  EXPECT_EQ(counters_.history.finished(), first + 2);
   count::Values<Counter> values;
-  ASSERT_TRUE(office_.history.Read(first, values));
+  ASSERT_TRUE(counters_.history.Read(first, values));
   EXPECT_EQ(values[Counter::kLoginsOk], 1U);
 }
 

@@ -16,7 +16,7 @@
 #include "libhongbao/serve/minter.h"
 #include "libhongbao/serve/server.h"
 #include "tests/net/port_tester.h"
-#include "tests/serve/desk_fixture.h"
+#include "tests/serve/test_workers.h"
 
 namespace hongbao::serve {
 
@@ -55,7 +55,7 @@ class AppWorld : public ledger::OutcomeSink {
       shared_.directory.Restore(user, recovered.users[user].last_stamp, recovered.users[user].shake_wins);
     }
     for (const ledger::LiveGift& gift : recovered.gifts) {
-      GiftDesk::CountUnopened(gift, shared_.directory);
+      Gifts::CountUnopened(gift, shared_.directory);
     }
     shared_.gifts = recovered.gifts;
     shared_.far_stamps = recovered.far_stamps;
@@ -199,7 +199,7 @@ class AppWorld : public ledger::OutcomeSink {
   uint64_t Count(Counter counter) const {
     uint64_t sum = 0;
     for (const auto& place : places_) {
-      sum += place->office.cells.Get(counter);
+      sum += place->counters.cells.Get(counter);
     }
     return sum;
   }
@@ -208,7 +208,7 @@ class AppWorld : public ledger::OutcomeSink {
     ServerCounts counts;
     ServerRest rest;
     for (const auto& place : places_) {
-      counts.serve += place->office.cells.Snapshot();
+      counts.serve += place->counters.cells.Snapshot();
       place->app->book().Audit();
       const envelope::GiftTotals& totals = place->app->book().totals();
       rest.gifts.opened_shares += totals.opened_shares;
@@ -219,9 +219,9 @@ class AppWorld : public ledger::OutcomeSink {
       rest.gifts.refunded += totals.refunded;
       rest.gifts.restored_shares += totals.restored_shares;
       rest.gifts.restored += totals.restored;
-      rest.pending_shakes += place->app->desk().pending_shakes();
+      rest.pending_shakes += place->app->sessions().pending_shakes();
       Add(rest.claimed, place->app->claimed());
-      Add(rest.pending_wins, place->app->desk().pending_wins());
+      Add(rest.pending_wins, place->app->sessions().pending_wins());
       Add(rest.pending_shares, place->app->gifts().pending_shares());
       Add(rest.pending_opens, place->app->gifts().pending_opens());
     }
@@ -262,11 +262,11 @@ class AppWorld : public ledger::OutcomeSink {
                    .bulk = {.connections = 2 * kGateways}}),
           context(worker, world.clock_, world.mailboxes_) {
       context.AddPort(&port);
-      app = std::make_unique<App>(context, app_options, world.shared_, office);
+      app = std::make_unique<App>(context, app_options, world.shared_, counters);
     }
     net::Port port;
     net::WorkerContext<Message> context;
-    Office office;
+    WorkerCounters counters;
     std::unique_ptr<App> app;
   };
 

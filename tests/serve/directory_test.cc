@@ -71,12 +71,12 @@ TEST(DirectoryTest, Defect18_TheSameSlotInANewGenerationIsAnotherConnection) {
 
 TEST(DirectoryTest, ShakeWinsStopAtTheCap) {
   Directory directory = Make(2);
-  EXPECT_TRUE(directory.TakeShakeWin(1, 2));
-  EXPECT_TRUE(directory.TakeShakeWin(1, 2));
-  EXPECT_FALSE(directory.TakeShakeWin(1, 2));
-  EXPECT_TRUE(directory.TakeShakeWin(0, 2)) << "the neighbour has a count of its own";
-  directory.ReturnShakeWin(1);
-  EXPECT_TRUE(directory.TakeShakeWin(1, 2));
+  EXPECT_TRUE(directory.ReserveShakeWin(1, 2));
+  EXPECT_TRUE(directory.ReserveShakeWin(1, 2));
+  EXPECT_FALSE(directory.ReserveShakeWin(1, 2));
+  EXPECT_TRUE(directory.ReserveShakeWin(0, 2)) << "the neighbour has a count of its own";
+  directory.ReleaseShakeWin(1);
+  EXPECT_TRUE(directory.ReserveShakeWin(1, 2));
   EXPECT_EQ(directory.shake_wins(1), 2U);
 }
 
@@ -131,7 +131,7 @@ TEST(DirectoryTest, AnEarlierLifeIsRestored) {
   directory.Restore(1, 5'000, 2);
   EXPECT_EQ(directory.last_stamp(1), 5'000U);
   EXPECT_EQ(directory.shake_wins(1), 2U);
-  EXPECT_FALSE(directory.TakeShakeWin(1, 2));
+  EXPECT_FALSE(directory.ReserveShakeWin(1, 2));
 }
 
 TEST(DirectoryDeathTest, Defect14_AUserBeyondTheTableIsCaughtNotWrittenElsewhere) {

@@ -50,7 +50,7 @@ struct Life {
   }
   void Restore(const ledger::Order& order, std::vector<bool> taken) {
     ledger::Recovered recovered;
-    ledger::OpenOrder open{.order = order};
+    ledger::UnfinishedOrder open{.order = order};
     for (size_t place = 0; place < taken.size(); ++place) {
       if (taken[place]) {
         open.taken.Insert(static_cast<int64_t>(place));
@@ -221,7 +221,7 @@ TEST(MinterLedgerTest, ReturnedEnvelopesGoOutAgainAsSoonAsThereIsRoom) {
   ASSERT_TRUE(life.minter.Add(Shakes(1'000, 5)).ok());
   life.RunFor(2);
   EXPECT_EQ(life.pool.left(), 2U);
-  life.returned.Give({.id = 0x700000, .amount = envelope::Fen(77)});
+  life.returned.GiveEnvelope({.id = 0x700000, .amount = envelope::Fen(77)});
   life.RunFor(1);
   life.claim = true;
   life.RunFor(1);
@@ -249,7 +249,7 @@ TEST(MinterLedgerTest, AKeyAndTheEndOfAnOrderHoldOverARestart) {
   EXPECT_EQ(cancel.amount + first.pool.issued().sum, first.ledger.orders[0].total);
   // 150 of the 200 were won, the others had been issued when the server was killed.
   Life second(1 << 12, kNow + 500);
-  ledger::OpenOrder open{.order = first.ledger.orders[0], .cancel = cancel};
+  ledger::UnfinishedOrder open{.order = first.ledger.orders[0], .cancel = cancel};
   for (const auto& [share, fen] : first.claimed) {
     if (open.taken.count() < 150) {
       open.taken.Insert(share - id);
@@ -278,7 +278,7 @@ TEST(MinterLedgerTest, ARestoredOrderWithHolesIsCancelledToTheFen) {
   first.RunFor(5);
   Life second(64, kNow + 500);  // little room: some are drawn and not published
   second.claim = false;
-  ledger::OpenOrder open{.order = first.ledger.orders[0]};
+  ledger::UnfinishedOrder open{.order = first.ledger.orders[0]};
   for (const auto& [share, fen] : first.claimed) {
     const int64_t place = share - kFirstShakeId;
     if (place % 7 == 3 || place == 2'999) {
@@ -352,7 +352,7 @@ TEST(MinterLedgerTest, AnOrderOfAllTheNumbersThereAreTakesNoTimeToPlaceNorToRest
   const ledger::Order order = first.ledger.orders[0];
   EXPECT_EQ(order.total, envelope::Amounts(order.key, 10, 309, kCount).Total());
   ledger::Order lately = order;
-  ledger::OpenOrder open{.order = lately};
+  ledger::UnfinishedOrder open{.order = lately};
   open.taken.Insert(0);
   ledger::Recovered recovered;
   recovered.orders.push_back(open);

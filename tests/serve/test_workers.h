@@ -1,5 +1,5 @@
-// Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk.
-// What the desks post waits in `posted` until a test delivers it. With `ledger_credits` they have a ledger (`fake`), and what
+// Fixture: workers without threads or sockets: what they share and, for each, its gifts and its sessions.
+// What the workers post waits in `posted` until a test delivers it. With `ledger_credits` they have a ledger (`fake`), and what
 // it settles is counted at once and put into `told`.
 #pragma once
 
@@ -21,9 +21,9 @@
 namespace hongbao::serve {
 
 // Where replies go: bytes, up to a cap, as net::Replies behaves.
-class TestLine {
+class TestReplies {
  public:
-  explicit TestLine(size_t cap = 1 << 20) : cap_(cap) { bytes_.reserve(cap_); }
+  explicit TestReplies(size_t cap = 1 << 20) : cap_(cap) { bytes_.reserve(cap_); }
   std::byte* Append(size_t size) {
     if (!open_ || bytes_.size() + size > cap_) {
       open_ = false;
@@ -99,7 +99,7 @@ inline std::vector<std::byte> SendFrame(uint32_t sender, uint32_t fen, const std
   return frame;
 }
 
-struct OfficeOptions {
+struct TestOptions {
   uint32_t workers = 1;
   uint32_t users_max = 1'000;
   int64_t max_qps = 0;
@@ -117,80 +117,80 @@ struct OfficeOptions {
   absl::Span<const ledger::RequestName> far_stamps{};
 };
 
-class TestOffices : public ledger::OutcomeSink {
+class TestWorkers : public ledger::OutcomeSink {
  public:
-  explicit TestOffices(const OfficeOptions& options = {})
+  explicit TestWorkers(const TestOptions& options = {})
       : directory(*Directory::Create(options.users_max)), pool(options.pool), limit(options.max_qps) {
     for (uint32_t worker = 0; worker < options.workers; ++worker) {
-      desks.push_back(std::make_unique<Desk>(*this, options, worker));
+      workers.push_back(std::make_unique<Worker>(*this, options, worker));
     }
     fake.Start(options.workers, options.ledger_credits, this);
     Turn(1'000);
   }
 
-  struct Desk {
-    Desk(TestOffices& offices, const OfficeOptions& options, uint32_t worker)
-        : claimer(offices.pool),
-          overload(&offices.limit, {.wait_max_us = 0}),
-          ledger(options.ledger_credits != 0 ? &offices.fake : nullptr, worker, options.ledger_credits),
+  struct Worker {
+    Worker(TestWorkers& with, const TestOptions& options, uint32_t worker)
+        : claimer(with.pool),
+          overload(&with.limit, {.wait_max_us = 0}),
+          ledger(options.ledger_credits != 0 ? &with.fake : nullptr, worker, options.ledger_credits),
           gifts({.worker = worker,
                  .workers = options.workers,
                  .gifts_max = options.gifts_max,
                  .expiry_ms = options.gift_expiry_ms,
                  .gifts_per_sender = options.gifts_per_sender,
                  .gifts_per_pair = options.gifts_per_pair},
-                &offices.directory, &ledger, &cells, offices.Poster(), envelope::Random::FromSeed(worker + 1)),
+                &with.directory, &ledger, &cells, with.Poster(), envelope::Random::FromSeed(worker + 1)),
           sessions({.workers = options.workers,
                     .wins_per_user = options.wins_per_user,
                     .gateways_max = options.gateways_max,
                     .gateway_users_a_turn = options.gateway_users_a_turn,
                     .gateway_token = options.gateway_token,
                     .user_token = options.user_token,
-                    .clock = &offices.clock,
-                    .directory = &offices.directory,
-                    .gateway_order = &offices.gateway_order,
-                    .pool = &offices.pool,
+                    .clock = &with.clock,
+                    .directory = &with.directory,
+                    .gateway_order = &with.gateway_order,
+                    .pool = &with.pool,
                     .claimer = &claimer,
                     .gifts = &gifts,
                     .overload = &overload,
                     .ledger = &ledger,
                     .cells = &cells,
                     .far_stamps = options.far_stamps,
-                    .post = offices.Poster()}) {}
+                    .post = with.Poster()}) {}
 
     count::Cells<Counter> cells;
     envelope::LuckyClaimer claimer;
     Overload overload;
-    LedgerDesk ledger;
-    GiftDesk gifts;
-    SessionDesk sessions;
+    LedgerLane ledger;
+    Gifts gifts;
+    Sessions sessions;
   };
 
   // A connection of a worker.
   struct Peer {
-    Desk* desk;
+    Worker* worker;
     uint64_t address;
     Session session;
-    TestLine line;
+    TestReplies line;
 
     // As App does it, but for the turns that a gateway's login takes: they are over at once.
     Served Feed(const std::vector<std::byte>& bytes) {
-      const Served served = desk->sessions.OnBytes(session, address, bytes, line);
-      if (!desk->sessions.Entering(session)) {
+      const Served served = worker->sessions.OnBytes(session, address, bytes, line);
+      if (!worker->sessions.Entering(session)) {
         return served;
       }
-      SessionDesk::Entered entered = SessionDesk::Entered::kSome;
-      while ((entered = desk->sessions.EnterSome(session, address)) == SessionDesk::Entered::kSome) {
-        desk->sessions.BeginTurn();
+      Sessions::Entered entered = Sessions::Entered::kSome;
+      while ((entered = worker->sessions.EnterSome(session, address)) == Sessions::Entered::kSome) {
+        worker->sessions.BeginTurn();
       }
-      EXPECT_EQ(entered, SessionDesk::Entered::kAll);
-      desk->sessions.AnswerGateway(session, wire::LoginResult::kOk, line.Append(wire::LoginResponseBytes(session.version)));
+      EXPECT_EQ(entered, Sessions::Entered::kAll);
+      worker->sessions.AnswerGateway(session, wire::LoginResult::kOk, line.Append(wire::LoginResponseBytes(session.version)));
       const Served more = Feed({bytes.begin() + static_cast<std::ptrdiff_t>(served.consumed), bytes.end()});
       return {served.consumed + more.consumed, more.close};
     }
     // As the directory names it.
     uint64_t Named() const { return session.gateway == Gateways::kNone ? address : address | kGatewayBit; }
-    void Close() { desk->sessions.OnClose(session, address); }
+    void Close() { worker->sessions.OnClose(session, address); }
     wire::LoginResponse TakeLogin() { return Decode<wire::LoginResponse>(wire::DecodeLoginResponse, session.version); }
     wire::OpenResponse TakeOpen() { return Decode<wire::OpenResponse>(wire::DecodeOpenResponse, session.version); }
     wire::ShakeResponse TakeShake() {
@@ -222,12 +222,13 @@ class TestOffices : public ledger::OutcomeSink {
     }
   };
 
+  Worker& operator[](size_t worker) { return *workers[worker]; }
   Peer Connect(uint32_t worker = 0, size_t cap = 1 << 16) {
     ++connected_;
-    return {.desk = desks[worker].get(),
+    return {.worker = workers[worker].get(),
             .address = Pack({.worker = static_cast<uint8_t>(worker), .generation = 1, .slot = connected_}),
             .session = {},
-            .line = TestLine(cap)};
+            .line = TestReplies(cap)};
   }
   Peer Login(uint32_t user, wire::Version version = wire::Version::k2, uint32_t worker = 0, uint64_t resume_after = 0) {
     Peer peer = Connect(worker);
@@ -240,11 +241,11 @@ class TestOffices : public ledger::OutcomeSink {
     const envelope::LuckyEnvelope envelope{.id = id, .amount = envelope::Fen(fen)};
     ASSERT_EQ(pool.Publish({&envelope, 1}), 1U);
   }
-  // All desks: the time is now `ms`.
+  // All workers: the time is now `ms`.
   void Turn(int64_t ms) {
-    for (const std::unique_ptr<Desk>& desk : desks) {
-      desk->overload.BeginTurn(ms * time::kNsPerMs, 0, 0);
-      desk->gifts.BeginTurn(ms * time::kNsPerMs, ms * time::kNsPerMs);
+    for (const std::unique_ptr<Worker>& worker : workers) {
+      worker->overload.BeginTurn(ms * time::kNsPerMs, 0, 0);
+      worker->gifts.BeginTurn(ms * time::kNsPerMs, ms * time::kNsPerMs);
     }
   }
   PostFunction Poster() {
@@ -252,21 +253,21 @@ class TestOffices : public ledger::OutcomeSink {
   }
   // What the ledger has settled: as App does it, but for the telling.
   void Deliver(uint32_t lane, const ledger::Outcome& outcome) override {
-    Desk& desk = *desks[lane];
+    Worker& worker = *workers[lane];
     told.push_back(outcome);
     if (outcome.resumed) {
       return;
     }
-    desk.ledger.Settle(outcome.kind);
+    worker.ledger.ReturnCredit(outcome.kind);
     if (outcome.kind == ledger::RecordKind::kWin || outcome.kind == ledger::RecordKind::kFindWin) {
-      desk.sessions.CountShake(outcome);
+      worker.sessions.OnShakeSettled(outcome);
       if (outcome.unused_id != 0) {
-        returned.Give({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
+        returned.GiveEnvelope({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
       }
     } else if (outcome.kind == ledger::RecordKind::kGift) {
-      desk.gifts.SettleGift(outcome);
+      worker.gifts.OnGiftSettled(outcome);
     } else if (outcome.kind == ledger::RecordKind::kOpen || outcome.kind == ledger::RecordKind::kFindOpen) {
-      desk.gifts.SettleOpen(outcome);
+      worker.gifts.OnOpenSettled(outcome);
     }
   }
   // Commits everything and returns the outcome of the last record.
@@ -282,12 +283,12 @@ class TestOffices : public ledger::OutcomeSink {
   void ExpectShakesReconcile() const {
     uint64_t pending = 0;
     envelope::Tally claimed, pending_wins;
-    for (const std::unique_ptr<Desk>& desk : desks) {
-      pending += desk->sessions.pending_shakes();
-      pending_wins.count += desk->sessions.pending_wins().count;
-      pending_wins.sum += desk->sessions.pending_wins().sum;
-      claimed.count += desk->claimer.claimed().count;
-      claimed.sum += desk->claimer.claimed().sum;
+    for (const std::unique_ptr<Worker>& worker : workers) {
+      pending += worker->sessions.pending_shakes();
+      pending_wins.count += worker->sessions.pending_wins().count;
+      pending_wins.sum += worker->sessions.pending_wins().sum;
+      claimed.count += worker->claimer.claimed().count;
+      claimed.sum += worker->claimer.claimed().sum;
     }
     EXPECT_EQ(Count(Counter::kReceived),
               Count(Counter::kReplied) + Count(Counter::kRefused) + Count(Counter::kDropped) + pending);
@@ -298,16 +299,16 @@ class TestOffices : public ledger::OutcomeSink {
                                        pending_wins.sum.value());
   }
 
-  // Hands what waits for gift desks to them until nothing of the kind is left; what is for connections stays in
+  // Hands what waits for gift workers to them until nothing of the kind is left; what is for connections stays in
   // `posted`.
-  void DeliverToDesks() {
+  void HandleGiftMessages() {
     std::deque<std::pair<uint32_t, Message>> kept;
     while (!posted.empty()) {
       const auto [worker, message] = posted.front();
       posted.pop_front();
       if (message.kind == MessageKind::kGift || message.kind == MessageKind::kOpen ||
           message.kind == MessageKind::kRemind) {
-        desks[worker]->gifts.Handle(message);
+        workers[worker]->gifts.Handle(message);
       } else {
         kept.emplace_back(worker, message);
       }
@@ -327,8 +328,8 @@ class TestOffices : public ledger::OutcomeSink {
   }
   uint64_t Count(Counter counter) const {
     uint64_t sum = 0;
-    for (const std::unique_ptr<Desk>& desk : desks) {
-      sum += desk->cells.Get(counter);
+    for (const std::unique_ptr<Worker>& worker : workers) {
+      sum += worker->cells.Get(counter);
     }
     return sum;
   }
@@ -342,7 +343,7 @@ class TestOffices : public ledger::OutcomeSink {
   FakeLedger fake;
   Returned returned;
   std::vector<ledger::Outcome> told;
-  std::vector<std::unique_ptr<Desk>> desks;
+  std::vector<std::unique_ptr<Worker>> workers;
 
  private:
   uint32_t connected_ = 0;

@@ -1,4 +1,4 @@
-#include "libhongbao/serve/gift_desk.h"
+#include "libhongbao/serve/gifts.h"
 
 #include <algorithm>
 #include <limits>
@@ -10,7 +10,7 @@
 namespace hongbao::serve {
 namespace {
 
-uint64_t FirstSentId(const GiftDeskOptions& options) {
+uint64_t FirstSentId(const GiftOptions& options) {
   uint64_t id = options.first_sent_id;
   while (id <= kLastSentGiftId && OwnerOf(static_cast<uint32_t>(id), options.workers) != options.worker) {
     ++id;
@@ -23,14 +23,14 @@ void Add(envelope::Tally& tally, size_t shares, uint32_t fen) {
   tally.sum += envelope::Fen(fen);
 }
 
-void Take(envelope::Tally& tally, size_t shares, uint32_t fen) {
+void Subtract(envelope::Tally& tally, size_t shares, uint32_t fen) {
   tally.count -= shares;
   tally.sum -= envelope::Fen(fen);
 }
 
 }  // namespace
 
-GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerDesk* ledger,
+Gifts::Gifts(const GiftOptions& options, Directory* directory, LedgerLane* ledger,
                    count::Cells<Counter>* cells, PostFunction post, envelope::Random random)
     : options_(options),
       remind_max_(std::clamp<size_t>(kRemindMaxOfAll / options.workers, 1, kRemindMax)),
@@ -46,7 +46,7 @@ GiftDesk::GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerD
                 kGiftUsersMax == ledger::kInvitedMax);
 }
 
-void GiftDesk::CountUnopened(const ledger::LiveGift& gift, Directory& directory) {
+void Gifts::CountUnopened(const ledger::LiveGift& gift, Directory& directory) {
   for (size_t i = 0; i < gift.users.size(); ++i) {
     if (gift.opened_fen[i] == 0) {
       directory.RestoreUnopened(gift.users[i]);
@@ -58,12 +58,12 @@ void GiftDesk::CountUnopened(const ledger::LiveGift& gift, Directory& directory)
 }
 
 // A gift of a clock that was dead lives as long as one that is made now.
-int64_t GiftDesk::LivesMs(int64_t expires_ms, int64_t wall_ms) const {
+int64_t Gifts::LivesMs(int64_t expires_ms, int64_t wall_ms) const {
   return expires_ms < time::kDeadClockMs && wall_ms >= time::kDeadClockMs ? options_.expiry_ms
                                                                            : std::max<int64_t>(expires_ms - wall_ms, 1);
 }
 
-void GiftDesk::ConfirmClock(int64_t now_ns, int64_t wall_ns) {
+void Gifts::ConfirmClock(int64_t now_ns, int64_t wall_ns) {
   SetFloor(wall_ns - now_ns);
   if (waiting_.empty()) {
     return;
@@ -76,7 +76,7 @@ void GiftDesk::ConfirmClock(int64_t now_ns, int64_t wall_ns) {
   waiting_ = {};
 }
 
-void GiftDesk::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns, bool confirmed) {
+void Gifts::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns, bool confirmed) {
   Check(OwnerOf(gift.id, options_.workers) == options_.worker, "a gift lives with its owner");
   const int64_t now_ms = now_ns / time::kNsPerMs;
   constexpr int64_t kForLongMs = int64_t{100} * 365 * 86'400'000;
@@ -89,15 +89,15 @@ void GiftDesk::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wal
   Check(restored == envelope::GiftCreated::kOk, "a gift that was accepted once is good");
 }
 
-bool GiftDesk::BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget) {
+bool Gifts::BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget) {
   now_ms_ = now_ns / time::kNsPerMs;
   wall_ms_ = wall_ns / time::kNsPerMs;
   return book_.Expire(
              now_ms_, budget, [this](const envelope::GiftRefund& refund) { Refund(refund); },
-             [this](uint32_t sender) { ReturnAllowance(sender); }) == budget;
+             [this](uint32_t sender) { ReleaseAllowance(sender); }) == budget;
 }
 
-void GiftDesk::Refund(const envelope::GiftRefund& refund) {
+void Gifts::Refund(const envelope::GiftRefund& refund) {
   for (const uint32_t user : refund.users) {
     directory_->RemoveUnopened(user);
   }
@@ -110,7 +110,7 @@ void GiftDesk::Refund(const envelope::GiftRefund& refund) {
   }
 }
 
-wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
+wire::SendResult Gifts::Send(const GiftSend& order, uint32_t* gift_id) {
   const uint32_t amount_fen = order.amount_fen;
   const absl::Span<const uint32_t> users = order.users;
   const bool good =
@@ -127,16 +127,16 @@ wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
     cells_->Add(Counter::kLedgerFull);
     return wire::SendResult::kOverload;
   }
-  if (const wire::SendResult allowed = TakeAllowance(order); allowed != wire::SendResult::kOk) {
+  if (const wire::SendResult allowed = ReserveAllowance(order); allowed != wire::SendResult::kOk) {
     return allowed;
   }
   const uint32_t id = static_cast<uint32_t>(next_sent_id_);
   switch (Create(id, order.sender, amount_fen, users, Directory::kUnopenedOfSendsMax)) {
     case envelope::GiftCreated::kBad:
-      ReturnAllowance(order.sender);
+      ReleaseAllowance(order.sender);
       return wire::SendResult::kRefused;
     case envelope::GiftCreated::kFull:
-      ReturnAllowance(order.sender);
+      ReleaseAllowance(order.sender);
       cells_->Add(Counter::kSendsUserFull);
       return wire::SendResult::kOverload;
     case envelope::GiftCreated::kOk:
@@ -153,7 +153,7 @@ wire::SendResult GiftDesk::Send(const GiftOrder& order, uint32_t* gift_id) {
   return wire::SendResult::kOk;
 }
 
-wire::SendResult GiftDesk::TakeAllowance(const GiftOrder& order) {
+wire::SendResult Gifts::ReserveAllowance(const GiftSend& order) {
   // A quarter of the book is the minter's alone.
   if (book_.totals().gifts_live >= options_.gifts_max - options_.gifts_max / 4) {
     cells_->Add(Counter::kSendsBookFull);
@@ -174,13 +174,13 @@ wire::SendResult GiftDesk::TakeAllowance(const GiftOrder& order) {
   return wire::SendResult::kOk;
 }
 
-void GiftDesk::ReturnAllowance(uint32_t sender) {
+void Gifts::ReleaseAllowance(uint32_t sender) {
   if (sender < directory_->users_max()) {  // not of a minted gift
     directory_->RemoveSent(sender);
   }
 }
 
-void GiftDesk::Handle(const Message& message) {
+void Gifts::Handle(const Message& message) {
   switch (message.kind) {
     case MessageKind::kGift:
       return Mint(message);
@@ -202,7 +202,7 @@ void GiftDesk::Handle(const Message& message) {
   Check(false, "this message is not for the gift desk");
 }
 
-envelope::GiftCreated GiftDesk::Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
+envelope::GiftCreated Gifts::Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
                                        absl::Span<const uint32_t> users, uint32_t unopened_max) {
   Check(OwnerOf(gift_id, options_.workers) == options_.worker, "a gift lives with its owner");
   // Counted before anyone looks for a session, see Directory::Login.
@@ -223,13 +223,13 @@ envelope::GiftCreated GiftDesk::Create(uint32_t gift_id, uint32_t sender, uint32
   return created;
 }
 
-void GiftDesk::CountGift(uint32_t amount_fen, size_t users) {
+void Gifts::CountGift(uint32_t amount_fen, size_t users) {
   cells_->Add(Counter::kGiftsSent);
   cells_->Add(Counter::kGiftsSentFen, amount_fen);
   cells_->Add(Counter::kGiftShares, users);
 }
 
-void GiftDesk::NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users) {
+void Gifts::NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users) {
   Message notice{.kind = MessageKind::kNotice,
                  .user_count = static_cast<uint8_t>(users.size()),
                  .envelope_id = gift_id,
@@ -246,7 +246,7 @@ void GiftDesk::NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const
   }
 }
 
-void GiftDesk::Mint(const Message& message) {
+void Gifts::Mint(const Message& message) {
   const absl::Span<const uint32_t> users(message.users, message.user_count);
   const envelope::GiftCreated created =
       Create(message.envelope_id, ledger::kNobody, message.amount_fen, users, Directory::kUnopenedMax);
@@ -270,11 +270,11 @@ void GiftDesk::Mint(const Message& message) {
 
 // ---- with a ledger: a gift is told of, and a share is paid, once it is durable ----
 
-ledger::Record GiftDesk::RecordOf(ledger::RecordKind kind, uint32_t gift_id, uint32_t amount_fen) const {
+ledger::Record Gifts::RecordOf(ledger::RecordKind kind, uint32_t gift_id, uint32_t amount_fen) const {
   return {.kind = kind, .envelope_id = gift_id, .amount_fen = amount_fen, .at_ms = wall_ms_};
 }
 
-void GiftDesk::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder& order, bool has_stamp) {
+void Gifts::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftSend& order, bool has_stamp) {
   book_.Hold(gift_id);
   Add(pending_shares_, order.users.size(), amount_fen);
   ledger::Record record = RecordOf(ledger::RecordKind::kGift, gift_id, amount_fen);
@@ -289,7 +289,7 @@ void GiftDesk::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder
   ledger_->Submit(record);
 }
 
-void GiftDesk::SettleGift(const ledger::Outcome& outcome) {
+void Gifts::OnGiftSettled(const ledger::Outcome& outcome) {
   if (outcome.settled == ledger::Settled::kNew) {
     book_.Release(outcome.envelope_id);
     Announce(outcome.envelope_id);
@@ -300,25 +300,25 @@ void GiftDesk::SettleGift(const ledger::Outcome& outcome) {
   cells_->Add(outcome.settled == ledger::Settled::kRepeat ? Counter::kSendsRepeated : Counter::kLate);
   const envelope::Gift* gift = book_.Find(outcome.unused_id);
   Check(gift != nullptr && gift->held, "a held gift stays until the ledger has settled it");
-  Take(pending_shares_, gift->shares.size(), gift->total.ToWire());
+  Subtract(pending_shares_, gift->shares.size(), gift->total.ToWire());
   for (const envelope::GiftShare& share : gift->shares) {
     directory_->RemoveUnopened(share.user_id);
   }
-  ReturnAllowance(gift->sender);
+  ReleaseAllowance(gift->sender);
   book_.Cancel(outcome.unused_id);
 }
 
-void GiftDesk::Announce(uint32_t gift_id) {
+void Gifts::Announce(uint32_t gift_id) {
   const envelope::Gift* gift = book_.Find(gift_id);
   Check(gift != nullptr, "a held gift stays until the ledger has settled it");
   uint32_t users[kGiftUsersMax];
   const size_t count = gift->CopyUsers(users);
-  Take(pending_shares_, count, gift->total.ToWire());
+  Subtract(pending_shares_, count, gift->total.ToWire());
   CountGift(gift->total.ToWire(), count);
   NotifyAll(gift_id, gift->total.ToWire(), absl::MakeConstSpan(users, count));
 }
 
-void GiftDesk::SubmitOpen(const Message& message, ledger::RecordKind kind, uint32_t amount_fen) {
+void Gifts::SubmitOpen(const Message& message, ledger::RecordKind kind, uint32_t amount_fen) {
   ledger::Record record = RecordOf(kind, message.envelope_id, amount_fen);
   record.has_stamp = message.has_identity;
   record.user = message.user;
@@ -327,23 +327,23 @@ void GiftDesk::SubmitOpen(const Message& message, ledger::RecordKind kind, uint3
   ledger_->Submit(record);
 }
 
-void GiftDesk::SettleOpen(const ledger::Outcome& outcome) {
+void Gifts::OnOpenSettled(const ledger::Outcome& outcome) {
   if (outcome.kind == ledger::RecordKind::kFindOpen) {
     cells_->Add(outcome.settled == ledger::Settled::kNone ? Counter::kOpensEmpty : Counter::kOpenedAgain);
     return;
   }
-  Take(pending_opens_, 1, outcome.amount_fen);
+  Subtract(pending_opens_, 1, outcome.amount_fen);
   CountOpen(outcome.user, outcome.amount_fen);
   Remind({.user = outcome.user, .address = outcome.reply_to}, remind_max_ - 1);
 }
 
-void GiftDesk::CountOpen(uint32_t user, uint32_t amount_fen) {
+void Gifts::CountOpen(uint32_t user, uint32_t amount_fen) {
   cells_->Add(Counter::kOpened);
   cells_->Add(Counter::kOpenedFen, amount_fen);
   directory_->RemoveUnopened(user);
 }
 
-void GiftDesk::Open(const Message& message) {
+void Gifts::Open(const Message& message) {
   // Opens of all the user's sessions meet here, so one look is enough: what a newer session was told stays true.
   if (const uint64_t newest = directory_->Find(message.user); newest != message.address && newest != kOffline) {
     cells_->Add(Counter::kLate);
@@ -392,7 +392,7 @@ void GiftDesk::Open(const Message& message) {
   }
 }
 
-void GiftDesk::Remind(const Message& message, size_t skip) {
+void Gifts::Remind(const Message& message, size_t skip) {
   size_t visited = 0;
   book_.ForEachUnopened(message.user, now_ms_, remind_max_, [&](const envelope::Gift& gift) {
     if (visited++ >= skip) {
@@ -401,14 +401,14 @@ void GiftDesk::Remind(const Message& message, size_t skip) {
   });
 }
 
-void GiftDesk::RemindOf(const Message& message) {
+void Gifts::RemindOf(const Message& message) {
   const envelope::Gift* gift = book_.Find(message.envelope_id);
   if (gift != nullptr && !gift->held && now_ms_ < gift->expires_ms) {
     Notify(*gift, message.user, message.address);
   }
 }
 
-void GiftDesk::Notify(const envelope::Gift& gift, uint32_t user, uint64_t address) {
+void Gifts::Notify(const envelope::Gift& gift, uint32_t user, uint64_t address) {
   Message notice{.kind = MessageKind::kNotice,
                  .user = user,
                  .address = address,

@@ -1,4 +1,4 @@
-// GiftDesk: the gifts that one worker owns, as the other workers deal with them: by message, both ways.
+// Gifts: the gifts that one worker owns, as the other workers deal with them: by message, both ways.
 //
 // Owns the worker's gift book and its random numbers. Every request comes as a call or a Message and every answer
 // leaves as a Message through `post`, also to the own worker, so there is one path and it needs no socket to be tested.
@@ -16,7 +16,7 @@
 #include "libhongbao/envelope/random.h"
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
-#include "libhongbao/serve/ledger_desk.h"
+#include "libhongbao/serve/ledger_lane.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/returned.h"
 #include "libhongbao/time/clock_trust.h"
@@ -27,7 +27,7 @@ namespace hongbao::serve {
 // Brings a message to a worker, 0..workers-1. Never loses one. May act on it at once if it is the own worker.
 using PostFunction = std::function<void(uint32_t worker, const Message& message)>;
 
-struct GiftDeskOptions {
+struct GiftOptions {
   uint32_t worker = 0;  // this one
   uint32_t workers = 1;
   uint32_t gifts_max = 100'000;  // live gifts in this worker's book
@@ -39,7 +39,7 @@ struct GiftDeskOptions {
 };
 
 // A user's SendRequest.
-struct GiftOrder {
+struct GiftSend {
   uint32_t sender = 0;
   uint32_t amount_fen = 0;
   absl::Span<const uint32_t> users{};
@@ -48,14 +48,14 @@ struct GiftOrder {
   uint32_t login = 0;     // see Directory::Decide
 };
 
-class GiftDesk {
+class Gifts {
  public:
   // Notices sent to one user by one owner at a login: the oldest unopened gifts. Each that is opened lets the next one in.
   static constexpr size_t kRemindMax = 32;
   // By all owners together: of the longest notices (224 bytes) no more than a connection may hold unsent.
   static constexpr size_t kRemindMaxOfAll = 64;
 
-  GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerDesk* ledger, count::Cells<Counter>* cells,
+  Gifts(const GiftOptions& options, Directory* directory, LedgerLane* ledger, count::Cells<Counter>* cells,
            PostFunction post, envelope::Random random = envelope::Random::FromSystem());
 
   // For each gift of an earlier life, before any worker starts: a login that comes before the gift's owner has restored it asks
@@ -75,11 +75,11 @@ class GiftDesk {
 
   // A user's send: a gift in this worker's book. `gift_id` is set when kOk. With a ledger kOk means: under way, the answer
   // comes with the outcome.
-  wire::SendResult Send(const GiftOrder& order, uint32_t* gift_id);
+  wire::SendResult Send(const GiftSend& order, uint32_t* gift_id);
 
   // The ledger has settled a gift (kGift) or an opened share (kOpen) of this worker's.
-  void SettleGift(const ledger::Outcome& outcome);
-  void SettleOpen(const ledger::Outcome& outcome);
+  void OnGiftSettled(const ledger::Outcome& outcome);
+  void OnOpenSettled(const ledger::Outcome& outcome);
 
   // kGift, kOpen or kRemind, for this worker.
   void Handle(const Message& message);
@@ -93,13 +93,13 @@ class GiftDesk {
   envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
                                absl::Span<const uint32_t> users, uint32_t unopened_max);
   // Whether the sender may send such a gift now, and if not, the answer; counted. Counts it as the sender's if so.
-  wire::SendResult TakeAllowance(const GiftOrder& order);
-  void ReturnAllowance(uint32_t sender);
+  wire::SendResult ReserveAllowance(const GiftSend& order);
+  void ReleaseAllowance(uint32_t sender);
   void Announce(uint32_t gift_id);
   void CountGift(uint32_t amount_fen, size_t users);
   void CountOpen(uint32_t user, uint32_t amount_fen);
   ledger::Record RecordOf(ledger::RecordKind kind, uint32_t gift_id, uint32_t amount_fen) const;
-  void SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder& order, bool has_stamp);
+  void SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftSend& order, bool has_stamp);
   void SubmitOpen(const Message& message, ledger::RecordKind kind, uint32_t amount_fen);
   void Refund(const envelope::GiftRefund& refund);
   void NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users);
@@ -110,10 +110,10 @@ class GiftDesk {
   // Notices of the user's oldest unopened gifts, remind_max_ at most, without the first `skip`.
   void Remind(const Message& message, size_t skip);
 
-  GiftDeskOptions options_;
+  GiftOptions options_;
   size_t remind_max_;
   Directory* directory_;
-  LedgerDesk* ledger_;
+  LedgerLane* ledger_;
   count::Cells<Counter>* cells_;
   PostFunction post_;
   envelope::Random random_;
