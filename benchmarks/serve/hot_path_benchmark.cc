@@ -96,7 +96,7 @@ class Service {
         shared_(*Directory::Create(connections), 1 << 12, 0, clock_) {
     context_.AddPort(&port_);
     app_ = std::make_unique<App>(
-        context_, AppOptions{.connections_max = connections, .gifts_max = 1, .delay = {.wait_max_us = 0}}, shared_,
+        context_, WorkerOptions{.connections_max = connections, .gifts = {.gifts_max = 1}, .delay = {.wait_max_us = 0}}, shared_,
         worker_counters_);
     set_ = std::make_unique<net::Set<InstantRing, App>>(ring_, port_, *app_, counters_);
     for (uint32_t user = 0; user < connections; ++user) {

@@ -120,8 +120,6 @@ void Directory::Restore(uint32_t user, uint64_t last_stamp, uint16_t shake_wins)
 }
 
 void Directory::RaiseStamp(uint32_t user, uint64_t stamp) {
-  // seq_cst: a login that comes after it in their one order sees it, and asks the ledger before it decides anew. One that
-  // comes before may not: then the ledger's key (stamp, user) is the judge.
   std::atomic_ref<uint64_t> last = LastStamp(user);
   uint64_t seen = last.load(std::memory_order_relaxed);
   while (seen < stamp && !last.compare_exchange_weak(seen, stamp, std::memory_order_seq_cst)) {

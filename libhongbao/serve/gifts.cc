@@ -10,37 +10,29 @@
 namespace hongbao::serve {
 namespace {
 
-uint64_t FirstSentId(const GiftOptions& options) {
+uint64_t FirstSentId(const GiftOptions& options, const GiftServices& services) {
   uint64_t id = options.first_sent_id;
-  while (id <= kLastSentGiftId && OwnerOf(static_cast<uint32_t>(id), options.workers) != options.worker) {
+  while (id <= kLastSentGiftId && OwnerOf(static_cast<uint32_t>(id), services.workers) != services.worker) {
     ++id;
   }
   return id;
 }
 
-void Add(envelope::Tally& tally, size_t shares, uint32_t fen) {
-  tally.count += shares;
-  tally.sum += envelope::Fen(fen);
-}
-
-void Subtract(envelope::Tally& tally, size_t shares, uint32_t fen) {
-  tally.count -= shares;
-  tally.sum -= envelope::Fen(fen);
-}
-
 }  // namespace
 
-Gifts::Gifts(const GiftOptions& options, Directory* directory, LedgerLane* ledger,
-                   count::Cells<Counter>* cells, PostFunction post, envelope::Random random)
+Gifts::Gifts(const GiftOptions& options, const GiftServices& services, const envelope::Random& random)
     : options_(options),
-      remind_max_(std::clamp<size_t>(kRemindMaxOfAll / options.workers, 1, kRemindMax)),
-      directory_(directory),
-      ledger_(ledger),
-      cells_(cells),
-      post_(std::move(post)),
+      worker_(services.worker),
+      workers_(services.workers),
+      remind_max_(std::clamp<size_t>(kRemindMaxOfAll / services.workers, 1, kRemindMax)),
+      directory_(services.directory),
+      ledger_(services.ledger),
+      cells_(services.cells),
+      returned_(services.returned),
+      post_(services.post),
       random_(random),
       book_({.gifts_max = options.gifts_max}),
-      next_sent_id_(FirstSentId(options)) {
+      next_sent_id_(FirstSentId(options, services)) {
   static_assert(ledger::kNobody == envelope::kNoSender);
   static_assert(kGiftUsersMax == envelope::kGiftUsersMax && kGiftUsersMax == wire::kUsersMax &&
                 kGiftUsersMax == ledger::kInvitedMax);
@@ -77,7 +69,7 @@ void Gifts::ConfirmClock(int64_t now_ns, int64_t wall_ns) {
 }
 
 void Gifts::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_ns, bool confirmed) {
-  Check(OwnerOf(gift.id, options_.workers) == options_.worker, "a gift lives with its owner");
+  Check(OwnerOf(gift.id, workers_) == worker_, "a gift lives with its owner");
   const int64_t now_ms = now_ns / time::kNsPerMs;
   constexpr int64_t kForLongMs = int64_t{100} * 365 * 86'400'000;
   const int64_t lives_ms = confirmed ? LivesMs(gift.expires_ms, wall_ns / time::kNsPerMs) : kForLongMs;
@@ -99,115 +91,88 @@ bool Gifts::BeginTurn(int64_t now_ns, int64_t wall_ns, size_t budget) {
 
 void Gifts::Refund(const envelope::GiftRefund& refund) {
   for (const uint32_t user : refund.users) {
-    directory_->RemoveUnopened(user);
+    directory_.RemoveUnopened(user);
   }
-  cells_->Add(Counter::kRefundedShares, refund.shares);
-  cells_->Add(Counter::kRefundedFen, static_cast<uint64_t>(refund.amount.value()));
-  if (ledger_->durable()) {
+  cells_.Add(Counter::kRefundedShares, refund.shares);
+  cells_.Add(Counter::kRefundedFen, static_cast<uint64_t>(refund.amount.value()));
+  if (ledger_.durable()) {
     ledger::Record record = RecordOf(ledger::RecordKind::kRefund, refund.gift_id, refund.amount.ToWire());
     record.user_count = static_cast<uint8_t>(refund.shares);
-    ledger_->Submit(record);
+    ledger_.Submit(record);
   }
 }
 
-wire::SendResult Gifts::Send(const GiftSend& order, uint32_t* gift_id) {
-  const uint32_t amount_fen = order.amount_fen;
-  const absl::Span<const uint32_t> users = order.users;
+wire::SendResult Gifts::Send(const GiftSend& send, uint32_t* gift_id) {
+  const uint32_t amount_fen = send.amount_fen;
+  const absl::Span<const uint32_t> users = send.users;
   const bool good =
       !users.empty() && users.size() <= kGiftUsersMax && amount_fen >= users.size() &&
-      std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_->users_max(); });
+      std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_.users_max(); });
   if (!good) {
     return wire::SendResult::kRefused;
   }
   if (next_sent_id_ > kLastSentGiftId) {
-    cells_->Add(Counter::kSendsNoIds);  // this worker has given out all its ids, a billion in all
+    cells_.Add(Counter::kSendsNoIds);  // this worker has given out all its ids, a billion in all
     return wire::SendResult::kOverload;
   }
-  if (ledger_->durable() && ledger_->full()) {
-    cells_->Add(Counter::kLedgerFull);
+  if (ledger_.durable() && ledger_.full()) {
+    cells_.Add(Counter::kLedgerFull);
     return wire::SendResult::kOverload;
   }
-  if (const wire::SendResult allowed = ReserveAllowance(order); allowed != wire::SendResult::kOk) {
+  if (const wire::SendResult allowed = ReserveAllowance(send); allowed != wire::SendResult::kOk) {
     return allowed;
   }
   const uint32_t id = static_cast<uint32_t>(next_sent_id_);
-  switch (Create(id, order.sender, amount_fen, users, Directory::kUnopenedOfSendsMax)) {
+  switch (Create(id, send.sender, amount_fen, users, Directory::kUnopenedOfSendsMax)) {
     case envelope::GiftCreated::kBad:
-      ReleaseAllowance(order.sender);
+      ReleaseAllowance(send.sender);
       return wire::SendResult::kRefused;
     case envelope::GiftCreated::kFull:
-      ReleaseAllowance(order.sender);
-      cells_->Add(Counter::kSendsUserFull);
+      ReleaseAllowance(send.sender);
+      cells_.Add(Counter::kSendsUserFull);
       return wire::SendResult::kOverload;
     case envelope::GiftCreated::kOk:
       break;
   }
   *gift_id = id;
-  next_sent_id_ += options_.workers;
-  if (ledger_->durable()) {
-    SubmitGift(id, amount_fen, order, true);
-  } else {
-    CountGift(amount_fen, users.size());
-    NotifyAll(id, amount_fen, users);
-  }
+  next_sent_id_ += workers_;
+  Begin(id, send, /*has_stamp=*/true);
   return wire::SendResult::kOk;
 }
 
-wire::SendResult Gifts::ReserveAllowance(const GiftSend& order) {
+wire::SendResult Gifts::ReserveAllowance(const GiftSend& send) {
   // A quarter of the book is the minter's alone.
   if (book_.totals().gifts_live >= options_.gifts_max - options_.gifts_max / 4) {
-    cells_->Add(Counter::kSendsBookFull);
+    cells_.Add(Counter::kSendsBookFull);
     return wire::SendResult::kOverload;
   }
   const uint32_t per_pair = options_.gifts_per_pair;
   // Not looked for while the sender has too few for it.
-  if (per_pair != 0 && directory_->sent(order.sender) >= per_pair &&
-      book_.AnyInvitedOften(order.sender, order.users, per_pair)) {
-    cells_->Add(Counter::kSendsPairCap);
+  if (per_pair != 0 && directory_.sent(send.sender) >= per_pair &&
+      book_.AnyInvitedOften(send.sender, send.users, per_pair)) {
+    cells_.Add(Counter::kSendsPairCap);
     return wire::SendResult::kCapped;
   }
   const uint32_t per_sender = options_.gifts_per_sender;
-  if (!directory_->AddSent(order.sender, per_sender != 0 ? per_sender : std::numeric_limits<uint32_t>::max())) {
-    cells_->Add(Counter::kSendsSenderCap);
+  if (!directory_.AddSent(send.sender, per_sender != 0 ? per_sender : std::numeric_limits<uint32_t>::max())) {
+    cells_.Add(Counter::kSendsSenderCap);
     return wire::SendResult::kCapped;
   }
   return wire::SendResult::kOk;
 }
 
 void Gifts::ReleaseAllowance(uint32_t sender) {
-  if (sender < directory_->users_max()) {  // not of a minted gift
-    directory_->RemoveSent(sender);
+  if (sender < directory_.users_max()) {  // not of a minted gift
+    directory_.RemoveSent(sender);
   }
-}
-
-void Gifts::Handle(const Message& message) {
-  switch (message.kind) {
-    case MessageKind::kGift:
-      return Mint(message);
-    case MessageKind::kOpen:
-      return Open(message);
-    case MessageKind::kRemind:
-      return Remind(message, 0);
-    case MessageKind::kRemindOf:
-      return RemindOf(message);
-    case MessageKind::kSupersede:
-    case MessageKind::kNotice:
-    case MessageKind::kOpened:
-    case MessageKind::kRefuseOpen:
-    case MessageKind::kOutcome:
-    case MessageKind::kForward:
-    case MessageKind::kMove:
-      break;
-  }
-  Check(false, "this message is not for the gift desk");
 }
 
 envelope::GiftCreated Gifts::Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
                                        absl::Span<const uint32_t> users, uint32_t unopened_max) {
-  Check(OwnerOf(gift_id, options_.workers) == options_.worker, "a gift lives with its owner");
+  Check(OwnerOf(gift_id, workers_) == worker_, "a gift lives with its owner");
   // Counted before anyone looks for a session, see Directory::Login.
   size_t counted = 0;
-  while (counted < users.size() && directory_->AddUnopened(users[counted], unopened_max)) {
+  while (counted < users.size() && directory_.AddUnopened(users[counted], unopened_max)) {
     ++counted;
   }
   // Somebody has as many unopened gifts as can be counted: that may change, the request is not wrong.
@@ -217,26 +182,41 @@ envelope::GiftCreated Gifts::Create(uint32_t gift_id, uint32_t sender, uint32_t 
   }
   if (created != envelope::GiftCreated::kOk) {
     for (size_t i = 0; i < counted; ++i) {
-      directory_->RemoveUnopened(users[i]);
+      directory_.RemoveUnopened(users[i]);
     }
   }
   return created;
 }
 
-void Gifts::CountGift(uint32_t amount_fen, size_t users) {
-  cells_->Add(Counter::kGiftsSent);
-  cells_->Add(Counter::kGiftsSentFen, amount_fen);
-  cells_->Add(Counter::kGiftShares, users);
+void Gifts::Handle(const MintedGift& gift) {
+  const absl::Span<const uint32_t> users = gift.invited.Users();
+  const envelope::GiftCreated created = Create(gift.gift_id, ledger::kNobody, gift.amount_fen, users, Directory::kUnopenedMax);
+  if (created == envelope::GiftCreated::kFull) {
+    cells_.Add(Counter::kGiftsOfferedAgain);
+    returned_.GiveGift(gift);
+  } else if (created != envelope::GiftCreated::kOk) {
+    cells_.Add(Counter::kGiftsRefused);
+    cells_.Add(Counter::kGiftsRefusedFen, gift.amount_fen);
+  } else {
+    Begin(gift.gift_id, {.sender = ledger::kNobody, .amount_fen = gift.amount_fen, .users = users}, /*has_stamp=*/false);
+  }
 }
 
-void Gifts::NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users) {
-  Message notice{.kind = MessageKind::kNotice,
-                 .user_count = static_cast<uint8_t>(users.size()),
-                 .envelope_id = gift_id,
-                 .amount_fen = amount_fen};
-  std::copy(users.begin(), users.end(), notice.users);
+void Gifts::Begin(uint32_t gift_id, const GiftSend& send, bool has_stamp) {
+  if (ledger_.durable()) {
+    SubmitGift(gift_id, send, has_stamp);
+  } else {
+    Announce(gift_id, send.amount_fen, send.users);
+  }
+}
+
+void Gifts::Announce(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users) {
+  cells_.Add(Counter::kGiftsSent);
+  cells_.Add(Counter::kGiftsSentFen, amount_fen);
+  cells_.Add(Counter::kGiftShares, users.size());
+  Notice notice{.gift = {.gift_id = gift_id, .amount_fen = amount_fen, .invited = Invited(users)}};
   for (const uint32_t user : users) {
-    const uint64_t address = directory_->Find(user);
+    const uint64_t address = directory_.Find(user);
     if (address == kOffline) {
       continue;  // told at the next login
     }
@@ -246,175 +226,143 @@ void Gifts::NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const ui
   }
 }
 
-void Gifts::Mint(const Message& message) {
-  const absl::Span<const uint32_t> users(message.users, message.user_count);
-  const envelope::GiftCreated created =
-      Create(message.envelope_id, ledger::kNobody, message.amount_fen, users, Directory::kUnopenedMax);
-  if (created == envelope::GiftCreated::kFull && options_.returned != nullptr) {
-    cells_->Add(Counter::kGiftsOfferedAgain);
-    options_.returned->GiveGift(message);
-    return;
-  }
-  if (created != envelope::GiftCreated::kOk) {
-    cells_->Add(Counter::kGiftsRefused);
-    cells_->Add(Counter::kGiftsRefusedFen, message.amount_fen);
-    return;
-  }
-  if (ledger_->durable()) {
-    SubmitGift(message.envelope_id, message.amount_fen, {.sender = ledger::kNobody, .users = users}, false);
-  } else {
-    CountGift(message.amount_fen, users.size());
-    NotifyAll(message.envelope_id, message.amount_fen, users);
-  }
-}
-
 // ---- with a ledger: a gift is told of, and a share is paid, once it is durable ----
 
 ledger::Record Gifts::RecordOf(ledger::RecordKind kind, uint32_t gift_id, uint32_t amount_fen) const {
   return {.kind = kind, .envelope_id = gift_id, .amount_fen = amount_fen, .at_ms = wall_ms_};
 }
 
-void Gifts::SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftSend& order, bool has_stamp) {
+void Gifts::SubmitGift(uint32_t gift_id, const GiftSend& send, bool has_stamp) {
   book_.Hold(gift_id);
-  Add(pending_shares_, order.users.size(), amount_fen);
-  ledger::Record record = RecordOf(ledger::RecordKind::kGift, gift_id, amount_fen);
+  pending_shares_ += {send.users.size(), envelope::Fen(send.amount_fen)};
+  ledger::Record record = RecordOf(ledger::RecordKind::kGift, gift_id, send.amount_fen);
   record.has_stamp = has_stamp;
-  record.user = order.sender;
-  record.user_count = static_cast<uint8_t>(order.users.size());
-  record.stamp = order.stamp;
-  record.reply_to = order.reply_to;
-  record.login = order.login;
+  record.user = send.sender;
+  record.user_count = static_cast<uint8_t>(send.users.size());
+  record.stamp = send.stamp;
+  record.reply_to = send.reply_to;
+  record.login = send.login;
   record.expires_ms = std::max(wall_ms_, now_ms_ + floor_ms_) + options_.expiry_ms;
-  std::copy(order.users.begin(), order.users.end(), record.users);
-  ledger_->Submit(record);
+  std::copy(send.users.begin(), send.users.end(), record.users);
+  ledger_.Submit(record);
 }
 
 void Gifts::OnGiftSettled(const ledger::Outcome& outcome) {
-  if (outcome.settled == ledger::Settled::kNew) {
-    book_.Release(outcome.envelope_id);
-    Announce(outcome.envelope_id);
+  const bool made = outcome.settled == ledger::Settled::kNew;
+  const uint32_t gift_id = made ? outcome.envelope_id : outcome.unused_id;
+  const envelope::Gift* gift = book_.Find(gift_id);
+  Check(gift != nullptr && gift->held, "a held gift stays until the ledger has settled it");
+  uint32_t users[kGiftUsersMax];
+  const absl::Span<const uint32_t> invited(users, gift->CopyUsers(users));
+  pending_shares_ -= {invited.size(), gift->total};
+  if (made) {
+    book_.Release(gift_id);
+    Announce(gift_id, gift->total.ToWire(), invited);
     return;
   }
   // The request had made its gift before, or a newer session has been told that there is none (kNone): the one it made this time
   // never was.
-  cells_->Add(outcome.settled == ledger::Settled::kRepeat ? Counter::kSendsRepeated : Counter::kLate);
-  const envelope::Gift* gift = book_.Find(outcome.unused_id);
-  Check(gift != nullptr && gift->held, "a held gift stays until the ledger has settled it");
-  Subtract(pending_shares_, gift->shares.size(), gift->total.ToWire());
-  for (const envelope::GiftShare& share : gift->shares) {
-    directory_->RemoveUnopened(share.user_id);
+  cells_.Add(outcome.settled == ledger::Settled::kRepeat ? Counter::kSendsRepeated : Counter::kLate);
+  for (const uint32_t user : invited) {
+    directory_.RemoveUnopened(user);
   }
   ReleaseAllowance(gift->sender);
-  book_.Cancel(outcome.unused_id);
+  book_.Cancel(gift_id);
 }
 
-void Gifts::Announce(uint32_t gift_id) {
-  const envelope::Gift* gift = book_.Find(gift_id);
-  Check(gift != nullptr, "a held gift stays until the ledger has settled it");
-  uint32_t users[kGiftUsersMax];
-  const size_t count = gift->CopyUsers(users);
-  Subtract(pending_shares_, count, gift->total.ToWire());
-  CountGift(gift->total.ToWire(), count);
-  NotifyAll(gift_id, gift->total.ToWire(), absl::MakeConstSpan(users, count));
-}
-
-void Gifts::SubmitOpen(const Message& message, ledger::RecordKind kind, uint32_t amount_fen) {
-  ledger::Record record = RecordOf(kind, message.envelope_id, amount_fen);
-  record.has_stamp = message.has_identity;
-  record.user = message.user;
-  record.stamp = message.stamp;
-  record.reply_to = message.address;
-  ledger_->Submit(record);
+void Gifts::SubmitOpen(const OpenGift& open, ledger::RecordKind kind, uint32_t amount_fen) {
+  ledger::Record record = RecordOf(kind, open.gift_id, amount_fen);
+  record.has_stamp = open.has_identity;
+  record.user = open.user;
+  record.stamp = open.stamp;
+  record.reply_to = open.address;
+  ledger_.Submit(record);
 }
 
 void Gifts::OnOpenSettled(const ledger::Outcome& outcome) {
   if (outcome.kind == ledger::RecordKind::kFindOpen) {
-    cells_->Add(outcome.settled == ledger::Settled::kNone ? Counter::kOpensEmpty : Counter::kOpenedAgain);
+    cells_.Add(outcome.settled == ledger::Settled::kNone ? Counter::kOpensEmpty : Counter::kOpenedAgain);
     return;
   }
-  Subtract(pending_opens_, 1, outcome.amount_fen);
+  pending_opens_ -= {1, envelope::Fen(outcome.amount_fen)};
   CountOpen(outcome.user, outcome.amount_fen);
-  Remind({.user = outcome.user, .address = outcome.reply_to}, remind_max_ - 1);
+  Remind({.address = outcome.reply_to, .user = outcome.user}, remind_max_ - 1);
 }
 
 void Gifts::CountOpen(uint32_t user, uint32_t amount_fen) {
-  cells_->Add(Counter::kOpened);
-  cells_->Add(Counter::kOpenedFen, amount_fen);
-  directory_->RemoveUnopened(user);
+  cells_.Add(Counter::kOpened);
+  cells_.Add(Counter::kOpenedFen, amount_fen);
+  directory_.RemoveUnopened(user);
 }
 
-void Gifts::Open(const Message& message) {
+void Gifts::Handle(const OpenGift& open) {
   // Opens of all the user's sessions meet here, so one look is enough: what a newer session was told stays true.
-  if (const uint64_t newest = directory_->Find(message.user); newest != message.address && newest != kOffline) {
-    cells_->Add(Counter::kLate);
-    return post_(Unpack(message.address).worker,
-                 {.kind = MessageKind::kSupersede, .user = message.user, .address = message.address});
+  if (const uint64_t newest = directory_.Find(open.user); newest != open.address && newest != kOffline) {
+    cells_.Add(Counter::kLate);
+    return post_(Unpack(open.address).worker, Supersede{open.address});
   }
-  if (ledger_->file_full()) {  // nothing may be drawn that cannot be recorded
-    cells_->Add(Counter::kLedgerFull);
-    return post_(Unpack(message.address).worker,
-                 {.kind = MessageKind::kRefuseOpen, .user = message.user, .address = message.address});
+  if (ledger_.file_full()) {  // nothing may be drawn that cannot be recorded
+    return RefuseOpen(open);
   }
-  const envelope::GiftOpening opening = book_.Open(message.envelope_id, message.user, now_ms_, random_);
-  if (ledger_->durable()) {
-    if (opening.outcome == envelope::GiftOpened::kNew) {
-      directory_->RaiseStamp(message.user, message.has_identity ? message.stamp : kHistoryStamp);
-      Add(pending_opens_, 1, opening.amount.ToWire());
-      return SubmitOpen(message, ledger::RecordKind::kOpen, opening.amount.ToWire());
-    }
-    // Drawn before, perhaps not durable yet; or expired, perhaps opened before: the ledger knows.
-    if (!ledger_->swamped()) {
-      return SubmitOpen(message, ledger::RecordKind::kFindOpen, 0);
-    }
-    cells_->Add(Counter::kLedgerFull);
-    return post_(Unpack(message.address).worker,
-                 {.kind = MessageKind::kRefuseOpen, .user = message.user, .address = message.address});
-  }
-  switch (opening.outcome) {
-    case envelope::GiftOpened::kNone:
-      cells_->Add(Counter::kOpensEmpty);
-      break;
-    case envelope::GiftOpened::kAgain:
-      cells_->Add(Counter::kOpenedAgain);
-      break;
-    case envelope::GiftOpened::kNew:
-      CountOpen(message.user, opening.amount.ToWire());
-      directory_->AddGrant(message.user, opening.amount.value());
-      directory_->RaiseStamp(message.user, message.has_identity ? message.stamp : kHistoryStamp);
-      break;
-  }
-  Message opened = message;
-  opened.kind = MessageKind::kOpened;
-  opened.amount_fen = opening.amount.ToWire();
-  post_(Unpack(message.address).worker, opened);
-  if (opening.outcome == envelope::GiftOpened::kNew) {
-    Remind(message, remind_max_ - 1);
+  const envelope::GiftOpening opening = book_.Open(open.gift_id, open.user, now_ms_, random_);
+  if (!ledger_.durable()) {
+    AnswerOpen(open, opening);
+  } else if (opening.outcome == envelope::GiftOpened::kNew) {
+    RememberShare(open);
+    pending_opens_ += {1, opening.amount};
+    SubmitOpen(open, ledger::RecordKind::kOpen, opening.amount.ToWire());
+  } else if (ledger_.swamped()) {
+    RefuseOpen(open);
+  } else {  // drawn before, perhaps not durable yet; or expired, perhaps opened before: the ledger knows
+    SubmitOpen(open, ledger::RecordKind::kFindOpen, 0);
   }
 }
 
-void Gifts::Remind(const Message& message, size_t skip) {
+void Gifts::RefuseOpen(const OpenGift& open) {
+  cells_.Add(Counter::kLedgerFull);
+  post_(Unpack(open.address).worker, OpenRefused{open.address});
+}
+
+void Gifts::AnswerOpen(const OpenGift& open, const envelope::GiftOpening& opening) {
+  const uint32_t amount_fen = opening.amount.ToWire();
+  const bool is_new = opening.outcome == envelope::GiftOpened::kNew;
+  if (is_new) {
+    CountOpen(open.user, amount_fen);
+    directory_.AddGrant(open.user, opening.amount.value());
+    RememberShare(open);
+  } else {
+    cells_.Add(opening.outcome == envelope::GiftOpened::kAgain ? Counter::kOpenedAgain : Counter::kOpensEmpty);
+  }
+  post_(Unpack(open.address).worker, GiftOpened{.address = open.address,
+                                                .stamp = open.stamp,
+                                                .user = open.user,
+                                                .gift_id = open.gift_id,
+                                                .amount_fen = amount_fen});
+  if (is_new) {
+    Remind({.address = open.address, .user = open.user}, remind_max_ - 1);
+  }
+}
+
+void Gifts::Remind(const AskForNotices& ask, size_t skip) {
   size_t visited = 0;
-  book_.ForEachUnopened(message.user, now_ms_, remind_max_, [&](const envelope::Gift& gift) {
+  book_.ForEachUnopened(ask.user, now_ms_, remind_max_, [&](const envelope::Gift& gift) {
     if (visited++ >= skip) {
-      Notify(gift, message.user, message.address);
+      Notify(gift, ask.user, ask.address);
     }
   });
 }
 
-void Gifts::RemindOf(const Message& message) {
-  const envelope::Gift* gift = book_.Find(message.envelope_id);
+void Gifts::Handle(const AskForNotice& ask) {
+  const envelope::Gift* gift = book_.Find(ask.gift_id);
   if (gift != nullptr && !gift->held && now_ms_ < gift->expires_ms) {
-    Notify(*gift, message.user, message.address);
+    Notify(*gift, ask.user, ask.address);
   }
 }
 
 void Gifts::Notify(const envelope::Gift& gift, uint32_t user, uint64_t address) {
-  Message notice{.kind = MessageKind::kNotice,
-                 .user = user,
-                 .address = address,
-                 .envelope_id = gift.id,
-                 .amount_fen = gift.total.ToWire()};
-  notice.user_count = static_cast<uint8_t>(gift.CopyUsers(notice.users));
+  Notice notice{
+      .address = address, .user = user, .gift = {.gift_id = gift.id, .amount_fen = gift.total.ToWire(), .invited = {}}};
+  notice.gift.invited.count = static_cast<uint8_t>(gift.CopyUsers(notice.gift.invited.users));
   post_(Unpack(address).worker, notice);
 }
 

@@ -322,7 +322,7 @@ absl::StatusOr<KnownOrder> Minter::Cancel(uint32_t first_id) {
     }
   }
   known->cancel = cancel;
-  std::erase_if(gifts_again_, [&](const Message& gift) { return book_.FindByEnvelope(gift.envelope_id) == known; });
+  std::erase_if(gifts_again_, [&](const MintedGift& gift) { return book_.FindByEnvelope(gift.gift_id) == known; });
   known->offered_again = 0;
   NoteCancelled(*known, known->order.is_gift ? known->cancelled() : left);
   return *known;
@@ -424,8 +424,8 @@ void Minter::CollectRefusedGifts() {
   if (returned_ == nullptr) {
     return;
   }
-  for (const Message& gift : returned_->TakeGifts()) {
-    KnownOrder* known = book_.FindByEnvelope(gift.envelope_id);
+  for (const MintedGift& gift : returned_->TakeGifts()) {
+    KnownOrder* known = book_.FindByEnvelope(gift.gift_id);
     Check(known != nullptr && known->issued > 0, "a minted gift belongs to an order");
     --known->issued;
     if (known->cancel.has_value()) {
@@ -442,9 +442,9 @@ void Minter::OfferGiftsAgain(int64_t now_ns) {
     return;
   }
   offer_again_ns_ = now_ns + kOfferAgainNs;
-  std::erase_if(gifts_again_, [this](const Message& gift) {
-    KnownOrder* known = book_.FindByEnvelope(gift.envelope_id);
-    if (!known->recorded || !post_gift_(OwnerOf(gift.envelope_id, workers_), gift)) {  // it is being cancelled
+  std::erase_if(gifts_again_, [this](const MintedGift& gift) {
+    KnownOrder* known = book_.FindByEnvelope(gift.gift_id);
+    if (!known->recorded || !post_gift_(OwnerOf(gift.gift_id, workers_), gift)) {  // it is being cancelled
       return false;
     }
     --known->offered_again;
@@ -485,18 +485,17 @@ int64_t Minter::IssueGifts(Run& run, int64_t due, int64_t& budget) {
     return 0;  // the others would find no room either
   }
   for (int64_t issued = 0; issued < due; ++issued) {
-    if (!run.has_gift) {
+    if (!run.gift.has_value()) {
       run.next_place = run.taken.NextFree(run.next_place);
       if (!run.draw.Reach(order, run.next_place, budget)) {
         return issued;
       }
       run.gift = run.draw.Gift(order, run.next_place++);
-      run.has_gift = true;
     }
-    if (!post_gift_(OwnerOf(run.gift.envelope_id, workers_), run.gift)) {
+    if (!post_gift_(OwnerOf(run.gift->gift_id, workers_), *run.gift)) {
       return issued;  // the owner's inbox is full
     }
-    run.has_gift = false;
+    run.gift.reset();
     ++run.known->issued;
   }
   return due;

@@ -66,7 +66,7 @@ enum class MintCounter : uint32_t { kIssued, kCount };  // shake envelopes publi
 class Minter {
  public:
   // Brings a gift to its owner, 0..workers-1; false when that one has no room now.
-  using PostGift = std::function<bool(uint32_t worker, const Message& message)>;
+  using PostGift = std::function<bool(uint32_t worker, const MintedGift& gift)>;
 
   // `ledger` may be null: then orders live as long as the process. `returned`: envelopes to issue once more.
   Minter(time::WallSteps* wall, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers, PostGift post_gift,
@@ -117,8 +117,7 @@ class Minter {
     ledger::Places taken = {};   // issued in an earlier life
     int64_t next_place = 0;      // all before it are issued, taken or drawn
     std::vector<envelope::LuckyEnvelope> drawn = {};  // shake: drawn and not published
-    Message gift = {};                                // gift: drawn and not taken, if has_gift
-    bool has_gift = false;
+    std::optional<MintedGift> gift = {};              // gift: drawn, and its owner had no room
   };
   using Lock = std::unique_lock<std::mutex>;
 
@@ -159,7 +158,7 @@ class Minter {
   std::condition_variable recorded_;  // an order, or the end of one, has come back from the ledger
   OrderBook book_;
   std::vector<Run> runs_;
-  std::vector<Message> gifts_again_;  // that found no room
+  std::vector<MintedGift> gifts_again_;  // that found no room
   int64_t offer_again_ns_ = 0;        // not before
   Cancelled cancelled_;
   uint64_t next_shake_id_ = kFirstShakeId;  // 64 bits: may stand one past the last id

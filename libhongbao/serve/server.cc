@@ -67,11 +67,6 @@ envelope::Tally LeftOf(const ledger::LiveGift& gift) {
 uint32_t LaneRecords(const ServerOptions& options) { return std::max(1U, options.ledger_waiting_max / options.workers); }
 uint32_t GiftsMax(const ServerOptions& options) { return std::max(1U, options.gifts_max / options.workers); }
 
-void Add(envelope::Tally& tally, const envelope::Tally& more) {
-  tally.count += more.count;
-  tally.sum += more.sum;
-}
-
 absl::Status Wrong(absl::string_view name, int64_t value, absl::string_view right) {
   return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", right));
 }
@@ -203,7 +198,7 @@ Server::Server(const ServerOptions& options, const time::Clock* clock, Directory
       outcome_poster_(this),
       minter_(
           &shared_.wall, &shared_.pool, options.users_max, workers,
-          [this](uint32_t worker, const Message& message) { return service_.Post(worker, message); }, ledger_.get(),
+          [this](uint32_t worker, const MintedGift& gift) { return service_.Post(worker, gift); }, ledger_.get(),
           &shared_.returned) {
   shared_.ledger = ledger_.get();
   options_.workers = workers;
@@ -215,7 +210,7 @@ Server::Server(const ServerOptions& options, const time::Clock* clock, Directory
 Server::~Server() { Drain(0); }
 
 void Server::OutcomePoster::Deliver(uint32_t lane, const ledger::Outcome& outcome) {
-  const Message message = Message::Of(MessageKind::kOutcome, outcome);
+  const RecordSettled message{outcome};
   // A full inbox is being emptied; nobody there waits for us. Once the workers have ended nobody can be told any more: what
   // is durable is told at the next login.
   while (!server_->service_.Post(lane, message) && !server_->workers_ended_.load(std::memory_order_acquire)) {
@@ -257,8 +252,9 @@ absl::Status Server::Restore() {
     users = std::max(users, *std::max_element(gift.users.begin(), gift.users.end()) + 1);
     ++gifts[OwnerOf(gift.id, options_.workers)];
   }
-  for (const ledger::UnfinishedOrder& open : recovered_.orders) {
-    users = open.order.is_gift ? std::max(users, open.order.last_user + 1) : users;  // it has gifts to make for them
+  for (const ledger::UnfinishedOrder& unfinished : recovered_.orders) {
+    const ledger::Order& order = unfinished.order;
+    users = order.is_gift ? std::max(users, order.last_user + 1) : users;  // it has gifts to make for them
   }
   if (users > options_.users_max) {
     return absl::InvalidArgumentError(absl::StrCat("the ledger knows users up to ", users - 1, ", and users_max is ",
@@ -272,7 +268,7 @@ absl::Status Server::Restore() {
   }
   for (const ledger::LiveGift& gift : recovered_.gifts) {
     Gifts::CountUnopened(gift, shared_.directory);
-    Add(restored_, LeftOf(gift));
+    restored_ += LeftOf(gift);
   }
   shared_.gifts = std::exchange(recovered_.gifts, {});
   minter_.Restore(recovered_);
@@ -281,20 +277,21 @@ absl::Status Server::Restore() {
 }
 
 absl::Status Server::StartWorkers() {
-  const AppOptions app_options{.connections_max = options_.connections_max,
-                               .wins_per_user = options_.wins_per_user,
-                               .gifts_max = GiftsMax(options_),
-                               .gift_expiry_ms = options_.gift_expiry_ms,
-                               .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
-                               .gifts_per_sender = options_.gifts_per_sender,
-                               .gifts_per_pair = options_.gifts_per_pair,
-                               .ledger_waiting_max = LaneRecords(options_),
-                               .gateways_max = options_.gateways_max,
-                               .gateway_token = options_.gateway_token,
-                               .user_token = options_.user_token,
-                               .delay = options_.delay};
-  absl::Status status = service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
-    return std::make_unique<App>(context, app_options, shared_, *counters_[context.index()]);
+  const WorkerOptions worker_options{
+      .connections_max = options_.connections_max,
+      .ledger_waiting_max = LaneRecords(options_),
+      .sessions = {.wins_per_user = options_.wins_per_user,
+                   .gateways_max = options_.gateways_max,
+                   .gateway_token = options_.gateway_token,
+                   .user_token = options_.user_token},
+      .gifts = {.gifts_max = GiftsMax(options_),
+                .expiry_ms = options_.gift_expiry_ms,
+                .first_sent_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
+                .gifts_per_sender = options_.gifts_per_sender,
+                .gifts_per_pair = options_.gifts_per_pair},
+      .delay = options_.delay};
+  absl::Status status = service_.Start(ToService(options_), [this, worker_options](net::WorkerContext<Message>& context) {
+    return std::make_unique<App>(context, worker_options, shared_, *counters_[context.index()]);
   });
   shared_.gifts = {};
   recovered_ = {};
@@ -310,14 +307,15 @@ bool Server::IssuedBy(int64_t steady_second, uint64_t& envelopes) const {
 
 ServerCounts Server::Look() const {
   ServerCounts counts;
-  counts.connections = shared_.connections.load(std::memory_order_acquire);  // first: see App::OnClose
-  for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
-    counts.serve += counters->cells.Snapshot();
-  }
-  for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
-    counts.net += service_.counters(worker).events.Snapshot();
-    counts.closes += service_.counters(worker).closes.Snapshot();
-  }
+  counts.connections = shared_.connections.CountThen([&] {
+    for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
+      counts.serve += counters->cells.Snapshot();
+    }
+    for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
+      counts.net += service_.counters(worker).events.Snapshot();
+      counts.closes += service_.counters(worker).closes.Snapshot();
+    }
+  });
   const GatewayOrder::Counts gateways = shared_.gateway_order.ByWorker();
   counts.gateways.assign(gateways.begin(), gateways.begin() + service_.workers());
   counts.issued = shared_.pool.issued();
@@ -356,32 +354,35 @@ void Server::Drain(uint32_t drain_ms) {
   rested_ = true;
 }
 
+void ServerRest::Add(const WorkerParts& worker) {
+  worker.gifts.book().Audit();
+  const envelope::GiftTotals& totals = worker.gifts.book().totals();
+  gifts.gifts += totals.gifts;
+  gifts.gifts_live += totals.gifts_live;
+  gifts.shares += totals.shares;
+  gifts.opened_shares += totals.opened_shares;
+  gifts.left_shares += totals.left_shares;
+  gifts.refunded_shares += totals.refunded_shares;
+  gifts.issued += totals.issued;
+  gifts.opened += totals.opened;
+  gifts.left += totals.left;
+  gifts.refunded += totals.refunded;
+  gifts.restored_shares += totals.restored_shares;
+  gifts.restored += totals.restored;
+  claimed += worker.claimer.claimed();
+  pending_shakes += worker.sessions.shakes().pending_shakes();
+  pending_wins += worker.sessions.shakes().pending_wins();
+  pending_shares += worker.gifts.pending_shares();
+  pending_opens += worker.gifts.pending_opens();
+}
+
 ServerRest Server::LookAtRest() {
   Check(rested_, "LookAtRest is for a server that has been drained");
   ServerRest rest;
   rest.left = shared_.pool.LeftAtRest();
   rest.orders_left = minter_.LeftByBook();
   for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
-    const App& app = service_.app(worker);
-    Add(rest.claimed, app.claimed());
-    app.book().Audit();
-    const envelope::GiftTotals& totals = app.book().totals();
-    rest.gifts.gifts += totals.gifts;
-    rest.gifts.gifts_live += totals.gifts_live;
-    rest.gifts.shares += totals.shares;
-    rest.gifts.opened_shares += totals.opened_shares;
-    rest.gifts.left_shares += totals.left_shares;
-    rest.gifts.refunded_shares += totals.refunded_shares;
-    rest.gifts.issued += totals.issued;
-    rest.gifts.opened += totals.opened;
-    rest.gifts.left += totals.left;
-    rest.gifts.refunded += totals.refunded;
-    rest.gifts.restored_shares += totals.restored_shares;
-    rest.gifts.restored += totals.restored;
-    rest.pending_shakes += app.sessions().pending_shakes();
-    Add(rest.pending_wins, app.sessions().pending_wins());
-    Add(rest.pending_shares, app.gifts().pending_shares());
-    Add(rest.pending_opens, app.gifts().pending_opens());
+    rest.Add(service_.app(worker).parts());
   }
   for (uint32_t user = 0; user < options_.users_max; ++user) {
     rest.users_in_directory += shared_.directory.Find(user) != kOffline ? 1U : 0U;

@@ -99,14 +99,14 @@ TEST(DirectoryDeathTest, RemovingAGiftThatWasNeverAddedAborts) {
 TEST(DirectoryTest, GrantsAddUpAndTheStampIsTheHighest) {
   Directory directory = Make(3);
   directory.AddGrant(2, 257);
-  directory.RaiseStamp(2, 1000);
+  directory.RememberShare(2, 1000);
   directory.AddGrant(2, 101);
-  directory.RaiseStamp(2, 900);
+  directory.RememberShare(2, 900);
   EXPECT_EQ(directory.grants(2), 2U);
   EXPECT_EQ(directory.total_fen(2), 358);
   EXPECT_EQ(directory.last_stamp(2), 1000U);
   directory.AddGrant(2, 1);
-  directory.RaiseStamp(2, 0);
+  directory.RememberShare(2, 0);
   EXPECT_EQ(directory.last_stamp(2), 1000U);
   EXPECT_EQ(directory.grants(1), 0U);
 }

@@ -48,8 +48,8 @@ TEST(GatewaysTest, NumbersAreGivenOutOnceAndComeBack) {
   Gateways gateways(2);
   const uint16_t one = gateways.Add(10);
   const uint16_t other = gateways.Add(20);
-  EXPECT_NE(one, Gateways::kNone);
-  EXPECT_NE(other, Gateways::kNone);
+  EXPECT_NE(one, kNoGateway);
+  EXPECT_NE(other, kNoGateway);
   EXPECT_NE(one, other);
   EXPECT_TRUE(gateways.full());
   EXPECT_EQ(gateways.user_count(one), 10U);
@@ -98,7 +98,7 @@ TEST(GatewaysTest, OnlyWithTheTokenAndNobodyWithoutOneOfTheServers) {
     EXPECT_EQ(peer.TakeLogin().result, c.result);
     const bool ok = c.result == wire::LoginResult::kOk;
     EXPECT_EQ(served.close, ok ? CloseReason::kNone : CloseReason::kRefused);
-    EXPECT_EQ(peer.line.empty(), !ok);
+    EXPECT_EQ(peer.replies.empty(), !ok);
     EXPECT_EQ(workers.Count(Counter::kUsersCame), ok ? 5U : 0U);
     EXPECT_EQ(workers.Count(Counter::kLoginsBadToken), ok ? 0U : 1U);
   }
@@ -129,23 +129,23 @@ TEST(GatewaysTest, TheNewerLoginHasTheUserOnEitherSide) {
   TestWorkers workers(WithToken());
   TestWorkers::Peer direct = workers.Login(12, Version::k2, 1);
   TestWorkers::Peer gateway = Gateway(workers, 10, 5);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kSupersede).address, direct.address);
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, direct.address);
   EXPECT_EQ(workers.Count(Counter::kUsersCame), 5U);
   direct.Close();
   EXPECT_EQ(workers.Count(Counter::kUsersLeft), 0U) << "the user is the gateway's now";
 
   TestWorkers::Peer larger = Gateway(workers, 0, 20, 1);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kSupersede).address, gateway.Named());
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, gateway.session.NameOf(gateway.address));
   EXPECT_TRUE(workers.posted.empty()) << "told once, not for each user";
   gateway.Close();
-  EXPECT_EQ(workers.Count(Counter::kUsersCame) - workers.Count(Counter::kUsersLeft), 20U);
+  EXPECT_EQ(workers.Online(), 20U);
 
   TestWorkers::Peer back = workers.Connect();
   back.Feed(LoginFrame(12, Version::k2, 1, 1, 0, kRight));
   EXPECT_EQ(back.TakeLogin().result, wire::LoginResult::kOk) << "whoever knows the gateways' token may";
-  EXPECT_EQ(workers.TakePosted(MessageKind::kSupersede).address, larger.Named());
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, larger.session.NameOf(larger.address));
   larger.Close();
-  EXPECT_EQ(workers.Count(Counter::kUsersCame) - workers.Count(Counter::kUsersLeft), 1U);
+  EXPECT_EQ(workers.Online(), 1U);
   EXPECT_EQ(workers.directory.Find(12), back.address);
 }
 
@@ -159,17 +159,17 @@ TEST(GatewaysTest, ALoginThatProvesNothingLeavesTheGatewayItsUsers) {
       TestWorkers::Peer stranger = workers.Connect(1);
       EXPECT_EQ(stranger.Feed(login + ShakeFrame(user)).close, CloseReason::kRefused);
       EXPECT_EQ(stranger.TakeLogin().result, wire::LoginResult::kBadToken);
-      EXPECT_TRUE(stranger.line.empty());
+      EXPECT_TRUE(stranger.replies.empty());
       stranger.Close();
     }
     EXPECT_TRUE(workers.posted.empty()) << "nobody is told to close";
     EXPECT_EQ(workers.Count(Counter::kSuperseded), 0U);
     EXPECT_EQ(workers.Count(Counter::kLoginsBadToken), 3U);
-    EXPECT_EQ(workers.Count(Counter::kUsersCame) - workers.Count(Counter::kUsersLeft), 5U);
+    EXPECT_EQ(workers.Online(), 5U);
     TestWorkers::Peer outside = workers.Login(15, Version::k1);  // beside its range nothing has changed
     gateway.Close();
     TestWorkers::Peer after = workers.Login(user, Version::k1);
-    EXPECT_EQ(workers.Count(Counter::kUsersCame) - workers.Count(Counter::kUsersLeft), 2U);
+    EXPECT_EQ(workers.Online(), 2U);
   }
 }
 
@@ -185,28 +185,26 @@ TEST(GatewaysTest, WhatIsNotOfItsUsersIsMalformedBehindTheAnswersBeforeIt) {
       EXPECT_EQ(served.close, CloseReason::kMalformed) << kind << ' ' << user;
       EXPECT_EQ(gateway.TakeShake().user_id, 14U);
       EXPECT_EQ(gateway.TakeShake().stamp, 2U);
-      EXPECT_TRUE(gateway.line.empty());
+      EXPECT_TRUE(gateway.replies.empty());
       workers.ExpectShakesReconcile();
     }
     TestWorkers workers(WithToken());
     TestWorkers::Peer gateway = Gateway(workers, 10, 5);
     EXPECT_EQ(gateway.Feed(frames_of(13)[kind]).close, CloseReason::kNone);
-    EXPECT_FALSE(gateway.line.empty());
+    EXPECT_FALSE(gateway.replies.empty());
   }
 }
 
 TEST(GatewaysTest, NoShakeIsDecidedWithoutRoomForItsAnswer) {
   TestWorkers workers(WithToken());
   TestWorkers::Peer gateway = Gateway(workers, 0, 100, 0, /*cap=*/36 + 10 * wire::kShakeResponseBytes);
-  for (uint32_t i = 0; i < 16; ++i) {
-    workers.Publish(kFirstShakeId + i, 1);
-  }
+  workers.PublishMany(16, 1);
   Bytes shakes;
   for (uint32_t user = 0; user < 16; ++user) {
     shakes = shakes + ShakeFrame(user, user + 1);
   }
   gateway.Feed(shakes);
-  EXPECT_FALSE(gateway.line.open());
+  EXPECT_FALSE(gateway.replies.open());
   EXPECT_EQ(workers.Count(Counter::kWon), 10U);
   EXPECT_EQ(workers.pool.left(), 6U);
   EXPECT_EQ(workers.Count(Counter::kDropped), 1U);
@@ -287,7 +285,7 @@ class Twins {
   static Answers AnswersOf(const TestWorkers& workers, std::vector<TestWorkers::Peer>& peers) {
     Answers answers;
     for (TestWorkers::Peer& peer : peers) {
-      while (!peer.line.empty()) {
+      while (!peer.replies.empty()) {
         const wire::ShakeResponse answer = peer.TakeShake();
         answers.insert({{answer.user_id, answer.stamp}, {answer.result, answer.envelope_id, answer.amount_fen}});
       }
@@ -418,7 +416,7 @@ TEST(GatewaysTest, AFullTableEndsTheFormerConnectionOfWhoComesBack) {
   EXPECT_TRUE(workers.posted.empty()) << "nobody's former self";
   TestWorkers::Peer back = workers.Connect();
   EXPECT_EQ(back.Feed(GatewayLogin(10, 5)).close, CloseReason::kFull);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kSupersede).address, dead.Named());
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, dead.session.NameOf(dead.address));
   dead.Close();
   Gateway(workers, 10, 5);
 }
@@ -501,7 +499,7 @@ TEST(GatewaysTest, AUserTokenIsEnoughForAGatewayAndAgainstOne) {
   TestWorkers::Peer user = workers.Connect();
   user.Feed(LoginFrame(12, Version::k2, 1, 1, 0, Token(0x77)));
   EXPECT_EQ(user.TakeLogin().result, wire::LoginResult::kOk);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kSupersede).address, gateway.Named());
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, gateway.session.NameOf(gateway.address));
 }
 
 TEST(GatewaysTest, NoMoreUsersThanALoginMayLookUp) {
@@ -520,10 +518,10 @@ TEST(GatewaysTest, AsksForGiftsOfItsUsersAPartAtATime) {
   }
   TestWorkers::Peer gateway = Gateway(workers, 10, 5);
   EXPECT_TRUE(workers.posted.empty()) << "not all at once with the login";
-  Sessions& sessions = gateway.worker->sessions;
-  EXPECT_EQ(sessions.AskForSomeNotices(gateway.session, gateway.address, 0, 2), 3U);
+  Logins& logins = gateway.worker->sessions.logins();
+  EXPECT_EQ(logins.AskForSomeNotices(gateway.session, gateway.address, 0, 2), 3U);
   EXPECT_EQ(workers.posted.size(), 4U) << "user 10's and 12's, to each worker";
-  EXPECT_EQ(sessions.AskForSomeNotices(gateway.session, gateway.address, 3, 100), 0U);
+  EXPECT_EQ(logins.AskForSomeNotices(gateway.session, gateway.address, 3, 100), 0U);
   EXPECT_EQ(workers.posted.size(), 6U);
 }
 
@@ -574,34 +572,34 @@ class GatewaysInSlices : public testing::Test {
   }
   TestWorkers::Peer Begin(uint32_t first, uint32_t count, uint32_t worker = 0) {
     TestWorkers::Peer peer = workers_.Connect(worker);
-    EXPECT_EQ(peer.worker->sessions.OnBytes(peer.session, peer.address, GatewayLogin(first, count), peer.line).close,
+    EXPECT_EQ(peer.worker->sessions.OnBytes(peer.session, peer.address, GatewayLogin(first, count), peer.replies).close,
               CloseReason::kNone);
-    EXPECT_TRUE(peer.worker->sessions.Entering(peer.session));
-    EXPECT_TRUE(peer.line.empty());
+    EXPECT_TRUE(peer.worker->sessions.gateway_logins().Entering(peer.session));
+    EXPECT_TRUE(peer.replies.empty());
     return peer;
   }
-  static Sessions::Entered Step(TestWorkers::Peer& peer) {
-    peer.worker->sessions.BeginTurn();
-    return peer.worker->sessions.EnterSome(peer.session, peer.address);
+  static GatewayLogins::Entered Step(TestWorkers::Peer& peer) {
+    peer.worker->sessions.gateway_logins().BeginTurn();
+    return peer.worker->sessions.gateway_logins().EnterSome(peer.session, peer.address);
   }
   static void Answer(TestWorkers::Peer& peer) {
-    peer.worker->sessions.AnswerGateway(peer.session, wire::LoginResult::kOk, peer.line.Append(36));
-    EXPECT_FALSE(peer.worker->sessions.Entering(peer.session));
+    peer.worker->sessions.gateway_logins().Answer(peer.session, wire::LoginResult::kOk, peer.replies.Append(36));
+    EXPECT_FALSE(peer.worker->sessions.gateway_logins().Entering(peer.session));
   }
   void LeaveAll() {
     for (const auto& worker : workers_.workers) {
-      while (worker->sessions.BeginTurn()) {
+      while (worker->sessions.gateway_logins().BeginTurn()) {
       }
     }
   }
   uint32_t Holds(const TestWorkers::Peer& peer) const {
     uint32_t users = 0;
     for (uint32_t user = 0; user < kUsers; ++user) {
-      users += workers_.directory.Find(user) == peer.Named() ? 1U : 0U;
+      users += workers_.directory.Find(user) == peer.session.NameOf(peer.address) ? 1U : 0U;
     }
     return users;
   }
-  uint64_t Online() const { return workers_.Count(Counter::kUsersCame) - workers_.Count(Counter::kUsersLeft); }
+  uint64_t Online() const { return workers_.Online(); }
 
   TestWorkers workers_{Options()};
 };
@@ -609,13 +607,13 @@ class GatewaysInSlices : public testing::Test {
 TEST_F(GatewaysInSlices, SoManyUsersATurnOverAllGatewaysOfAWorker) {
   TestWorkers::Peer one = Begin(0, 25);
   TestWorkers::Peer other = Begin(50, 25);
-  workers_[0].sessions.BeginTurn();
-  EXPECT_EQ(workers_[0].sessions.EnterSome(one.session, one.address), Sessions::Entered::kSome);
-  EXPECT_EQ(workers_[0].sessions.EnterSome(other.session, other.address), Sessions::Entered::kSome);
-  EXPECT_EQ(workers_[0].sessions.EnterSome(one.session, one.address), Sessions::Entered::kSome);
+  workers_[0].sessions.gateway_logins().BeginTurn();
+  EXPECT_EQ(workers_[0].sessions.gateway_logins().EnterSome(one.session, one.address), GatewayLogins::Entered::kSome);
+  EXPECT_EQ(workers_[0].sessions.gateway_logins().EnterSome(other.session, other.address), GatewayLogins::Entered::kSome);
+  EXPECT_EQ(workers_[0].sessions.gateway_logins().EnterSome(one.session, one.address), GatewayLogins::Entered::kSome);
   EXPECT_EQ(Holds(one) + Holds(other), 10U);
-  EXPECT_EQ(Step(one), Sessions::Entered::kSome);
-  EXPECT_EQ(Step(one), Sessions::Entered::kAll);
+  EXPECT_EQ(Step(one), GatewayLogins::Entered::kSome);
+  EXPECT_EQ(Step(one), GatewayLogins::Entered::kAll);
   Answer(one);
   EXPECT_EQ(one.TakeLogin().result, wire::LoginResult::kOk);
   EXPECT_EQ(Holds(one), 25U);
@@ -641,11 +639,11 @@ TEST_F(GatewaysInSlices, TheOlderOneComesToTheNewerOnesUsersAndEnds) {
   TestWorkers::Peer older = Begin(0, 60);
   Step(older);
   TestWorkers::Peer newer = Begin(30, 20, 1);
-  EXPECT_EQ(Step(newer), Sessions::Entered::kSome);
-  EXPECT_EQ(Step(older), Sessions::Entered::kSome);
-  EXPECT_EQ(Step(older), Sessions::Entered::kSome);
-  EXPECT_EQ(Step(older), Sessions::Entered::kSuperseded);
-  EXPECT_EQ(Step(newer), Sessions::Entered::kAll);
+  EXPECT_EQ(Step(newer), GatewayLogins::Entered::kSome);
+  EXPECT_EQ(Step(older), GatewayLogins::Entered::kSome);
+  EXPECT_EQ(Step(older), GatewayLogins::Entered::kSome);
+  EXPECT_EQ(Step(older), GatewayLogins::Entered::kSuperseded);
+  EXPECT_EQ(Step(newer), GatewayLogins::Entered::kAll);
   older.Close();
   LeaveAll();
   EXPECT_EQ(Holds(newer), 20U);
@@ -659,10 +657,10 @@ TEST_F(GatewaysInSlices, TheNewerOneTakesTheOlderOnesUsersAndItIsToldOnce) {
   Step(older);
   TestWorkers::Peer newer = Begin(0, 60, 1);
   Step(newer);
-  EXPECT_EQ(workers_.TakePosted(MessageKind::kSupersede).address, older.Named());
-  EXPECT_EQ(Step(older), Sessions::Entered::kSuperseded) << "before it is told";
+  EXPECT_EQ(workers_.TakePosted<Supersede>().address, older.session.NameOf(older.address));
+  EXPECT_EQ(Step(older), GatewayLogins::Entered::kSuperseded) << "before it is told";
   older.Close();
-  while (Step(newer) != Sessions::Entered::kAll) {
+  while (Step(newer) != GatewayLogins::Entered::kAll) {
   }
   LeaveAll();
   EXPECT_EQ(Holds(newer), 60U);
@@ -684,15 +682,15 @@ TEST_F(GatewaysInSlices, WhateverTheOrderTheDirectoryIsExact) {
     };
     const auto step = [&](size_t i) {
       TestWorkers::Peer& peer = peers[i];
-      if (!peer.worker->sessions.Entering(peer.session)) return;
-      const Sessions::Entered entered = peer.worker->sessions.EnterSome(peer.session, peer.address);
-      if (entered == Sessions::Entered::kSuperseded) drop(i);
-      if (entered == Sessions::Entered::kAll) Answer(peer);
+      if (!peer.worker->sessions.gateway_logins().Entering(peer.session)) return;
+      const GatewayLogins::Entered entered = peer.worker->sessions.gateway_logins().EnterSome(peer.session, peer.address);
+      if (entered == GatewayLogins::Entered::kSuperseded) drop(i);
+      if (entered == GatewayLogins::Entered::kAll) Answer(peer);
     };
     const auto tell = [&] {
-      const Message message = workers.TakePosted(MessageKind::kSupersede);
+      const Supersede message = workers.TakePosted<Supersede>();
       for (size_t i = 0; i < peers.size(); ++i) {
-        if (peers[i].Named() == message.address) return drop(i);
+        if (peers[i].session.NameOf(peers[i].address) == message.address) return drop(i);
       }
     };
     for (int i = 0; i < 400; ++i) {
@@ -702,7 +700,7 @@ TEST_F(GatewaysInSlices, WhateverTheOrderTheDirectoryIsExact) {
         const auto first = static_cast<uint32_t>(random() % (kUsers - 1));
         const uint32_t count = random() % 3 == 0 ? 1 : 2 + static_cast<uint32_t>(random() % (kUsers - first - 1));
         const Bytes login = LoginFrame(first, Version::k2, 1, count, 0, random() % 4 == 0 && count == 1 ? wire::Token{} : kRight);
-        if (peer.worker->sessions.OnBytes(peer.session, peer.address, login, peer.line).close == CloseReason::kNone) {
+        if (peer.worker->sessions.OnBytes(peer.session, peer.address, login, peer.replies).close == CloseReason::kNone) {
           peers.push_back(std::move(peer));
         }
       } else if (dice == 1 && !peers.empty()) {
@@ -710,35 +708,35 @@ TEST_F(GatewaysInSlices, WhateverTheOrderTheDirectoryIsExact) {
       } else if (dice == 2 && !workers.posted.empty()) {
         tell();
       } else if (dice <= 4) {
-        workers[random() % 2].sessions.BeginTurn();
+        workers[random() % 2].sessions.gateway_logins().BeginTurn();
       } else if (!peers.empty()) {
         step(random() % peers.size());
       }
     }
     for (int rounds = 0; rounds < 100; ++rounds) {
       while (!workers.posted.empty()) tell();
-      for (const auto& worker : workers.workers) worker->sessions.BeginTurn();
+      for (const auto& worker : workers.workers) worker->sessions.gateway_logins().BeginTurn();
       for (size_t i = peers.size(); i > 0; --i) step(i - 1);
     }
     while (!workers.posted.empty()) tell();
     for (const auto& worker : workers.workers) {
-      while (worker->sessions.BeginTurn()) {
+      while (worker->sessions.gateway_logins().BeginTurn()) {
       }
     }
     uint64_t online = 0;
     for (uint32_t user = 0; user < kUsers; ++user) online += workers.directory.Find(user) != kOffline ? 1U : 0U;
     uint64_t held = 0;
     for (TestWorkers::Peer& peer : peers) {
-      ASSERT_FALSE(peer.worker->sessions.Entering(peer.session)) << "seed " << seed;
+      ASSERT_FALSE(peer.worker->sessions.gateway_logins().Entering(peer.session)) << "seed " << seed;
       for (uint32_t user = 0; user < kUsers; ++user) {
         if (peer.worker->sessions.Owns(peer.session, user)) {
-          ASSERT_EQ(workers.directory.Find(user), peer.Named()) << "seed " << seed << ", user " << user;
+          ASSERT_EQ(workers.directory.Find(user), peer.session.NameOf(peer.address)) << "seed " << seed << ", user " << user;
           ++held;
         }
       }
     }
     ASSERT_EQ(online, held) << "seed " << seed;
-    ASSERT_EQ(online, workers.Count(Counter::kUsersCame) - workers.Count(Counter::kUsersLeft)) << "seed " << seed;
+    ASSERT_EQ(online, workers.Online()) << "seed " << seed;
   }
 }
 

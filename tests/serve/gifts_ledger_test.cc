@@ -15,13 +15,6 @@ const std::vector<uint32_t> kInvited = {1, 2, 3};
 
 TestOptions WithLedger(uint32_t credits = 64) { return {.gift_expiry_ms = 1'000, .ledger_credits = credits}; }
 
-Message Gift(uint32_t id, uint32_t fen, const std::vector<uint32_t>& users) {
-  Message message{.kind = MessageKind::kGift, .user_count = static_cast<uint8_t>(users.size()), .envelope_id = id,
-                  .amount_fen = fen};
-  std::copy(users.begin(), users.end(), message.users);
-  return message;
-}
-
 struct GiftsLedgerTest : testing::Test {
   explicit GiftsLedgerTest(const TestOptions& options = WithLedger())
       : workers(options), gifts(workers[0].gifts) {}
@@ -30,10 +23,7 @@ struct GiftsLedgerTest : testing::Test {
     ExpectReconciles();
   }
 
-  void Open(uint32_t id, uint32_t user, uint64_t stamp = 1) {
-    gifts.Handle({.kind = MessageKind::kOpen, .has_identity = true, .user = user, .address = Pack({.generation = 1, .slot = user}),
-                 .stamp = stamp, .envelope_id = id});
-  }
+  void Open(uint32_t id, uint32_t user, uint64_t stamp = 1) { gifts.Handle(OpenOf(id, user, stamp)); }
   uint32_t Send(uint64_t stamp, uint32_t fen = 300) {
     uint32_t id = 0;
     EXPECT_EQ(gifts.Send({.sender = 7, .amount_fen = fen, .users = kInvited, .stamp = stamp, .reply_to = 77}, &id),
@@ -60,7 +50,7 @@ struct GiftsLedgerTest : testing::Test {
 
 TEST_F(GiftsLedgerTest, AHeldGiftIsNeitherToldOfNorOpened) {
   TestWorkers::Peer one = workers.Login(1);
-  gifts.Handle(Gift(kGift, 300, kInvited));
+  gifts.Handle(GiftOf(kGift, 300, kInvited));
   EXPECT_TRUE(workers.posted.empty()) << "nobody is told";
   EXPECT_EQ(workers.Count(Counter::kGiftsSent), 0U);
   ExpectReconciles();
@@ -72,8 +62,8 @@ TEST_F(GiftsLedgerTest, AHeldGiftIsNeitherToldOfNorOpened) {
   workers.fake.Commit();
   EXPECT_EQ(workers.Count(Counter::kOpensEmpty), 1U) << "it was a guess";
   ASSERT_EQ(workers.posted.size(), 2U);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kNotice).address, one.address);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kNotice).address, two.address);
+  EXPECT_EQ(workers.TakePosted<Notice>().address, one.address);
+  EXPECT_EQ(workers.TakePosted<Notice>().address, two.address);
   EXPECT_EQ(workers.Count(Counter::kGiftsSentFen), 300U);
   EXPECT_FALSE(workers.told[0].has_stamp) << "a minted gift answers nobody";
 }
@@ -101,7 +91,7 @@ TEST_F(GiftsLedgerTest, ACancelledDuplicateLeavesNoTrace) {
 }
 
 TEST_F(GiftsLedgerTest, AnOpenedShareIsAnsweredByItsOutcomeAndASecondOpenBehindIt) {
-  gifts.Handle(Gift(kGift, 300, kInvited));
+  gifts.Handle(GiftOf(kGift, 300, kInvited));
   workers.fake.Commit();
   workers.told.clear();
   Open(kGift, 1, 11);
@@ -124,7 +114,7 @@ TEST_F(GiftsLedgerTest, AnOpenedShareIsAnsweredByItsOutcomeAndASecondOpenBehindI
 }
 
 TEST_F(GiftsLedgerTest, WhoeverIsNotInvitedGetsTheLedgersNo) {
-  gifts.Handle(Gift(kGift, 300, kInvited));
+  gifts.Handle(GiftOf(kGift, 300, kInvited));
   workers.fake.Commit();
   Open(kGift, 9);
   Open(kGift + 1, 1);
@@ -174,7 +164,7 @@ TEST_F(GiftsLedgerTest, AHeldGiftDoesNotExpireBeforeTheLedgerHasSpoken) {
 
 TEST_F(GiftsLedgerTest, ANoticeFollowsEachOpenOnlyOnceItIsDurable) {
   for (uint32_t i = 0; i < 40; ++i) {
-    gifts.Handle(Gift(kGift + i, 10, {1}));
+    gifts.Handle(GiftOf(kGift + i, 10, {1}));
     workers.fake.Commit();
   }
   TestWorkers::Peer one = workers.Login(1);
@@ -185,7 +175,7 @@ TEST_F(GiftsLedgerTest, ANoticeFollowsEachOpenOnlyOnceItIsDurable) {
   workers.HandleGiftMessages();
   EXPECT_TRUE(workers.posted.empty());
   workers.fake.Commit();
-  EXPECT_EQ(workers.TakePosted(MessageKind::kNotice).envelope_id, kGift + Gifts::kRemindMax);
+  EXPECT_EQ(workers.TakePosted<Notice>().gift.gift_id, kGift + Gifts::kRemindMax);
   EXPECT_TRUE(workers.posted.empty());
 }
 
@@ -194,19 +184,19 @@ struct GiftsFullLedgerTest : GiftsLedgerTest {
 };
 
 TEST_F(GiftsFullLedgerTest, WhatCanBeRefusedIsAndTheRestWaits) {
-  gifts.Handle(Gift(kGift, 300, kInvited));
+  gifts.Handle(GiftOf(kGift, 300, kInvited));
   workers.fake.Commit();
   workers.told.clear();
   Open(kGift, 1, 11);
   Open(kGift, 2, 12);  // drawn: it has to be recorded
   EXPECT_EQ(workers[0].ledger.parked(), 1U);
   Open(kGift, 1, 13);
-  const Message refused = workers.TakePosted(MessageKind::kRefuseOpen);
-  EXPECT_EQ(refused.user, 1U) << "it shall come again: there is no answer that says later";
+  const OpenRefused refused = workers.TakePosted<OpenRefused>();
+  EXPECT_EQ(Unpack(refused.address).slot, 1U) << "it shall come again: there is no answer that says later";
   uint32_t id = 0;
   EXPECT_EQ(gifts.Send({.sender = 7, .amount_fen = 300, .users = kInvited, .stamp = 1}, &id), wire::SendResult::kOverload);
   EXPECT_EQ(Unopened(), 3U);
-  gifts.Handle(Gift(kGift + 1, 50, {3}));
+  gifts.Handle(GiftOf(kGift + 1, 50, {3}));
   EXPECT_EQ(workers[0].ledger.parked(), 2U) << "a minted gift has nobody who could come again";
   EXPECT_EQ(workers.Count(Counter::kLedgerFull), 2U);
   ExpectReconciles();
@@ -239,7 +229,7 @@ TEST_F(GiftsRestoreTest, OpenedSharesStayOpenedAndTheRestIsToldOfAndOpened) {
   EXPECT_TRUE(workers.posted.empty()) << "has opened it";
   TestWorkers::Peer two = workers.Login(2);
   workers.HandleGiftMessages();
-  EXPECT_EQ(workers.TakePosted(MessageKind::kNotice).address, two.address);
+  EXPECT_EQ(workers.TakePosted<Notice>().address, two.address);
   Open(kGift, 1, 11);
   EXPECT_EQ(workers.fake.Newest().kind, RecordKind::kFindOpen) << "the ledger has it";
   Open(kGift, 2, 12);
@@ -308,23 +298,22 @@ TEST_F(GiftsRestoreTest, GiftsThatAreMadeLaterMayExpireEarlier) {
 }
 
 TEST_F(GiftsRestoreTest, NewIdsBeginBehindTheOnesThatWereUsed) {
-  for (uint32_t worker = 0; worker < 3; ++worker) {
-    TestWorkers three({.workers = 3, .ledger_credits = 8});
-    LedgerLane ledger(&three.fake, worker, 8);
-    Gifts next({.worker = worker, .workers = 3, .first_sent_id = kFirstSentGiftId + 1'000}, &three.directory, &ledger,
-                  &three[0].cells, three.Poster());
-    uint32_t id = 0;
-    ASSERT_EQ(next.Send({.sender = 7, .amount_fen = 300, .users = kInvited, .stamp = 1}, &id), wire::SendResult::kOk);
-    EXPECT_GE(id, kFirstSentGiftId + 1'000);
-    EXPECT_LT(id, kFirstSentGiftId + 1'003);
-    EXPECT_EQ(OwnerOf(id, 3), worker);
+  for (const uint64_t first_id : {kFirstSentGiftId + uint64_t{1'000}, kLastSentGiftId + uint64_t{1}}) {
+    TestWorkers three({.workers = 3, .first_sent_id = first_id, .ledger_credits = 8});
+    for (uint32_t worker = 0; worker < 3; ++worker) {
+      uint32_t id = 0;
+      const wire::SendResult result =
+          three[worker].gifts.Send({.sender = 7, .amount_fen = 300, .users = kInvited, .stamp = 1}, &id);
+      if (first_id > kLastSentGiftId) {
+        EXPECT_EQ(result, wire::SendResult::kOverload) << "none is left";
+        continue;
+      }
+      ASSERT_EQ(result, wire::SendResult::kOk);
+      EXPECT_GE(id, first_id);
+      EXPECT_LT(id, first_id + 3);
+      EXPECT_EQ(OwnerOf(id, 3), worker);
+    }
   }
-  LedgerLane ledger(&workers.fake, 0, 8);
-  Gifts last({.first_sent_id = uint64_t{kLastSentGiftId} + 1}, &workers.directory, &ledger, &workers[0].cells,
-                workers.Poster());
-  uint32_t id = 0;
-  EXPECT_EQ(last.Send({.sender = 7, .amount_fen = 300, .users = kInvited, .stamp = 1}, &id), wire::SendResult::kOverload)
-      << "none is left";
 }
 
 // 65,535 is what is counted for a user; a file may hold more, of a clock that was set back, or of an older server.
@@ -350,7 +339,7 @@ TEST_F(GiftsLedgerTest, ADuplicateIsNotCountedAsTheSendersSecondGift) {
 }
 
 TEST_F(GiftsLedgerTest, AFullFileTakesNothingOnThatMayEndInAGrant) {
-  gifts.Handle(Gift(kGift, 300, kInvited));
+  gifts.Handle(GiftOf(kGift, 300, kInvited));
   workers.fake.is_full = true;
   workers.fake.Commit();
   uint32_t id = 0;
@@ -358,7 +347,7 @@ TEST_F(GiftsLedgerTest, AFullFileTakesNothingOnThatMayEndInAGrant) {
   Open(kGift, 1, 11);
   bool refused = false;
   for (const auto& [worker, message] : workers.posted) {
-    refused = refused || message.kind == MessageKind::kRefuseOpen;
+    refused = refused || std::holds_alternative<OpenRefused>(message);
   }
   EXPECT_TRUE(refused);
   EXPECT_EQ(gifts.book().totals().opened_shares, 0U) << "nothing is drawn that cannot be recorded";

@@ -15,39 +15,21 @@ const std::vector<uint32_t> kInvited = {1, 2, 3};
 const GiftSend kSend{.sender = 7, .amount_fen = 300, .users = kInvited};
 const GiftSend kSmallSend{.sender = 7, .amount_fen = 10, .users = absl::MakeConstSpan(kInvited).first(1)};
 
-Message Gift(uint32_t id, uint32_t fen, const std::vector<uint32_t>& users) {
-  Message message{.kind = MessageKind::kGift,
-                  .user_count = static_cast<uint8_t>(users.size()),
-                  .envelope_id = id,
-                  .amount_fen = fen};
-  std::copy(users.begin(), users.end(), message.users);
-  return message;
-}
-
-Message Open(uint32_t id, uint32_t user, uint64_t stamp = 1) {
-  return {.kind = MessageKind::kOpen,
-          .has_identity = true,
-          .user = user,
-          .address = Pack({.generation = 1, .slot = user}),
-          .stamp = stamp,
-          .envelope_id = id};
-}
-
 TEST(GiftsTest, NoticesGoToTheInvitedUsersOwnConnections) {
   TestWorkers workers({.workers = 2});
   TestWorkers::Peer seven = workers.Login(7, Version::k1, 0);
   TestWorkers::Peer eight = workers.Login(8, Version::k2, 1);
   TestWorkers::Peer stranger = workers.Login(9, Version::k1, 0);
-  workers[0].gifts.Handle(Gift(0x80000002, 300, {7, 8, 50}));
+  workers[0].gifts.Handle(GiftOf(0x80000002, 300, {7, 8, 50}));
   ASSERT_EQ(workers.posted.size(), 2U) << "one each for those who are here";
   std::set<uint64_t> addresses;
   for (const auto& [worker, message] : workers.posted) {
-    EXPECT_EQ(message.kind, MessageKind::kNotice);
-    EXPECT_EQ(message.envelope_id, 0x80000002U);
-    EXPECT_EQ(message.amount_fen, 300U);
-    EXPECT_EQ(message.user_count, 3);
-    EXPECT_EQ(Unpack(message.address).worker, worker);
-    addresses.insert(message.address);
+    const Notice& notice = std::get<Notice>(message);
+    EXPECT_EQ(notice.gift.gift_id, 0x80000002U);
+    EXPECT_EQ(notice.gift.amount_fen, 300U);
+    EXPECT_EQ(notice.gift.invited.count, 3);
+    EXPECT_EQ(Unpack(notice.address).worker, worker);
+    addresses.insert(notice.address);
   }
   EXPECT_EQ(addresses, (std::set<uint64_t>{seven.address, eight.address}));
 }
@@ -55,22 +37,21 @@ TEST(GiftsTest, NoticesGoToTheInvitedUsersOwnConnections) {
 TEST(GiftsTest, Defect05_ANoticeNeverGoesToAStrangerWhoHappensToShake) {
   TestWorkers workers;
   TestWorkers::Peer stranger = workers.Login(9, Version::k1);
-  workers[0].gifts.Handle(Gift(0x80000001, 300, {1, 2, 3}));
-  stranger.Feed(ShakeFrame(9));
-  EXPECT_EQ(stranger.TakeShake().result, wire::ShakeResult::kNothing) << "his shake gets its own reply";
-  EXPECT_TRUE(stranger.line.empty());
+  workers[0].gifts.Handle(GiftOf(0x80000001, 300, {1, 2, 3}));
+  EXPECT_EQ(stranger.Shake(9).result, wire::ShakeResult::kNothing) << "his shake gets its own reply";
+  EXPECT_TRUE(stranger.replies.empty());
   EXPECT_TRUE(workers.posted.empty());
 }
 
 TEST(GiftsTest, WhoWasAwayIsToldAtTheNextLoginUntilOpened) {
   TestWorkers workers({.workers = 2});
-  workers[0].gifts.Handle(Gift(0x80000002, 300, {7, 8, 9}));
-  workers[1].gifts.Handle(Gift(0x80000003, 400, {7, 8, 9}));
+  workers[0].gifts.Handle(GiftOf(0x80000002, 300, {7, 8, 9}));
+  workers[1].gifts.Handle(GiftOf(0x80000003, 400, {7, 8, 9}));
   EXPECT_TRUE(workers.posted.empty());
   TestWorkers::Peer seven = workers.Login(7, Version::k1, 1);
   workers.HandleGiftMessages();
-  EXPECT_EQ(workers.TakePosted(MessageKind::kNotice).envelope_id, 0x80000002U);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kNotice).envelope_id, 0x80000003U);
+  EXPECT_EQ(workers.TakePosted<Notice>().gift.gift_id, 0x80000002U);
+  EXPECT_EQ(workers.TakePosted<Notice>().gift.gift_id, 0x80000003U);
   EXPECT_TRUE(workers.posted.empty());
   seven.Feed(OpenFrame(0, 0x80000002));
   workers.HandleGiftMessages();
@@ -78,7 +59,7 @@ TEST(GiftsTest, WhoWasAwayIsToldAtTheNextLoginUntilOpened) {
   seven.Close();
   TestWorkers::Peer again = workers.Login(7, Version::k2, 0);
   workers.HandleGiftMessages();
-  EXPECT_EQ(workers.TakePosted(MessageKind::kNotice).envelope_id, 0x80000003U);
+  EXPECT_EQ(workers.TakePosted<Notice>().gift.gift_id, 0x80000003U);
   EXPECT_TRUE(workers.posted.empty());
   again.Feed(OpenFrame(7, 0x80000003));
   workers.HandleGiftMessages();
@@ -91,10 +72,10 @@ TEST(GiftsTest, WhoWasAwayIsToldAtTheNextLoginUntilOpened) {
 TEST(GiftsTest, Defect07_OnlyTheInvitedOnceAndEverybodyGetsAnAnswer) {
   TestWorkers workers;
   Gifts& gifts = workers[0].gifts;
-  gifts.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
   const auto open = [&](uint32_t id, uint32_t user) {
-    gifts.Handle(Open(id, user));
-    return workers.TakePosted(MessageKind::kOpened).amount_fen;
+    gifts.Handle(OpenOf(id, user));
+    return workers.TakePosted<GiftOpened>().amount_fen;
   };
   EXPECT_EQ(open(0x80000001, 10), 0U) << "not invited";
   EXPECT_EQ(open(0x80000009, 7), 0U) << "no such gift";
@@ -117,32 +98,32 @@ TEST(GiftsTest, Defect07_OnlyTheInvitedOnceAndEverybodyGetsAnAnswer) {
 TEST(GiftsTest, AnOpenOfASessionThatANewerOneHasReplacedDrawsNothing) {
   TestWorkers workers;
   Gifts& gifts = workers[0].gifts;
-  gifts.Handle(Gift(0x80000001, 300, {7, 8, 9}));
-  const Message late = Open(0x80000001, 7, 50);
+  gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
+  const OpenGift late = OpenOf(0x80000001, 7, 50);
   TestWorkers::Peer newer = workers.Login(7);
   workers.posted.clear();
   gifts.Handle(late);
-  EXPECT_EQ(workers.TakePosted(MessageKind::kSupersede).address, late.address) << "it waits for no answer";
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, late.address) << "it waits for no answer";
   EXPECT_TRUE(workers.posted.empty());
   EXPECT_EQ(gifts.book().totals().opened_shares, 0U);
   EXPECT_EQ(workers.directory.last_stamp(7), 0U);
   EXPECT_EQ(workers.Count(Counter::kLate), 1U);
   newer.Feed(OpenFrame(7, 0x80000001, 50));
   workers.HandleGiftMessages();
-  EXPECT_GT(workers.TakePosted(MessageKind::kOpened).amount_fen, 0U) << "the share is still the user's";
+  EXPECT_GT(workers.TakePosted<GiftOpened>().amount_fen, 0U) << "the share is still the user's";
 }
 
 TEST(GiftsTest, Defect04_TheAnswerBelongsToItsOwnRequest) {
   TestWorkers workers;
   Gifts& gifts = workers[0].gifts;
-  gifts.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
   // Two opens queued before either is answered; in the prototype the second overwrote the first.
-  const Message first = Open(0x80000001, 7, 111);
-  const Message second = Open(0x80000001, 8, 222);
+  const OpenGift first = OpenOf(0x80000001, 7, 111);
+  const OpenGift second = OpenOf(0x80000001, 8, 222);
   gifts.Handle(first);
   gifts.Handle(second);
-  const Message to_first = workers.TakePosted(MessageKind::kOpened);
-  const Message to_second = workers.TakePosted(MessageKind::kOpened);
+  const GiftOpened to_first = workers.TakePosted<GiftOpened>();
+  const GiftOpened to_second = workers.TakePosted<GiftOpened>();
   EXPECT_EQ(to_first.user, 7U);
   EXPECT_EQ(to_first.stamp, 111U);
   EXPECT_EQ(to_first.address, first.address);
@@ -154,36 +135,36 @@ TEST(GiftsTest, Defect04_TheAnswerBelongsToItsOwnRequest) {
 
 TEST(GiftsTest, AnAmountIsCountedOnceWhereverTheAnswerGoes) {
   TestWorkers workers({.workers = 2});
-  workers[1].gifts.Handle(Gift(0x80000001, 300, {7, 8, 9}));
+  workers[1].gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
   TestWorkers::Peer seven = workers.Login(7, Version::k2, 0);
   workers.HandleGiftMessages();
   workers.posted.clear();
   seven.Feed(OpenFrame(7, 0x80000001, 5));
   seven.Close();  // gone before the answer
   workers.HandleGiftMessages();
-  const Message opened = workers.TakePosted(MessageKind::kOpened);
+  const GiftOpened opened = workers.TakePosted<GiftOpened>();
   EXPECT_EQ(workers[1].cells.Get(Counter::kOpened), 1U);
   EXPECT_EQ(workers[0].cells.Get(Counter::kOpened), 0U);
   TestWorkers::Peer again = workers.Login(7, Version::k2, 1);
   again.Feed(OpenFrame(7, 0x80000001, 6));
   workers.HandleGiftMessages();
-  EXPECT_EQ(workers.TakePosted(MessageKind::kOpened).amount_fen, opened.amount_fen);
+  EXPECT_EQ(workers.TakePosted<GiftOpened>().amount_fen, opened.amount_fen);
   EXPECT_EQ(workers.Count(Counter::kOpenedFen), opened.amount_fen);
 }
 
 TEST(GiftsTest, Defect10_WhatIsNotOpenedExpiresAndIsRefunded) {
   TestWorkers workers({.gift_expiry_ms = 1'000});
   Gifts& gifts = workers[0].gifts;
-  gifts.Handle(Gift(0x80000001, 300, {7, 8, 9}));
-  gifts.Handle(Open(0x80000001, 7));
-  const uint32_t opened = workers.TakePosted(MessageKind::kOpened).amount_fen;
+  gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
+  gifts.Handle(OpenOf(0x80000001, 7));
+  const uint32_t opened = workers.TakePosted<GiftOpened>().amount_fen;
   workers.Turn(1'999);
   EXPECT_EQ(workers.Count(Counter::kRefundedFen), 0U);
   workers.Turn(2'000);
   EXPECT_EQ(workers.Count(Counter::kRefundedFen), 300U - opened);
   EXPECT_EQ(workers.Count(Counter::kRefundedShares), 2U);
-  gifts.Handle(Open(0x80000001, 8));
-  EXPECT_EQ(workers.TakePosted(MessageKind::kOpened).amount_fen, 0U);
+  gifts.Handle(OpenOf(0x80000001, 8));
+  EXPECT_EQ(workers.TakePosted<GiftOpened>().amount_fen, 0U);
   for (const uint32_t user : {7U, 8U, 9U}) {
     EXPECT_EQ(workers.directory.unopened(user), 0U);
   }
@@ -195,7 +176,7 @@ TEST(GiftsTest, ExpiryKeepsToItsBudgetAndMissesNobody) {
   Gifts& gifts = workers[0].gifts;
   for (uint32_t i = 0; i < 1'000; ++i) {
     gifts.BeginTurn((1'000 + i / 3) * time::kNsPerMs, (1'000 + i / 3) * time::kNsPerMs);  // three in each millisecond
-    gifts.Handle(Gift(0x80000001 + i, 10, {i % 4}));
+    gifts.Handle(GiftOf(0x80000001 + i, 10, {i % 4}));
   }
   EXPECT_TRUE(gifts.BeginTurn(10'000 * time::kNsPerMs, 10'000 * time::kNsPerMs, 100)) << "there is more";
   EXPECT_GE(workers.Count(Counter::kRefundedShares), 100U);
@@ -220,15 +201,17 @@ TEST(GiftsTest, Defect17_SendingGoesOnForEver) {
   gifts.book().Audit();
 }
 
-TEST(GiftsTest, AFullBookIsOverloadForASenderAndCountedForTheMinter) {
+TEST(GiftsTest, AFullBookIsOverloadForASenderAndGivesTheMintersBack) {
   TestWorkers workers({.gifts_max = 2});
   Gifts& gifts = workers[0].gifts;
   uint32_t id = 0;
   EXPECT_EQ(gifts.Send(kSend, &id), wire::SendResult::kOk);
   EXPECT_EQ(gifts.Send(kSend, &id), wire::SendResult::kOk);
   EXPECT_EQ(gifts.Send(kSend, &id), wire::SendResult::kOverload);
-  gifts.Handle(Gift(0x80000001, 55, {1}));
-  EXPECT_EQ(workers.Count(Counter::kGiftsRefused), 1U);
+  gifts.Handle(GiftOf(0x80000001, 55, {1}));
+  EXPECT_EQ(workers.Count(Counter::kGiftsOfferedAgain), 1U);
+  gifts.Handle(GiftOf(0x80000001, 55, {}));
+  EXPECT_EQ(workers.Count(Counter::kGiftsRefused), 1U) << "what can never be made is counted as lost";
   EXPECT_EQ(workers.Count(Counter::kGiftsRefusedFen), 55U);
   EXPECT_EQ(workers.Count(Counter::kGiftsSent), 2U);
   EXPECT_EQ(workers.directory.unopened(1), 2U);
@@ -252,7 +235,7 @@ TEST(GiftsTest, IdsOfSendersBelongToTheirOwnWorker) {
 TEST(GiftsTest, AUserWithManyGiftsIsRemindedOfSomeAtATime) {
   TestWorkers workers;
   for (uint32_t i = 0; i < 100; ++i) {
-    workers[0].gifts.Handle(Gift(0x80000001 + i, 10, {7}));
+    workers[0].gifts.Handle(GiftOf(0x80000001 + i, 10, {7}));
   }
   workers.Login(7);
   workers.HandleGiftMessages();
@@ -262,7 +245,7 @@ TEST(GiftsTest, AUserWithManyGiftsIsRemindedOfSomeAtATime) {
 TEST(GiftsTest, EachOpenedGiftLetsTheNextNoticeIn) {
   TestWorkers workers;
   for (uint32_t i = 0; i < 100; ++i) {
-    workers[0].gifts.Handle(Gift(0x80000001 + i, 10, {7}));
+    workers[0].gifts.Handle(GiftOf(0x80000001 + i, 10, {7}));
   }
   workers.Login(7);
   workers.HandleGiftMessages();
@@ -271,12 +254,11 @@ TEST(GiftsTest, EachOpenedGiftLetsTheNextNoticeIn) {
   while (!workers.posted.empty()) {
     const Message message = workers.posted.front().second;
     workers.posted.pop_front();
-    if (message.kind == MessageKind::kNotice) {
-      EXPECT_TRUE(told.insert(message.envelope_id).second);
-      workers[0].gifts.Handle(
-          {.kind = MessageKind::kOpen, .user = 7, .address = message.address, .envelope_id = message.envelope_id});
+    if (const Notice* notice = std::get_if<Notice>(&message)) {
+      EXPECT_TRUE(told.insert(notice->gift.gift_id).second);
+      workers[0].gifts.Handle(OpenGift{.address = notice->address, .user = 7, .gift_id = notice->gift.gift_id});
     } else {
-      opened += message.kind == MessageKind::kOpened && message.amount_fen == 10 ? 1 : 0;
+      opened += std::get<GiftOpened>(message).amount_fen == 10 ? 1U : 0U;
     }
   }
   EXPECT_EQ(told.size(), 100U);
@@ -310,7 +292,7 @@ TEST(GiftsCaps, AnExpiredGiftCountsNoLongerAlsoWhenEverybodyHasOpenedIt) {
   Gifts& gifts = workers[0].gifts;
   uint32_t id = 0;
   ASSERT_EQ(gifts.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
-  gifts.Handle(Open(id, 1));
+  gifts.Handle(OpenOf(id, 1));
   EXPECT_EQ(gifts.Send(SendOf(7, {1}), &id), wire::SendResult::kCapped) << "opened gifts live until they expire";
   workers.Turn(2'000);
   EXPECT_EQ(gifts.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
@@ -351,7 +333,7 @@ TEST(GiftsCaps, SendersLeaveAPartOfAUsersRoomAndOfTheBookToTheMinter) {
   EXPECT_EQ(gifts.Send(SendOf(30, {98}), &id), wire::SendResult::kOverload);
   EXPECT_EQ(workers.Count(Counter::kSendsBookFull), 1U);
   for (uint32_t i = 0; i < 10; ++i) {
-    gifts.Handle(Gift(0x80000001 + i, 300, {99}));
+    gifts.Handle(GiftOf(0x80000001 + i, 300, {99}));
   }
   EXPECT_EQ(gifts.book().totals().gifts_live, 40U);
   TestWorkers others;
@@ -361,28 +343,25 @@ TEST(GiftsCaps, SendersLeaveAPartOfAUsersRoomAndOfTheBookToTheMinter) {
   EXPECT_EQ(others.Count(Counter::kSendsUserFull), 1U);
   EXPECT_EQ(others.directory.unopened(2), 0U);
   EXPECT_EQ(others.directory.sent(7), 0U);
-  others[0].gifts.Handle(Gift(0x80000001, 300, {1, 2}));
+  others[0].gifts.Handle(GiftOf(0x80000001, 300, {1, 2}));
   EXPECT_EQ(others.Count(Counter::kGiftsSent), 1U) << "the minter's does have room";
   others.directory.RemoveUnopened(1);  // as many as were counted above by hand
 }
 
 TEST(GiftsCaps, AMintedGiftThatFindsNoRoomGoesBackToTheMinter) {
-  TestWorkers workers({.gifts_max = 2});
-  Returned returned;
-  Gifts gifts({.gifts_max = 2, .expiry_ms = 1'000, .returned = &returned}, &workers.directory, &workers[0].ledger,
-                &workers[0].cells, workers.Poster());
-  gifts.BeginTurn(1'000 * time::kNsPerMs, 1'000 * time::kNsPerMs);
+  TestWorkers workers({.gifts_max = 2, .gift_expiry_ms = 1'000});
+  Gifts& gifts = workers[0].gifts;
   for (uint32_t i = 0; i < 3; ++i) {
-    gifts.Handle(Gift(0x80000001 + i, 300 + i, kInvited));
+    gifts.Handle(GiftOf(0x80000001 + i, 300 + i, kInvited));
   }
-  const std::vector<Message> back = returned.TakeGifts();
+  const std::vector<MintedGift> back = workers.returned.TakeGifts();
   ASSERT_EQ(back.size(), 1U);
-  EXPECT_EQ(back[0].envelope_id, 0x80000003U);
+  EXPECT_EQ(back[0].gift_id, 0x80000003U);
   EXPECT_EQ(back[0].amount_fen, 302U);
   EXPECT_EQ(workers.Count(Counter::kGiftsOfferedAgain), 1U);
   EXPECT_EQ(workers.Count(Counter::kGiftsRefused), 0U);
   EXPECT_EQ(workers.directory.unopened(1), 2U);
-  gifts.BeginTurn(3'000 * time::kNsPerMs, 3'000 * time::kNsPerMs);
+  workers.Turn(3'000);
   gifts.Handle(back[0]);
   EXPECT_EQ(gifts.book().totals().gifts_live, 1U) << "later it has";
 }

@@ -19,10 +19,10 @@ TEST(SessionLedgerTest, AWinIsAnsweredByItsOutcomeAndByNothingElse) {
   TestWorkers::Peer peer = workers.Login(7);
   workers.Publish(kFirstShakeId, 257);
   peer.Feed(ShakeFrame(7, 5'000));
-  EXPECT_TRUE(peer.line.empty()) << "the commit is under way";
+  EXPECT_TRUE(peer.replies.empty()) << "the commit is under way";
   EXPECT_EQ(workers.Count(Counter::kWon), 0U);
-  EXPECT_EQ(workers[0].sessions.pending_shakes(), 1U);
-  EXPECT_EQ(workers[0].sessions.pending_wins().sum, envelope::Fen(257));
+  EXPECT_EQ(workers[0].sessions.shakes().pending_shakes(), 1U);
+  EXPECT_EQ(workers[0].sessions.shakes().pending_wins().sum, envelope::Fen(257));
   workers.ExpectShakesReconcile();
 
   const ledger::Outcome outcome = workers.CommitAll();
@@ -31,7 +31,7 @@ TEST(SessionLedgerTest, AWinIsAnsweredByItsOutcomeAndByNothingElse) {
   EXPECT_EQ(outcome.envelope_id, kFirstShakeId);
   EXPECT_EQ(outcome.stamp, 5'000U);
   EXPECT_EQ(workers.Count(Counter::kWonFen), 257U);
-  EXPECT_EQ(workers[0].sessions.pending_shakes(), 0U);
+  EXPECT_EQ(workers[0].sessions.shakes().pending_shakes(), 0U);
   EXPECT_EQ(workers.directory.grants(7), 0U) << "what the ledger knows is not kept twice";
   workers.ExpectShakesReconcile();
 }
@@ -40,8 +40,7 @@ TEST(SessionLedgerTest, ALosingShakeIsAnsweredAtOnceAndTouchesNothing) {
   TestWorkers workers(WithLedger());
   TestWorkers::Peer peer = workers.Login(7);
   for (uint64_t stamp = 1; stamp <= 100; ++stamp) {
-    peer.Feed(ShakeFrame(7, stamp));
-    const wire::ShakeResponse response = peer.TakeShake();
+    const wire::ShakeResponse response = peer.Shake(7, stamp);
     EXPECT_EQ(response.result, ShakeResult::kNothing);
     EXPECT_EQ(response.stamp, stamp);
   }
@@ -62,8 +61,7 @@ TEST(SessionLedgerTest, AnEmptyPoolIsForgottenUntilSomethingNewComes) {
     EXPECT_EQ(peer.TakeShake().result, ShakeResult::kNothing);
     const uint64_t seen = workers.directory.last_stamp(7);
     for (uint64_t stamp = 21; stamp < 30; ++stamp) {
-      peer.Feed(ShakeFrame(7, stamp));
-      EXPECT_EQ(peer.TakeShake().result, ShakeResult::kNothing);
+      EXPECT_EQ(peer.Shake(7, stamp).result, ShakeResult::kNothing);
     }
     EXPECT_EQ(workers.directory.last_stamp(7), seen) << "cap " << cap << ": a losing shake leaves no trace";
     EXPECT_EQ(workers.directory.shake_wins(7), 0U);
@@ -78,7 +76,7 @@ constexpr int64_t kLimit = 1'000'000;
 
 TEST(SessionLedgerTest, AStampTooFarAheadMakesNothingAndHoldsNobodyBack) {
   TestWorkers workers(WithLedger());
-  workers[0].sessions.LimitStamps(kLimit);
+  workers[0].sessions.shakes().LimitStamps(kLimit);
   TestWorkers::Peer peer = workers.Login(7);
   for (const bool something : {false, true}) {
     if (something) {
@@ -91,8 +89,7 @@ TEST(SessionLedgerTest, AStampTooFarAheadMakesNothingAndHoldsNobodyBack) {
       EXPECT_EQ(response.stamp, stamp);
     }
   }
-  peer.Feed(SendFrame(7, 100, {8, 9}, kEver));
-  EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kAhead);
+  EXPECT_EQ(peer.Send(7, 100, {8, 9}, kEver).result, wire::SendResult::kAhead);
   EXPECT_EQ(workers.fake.waiting(), 0U);
   EXPECT_EQ(workers.directory.last_stamp(7), 0U);
   EXPECT_EQ(workers.Count(Counter::kStampsAhead), 5U);
@@ -107,7 +104,7 @@ TEST(SessionLedgerTest, OfAGatewayOnlyTheRequestsThatAreTooFarAheadAreRefused) {
     TestOptions options = WithLedger();
     options.gateway_token = token;
     TestWorkers workers(options);
-    workers[0].sessions.LimitStamps(kLimit);
+    workers[0].sessions.shakes().LimitStamps(kLimit);
     TestWorkers::Peer gateway = workers.Connect();
     gateway.Feed(LoginFrame(0, Version::k2, 1, 100, 0, token));
     gateway.TakeLogin();
@@ -116,7 +113,7 @@ TEST(SessionLedgerTest, OfAGatewayOnlyTheRequestsThatAreTooFarAheadAreRefused) {
     }
     gateway.Feed(ShakeFrame(1, kLimit) + ShakeFrame(2, kEver) + ShakeFrame(3, kLimit) + ShakeFrame(4, kLimit + 1));
     std::vector<std::pair<uint32_t, ShakeResult>> answers;
-    while (!gateway.line.empty()) {
+    while (!gateway.replies.empty()) {
       const wire::ShakeResponse response = gateway.TakeShake();
       answers.emplace_back(response.user_id, response.result);
     }
@@ -134,20 +131,19 @@ TEST(SessionLedgerTest, OfAGatewayOnlyTheRequestsThatAreTooFarAheadAreRefused) {
 
 TEST(SessionLedgerTest, StampsOfVersionOneAreNoTimeOfOurs) {
   TestWorkers workers(WithLedger());
-  workers[0].sessions.LimitStamps(kLimit);
+  workers[0].sessions.shakes().LimitStamps(kLimit);
   TestWorkers::Peer peer = workers.Login(7, Version::k1);
-  peer.Feed(ShakeFrame(7, kEver));
-  EXPECT_EQ(peer.TakeShake().result, ShakeResult::kNothing);
+  EXPECT_EQ(peer.Shake(7, kEver).result, ShakeResult::kNothing);
 }
 
 TEST(SessionLedgerTest, AnOpenOfAStampTooFarAheadIsServedWithoutIt) {
   TestWorkers workers(WithLedger());
-  workers[0].sessions.LimitStamps(kLimit);
+  workers[0].sessions.shakes().LimitStamps(kLimit);
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(OpenFrame(7, kFirstMintedGiftId, kEver) + OpenFrame(7, kFirstMintedGiftId, kLimit));
   ASSERT_EQ(workers.posted.size(), 2U);
-  EXPECT_FALSE(workers.posted[0].second.has_identity);
-  EXPECT_TRUE(workers.posted[1].second.has_identity);
+  EXPECT_FALSE(std::get<OpenGift>(workers.posted[0].second).has_identity);
+  EXPECT_TRUE(std::get<OpenGift>(workers.posted[1].second).has_identity);
 }
 
 // Of a ledger that has such stamps from before: also when the clock has caught up with them.
@@ -157,7 +153,7 @@ TEST(SessionLedgerTest, ARequestThatIsKnownByNameIsLookedUpWhateverTheClock) {
     const std::vector<ledger::RequestName> far = {{7, 500}, {7, kEver}, {9, 700}};
     options.far_stamps = far;
     TestWorkers workers(options);
-    workers[0].sessions.LimitStamps(limit);
+    workers[0].sessions.shakes().LimitStamps(limit);
     TestWorkers::Peer peer = workers.Login(7);
     for (const bool something : {false, true}) {
       if (something) {
@@ -165,11 +161,11 @@ TEST(SessionLedgerTest, ARequestThatIsKnownByNameIsLookedUpWhateverTheClock) {
       }
       for (const uint64_t stamp : {uint64_t{500}, kEver}) {
         peer.Feed(ShakeFrame(7, stamp));
-        EXPECT_TRUE(peer.line.empty());
+        EXPECT_TRUE(peer.replies.empty());
         EXPECT_EQ(workers.fake.Newest().kind, RecordKind::kFindWin);
         workers.fake.Commit();
         peer.Feed(SendFrame(7, 100, {8}, stamp));
-        EXPECT_TRUE(peer.line.empty());
+        EXPECT_TRUE(peer.replies.empty());
         EXPECT_EQ(workers.fake.Newest().kind, RecordKind::kFindSend);
         workers.fake.Commit();
       }
@@ -191,7 +187,7 @@ TEST(SessionLedgerTest, ARepeatGetsTheFirstOutcomeBeforeAndAfterItsCommit) {
   workers.Publish(kFirstShakeId, 100);
   workers.Publish(kFirstShakeId + 1, 200);
   peer.Feed(ShakeFrame(7, 5'000) + ShakeFrame(7, 5'000));
-  EXPECT_TRUE(peer.line.empty());
+  EXPECT_TRUE(peer.replies.empty());
   workers.fake.Commit();
   ASSERT_EQ(workers.told.size(), 2U);
   EXPECT_EQ(workers.told[0].settled, Settled::kNew);
@@ -261,7 +257,7 @@ TEST(SessionLedgerTest, ASupersededSessionClaimsNothing) {
   TestWorkers::Peer new_one = workers.Login(7, Version::k2, 1);
   workers.Publish(kFirstShakeId, 100);
   old_one.Feed(ShakeFrame(7, 5'000));  // its close is on the way
-  EXPECT_TRUE(old_one.line.empty()) << "whatever it said, the newer session could say something else";
+  EXPECT_TRUE(old_one.replies.empty()) << "whatever it said, the newer session could say something else";
   EXPECT_EQ(workers.Count(Counter::kDropped), 1U);
   EXPECT_EQ(workers.pool.left(), 1U);
   EXPECT_EQ(workers.fake.waiting(), 0U);
@@ -273,9 +269,7 @@ TEST(SessionLedgerTest, ASupersededSessionClaimsNothing) {
 TEST(SessionLedgerTest, AFullLaneIsOverloadBeforeAnythingIsTaken) {
   TestWorkers workers({.workers = 2, .wins_per_user = 9, .ledger_credits = 2});
   TestWorkers::Peer peer = workers.Login(7);
-  for (uint32_t i = 0; i < 5; ++i) {
-    workers.Publish(kFirstShakeId + i, 100);
-  }
+  workers.PublishMany(5);
   peer.Feed(ShakeFrame(7, 1) + ShakeFrame(7, 2) + ShakeFrame(7, 3));
   EXPECT_EQ(peer.TakeShake().result, ShakeResult::kOverload) << "the third";
   EXPECT_EQ(workers.pool.left(), 3U);
@@ -283,7 +277,7 @@ TEST(SessionLedgerTest, AFullLaneIsOverloadBeforeAnythingIsTaken) {
   EXPECT_EQ(workers.directory.last_stamp(7), 2U);
   EXPECT_EQ(workers.Count(Counter::kLedgerFull), 1U);
   peer.Feed(ShakeFrame(7, 1));
-  EXPECT_TRUE(peer.line.empty()) << "a repeat waits: it may not be told that nothing has happened";
+  EXPECT_TRUE(peer.replies.empty()) << "a repeat waits: it may not be told that nothing has happened";
   EXPECT_EQ(workers[0].ledger.parked(), 1U);
   workers.ExpectShakesReconcile();
   workers.fake.Commit();
@@ -305,7 +299,7 @@ TEST(SessionLedgerTest, EndlessRepeatsEndTheConnectionInsteadOfFillingTheMemory)
   }
   EXPECT_EQ(close, CloseReason::kSwamped);
   EXPECT_LE(workers[0].ledger.parked(), 4U);
-  EXPECT_TRUE(peer.line.empty()) << "no lie";
+  EXPECT_TRUE(peer.replies.empty()) << "no lie";
   EXPECT_EQ(workers.Count(Counter::kDropped), 1U);
   workers.fake.Commit();
   workers.ExpectShakesReconcile();
@@ -313,15 +307,12 @@ TEST(SessionLedgerTest, EndlessRepeatsEndTheConnectionInsteadOfFillingTheMemory)
 
 TEST(SessionLedgerTest, TheCapHoldsWhileCommitsAreUnderWay) {
   TestWorkers workers({.workers = 2, .wins_per_user = 2, .ledger_credits = 8});
-  for (uint32_t i = 0; i < 8; ++i) {
-    workers.Publish(kFirstShakeId + i, 100);
-  }
+  workers.PublishMany(8);
   TestWorkers::Peer peer = workers.Login(7, Version::k2, 0);
   peer.Feed(ShakeFrame(7, 1) + ShakeFrame(7, 2) + ShakeFrame(7, 3));
   EXPECT_EQ(peer.TakeShake().result, ShakeResult::kCap);
   TestWorkers::Peer again = workers.Login(7, Version::k2, 1, 2);
-  again.Feed(ShakeFrame(7, 4));
-  EXPECT_EQ(again.TakeShake().result, ShakeResult::kCap);
+  EXPECT_EQ(again.Shake(7, 4).result, ShakeResult::kCap);
   EXPECT_EQ(workers.pool.left(), 6U);
   EXPECT_EQ(workers.directory.last_stamp(7), 2U) << "who may win no more leaves no trace";
   workers.fake.Commit();
@@ -330,8 +321,7 @@ TEST(SessionLedgerTest, TheCapHoldsWhileCommitsAreUnderWay) {
 
 TEST(SessionLedgerTest, VersionOneHasNoIdentity) {
   TestWorkers workers(WithLedger());
-  workers.Publish(kFirstShakeId, 100);
-  workers.Publish(kFirstShakeId + 1, 100);
+  workers.PublishMany(2);
   TestWorkers::Peer peer = workers.Login(7, Version::k1);
   peer.Feed(ShakeFrame(7, 1'486'824'165) + ShakeFrame(7, 1'486'824'165));
   EXPECT_FALSE(workers.fake.Newest().has_stamp);
@@ -415,7 +405,7 @@ TEST(SessionLedgerTest, AStatementIsTheLedgers) {
   workers.Publish(kFirstShakeId, 257);
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(ShakeFrame(7, 5) + StatementFrame(7, 6));
-  EXPECT_TRUE(peer.line.empty());
+  EXPECT_TRUE(peer.replies.empty());
   const ledger::Outcome statement = workers.CommitAll();
   EXPECT_EQ(statement.kind, RecordKind::kStatement);
   EXPECT_EQ(statement.grants, 1U) << "behind the win in the same lane";
@@ -427,7 +417,7 @@ TEST(SessionLedgerTest, ASendIsAnsweredByItsOutcomeAndARepeatByTheFirst) {
   TestWorkers workers(WithLedger());
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50) + SendFrame(7, 300, {1, 2, 3}, 50));
-  EXPECT_TRUE(peer.line.empty());
+  EXPECT_TRUE(peer.replies.empty());
   workers.fake.Commit();
   ASSERT_EQ(workers.told.size(), 2U);
   EXPECT_EQ(workers.told[0].settled, Settled::kNew);
@@ -446,7 +436,7 @@ TEST(SessionLedgerTest, ARepeatedSendIsNeverToldThatNothingHappened) {
   peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50));
   EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kNone) << "it waits for the first try's outcome";
   EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kSwamped) << "and no more than one of one credit";
-  EXPECT_TRUE(peer.line.empty());
+  EXPECT_TRUE(peer.replies.empty());
   EXPECT_EQ(peer.Feed(SendFrame(7, 300, {1, 2, 3}, 51)).close, CloseReason::kNone);
   EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kOverload) << "a first try is";
   workers.fake.Commit();
@@ -472,7 +462,7 @@ struct FullBookTest : testing::Test {
 
 TEST_F(FullBookTest, ARepeatedSendIsLookedUp) {
   EXPECT_EQ(eight.Feed(SendFrame(8, 300, {1, 2, 3}, 40)).close, CloseReason::kNone);
-  EXPECT_TRUE(eight.line.empty());
+  EXPECT_TRUE(eight.replies.empty());
   const ledger::Outcome outcome = workers.CommitAll();
   EXPECT_EQ(outcome.settled, Settled::kRepeat);
   EXPECT_EQ(outcome.envelope_id, first);
@@ -480,8 +470,7 @@ TEST_F(FullBookTest, ARepeatedSendIsLookedUp) {
 }
 
 TEST_F(FullBookTest, ASendThatWasRefusedIsRefusedAgainAndMadeWhenThereIsRoom) {
-  eight.Feed(SendFrame(8, 200, {1}, 41));
-  EXPECT_EQ(eight.TakeSend().result, wire::SendResult::kOverload);
+  EXPECT_EQ(eight.Send(8, 200, {1}, 41).result, wire::SendResult::kOverload);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(eight.Feed(SendFrame(8, 200, {1}, 41)).close, CloseReason::kNone);
     EXPECT_EQ(workers.CommitAll().settled, Settled::kNone);
@@ -517,10 +506,9 @@ TEST(SessionLedgerTest, ASupersededSessionSendsNothing) {
   TestWorkers::Peer old_one = workers.Login(7, Version::k2, 0);
   TestWorkers::Peer new_one = workers.Login(7, Version::k2, 1);
   workers[1].sessions.Drain();
-  new_one.Feed(SendFrame(7, 300, {1, 2, 3}, 50));
-  EXPECT_EQ(new_one.TakeSend().result, wire::SendResult::kOverload);
+  EXPECT_EQ(new_one.Send(7, 300, {1, 2, 3}, 50).result, wire::SendResult::kOverload);
   EXPECT_EQ(old_one.Feed(SendFrame(7, 300, {1, 2, 3}, 50)).close, CloseReason::kNone);  // its close is on the way
-  EXPECT_TRUE(old_one.line.empty());
+  EXPECT_TRUE(old_one.replies.empty());
   EXPECT_EQ(workers.fake.waiting(), 0U);
   EXPECT_EQ(workers[0].gifts.book().totals().gifts, 0U);
   EXPECT_EQ(workers.Count(Counter::kLate), 1U);
@@ -530,17 +518,14 @@ TEST(SessionLedgerTest, ASupersededSessionSendsNothing) {
 
 TEST(SessionLedgerTest, WhileDrainingNothingNewIsDecidedAndRepeatsAreAnswered) {
   TestWorkers workers(WithLedger());
-  workers.Publish(kFirstShakeId, 100);
-  workers.Publish(kFirstShakeId + 1, 100);
+  workers.PublishMany(2);
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(ShakeFrame(7, 1));
   workers.fake.Commit();
   workers[0].sessions.Drain();
-  peer.Feed(ShakeFrame(7, 2));
-  EXPECT_EQ(peer.TakeShake().result, ShakeResult::kOverload);
+  EXPECT_EQ(peer.Shake(7, 2).result, ShakeResult::kOverload);
   EXPECT_EQ(workers.pool.left(), 1U);
-  peer.Feed(SendFrame(7, 3, {1}, 3));
-  EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kOverload);
+  EXPECT_EQ(peer.Send(7, 3, {1}, 3).result, wire::SendResult::kOverload);
   peer.Feed(ShakeFrame(7, 1));
   EXPECT_EQ(workers.CommitAll().settled, Settled::kRepeat);
   workers.ExpectShakesReconcile();

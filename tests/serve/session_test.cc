@@ -1,4 +1,4 @@
-#include "libhongbao/serve/session.h"
+#include "libhongbao/serve/sessions.h"
 
 #include <gtest/gtest.h>
 
@@ -45,10 +45,10 @@ TEST(SessionTest, TheProtocolsV1VectorsCutAtEveryByte) {
     TestWorkers workers;
     TestWorkers::Peer peer = workers.Connect();
     EXPECT_EQ(FeedInPieces(peer, stream, cut).close, CloseReason::kNone);
-    EXPECT_EQ(peer.line.Take(), Hex("0014000100000000589f22e50000000700000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("001c000300000000589f22e5000000070000000f0000000000000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("0014000600000000589f22e50020000100000000"));
-    EXPECT_TRUE(peer.line.empty());
+    EXPECT_EQ(peer.replies.Take(), Hex("0014000100000000589f22e50000000700000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("001c000300000000589f22e5000000070000000f0000000000000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("0014000600000000589f22e50020000100000000"));
+    EXPECT_TRUE(peer.replies.empty());
   }
 }
 
@@ -63,10 +63,10 @@ TEST(SessionTest, TheProtocolsV2VectorsCutAtEveryByte) {
     workers.directory.AddGrant(7, 101);
     TestWorkers::Peer peer = workers.Connect();
     EXPECT_EQ(FeedInPieces(peer, stream, cut).close, CloseReason::kNone);
-    EXPECT_EQ(peer.line.Take(), Hex("0024000114a242b35da67f15000000070000000014a242b35da682fd0000000000000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("0018000814a242b35da67f150000000700000000c0000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("001c000a14a242b35da67f1500000007000000020000000000000166"));
-    EXPECT_TRUE(peer.line.empty());
+    EXPECT_EQ(peer.replies.Take(), Hex("0024000114a242b35da67f15000000070000000014a242b35da682fd0000000000000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("0018000814a242b35da67f150000000700000000c0000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("001c000a14a242b35da67f1500000007000000020000000000000166"));
+    EXPECT_TRUE(peer.replies.empty());
   }
 }
 
@@ -75,9 +75,8 @@ TEST(SessionTest, AWinningShakeIsAnsweredInTheProtocolsBytesAndCounted) {
   TestWorkers::Peer peer = workers.Login(7, Version::k1);
   workers.Publish(0x100001, 257);
   peer.Feed(Hex("0010000200000000589f22e500000007"));
-  EXPECT_EQ(peer.line.Take(), Hex("001c000300000000589f22e5000000070000000e0010000100000101"));
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kNothing);
+  EXPECT_EQ(peer.replies.Take(), Hex("001c000300000000589f22e5000000070000000e0010000100000101"));
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kNothing);
   EXPECT_EQ(workers.Count(Counter::kWon), 1U);
   EXPECT_EQ(workers.Count(Counter::kWonFen), 257U);
   EXPECT_EQ(workers.Count(Counter::kReceived), 2U);
@@ -164,7 +163,7 @@ TEST(SessionTest, Defect14_AUserBeyondTheRangeIsToldAndClosed) {
       TestWorkers::Peer peer = workers.Connect();
       EXPECT_EQ(peer.Feed(LoginFrame(user, version) + ShakeFrame(user)).close, CloseReason::kRefused);
       EXPECT_EQ(peer.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
-      EXPECT_TRUE(peer.line.empty()) << "nothing after it is answered";
+      EXPECT_TRUE(peer.replies.empty()) << "nothing after it is answered";
       peer.Close();
       EXPECT_EQ(workers.Count(Counter::kUsersLeft), 0U);
     }
@@ -197,10 +196,10 @@ TEST(SessionTest, Defect18_ANewerLoginTakesTheUserAndTheOldCloseChangesNothing) 
   TestWorkers::Peer new_one = workers.Login(7, Version::k2, 1);
   ASSERT_EQ(workers.posted.size(), 1U);
   EXPECT_EQ(workers.posted.front().first, 0U) << "the old one's worker closes it";
-  EXPECT_EQ(workers.TakePosted(MessageKind::kSupersede).address, old_one.address);
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, old_one.address);
   old_one.Close();
   EXPECT_EQ(workers.directory.Find(7), new_one.address);
-  EXPECT_EQ(workers.Count(Counter::kUsersCame) - workers.Count(Counter::kUsersLeft), 1U);
+  EXPECT_EQ(workers.Online(), 1U);
   new_one.Close();
   EXPECT_EQ(workers.directory.Find(7), kOffline);
   EXPECT_EQ(workers.Count(Counter::kUsersCame), workers.Count(Counter::kUsersLeft));
@@ -218,11 +217,10 @@ TEST(SessionTest, ASessionThatANewerOneHasReplacedMakesNothing) {
     EXPECT_EQ(workers.pool.left(), 1U);
     if (version == Version::k2) {
       old_one.Feed(SendFrame(7, 300, {1, 2, 3}, 5'001));
-      EXPECT_TRUE(old_one.line.empty());
+      EXPECT_TRUE(old_one.replies.empty());
       EXPECT_EQ(workers[0].gifts.book().totals().gifts, 0U);
     }
-    new_one.Feed(ShakeFrame(7, 5'000));
-    EXPECT_EQ(new_one.TakeShake().result, wire::ShakeResult::kWon);
+    EXPECT_EQ(new_one.Shake(7, 5'000).result, wire::ShakeResult::kWon);
     workers.ExpectShakesReconcile();
   }
 }
@@ -291,29 +289,23 @@ TEST(SessionTest, RepliesBeforeAMalformedFrameStand) {
   EXPECT_EQ(peer.Feed(LoginFrame(7) + ShakeFrame(7) + Hex("00000000") + ShakeFrame(7)).close, CloseReason::kMalformed);
   peer.TakeLogin();
   EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kWon);
-  EXPECT_TRUE(peer.line.empty());
+  EXPECT_TRUE(peer.replies.empty());
 }
 
 TEST(SessionTest, TheCapIsPerUserOverReconnectsAndTakesNothingFromThePool) {
   TestWorkers workers({.wins_per_user = 3});
   TestWorkers::Peer peer = workers.Login(7);
-  for (uint32_t i = 0; i < 8; ++i) {
-    workers.Publish(kFirstShakeId + i, 100);
-  }
+  workers.PublishMany(8);
   for (int i = 0; i < 3; ++i) {
-    peer.Feed(ShakeFrame(7));
-    EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kWon);
+    EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kWon);
   }
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kCap);
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kCap);
   peer.Close();
   TestWorkers::Peer again = workers.Login(7);
-  again.Feed(ShakeFrame(7));
-  EXPECT_EQ(again.TakeShake().result, wire::ShakeResult::kCap);
+  EXPECT_EQ(again.Shake(7).result, wire::ShakeResult::kCap);
   EXPECT_EQ(workers.pool.left(), 5U);
   TestWorkers::Peer other = workers.Login(8);
-  other.Feed(ShakeFrame(8));
-  EXPECT_EQ(other.TakeShake().result, wire::ShakeResult::kWon);
+  EXPECT_EQ(other.Shake(8).result, wire::ShakeResult::kWon);
   EXPECT_EQ(workers.Count(Counter::kCap), 2U);
 }
 
@@ -321,8 +313,7 @@ TEST(SessionTest, UnderACapAnEmptyPoolTakesNothingFromTheAllowance) {
   TestWorkers workers({.wins_per_user = 1});
   TestWorkers::Peer peer = workers.Login(7);
   for (int i = 0; i < 10; ++i) {
-    peer.Feed(ShakeFrame(7));
-    EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kNothing);
+    EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kNothing);
   }
   EXPECT_EQ(workers.directory.shake_wins(7), 0U);
 }
@@ -330,27 +321,21 @@ TEST(SessionTest, UnderACapAnEmptyPoolTakesNothingFromTheAllowance) {
 TEST(SessionTest, Defect21_AnOverloadReplyChangesNothing) {
   TestWorkers workers({.max_qps = 10, .wins_per_user = 3});
   TestWorkers::Peer peer = workers.Login(7);
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kNothing);
-  for (uint32_t i = 0; i < 5; ++i) {
-    workers.Publish(kFirstShakeId + i, 100);
-  }
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kNothing);
+  workers.PublishMany(5);
   for (int i = 0; i < 100; ++i) {
-    peer.Feed(ShakeFrame(7, 77));
-    const wire::ShakeResponse response = peer.TakeShake();
+    const wire::ShakeResponse response = peer.Shake(7, 77);
     EXPECT_EQ(response.result, wire::ShakeResult::kOverload);
     EXPECT_EQ(response.stamp, 77U);
   }
-  peer.Feed(SendFrame(7, 10, {8}));
-  EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kOverload);
+  EXPECT_EQ(peer.Send(7, 10, {8}).result, wire::SendResult::kOverload);
   EXPECT_EQ(workers.pool.left(), 5U);
   EXPECT_EQ(workers.directory.shake_wins(7), 0U);
   EXPECT_EQ(workers.directory.last_stamp(7), 0U);
   EXPECT_EQ(workers.Count(Counter::kRefused), 100U);
   EXPECT_EQ(workers.Count(Counter::kGiftsSent), 0U);
   workers.Turn(10'000);
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kWon) << "and it passes";
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kWon) << "and it passes";
 }
 
 TEST(SessionTest, AnOpenGoesToTheOwnerWithTheWayBack) {
@@ -359,7 +344,7 @@ TEST(SessionTest, AnOpenGoesToTheOwnerWithTheWayBack) {
   peer.Feed(OpenFrame(0, kGiftBit | 8, 99));
   ASSERT_EQ(workers.posted.size(), 1U);
   EXPECT_EQ(workers.posted.front().first, 2U);
-  const Message message = workers.TakePosted(MessageKind::kOpen);
+  const OpenGift message = workers.TakePosted<OpenGift>();
   EXPECT_EQ(message.user, 7U);
   EXPECT_EQ(message.address, peer.address);
   EXPECT_EQ(message.stamp, 99U);

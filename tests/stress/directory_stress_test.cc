@@ -74,7 +74,7 @@ TEST(DirectoryStressTest, TheCapHoldsAgainstAllThreads) {
         directory.ReleaseShakeWin(user);  // found nothing to claim
       } else {
         directory.AddGrant(user, 10);
-        directory.RaiseStamp(user, round);
+        directory.RememberShare(user, round);
         ++won;
       }
     }
