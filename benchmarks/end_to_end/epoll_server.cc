@@ -1,6 +1,6 @@
 // epoll_server: hongbao's protocol on an ordinary event loop, so that what io_uring and libhongbao/net bring can be measured.
 //
-// Frames and sessions are libhongbao/wire and serve::SessionDesk, as in hongbao-server; only the engine differs: one thread per
+// Frames and sessions are libhongbao/wire and serve::Sessions, as in hongbao-server; only the engine differs: one thread per
 // worker with its own SO_REUSEPORT listener and its own epoll, edge-triggered; one receive into one buffer of the thread, one
 // send of all its replies; EPOLLOUT only after a short send, and nothing is read from a peer that does not read.
 //
@@ -37,7 +37,7 @@
 #include "libhongbao/check.h"
 #include "libhongbao/net/run.h"
 #include "libhongbao/ring/listener.h"
-#include "libhongbao/serve/session.h"
+#include "libhongbao/serve/worker_parts.h"
 #include "libhongbao/time/clock.h"
 
 namespace hongbao::bench {
@@ -67,7 +67,7 @@ struct Connection {
 };
 
 // Where one receive's replies are gathered.
-class Line {
+class GatheredReplies {
  public:
   std::byte* Append(size_t size) {
     Check(length_ + size <= bytes_.size(), "a request is answered by less than twice its bytes");
@@ -84,45 +84,17 @@ class Line {
   std::array<std::byte, kReplyBytes> bytes_;
 };
 
-// What all threads of a process share.
-struct Shared {
-  explicit Shared(serve::Directory made) : directory(std::move(made)) {}
-
-  time::RealClock clock;
-  serve::Directory directory;
-  envelope::LuckyPool pool{2};
-  serve::RateLimit limit{0};
-};
-
 // What serves the frames of one thread: the parts of serve::App without its engine.
-struct Desk {
-  explicit Desk(Shared& shared)
-      : claimer(shared.pool),
-        // Off: the control answers "overloaded" instead of "nothing", which costs the same; nothing here should depend on it.
-        overload(&shared.limit, {.wait_max_us = 0}),
-        ledger(nullptr, 0, 0),
-        gifts({.gifts_max = 1}, &shared.directory, &ledger, &cells, Drop()),
-        sessions({.clock = &shared.clock,
-                  .directory = &shared.directory,
-                  .pool = &shared.pool,
-                  .claimer = &claimer,
-                  .gifts = &gifts,
-                  .overload = &overload,
-                  .ledger = &ledger,
-                  .cells = &cells,
-                  .post = Drop()}) {}
-
-  serve::PostFunction Drop() {
-    return [this](uint32_t, const serve::Message&) { ++dropped; };
-  }
+struct Worker {
+  Worker(serve::Shared& shared, const time::Clock& clock)
+      // Overload control is off: it answers "overloaded" instead of "nothing", which costs the same; nothing here should depend
+      // on it.
+      : parts(0, 1, {.gifts = {.gifts_max = 1}, .delay = {.wait_max_us = 0}}, shared, clock, cells,
+              [this](uint32_t, const serve::Message&) { ++dropped; }) {}
 
   uint64_t dropped = 0;
   count::Cells<serve::Counter> cells;
-  envelope::LuckyClaimer claimer;
-  serve::Overload overload;
-  serve::LedgerDesk ledger;
-  serve::GiftDesk gifts;
-  serve::SessionDesk sessions;
+  serve::WorkerParts parts;
 };
 
 struct ThreadOptions {
@@ -135,13 +107,13 @@ struct ThreadOptions {
 
 class EpollThread {
  public:
-  EpollThread(const ThreadOptions& options, Shared& shared)
-      : options_(options), clock_(shared.clock), desk_(shared), connections_(options.descriptors) {}
+  EpollThread(const ThreadOptions& options, serve::Shared& shared, const time::Clock& clock)
+      : options_(options), clock_(clock), worker_(shared, clock), connections_(options.descriptors) {}
   ~EpollThread();
 
   // Until the stop descriptor is readable.
   void Run();
-  uint64_t dropped() const { return desk_.dropped; }
+  uint64_t dropped() const { return worker_.dropped; }
 
  private:
   void Watch(int operation, int descriptor, uint32_t events);
@@ -161,8 +133,8 @@ class EpollThread {
 
   const ThreadOptions options_;
   const time::Clock& clock_;
-  Desk desk_;
-  Line line_;
+  Worker worker_;
+  GatheredReplies replies_;
   std::vector<Connection> connections_;  // by descriptor
   std::array<std::byte, kReceiveBytes + wire::kFrameBytesMax> buffer_;  // the start of a frame, and what comes to it
   std::array<epoll_event, kEventsMax> events_;
@@ -197,7 +169,7 @@ void EpollThread::Run() {
   Watch(EPOLL_CTL_ADD, options_.stop, EPOLLIN);
   for (;;) {
     const int count = Wait();
-    desk_.overload.BeginTurn(clock_.MonotonicNs(), 0, 0);
+    worker_.parts.overload.BeginTurn(clock_.MonotonicNs(), 0, 0);
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events_[static_cast<size_t>(i)];
       if (event.data.fd == options_.listener) {
@@ -313,10 +285,10 @@ bool EpollThread::Receive(int descriptor, Connection& connection, bool until_emp
 }
 
 bool EpollThread::OnBytes(int descriptor, Connection& connection, absl::Span<const std::byte> in) {
-  line_.Clear();
+  replies_.Clear();
   const serve::Served served =
-      desk_.sessions.OnBytes(connection.session, AddressOf(descriptor, connection), in, line_);
-  if (!line_.bytes().empty() && !Send(descriptor, connection, line_.bytes())) {
+      worker_.parts.sessions.OnBytes(connection.session, AddressOf(descriptor, connection), in, replies_);
+  if (!replies_.bytes().empty() && !Send(descriptor, connection, replies_.bytes())) {
     return false;
   }
   if (served.close != net::CloseReason::kNone) {
@@ -363,7 +335,7 @@ bool EpollThread::SendUnsent(int descriptor, Connection& connection) {
 
 void EpollThread::Close(int descriptor) {
   Connection& connection = connections_[static_cast<size_t>(descriptor)];
-  desk_.sessions.OnClose(connection.session, AddressOf(descriptor, connection));
+  worker_.parts.sessions.OnClose(connection.session, AddressOf(descriptor, connection));
   const uint32_t generation = connection.generation + 1;  // even: closed
   connection = Connection();
   connection.generation = generation & serve::Address::kGenerationMax;
@@ -385,7 +357,8 @@ int RunProcess(const Plan& plan, const std::vector<int>& listeners) {
   if (!directory.ok()) {
     return Fail(std::string(directory.status().message()));
   }
-  Shared shared(*std::move(directory));
+  const time::RealClock clock;
+  serve::Shared shared(*std::move(directory), /*pool_envelopes=*/2, /*max_qps=*/0, clock);
   const int stop = eventfd(0, EFD_CLOEXEC);
   std::vector<std::unique_ptr<EpollThread>> parts;
   for (uint32_t i = 0; i < plan.threads; ++i) {
@@ -395,7 +368,7 @@ int RunProcess(const Plan& plan, const std::vector<int>& listeners) {
                                                                 .stop = stop,
                                                                 .descriptors = plan.descriptors,
                                                                 .batch_wait_ns = plan.batch_wait_ns},
-                                                  shared));
+                                                  shared, clock));
   }
   std::vector<std::thread> threads;
   for (const std::unique_ptr<EpollThread>& part : parts) {

@@ -96,8 +96,8 @@ class Service {
         shared_(*Directory::Create(connections), 1 << 12, 0, clock_) {
     context_.AddPort(&port_);
     app_ = std::make_unique<App>(
-        context_, AppOptions{.connections_max = connections, .gifts_max = 1, .delay = {.wait_max_us = 0}}, shared_,
-        office_);
+        context_, WorkerOptions{.connections_max = connections, .gifts = {.gifts_max = 1}, .delay = {.wait_max_us = 0}}, shared_,
+        worker_counters_);
     set_ = std::make_unique<net::Set<InstantRing, App>>(ring_, port_, *app_, counters_);
     for (uint32_t user = 0; user < connections; ++user) {
       ring_.Accepted(user);
@@ -125,7 +125,7 @@ class Service {
     set_->Turn(1);
   }
   size_t Publish(absl::Span<const envelope::LuckyEnvelope> envelopes) { return shared_.pool.Publish(envelopes); }
-  uint64_t Count(Counter counter) const { return office_.cells.Get(counter); }
+  uint64_t Count(Counter counter) const { return worker_counters_.cells.Get(counter); }
 
  private:
   static std::vector<std::unique_ptr<net::Mailbox<Message>>> OneMailbox() {
@@ -142,7 +142,7 @@ class Service {
   net::WorkerContext<Message> context_;
   net::Counters counters_;
   Shared shared_;
-  Office office_;
+  WorkerCounters worker_counters_;
   std::unique_ptr<App> app_;
   std::unique_ptr<net::Set<InstantRing, App>> set_;
 };

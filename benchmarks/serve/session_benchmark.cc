@@ -5,13 +5,13 @@
 #include <memory>
 #include <vector>
 
-#include "libhongbao/serve/session.h"
+#include "libhongbao/serve/worker_parts.h"
 
 namespace hongbao::serve {
 namespace {
 
 // Takes replies and forgets them, as a connection does whose peer reads.
-class Line {
+class ForgottenReplies {
  public:
   std::byte* Append(size_t size) {
     if (used_ + size > sizeof(bytes_)) {
@@ -40,44 +40,26 @@ class UntouchedLedger : public ledger::Ledger {
   absl::Status RecordCancel(const ledger::Cancel&) override { return absl::OkStatus(); }
 };
 
-struct Desk {
-  explicit Desk(uint32_t users, uint32_t wins_per_user = 0, int64_t max_qps = 0, ledger::Ledger* books = nullptr)
-      : directory(*Directory::Create(users)),
-        pool(1 << 16),
-        claimer(pool),
-        limit(max_qps),
-        overload(&limit, {}),
-        ledger(books, 0, 1),
-        gifts({}, &directory, &ledger, &cells, [](uint32_t, const Message&) {}),
-        sessions({.workers = 1,
-                  .wins_per_user = wins_per_user,
-                  .gateways_max = 1,
-                  .gateway_token = wire::Token{},
-                  .clock = &clock,
-                  .directory = &directory,
-                  .gateway_order = &gateway_order,
-                  .pool = &pool,
-                  .claimer = &claimer,
-                  .gifts = &gifts,
-                  .overload = &overload,
-                  .ledger = &ledger,
-                  .cells = &cells,
-                  .post = [](uint32_t, const Message&) {}}) {
-    overload.BeginTurn(time::kNsPerSecond, 0, 1);
+struct Worker {
+  explicit Worker(uint32_t users, uint32_t wins_per_user = 0, int64_t max_qps = 0, ledger::Ledger* books = nullptr)
+      : shared(*Directory::Create(users), 1 << 16, max_qps, clock) {
+    shared.ledger = books;
+    const WorkerOptions options{
+        .ledger_waiting_max = 1,
+        .sessions = {.wins_per_user = wins_per_user, .gateways_max = 1, .gateway_token = wire::Token{}}};
+    parts = std::make_unique<WorkerParts>(0, 1, options, shared, clock, cells, [](uint32_t, const Message&) {});
+    parts->overload.BeginTurn(time::kNsPerSecond, 0, 1);
+  }
+
+  Served Feed(Session& session, uint64_t address, absl::Span<const std::byte> frames) {
+    return parts->sessions.OnBytes(session, address, frames, replies);
   }
 
   time::RealClock clock;
-  Directory directory;
-  GatewayOrder gateway_order;
-  envelope::LuckyPool pool;
-  envelope::LuckyClaimer claimer;
-  RateLimit limit;
-  Overload overload;
+  Shared shared;
   count::Cells<Counter> cells;
-  LedgerDesk ledger;
-  GiftDesk gifts;
-  SessionDesk sessions;
-  Line line;
+  std::unique_ptr<WorkerParts> parts;
+  ForgottenReplies replies;
 };
 
 std::vector<std::byte> Shakes(uint32_t user, size_t count) {
@@ -92,7 +74,7 @@ std::vector<std::byte> Shakes(uint32_t user, size_t count) {
 void LosingShake(benchmark::State& state, uint32_t wins_per_user, int64_t max_qps, bool durable = false) {
   const auto users = static_cast<uint32_t>(state.range(0));
   UntouchedLedger books;
-  const auto desk = std::make_unique<Desk>(users, wins_per_user, max_qps, durable ? &books : nullptr);
+  const auto worker = std::make_unique<Worker>(users, wins_per_user, max_qps, durable ? &books : nullptr);
   std::vector<Session> sessions(users);
   std::vector<std::byte> frame = Shakes(0, 1);
   for (uint32_t user = 0; user < users; ++user) {
@@ -103,7 +85,7 @@ void LosingShake(benchmark::State& state, uint32_t wins_per_user, int64_t max_qp
   for ([[maybe_unused]] auto step : state) {
     user = (user + 7'919) % users;
     wire::StoreU32(frame.data() + wire::kHeaderBytes, user);
-    benchmark::DoNotOptimize(desk->sessions.OnBytes(sessions[user], user, frame, desk->line));
+    benchmark::DoNotOptimize(worker->Feed(sessions[user], user, frame));
   }
   state.SetItemsProcessed(state.iterations());
 }
@@ -114,11 +96,11 @@ BENCHMARK_CAPTURE(LosingShake, refused_by_max_qps, 0, 1)->Arg(1'000'000);
 
 // range(0) shakes of one user pipelined in one call.
 void PipelinedShakes(benchmark::State& state) {
-  const auto desk = std::make_unique<Desk>(8);
+  const auto worker = std::make_unique<Worker>(8);
   Session session{.user = 7, .version = wire::Version::k2, .logged_in = true};
   const std::vector<std::byte> frames = Shakes(7, static_cast<size_t>(state.range(0)));
   for ([[maybe_unused]] auto step : state) {
-    benchmark::DoNotOptimize(desk->sessions.OnBytes(session, 1, frames, desk->line));
+    benchmark::DoNotOptimize(worker->Feed(session, 1, frames));
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
@@ -127,16 +109,17 @@ BENCHMARK(PipelinedShakes)->Arg(16)->Arg(256);
 // range(0) shakes of a gateway's users in one call, each of another of a million; range(1): one in so many wins, 0 = none.
 void GatewayShakes(benchmark::State& state) {
   constexpr uint32_t kUsers = 1'000'000;
-  const auto desk = std::make_unique<Desk>(kUsers);
+  const auto worker = std::make_unique<Worker>(kUsers);
   std::vector<std::byte> login(wire::LoginRequestBytes(wire::Version::k2));
   wire::EncodeLoginRequest(login.data(), {.version = wire::Version::k2, .user_count = kUsers});
   Session session;
-  desk->sessions.OnBytes(session, 1, login, desk->line);
-  Check(session.gateway != Gateways::kNone, "the gateway is let in");
-  while (desk->sessions.EnterSome(session, 1) == SessionDesk::Entered::kSome) {
-    desk->sessions.BeginTurn();
+  worker->Feed(session, 1, login);
+  Check(session.is_gateway(), "the gateway is let in");
+  GatewayLogins& logins = worker->parts->sessions.gateway_logins();
+  while (logins.EnterSome(session, 1) == GatewayLogins::Entered::kSome) {
+    logins.BeginTurn();
   }
-  desk->sessions.AnswerGateway(session, wire::LoginResult::kOk, desk->line.Append(wire::LoginResponseBytes(session.version)));
+  logins.Answer(session, wire::LoginResult::kOk, worker->replies.Append(wire::LoginResponseBytes(session.version)));
   const auto count = static_cast<uint32_t>(state.range(0));
   std::vector<std::byte> frames(count * wire::kShakeRequestBytes);
   std::vector<envelope::LuckyEnvelope> envelopes(state.range(1) == 0 ? 0 : count / static_cast<uint32_t>(state.range(1)));
@@ -148,9 +131,9 @@ void GatewayShakes(benchmark::State& state) {
   }
   for ([[maybe_unused]] auto step : state) {
     if (!envelopes.empty()) {
-      benchmark::DoNotOptimize(desk->pool.Publish(envelopes));
+      benchmark::DoNotOptimize(worker->shared.pool.Publish(envelopes));
     }
-    benchmark::DoNotOptimize(desk->sessions.OnBytes(session, 1, frames, desk->line));
+    benchmark::DoNotOptimize(worker->Feed(session, 1, frames));
   }
   state.SetItemsProcessed(state.iterations() * count);
 }
@@ -159,17 +142,17 @@ BENCHMARK(GatewayShakes)->Args({4'096, 0})->Args({4'096, 280});
 // Each shake wins; the publish of its envelope is part of the time.
 void WinningShake(benchmark::State& state) {
   const auto users = static_cast<uint32_t>(state.range(0));
-  const auto desk = std::make_unique<Desk>(users);
+  const auto worker = std::make_unique<Worker>(users);
   std::vector<std::byte> frame = Shakes(0, 1);
   uint32_t id = kFirstShakeId;
   uint32_t user = 0;
   for ([[maybe_unused]] auto step : state) {
     const envelope::LuckyEnvelope envelope{.id = id++, .amount = envelope::Fen(257)};
-    benchmark::DoNotOptimize(desk->pool.Publish({&envelope, 1}));
+    benchmark::DoNotOptimize(worker->shared.pool.Publish({&envelope, 1}));
     user = (user + 7'919) % users;
     Session session{.user = user, .version = wire::Version::k2, .logged_in = true};
     wire::StoreU32(frame.data() + wire::kHeaderBytes, user);
-    benchmark::DoNotOptimize(desk->sessions.OnBytes(session, user, frame, desk->line));
+    benchmark::DoNotOptimize(worker->Feed(session, user, frame));
   }
   state.SetItemsProcessed(state.iterations());
 }

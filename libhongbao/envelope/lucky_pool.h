@@ -29,6 +29,16 @@ struct Tally {
   uint64_t count = 0;
   Fen sum{};
   friend bool operator==(const Tally&, const Tally&) = default;
+  Tally& operator+=(const Tally& more) {
+    count += more.count;
+    sum += more.sum;
+    return *this;
+  }
+  Tally& operator-=(const Tally& less) {
+    count -= less.count;
+    sum -= less.sum;
+    return *this;
+  }
 };
 
 inline constexpr size_t kCacheLineBytes = 64;

@@ -91,7 +91,7 @@ inline Outcome AsNew(const Record& record) {
 // ---- what a restart finds ----
 
 // An order that something is left of: to be issued, or issued and not won.
-struct OpenOrder {
+struct UnfinishedOrder {
   Order order{};
   Places taken{};           // shares that have been won, gifts that were made
   envelope::Fen taken_fen{};  // of a lot
@@ -99,7 +99,7 @@ struct OpenOrder {
 };
 
 // One that nothing is left of.
-struct ClosedOrder {
+struct FinishedOrder {
   Order order{};
   int64_t issued = 0;  // won, made
   std::optional<Cancel> cancel{};
@@ -137,8 +137,8 @@ struct UserState {
 
 struct Recovered {
   uint64_t epoch = 1;  // counts the starts
-  std::vector<OpenOrder> orders{};
-  std::vector<ClosedOrder> closed{};
+  std::vector<UnfinishedOrder> orders{};
+  std::vector<FinishedOrder> closed{};
   std::vector<LiveGift> gifts{};
   std::vector<UserState> users{};  // by id, up to the highest that ever appeared
   std::vector<RequestName> far_stamps{};  // ascending; of grants and sends whose stamps are too far ahead of the clock

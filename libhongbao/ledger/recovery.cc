@@ -256,7 +256,7 @@ class Reader {
                         " t.draw, t.created_ms, t.caller_key, t.asked"
                         " FROM orders o LEFT JOIN order_terms t ON t.first_id = o.first_id ORDER BY o.first_id");
     while (rows.Step() && breach_.ok()) {
-      OpenOrder open;
+      UnfinishedOrder open;
       Order& order = open.order;
       order = {.is_gift = rows.Int(1) != 0, .first_id = static_cast<uint32_t>(rows.Int(0)), .count = rows.Int(2),
                .rate = rows.Int(3), .min_fen = rows.Int(4), .max_fen = rows.Int(5), .at_s = rows.Int(6),
@@ -286,7 +286,7 @@ class Reader {
     return rows.Int(12) != 0;
   }
 
-  void KeepLot(OpenOrder open) {
+  void KeepLot(UnfinishedOrder open) {
     LotSum& lot = lots_[open.order.first_id];
     open.order.total = envelope::Fen(lot.total_fen);
     open.order.created_ms = lot.created_ms;
@@ -300,7 +300,7 @@ class Reader {
   }
 
   // A cancelled one is over: what had not been made when the server ended was never funded and nobody was told of it.
-  void KeepGifts(OpenOrder open) {
+  void KeepGifts(UnfinishedOrder open) {
     const Order& order = open.order;
     made_ << int64_t{order.first_id} << int64_t{order.first_id} + order.count - 1;
     while (made_.Step()) {  // owners commit apart from each other: there may be holes

@@ -69,8 +69,8 @@ void Writer::SetClock(int64_t clock_ms) {
   set_clock_.Do();
 }
 
-void Writer::AddLots(const std::vector<OpenOrder>& orders) {
-  for (const OpenOrder& open : orders) {
+void Writer::AddLots(const std::vector<UnfinishedOrder>& orders) {
+  for (const UnfinishedOrder& open : orders) {
     if (!open.order.is_gift) {
       lots_[open.order.first_id] = Lot{.shares = open.order.count};
     }

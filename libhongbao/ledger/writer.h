@@ -34,7 +34,7 @@ class Writer {
   Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id);
 
   // The shake orders among these are in the file already.
-  void AddLots(const std::vector<OpenOrder>& orders);
+  void AddLots(const std::vector<UnfinishedOrder>& orders);
 
   void Begin();
   // Appends the record's outcome (kResume: several) to `outcomes`; they hold once Commit has returned true.

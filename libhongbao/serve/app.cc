@@ -1,7 +1,9 @@
 #include "libhongbao/serve/app.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "libhongbao/serve/outcome.h"
 #include "libhongbao/time/clock.h"
@@ -18,16 +20,14 @@ constexpr int64_t kRemindersEveryNs = time::kNsPerMs;
 constexpr size_t kUnnoticedMax = 65'536;
 constexpr size_t kUnnoticedAtOnce = 256;
 
-// net::Replies, with the question that SessionDesk asks.
-class Line {
+// net::Replies, with the question that Sessions asks.
+class ConnectionReplies : public net::Replies {
  public:
-  Line(net::Replies& replies, const net::Connection& connection) : replies_(replies), connection_(connection) {}
-  std::byte* Append(size_t size) { return replies_.Append(size); }
+  ConnectionReplies(const net::Replies& replies, const net::Connection& connection)
+      : net::Replies(replies), connection_(connection) {}
   bool open() const { return connection_.state == net::ConnectionState::kOpen; }
-  size_t Room() const { return replies_.Room(); }
 
  private:
-  net::Replies& replies_;
   const net::Connection& connection_;
 };
 
@@ -39,45 +39,18 @@ bool OutlivesItsConnection(const ledger::Outcome& outcome) {
 
 }  // namespace
 
-App::App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, Office& office)
+App::App(net::WorkerContext<Message>& context, const WorkerOptions& options, Shared& shared, WorkerCounters& counters)
     : context_(context),
-      options_(options),
+      connections_max_(options.connections_max),
       shared_(shared),
-      office_(office),
-      claimer_(shared.pool),
-      ledger_(shared.ledger, context.index(), options.ledger_waiting_max),
-      overload_(&shared.limit, options.delay),
-      gifts_({.worker = context.index(),
-              .workers = context.workers(),
-              .gifts_max = options.gifts_max,
-              .expiry_ms = options.gift_expiry_ms,
-              .first_sent_id = options.first_sent_gift_id,
-              .gifts_per_sender = options.gifts_per_sender,
-              .gifts_per_pair = options.gifts_per_pair,
-              .returned = &shared.returned},
-             &shared.directory, &ledger_, &office.cells,
+      counters_(counters),
+      parts_(context.index(), context.workers(), options, shared, context.clock(), counters.cells,
              [this](uint32_t worker, const Message& message) { Post(worker, message); }),
-      desk_({.workers = context.workers(),
-             .wins_per_user = options.wins_per_user,
-             .gateways_max = options.gateways_max,
-             .gateway_token = options.gateway_token,
-             .user_token = options.user_token,
-             .clock = &context.clock(),
-             .directory = &shared.directory,
-             .gateway_order = &shared.gateway_order,
-             .pool = &shared.pool,
-             .claimer = &claimer_,
-             .gifts = &gifts_,
-             .overload = &overload_,
-             .ledger = &ledger_,
-             .cells = &office.cells,
-             .far_stamps = shared.far_stamps,
-             .post = [this](uint32_t worker, const Message& message) { Post(worker, message); }}),
       wall_(shared.wall) {
   Check(context.workers() <= 256 && context.ports().size() <= 256, "an address has 8 bits for worker and port");
   for (const net::Port* port : context.ports()) {
     Check(port->slots() <= Address::kSlotMax, "an address has 24 bits for the slot");
-    sessions_.emplace_back(port->slots());
+    records_.emplace_back(port->slots());
   }
   RestoreGifts();
 }
@@ -86,10 +59,10 @@ void App::RestoreGifts() {
   const time::Moment now = wall_.Look();
   // Relaxed: set before the workers start; later a flag that stands for itself.
   clock_confirmed_ = shared_.clock_confirmed.load(std::memory_order_relaxed);
-  gifts_.SetFloor(shared_.clock_floor_ns);
+  parts_.gifts.SetFloor(shared_.clock_floor_ns);
   for (const ledger::LiveGift& gift : shared_.gifts) {
     if (OwnerOf(gift.id, context_.workers()) == context_.index()) {
-      gifts_.Restore(gift, now.monotonic_ns, now.wall_ns, clock_confirmed_);
+      parts_.gifts.Restore(gift, now.monotonic_ns, now.wall_ns, clock_confirmed_);
     }
   }
 }
@@ -106,31 +79,31 @@ void App::LookAtTheClock(const time::Moment& now) {
   // Gifts that have a deadline keep it: it goes by the monotonic clock.
   if (!clock_confirmed_ && shared_.clock_confirmed.load(std::memory_order_relaxed)) {
     clock_confirmed_ = true;
-    gifts_.ConfirmClock(now.monotonic_ns, now.wall_ns);
+    parts_.gifts.ConfirmClock(now.monotonic_ns, now.wall_ns);
   }
 }
 
 void App::OnOpen(net::Port& port, net::Connection& connection) {
-  office_.cells.Add(Counter::kConnectionsOpened);
-  const uint32_t before = shared_.connections.fetch_add(1, std::memory_order_relaxed);
+  counters_.cells.Add(Counter::kConnectionsOpened);
+  const uint32_t before = shared_.connections.Begin();
   // Kept until it logs in, so that it is told why; its login deadline bounds how long that can be.
-  sessions_[port.index()][connection.slot] = Session{.over_limit = before >= options_.connections_max};
+  records_[port.index()][connection.slot] = Session{.over_limit = before >= connections_max_};
 }
 
 size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
-  Session& session = sessions_[port.index()][connection.slot];
-  if (desk_.Entering(session)) [[unlikely]] {
+  Session& session = records_[port.index()][connection.slot];
+  if (parts_.sessions.gateway_logins().Entering(session)) [[unlikely]] {
     return KeepEarly(AddressOf(port, connection), in);
   }
   const bool was_logged_in = session.logged_in;
-  Line line(out, connection);
-  const Served served = desk_.OnBytes(session, AddressOf(port, connection), in, line);
-  port.Owe(connection, desk_.TakeOwed());
+  ConnectionReplies replies(out, connection);
+  const Served served = parts_.sessions.OnBytes(session, AddressOf(port, connection), in, replies);
+  port.Owe(connection, parts_.sessions.TakeOwed());
   if (served.close != net::CloseReason::kNone) {
     port.CloseAfterFlush(connection, served.close);  // replies to good frames before a bad one are still owed
   } else if (session.logged_in && !was_logged_in) {
     port.ClearDeadline(connection);
-    if (session.gateway != Gateways::kNone) {
+    if (session.is_gateway()) {
       return served.consumed + MeetGateway(port, connection, in.subspan(served.consumed));
     }
   }
@@ -138,27 +111,27 @@ size_t App::OnBytes(net::Port& port, net::Connection& connection, absl::Span<con
 }
 
 void App::OnClose(net::Port& port, net::Connection& connection, net::CloseReason) {
-  office_.cells.Add(Counter::kConnectionsClosed);
-  Session& session = sessions_[port.index()][connection.slot];
-  desk_.OnClose(session, AddressOf(port, connection));
-  session = Session{};
-  // Last, and release: who sees it gone (Server::Look) finds its end counted everywhere.
-  shared_.connections.fetch_sub(1, std::memory_order_release);
+  shared_.connections.End([&] {
+    counters_.cells.Add(Counter::kConnectionsClosed);
+    Session& session = records_[port.index()][connection.slot];
+    parts_.sessions.OnClose(session, AddressOf(port, connection));
+    session = Session{};
+  });
 }
 
 int64_t App::OnTurn(int64_t now_ns) {
   const time::Moment now = wall_.Look(now_ns);
   wall_ns_ = now.wall_ns;
-  office_.history.Roll(time::UnixSecond(now.steady_ns), office_.cells);
+  counters_.history.Roll(time::UnixSecond(now.steady_ns), counters_.cells);
   LookAtTheClock(now);
-  desk_.LimitStamps(shared_.highest_wall.Look(now) + wire::kStampAheadMaxMs * time::kNsPerMs);
+  parts_.sessions.shakes().LimitStamps(shared_.highest_wall.Look(now) + wire::kStampAheadMaxMs * time::kNsPerMs);
   // The time since the start of the turn before, without what the worker slept of it, is how long what comes now may
   // have waited for this thread, whether the thread worked or was not scheduled. What still lies in socket buffers for
   // want of receive buffers has waited longer: the signal is a lower bound then, and above the threshold long before.
   const int64_t wait_ns = turn_ns_ == 0 ? 0 : now_ns - turn_ns_ - context_.slept_ns();
   turn_ns_ = now_ns;
-  overload_.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
-  const bool leaving = desk_.BeginTurn();
+  parts_.overload.BeginTurn(now_ns, wait_ns, time::UnixSecond(wall_ns_) / 3600);
+  const bool leaving = parts_.sessions.gateway_logins().BeginTurn();
   if (!newcomers_.empty()) {
     ContinueEntering();
   }
@@ -170,7 +143,7 @@ int64_t App::OnTurn(int64_t now_ns) {
     ContinueReminders();
     NoticeAgain();
   }
-  if (gifts_.BeginTurn(now_ns, wall_ns_) || leaving || !newcomers_.empty()) {
+  if (parts_.gifts.BeginTurn(now_ns, wall_ns_) || leaving || !newcomers_.empty()) {
     return now_ns;
   }
   const int64_t second_ns = time::kNsPerSecond - now.steady_ns % time::kNsPerSecond;  // every second is filed, idle or not
@@ -179,41 +152,27 @@ int64_t App::OnTurn(int64_t now_ns) {
 }
 
 void App::OnMessage(const Message& message) {
-  switch (message.kind) {
-    case MessageKind::kGift:
-    case MessageKind::kOpen:
-    case MessageKind::kRemind:
-    case MessageKind::kRemindOf:
-      return gifts_.Handle(message);
-    case MessageKind::kNotice:
-      return TellNotice(message);
-    case MessageKind::kOpened:
-      return TellOpened(message);
-    case MessageKind::kOutcome:
-      return TakeOutcome(message.outcome());
-    case MessageKind::kForward:
-      Tell(message.outcome());
-      return message.pays ? Paid(message.outcome().reply_to) : void();
-    case MessageKind::kMove:
-      if (std::optional<Move> move = shared_.moves.Take(message.address)) {
-        TakeMove(*std::move(move));
-      }
-      return;
-    case MessageKind::kRefuseOpen: {
-      const Address address = Unpack(message.address);
-      if (net::Connection* connection = Find(address)) {
-        context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSwamped);
-      }
-      return;
-    }
-    case MessageKind::kSupersede: {
-      const Address address = Unpack(message.address);
-      if (net::Connection* connection = Find(address)) {
-        TellSuperseded(address, *connection);
-        context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
-      }
-      return;
-    }
+  std::visit([this](const auto& one) { Handle(one); }, message);
+}
+
+void App::Handle(const GatewayMove& move) {
+  if (std::optional<Move> moved = shared_.moves.Take(move.ticket)) {
+    BeginArrival(*std::move(moved));
+  }
+}
+
+void App::Handle(const OpenRefused& refused) {
+  const Address address = Unpack(refused.address);
+  if (net::Connection* connection = Find(address)) {
+    context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSwamped);
+  }
+}
+
+void App::Handle(const Supersede& supersede) {
+  const Address address = Unpack(supersede.address);
+  if (net::Connection* connection = Find(address)) {
+    TellSuperseded(address, *connection);
+    context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
   }
 }
 
@@ -244,27 +203,35 @@ net::Connection* App::Find(const Address& address) {
 
 // ---- what the ledger has settled ----
 
-void App::TakeOutcome(const ledger::Outcome& outcome) {
+void App::Handle(const ForwardedOutcome& forwarded) {
+  Tell(forwarded.outcome);
+  if (forwarded.pays) {
+    Paid(forwarded.outcome.reply_to);
+  }
+}
+
+void App::Handle(const RecordSettled& settled) {
+  const ledger::Outcome& outcome = settled.outcome;
   if (outcome.resumed) {
-    if (desk_.IsAhead(outcome.stamp)) {
+    if (parts_.sessions.shakes().stamps().IsAhead(outcome.stamp)) {
       return;  // of a server that took such stamps; a peer that keeps to the protocol would not know what it is
     }
-    office_.cells.Add(Counter::kResumed);
+    counters_.cells.Add(Counter::kResumed);
     return Tell(outcome);
   }
-  ledger_.Settle(outcome.kind);
+  parts_.ledger.ReturnCredit(outcome.kind);
   switch (outcome.kind) {
     case ledger::RecordKind::kWin:
       if (outcome.unused_id != 0) {
-        shared_.returned.Give({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
+        shared_.returned.GiveEnvelope({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
       }
       [[fallthrough]];
     case ledger::RecordKind::kFindWin:
-      desk_.CountShake(outcome);
+      parts_.sessions.shakes().OnShakeSettled(outcome);
       Tell(outcome);
       return Paid(outcome.reply_to);
     case ledger::RecordKind::kGift:
-      gifts_.SettleGift(outcome);
+      parts_.gifts.OnGiftSettled(outcome);
       if (outcome.has_stamp) {  // a user's, not a minted one
         if (outcome.settled != ledger::Settled::kNone) {
           Tell(outcome);
@@ -273,29 +240,31 @@ void App::TakeOutcome(const ledger::Outcome& outcome) {
       }
       return;
     case ledger::RecordKind::kFindSend:
-      office_.cells.Add(outcome.settled == ledger::Settled::kNone ? Counter::kSendsOverload : Counter::kSendsRepeated);
+      counters_.cells.Add(outcome.settled == ledger::Settled::kNone ? Counter::kSendsOverload : Counter::kSendsRepeated);
       Tell(outcome);
       return Paid(outcome.reply_to);
     case ledger::RecordKind::kOpen:
     case ledger::RecordKind::kFindOpen:
       Forward(outcome, outcome.reply_to, /*pays=*/true);
-      return gifts_.SettleOpen(outcome);
+      return parts_.gifts.OnOpenSettled(outcome);
     case ledger::RecordKind::kStatement:
       Tell(outcome);
       return Paid(outcome.reply_to);
     case ledger::RecordKind::kResume:
-      return outcome.cursor != 0 ? NextPage(outcome) : Paid(outcome.reply_to, ledger::kResumePage);
+      if (outcome.cursor == 0) {
+        return Paid(outcome.reply_to, ledger::kResumePage);
+      }
+      resumes_.push_back(outcome);  // the next page is asked for in the next turn, when the bytes of this one are on their way
+      return;
     case ledger::RecordKind::kRefund:
       return;
   }
 }
 
 void App::Forward(const ledger::Outcome& outcome, uint64_t address, bool pays) {
-  ledger::Outcome forwarded = outcome;
-  forwarded.reply_to = address;
-  Message message = Message::Of(MessageKind::kForward, forwarded);
-  message.pays = pays;
-  Post(Unpack(address).worker, message);
+  ForwardedOutcome forwarded{.outcome = outcome, .pays = pays};
+  forwarded.outcome.reply_to = address;
+  Post(Unpack(address).worker, forwarded);
 }
 
 void App::Paid(uint64_t packed, uint32_t answers) {
@@ -312,31 +281,26 @@ void App::Tell(const ledger::Outcome& outcome) {
     // answered before this was committed.
     const uint64_t newest = shared_.directory.Find(outcome.user);
     if (newest != kOffline && newest != outcome.reply_to) {
-      office_.cells.Add(Counter::kForwarded);
+      counters_.cells.Add(Counter::kForwarded);
       return Forward(outcome, newest, /*pays=*/false);
     }
   }
   net::Connection* connection = Find(address);
   if (connection == nullptr) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   const Session& session = SessionOf(address);
-  if (!desk_.Owns(session, outcome.user) || (outcome.has_stamp && session.version != wire::Version::k2)) {
-    office_.cells.Add(Counter::kRepliesLost);  // the newer session speaks version 1, which has no way to say this
+  if (!parts_.sessions.Owns(session, outcome.user) || (outcome.has_stamp && session.version != wire::Version::k2)) {
+    counters_.cells.Add(Counter::kRepliesLost);  // the newer session speaks version 1, which has no way to say this
     return;
   }
   std::byte* to = context_.ports()[address.port]->Out(*connection).Append(OutcomeBytes(outcome, session.version));
   if (connection->state != net::ConnectionState::kOpen) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   EncodeOutcome(to, outcome, session.version);
-}
-
-void App::NextPage(const ledger::Outcome& page) {
-  resumes_.push_back(page);
-  // Asked for in the next turn, when this page's bytes are on their way.
 }
 
 void App::ContinueResumes() {
@@ -347,11 +311,11 @@ void App::ContinueResumes() {
     if (connection == nullptr) {
       continue;
     }
-    if (connection->pending_block != net::kNoIndex || ledger_.swamped()) {
+    if (connection->pending_block != net::kNoIndex || parts_.ledger.swamped()) {
       resumes_.push_back(page);  // it reads slowly: more would only close it
       continue;
     }
-    ledger_.Submit({.kind = ledger::RecordKind::kResume,
+    parts_.ledger.Submit({.kind = ledger::RecordKind::kResume,
                     .has_stamp = true,
                     .user = page.user,
                     .stamp = page.stamp,
@@ -396,7 +360,7 @@ void App::ContinueEntering() {
       continue;  // OnClose has seen to what had entered
     }
     net::Port& port = *context_.ports()[address.port];
-    if (desk_.draining()) {
+    if (parts_.sessions.draining()) {
       shared_.gateway_order.Remove(newcomer.ticket);
       RefuseGateway(port, *connection, net::CloseReason::kDrain);
       continue;
@@ -405,14 +369,14 @@ void App::ContinueEntering() {
       newcomers_.push_back(std::move(newcomer));  // until OnMovedOut or OnNotMoved
       continue;
     }
-    switch (desk_.EnterSome(SessionOf(address), newcomer.address)) {
-      case SessionDesk::Entered::kSome:
+    switch (parts_.sessions.gateway_logins().EnterSome(SessionOf(address), newcomer.address)) {
+      case GatewayLogins::Entered::kSome:
         newcomers_.push_back(std::move(newcomer));
         break;
-      case SessionDesk::Entered::kAll:
+      case GatewayLogins::Entered::kAll:
         WelcomeGateway(port, *connection, newcomer.early);
         break;
-      case SessionDesk::Entered::kSuperseded:
+      case GatewayLogins::Entered::kSuperseded:
         TellSuperseded(address, *connection);
         port.CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
         break;
@@ -424,11 +388,11 @@ void App::WelcomeGateway(net::Port& port, net::Connection& connection, absl::Spa
   const uint64_t address = AddressOf(port, connection);
   Session& session = SessionOf(Unpack(address));
   net::Replies replies = port.Out(connection);
-  desk_.AnswerGateway(session, wire::LoginResult::kOk, replies.Append(wire::LoginResponseBytes(session.version)));
+  parts_.sessions.gateway_logins().Answer(session, wire::LoginResult::kOk, replies.Append(wire::LoginResponseBytes(session.version)));
   reminders_.push_back({.address = address});
-  Line line(replies, connection);
-  const Served served = desk_.OnBytes(session, address, early, line);
-  port.Owe(connection, desk_.TakeOwed());
+  ConnectionReplies behind_it(replies, connection);
+  const Served served = parts_.sessions.OnBytes(session, address, early, behind_it);
+  port.Owe(connection, parts_.sessions.TakeOwed());
   if (served.close != net::CloseReason::kNone) {
     port.CloseAfterFlush(connection, served.close);
     return;
@@ -440,7 +404,7 @@ void App::WelcomeGateway(net::Port& port, net::Connection& connection, absl::Spa
 void App::RefuseGateway(net::Port& port, net::Connection& connection, net::CloseReason reason) {
   const Session& session = SessionOf(Unpack(AddressOf(port, connection)));
   std::byte* to = port.Out(connection).Append(wire::LoginResponseBytes(session.version));
-  desk_.AnswerGateway(session, wire::LoginResult::kFullOrDraining, to);
+  parts_.sessions.gateway_logins().Answer(session, wire::LoginResult::kFullOrDraining, to);
   port.CloseAfterFlush(connection, reason);
 }
 
@@ -459,7 +423,7 @@ void App::ContinueReminders() {
       continue;
     }
     reminder.place =
-        desk_.AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersAtOnce);
+        parts_.sessions.logins().AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersAtOnce);
     if (reminder.place != 0) {
       reminders_.push_back(reminder);
     }
@@ -469,7 +433,7 @@ void App::ContinueReminders() {
 // Each in its turn; those for which there is still no room go to the end.
 void App::NoticeAgain() {
   for (size_t left = std::min(unnoticed_.size(), kUnnoticedAtOnce); left > 0; --left) {
-    const Unnoticed missed = unnoticed_.front();
+    const AskForNotice missed = unnoticed_.front();
     unnoticed_.pop_front();
     const Address address = Unpack(missed.address);
     const net::Connection* connection = Find(address);
@@ -481,62 +445,59 @@ void App::NoticeAgain() {
       unnoticed_.push_back(missed);
       continue;
     }
-    Post(OwnerOf(missed.envelope_id, context_.workers()), {.kind = MessageKind::kRemindOf,
-                                                            .user = missed.user,
-                                                            .address = missed.address,
-                                                            .envelope_id = missed.envelope_id});
+    Post(OwnerOf(missed.gift_id, context_.workers()), missed);
   }
 }
 
 // ---- what other workers have to say ----
 
-void App::TellNotice(const Message& message) {
-  const Address address = Unpack(message.address);
+void App::Handle(const Notice& notice) {
+  const Address address = Unpack(notice.address);
   net::Connection* connection = Find(address);
   if (connection == nullptr) {
-    office_.cells.Add(Counter::kNoticesLost);
+    counters_.cells.Add(Counter::kNoticesLost);
     return;
   }
   const wire::Version version = SessionOf(address).version;
   const int64_t stamp = version == wire::Version::k1 ? time::UnixSecond(wall_ns_) : wall_ns_;
   net::Port& port = *context_.ports()[address.port];
-  const size_t bytes = wire::GiftNoticeBytes(version, message.user_count);
+  const size_t bytes = wire::GiftNoticeBytes(version, notice.gift.invited.count);
   if (!port.HasSpareRoom(*connection, bytes)) {  // a hint takes no answer's room, and closes nobody
-    office_.cells.Add(Counter::kNoticesLost);
+    counters_.cells.Add(Counter::kNoticesLost);
     if (unnoticed_.size() < kUnnoticedMax) {
-      unnoticed_.push_back({.address = message.address, .user = message.user, .envelope_id = message.envelope_id});
+      unnoticed_.push_back({.address = notice.address, .user = notice.user, .gift_id = notice.gift.gift_id});
     }
     return;
   }
   std::byte* to = port.Out(*connection).Append(bytes);
   wire::EncodeGiftNotice(to, version,
                          {.stamp = static_cast<uint64_t>(stamp),
-                          .envelope_id = message.envelope_id,
-                          .amount_fen = message.amount_fen,
-                          .recipient = message.user,
-                          .users = {message.users, message.user_count}});
-  office_.cells.Add(Counter::kNotices);
+                          .envelope_id = notice.gift.gift_id,
+                          .amount_fen = notice.gift.amount_fen,
+                          .recipient = notice.user,
+                          .users = notice.gift.invited.Users()});
+  counters_.cells.Add(Counter::kNotices);
 }
 
-void App::TellOpened(const Message& message) {
-  const Address address = Unpack(message.address);
+void App::Handle(const GiftOpened& opened) {
+  const Address address = Unpack(opened.address);
   net::Connection* connection = Find(address);
   if (connection == nullptr) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   const wire::Version version = SessionOf(address).version;
   std::byte* to = context_.ports()[address.port]->Out(*connection).Append(wire::OpenResponseBytes(version));
   if (connection->state != net::ConnectionState::kOpen) {
-    office_.cells.Add(Counter::kRepliesLost);
+    counters_.cells.Add(Counter::kRepliesLost);
     return;
   }
   wire::EncodeOpenResponse(to, version,
-                           {.stamp = message.stamp,
-                            .envelope_id = message.envelope_id,
-                            .amount_fen = message.amount_fen,
-                            .user_id = message.user});
-  Paid(message.address);
+                           {.stamp = opened.stamp,
+                            .envelope_id = opened.gift_id,
+                            .amount_fen = opened.amount_fen,
+                            .user_id = opened.user});
+  Paid(opened.address);
 }
 
 }  // namespace hongbao::serve

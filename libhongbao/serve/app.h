@@ -1,90 +1,34 @@
 // App: serve/ on one worker: what net/ calls, and what the workers tell each other.
 //
-// Owns the worker's session records (16 bytes per slot, touched when used), its session desk, gift desk, claimer and
-// overload control. Never shares them: other workers reach it by Message, reporters read its Office.
+// Owns the worker's session records (16 bytes per slot, touched when used) and its parts. Never shares them: other workers
+// reach it by Message, reporters read its counters.
 // Thread tag: worker-local.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
-#include "libhongbao/count/cells.h"
-#include "libhongbao/count/history.h"
-#include "libhongbao/envelope/lucky_pool.h"
 #include "libhongbao/net/application.h"
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/worker_context.h"
 #include "libhongbao/serve/counters.h"
-#include "libhongbao/serve/directory.h"
-#include "libhongbao/serve/gift_desk.h"
-#include "libhongbao/serve/ledger_desk.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/moves.h"
-#include "libhongbao/serve/overload.h"
-#include "libhongbao/serve/returned.h"
 #include "libhongbao/serve/session.h"
-#include "libhongbao/time/clock_trust.h"
-#include "libhongbao/time/highest_wall.h"
+#include "libhongbao/serve/shared.h"
+#include "libhongbao/serve/worker_parts.h"
 #include "libhongbao/time/wall_steps.h"
 
 namespace hongbao::serve {
-
-// What one worker counts, where reporters read it.
-struct Office {
-  count::Cells<Counter> cells;
-  count::History<Counter> history;
-};
-
-// What all workers share. Each part is thread-safe by itself.
-struct Shared {
-  Shared(Directory directory_made, size_t pool_envelopes, int64_t max_qps, const time::Clock& clock)
-      : wall(clock), directory(std::move(directory_made)), pool(pool_envelopes), limit(max_qps) {}
-
-  time::WallSteps wall;
-  // Whether money may move by the wall clock. Written by worker 0, which looks once a second.
-  std::atomic<bool> clock_confirmed{true};
-  int64_t clock_floor_ns = 0;  // agreed less monotonic time, at least
-  time::HighestWall highest_wall;
-  std::optional<time::ClockTrust> trust;  // worker 0's, once the workers start
-  Directory directory;
-  GatewayOrder gateway_order;
-  Moves moves;
-  envelope::LuckyPool pool;
-  RateLimit limit;
-  Returned returned;
-  ledger::Ledger* ledger = nullptr;  // null: nothing is durable
-  std::vector<ledger::RequestName> far_stamps;  // see ledger::Recovered
-  // What an earlier life left to the gift desks; read while the workers start, then emptied.
-  std::vector<ledger::LiveGift> gifts;
-  // Connections now. Written once per connection, not per message; the last word of a connection's end, see App::OnClose.
-  alignas(64) std::atomic<uint32_t> connections{0};
-};
-
-struct AppOptions {
-  uint32_t connections_max = 0;
-  uint32_t wins_per_user = 0;
-  uint32_t gifts_max = 0;  // in this worker's book
-  int64_t gift_expiry_ms = 0;
-  uint64_t first_sent_gift_id = kFirstSentGiftId;
-  uint32_t gifts_per_sender = 0;
-  uint32_t gifts_per_pair = 0;
-  uint32_t ledger_waiting_max = 0;  // of this worker's
-  uint32_t gateways_max = 0;        // of this worker's
-  std::optional<wire::Token> gateway_token{};
-  UserTokenCheck user_token{};
-  DelayOptions delay{};
-};
 
 class App {
  public:
   using Message = serve::Message;
 
-  App(net::WorkerContext<Message>& context, const AppOptions& options, Shared& shared, Office& office);
+  App(net::WorkerContext<Message>& context, const WorkerOptions& options, Shared& shared, WorkerCounters& counters);
   App(const App&) = delete;
   App& operator=(const App&) = delete;
 
@@ -99,15 +43,11 @@ class App {
   int64_t OnTurn(int64_t now_ns);
   void OnMessage(const Message& message);
   void OnDrain();
-  bool Settled() const { return ledger_.in_flight() == 0 && arrivals_.empty(); }
-
-  uint32_t admitted() const { return overload_.delay().admitted(); }  // share of users, see DelayControl
+  // The ledger owes this worker no outcome, and no gateway is on its way to it.
+  bool Settled() const { return parts_.ledger.in_flight() == 0 && arrivals_.empty(); }
 
   // Once the worker has ended.
-  const envelope::GiftBook& book() const { return gifts_.book(); }
-  envelope::Tally claimed() const { return claimer_.claimed(); }
-  const SessionDesk& desk() const { return desk_; }
-  const GiftDesk& gifts() const { return gifts_; }
+  const WorkerParts& parts() const { return parts_; }
 
  private:
   uint64_t AddressOf(const net::Port& port, const net::Connection& connection) const {
@@ -118,19 +58,29 @@ class App {
   }
   void Post(uint32_t worker, const Message& message);
   net::Connection* Find(const Address& address);
-  Session& SessionOf(const Address& address) { return sessions_[address.port][address.slot]; }
+  Session& SessionOf(const Address& address) { return records_[address.port][address.slot]; }
   void TellSuperseded(const Address& address, net::Connection& connection);
-  void TellNotice(const Message& message);
-  void TellOpened(const Message& message);
+
+  // ---- what others have to say ----
+  void Handle(const Supersede& supersede);
+  void Handle(const MintedGift& gift) { parts_.gifts.Handle(gift); }
+  void Handle(const OpenGift& open) { parts_.gifts.Handle(open); }
+  void Handle(const AskForNotices& ask) { parts_.gifts.Handle(ask); }
+  void Handle(const AskForNotice& ask) { parts_.gifts.Handle(ask); }
+  void Handle(const Notice& notice);
+  void Handle(const GiftOpened& opened);
+  void Handle(const OpenRefused& refused);
+  void Handle(const RecordSettled& settled);
+  void Handle(const ForwardedOutcome& forwarded);
+  void Handle(const GatewayMove& move);
+
   void RestoreGifts();
   void LookAtTheClock(const time::Moment& now);
-  void TakeOutcome(const ledger::Outcome& outcome);
   void Forward(const ledger::Outcome& outcome, uint64_t address, bool pays);
   // The connection has got `answers` of those it is owed, or they have gone elsewhere. Not found: nobody is owed any more.
   void Paid(uint64_t address, uint32_t answers = 1);
   // To the connection that asked, or to the user's newer session if there is one.
   void Tell(const ledger::Outcome& outcome);
-  void NextPage(const ledger::Outcome& page);
   void ContinueResumes();
   size_t MeetGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> rest);
   void WelcomeGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> early);
@@ -141,15 +91,11 @@ class App {
   void NoticeAgain();
 
   net::WorkerContext<Message>& context_;
-  AppOptions options_;
+  const uint32_t connections_max_;
   Shared& shared_;
-  Office& office_;
-  std::vector<net::LazyArray<Session>> sessions_;  // by port, by slot
-  envelope::LuckyClaimer claimer_;
-  LedgerDesk ledger_;
-  Overload overload_;
-  GiftDesk gifts_;
-  SessionDesk desk_;
+  WorkerCounters& counters_;
+  std::vector<net::LazyArray<Session>> records_;  // by port, by slot
+  WorkerParts parts_;
   // A gateway whose users are being logged in, and what it has sent behind its login. Its receive is held, so that is little.
   struct Newcomer {
     uint64_t address = 0;
@@ -159,7 +105,7 @@ class App {
   std::vector<Newcomer> newcomers_;
   void MoveIfCrowded(net::Port& port, net::Connection& connection, Newcomer& newcomer);
   Newcomer& NewcomerAt(uint64_t address);
-  void TakeMove(Move move);
+  void BeginArrival(Move move);
   Move ArrivalOf(uint64_t ticket);
   std::vector<Move> arrivals_;  // from other workers; their places are looked for
   // A gateway that has logged in, and how far its users have been looked at for gifts to tell them of.
@@ -168,13 +114,7 @@ class App {
     uint32_t place = 0;
   };
   std::vector<Reminder> reminders_;
-  // A notice that found no room with its connection: asked for again when there is some.
-  struct Unnoticed {
-    uint64_t address = 0;
-    uint32_t user = 0;
-    uint32_t envelope_id = 0;
-  };
-  std::deque<Unnoticed> unnoticed_;
+  std::deque<AskForNotice> unnoticed_;  // notices that found no room with their connections: asked for again when there is some
   int64_t reminders_ns_ = 0;  // not before
   std::vector<ledger::Outcome> resumes_;  // ends of pages whose connections have bytes to read first
   int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first

@@ -23,7 +23,7 @@ size_t EncodeFull(const Move& move, std::byte* to) {
 
 void App::MoveIfCrowded(net::Port& port, net::Connection& connection, Newcomer& newcomer) {
   const Session& session = SessionOf(Unpack(newcomer.address));
-  const uint32_t last_user = session.user + desk_.gateways().user_count(session.gateway) - 1;
+  const uint32_t last_user = session.user + parts_.sessions.gateway_logins().gateways().user_count(session.gateway) - 1;
   // When it comes back while its former connection is there still, that does not count.
   const std::array<uint64_t, 2> formers{shared_.directory.Find(session.user), shared_.directory.Find(last_user)};
   const uint64_t name = newcomer.address | kGatewayBit;
@@ -50,8 +50,8 @@ bool App::OnMovedOut(net::Port& port, net::Connection& connection, net::MovedSoc
   Session& session = SessionOf(Unpack(newcomer.address));
   Move move{.ticket = newcomer.ticket,
             .first_user = session.user,
-            .user_count = desk_.gateways().user_count(session.gateway),
-            .login_stamp = desk_.gateways().login(session.gateway).stamp,
+            .user_count = parts_.sessions.gateway_logins().gateways().user_count(session.gateway),
+            .login_stamp = parts_.sessions.gateway_logins().gateways().login(session.gateway).stamp,
             .socket = std::move(socket),
             .early = std::move(newcomer.early)};
   const uint64_t ticket = move.ticket;
@@ -61,10 +61,10 @@ bool App::OnMovedOut(net::Port& port, net::Connection& connection, net::MovedSoc
     return false;
   }
   newcomers_.erase(newcomers_.begin() + (&newcomer - newcomers_.data()));
-  desk_.gateways().Remove(session.gateway);
+  parts_.sessions.gateway_logins().gateways().Remove(session.gateway);
   session = Session{};
-  office_.cells.Add(Counter::kGatewaysMoved);
-  Post(Unpack(ticket).worker, {.kind = MessageKind::kMove, .address = ticket});
+  counters_.cells.Add(Counter::kGatewaysMoved);
+  Post(Unpack(ticket).worker, GatewayMove{ticket});
   return true;
 }
 
@@ -76,7 +76,7 @@ void App::OnNotMoved(net::Port& port, net::Connection& connection) {
 
 // ---- the worker that shall serve it ----
 
-void App::TakeMove(Move move) {
+void App::BeginArrival(Move move) {
   const absl::Span<net::Port* const> ports = context_.ports();
   net::Port& emptiest = **std::min_element(ports.begin(), ports.end(), [](const net::Port* one, const net::Port* other) {
     return one->slots_in_use() < other->slots_in_use();
@@ -98,18 +98,18 @@ Move App::ArrivalOf(uint64_t ticket) {
 // It goes on with its login as if it had come here.
 void App::OnMovedIn(net::Port& port, net::Connection& connection, uint64_t ticket) {
   Move move = ArrivalOf(ticket);
-  Session& session = sessions_[port.index()][connection.slot];
+  Session& session = records_[port.index()][connection.slot];
   session = Session{};
-  const bool room = !desk_.gateways().full() && port.MakeBulk(connection);
-  if (!room || desk_.draining()) {
+  const bool room = !parts_.sessions.gateway_logins().gateways().full() && port.MakeBulk(connection);
+  if (!room || parts_.sessions.draining()) {
     shared_.gateway_order.Remove(ticket);
-    office_.cells.Add(Counter::kLoginsFull);
+    counters_.cells.Add(Counter::kLoginsFull);
     EncodeFull(move, port.Out(connection).Append(wire::LoginResponseBytes(wire::Version::k2)));
-    port.CloseAfterFlush(connection, desk_.draining() ? net::CloseReason::kDrain : net::CloseReason::kFull);
+    port.CloseAfterFlush(connection, parts_.sessions.draining() ? net::CloseReason::kDrain : net::CloseReason::kFull);
     return;
   }
   session = Session{.user = move.first_user, .version = wire::Version::k2, .logged_in = true};
-  session.gateway = desk_.gateways().Add(move.user_count, move.login_stamp);
+  session.gateway = parts_.sessions.gateway_logins().gateways().Add(move.user_count, move.login_stamp);
   const uint64_t address = AddressOf(port, connection);
   shared_.gateway_order.Rename(ticket, address | kGatewayBit);
   newcomers_.push_back({.address = address, .early = std::move(move.early)});
@@ -122,17 +122,18 @@ void App::OnNoPlace(net::Port&, net::MovedSocket& socket, uint64_t ticket) {
   const Move move = ArrivalOf(ticket);
   std::array<std::byte, net::kFrameBytesMax> answer;
   socket.Say({answer.data(), EncodeFull(move, answer.data())});
-  shared_.gateway_order.Remove(ticket);
-  office_.cells.Add(Counter::kLoginsFull);
-  office_.cells.Add(Counter::kConnectionsClosed);
-  shared_.connections.fetch_sub(1, std::memory_order_release);  // last, and release: as in OnClose
+  shared_.connections.End([&] {
+    shared_.gateway_order.Remove(ticket);
+    counters_.cells.Add(Counter::kLoginsFull);
+    counters_.cells.Add(Counter::kConnectionsClosed);
+  });
 }
 
 // From here on no gateway comes from another worker, so that none is on its way when this one ends.
 void App::OnDrain() {
-  desk_.Drain();
-  for (Move& move : shared_.moves.TakeLast(context_.index())) {
-    TakeMove(std::move(move));
+  parts_.sessions.Drain();
+  for (Move& move : shared_.moves.CloseAndTakeAll(context_.index())) {
+    BeginArrival(std::move(move));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "libhongbao/count/cells.h"
+#include "libhongbao/count/history.h"
 
 namespace hongbao::serve {
 
@@ -127,5 +128,11 @@ inline constexpr count::Label<Counter> kCounterLabels[] = {
     {Counter::kLate, "late"},
 };
 static_assert(count::LabelsMatch(kCounterLabels));
+
+// What one worker counts, where reporters read it.
+struct WorkerCounters {
+  count::Cells<Counter> cells;
+  count::History<Counter> history;
+};
 
 }  // namespace hongbao::serve

@@ -52,7 +52,7 @@ Directory::~Directory() {
   }
 }
 
-bool Directory::TakeShakeWin(uint32_t user, uint32_t cap) {
+bool Directory::ReserveShakeWin(uint32_t user, uint32_t cap) {
   // relaxed: only this counter's own value decides, and the compare makes check and increment one step, so two
   // connections of one user can't both take the last win.
   std::atomic_ref<uint16_t> wins = ShakeWins(user);
@@ -96,7 +96,7 @@ void Directory::RestoreUnopened(uint32_t user) {
 }
 
 bool Directory::AddSent(uint32_t user, uint32_t max) {
-  // relaxed: as in TakeShakeWin.
+  // relaxed: as in ReserveShakeWin.
   std::atomic_ref<uint32_t> sent = Sent(user);
   uint32_t seen = sent.load(std::memory_order_relaxed);
   do {
@@ -120,8 +120,6 @@ void Directory::Restore(uint32_t user, uint64_t last_stamp, uint16_t shake_wins)
 }
 
 void Directory::RaiseStamp(uint32_t user, uint64_t stamp) {
-  // seq_cst: a login that comes after it in their one order sees it, and asks the ledger before it decides anew. One that
-  // comes before may not: then the ledger's key (stamp, user) is the judge.
   std::atomic_ref<uint64_t> last = LastStamp(user);
   uint64_t seen = last.load(std::memory_order_relaxed);
   while (seen < stamp && !last.compare_exchange_weak(seen, stamp, std::memory_order_seq_cst)) {

@@ -93,9 +93,9 @@ class Directory {
   // ---- what the user has ----
 
   // Counts a win by shaking if the user has fewer than `cap` (1..kShakeWinsMax). False: at the cap, nothing changed.
-  bool TakeShakeWin(uint32_t user, uint32_t cap);
-  // Takes back a TakeShakeWin whose claim found nothing after all.
-  void ReturnShakeWin(uint32_t user) {
+  bool ReserveShakeWin(uint32_t user, uint32_t cap);
+  // Takes back a ReserveShakeWin whose claim found nothing after all.
+  void ReleaseShakeWin(uint32_t user) {
     // relaxed: the counter stands for itself.
     ShakeWins(user).fetch_sub(1, std::memory_order_relaxed);
   }
@@ -121,8 +121,9 @@ class Directory {
 
   // A share the user got, by shaking or by opening; for servers without a ledger, which knows it otherwise.
   void AddGrant(uint32_t user, int64_t fen);
-  // Remembers the stamp of a grant or send, from the moment it is decided on. For shakes and sends: Decide.
-  void RaiseStamp(uint32_t user, uint64_t stamp);
+  // Remembers the stamp of an opened share, from the moment it is drawn. Not for shakes and sends: Decide does it for them, and
+  // looks for a newer session afterwards. All opens of a gift meet at its owner, who needs no such look.
+  void RememberShare(uint32_t user, uint64_t stamp) { RaiseStamp(user, stamp); }
   // What an earlier life left. Before anyone logs in.
   void Restore(uint32_t user, uint64_t last_stamp, uint16_t shake_wins);
 
@@ -148,7 +149,10 @@ class Directory {
     alignas(4) uint32_t sent;
   };
 
-  // release: whoever reads this number finds the session, which was put there before, or a newer one.
+  // seq_cst: a login that comes after it in their one order sees it, and asks the ledger before it decides anew. One that
+  // comes before may not: then the ledger's key (stamp, user) is the judge.
+  void RaiseStamp(uint32_t user, uint64_t stamp);
+  // The login's exchange has happened. release: whoever reads this number finds the session, which was put there before, or a newer one.
   Came Enter(uint32_t user, uint64_t replaced) {
     Logins(user).fetch_add(1, std::memory_order_release);
     return {.replaced = replaced, .last_stamp = last_stamp(user)};

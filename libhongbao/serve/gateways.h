@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "libhongbao/serve/session.h"
 #include "libhongbao/wire/messages.h"
 
 namespace hongbao::serve {
@@ -23,16 +24,11 @@ inline bool SameToken(const wire::Token& one, const wire::Token& other) {
 
 class Gateways {
  public:
-  static constexpr uint16_t kNone = 0;  // the session is no gateway's
-  static constexpr uint32_t kMost = 0xfffe;
-
-  // Room for `gateways_max` (at most kMost).
-  explicit Gateways(uint32_t gateways_max) {
+  // Room for `gateways_max`, at most 65,534.
+  explicit Gateways(uint32_t gateways_max) : user_counts_(gateways_max + 1), logins_(gateways_max + 1) {
     for (uint32_t i = gateways_max; i > 0; --i) {
       free_.push_back(static_cast<uint16_t>(i));
     }
-    user_counts_.resize(gateways_max + 1);
-    logins_.resize(gateways_max + 1);
   }
 
   // How far its login has come: its users are logged in one after the other, over many turns.
@@ -44,7 +40,7 @@ class Gateways {
   };
 
   bool full() const { return free_.empty(); }
-  // Not when full. A gateway's number, never kNone.
+  // Not when full. A gateway's number, never kNoGateway.
   uint16_t Add(uint32_t user_count, uint64_t login_stamp = 0) {
     const uint16_t gateway = free_.back();
     free_.pop_back();
@@ -58,9 +54,16 @@ class Gateways {
   Login& login(uint16_t gateway) { return logins_[gateway]; }
   const Login& login(uint16_t gateway) const { return logins_[gateway]; }
 
+  // Whether `user` is the session's, or one of its gateway's.
+  bool Owns(const Session& session, uint32_t user) const {
+    return !session.is_gateway() ? user == session.user : user - session.user < user_counts_[session.gateway];
+  }
+  // Whether some users of the session's gateway have still to enter, or the login is not answered yet.
+  bool Entering(const Session& session) const { return session.is_gateway() && !logins_[session.gateway].answered; }
+
  private:
   std::vector<uint16_t> free_;
-  std::vector<uint32_t> user_counts_;  // [kNone] is unused; by itself, as every shake of a gateway asks
+  std::vector<uint32_t> user_counts_;  // [kNoGateway] is unused; by itself, as every shake of a gateway asks
   std::vector<Login> logins_;
 };
 

@@ -1,75 +1,112 @@
-// Message: what one worker (or the minter) tells another. Everything else of a worker is its own.
+// Message: what one worker, the minter or the ledger tells a worker. Everything else of a worker is its own.
 //
-// Owns nothing; copied by value through the inboxes of net/.
-// Thread tag: thread-compatible (a value).
+// Each kind of message is a struct with what it says and nothing else; a Message is one of them. `address` is always a packed
+// connection (session_address.h), and the message goes to that connection's worker. Owns nothing; copied by value through the
+// inboxes of net/. Thread tag: thread-compatible (a value).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
+#include <functional>
 #include <type_traits>
+#include <variant>
 
+#include "absl/types/span.h"
 #include "libhongbao/ledger/ledger.h"
+#include "libhongbao/serve/envelope_ids.h"
 
 namespace hongbao::serve {
 
 inline constexpr uint32_t kGiftUsersMax = 50;
 
-enum class MessageKind : uint8_t {
-  kSupersede,  // to the worker of `address`: close that connection, a newer login has replaced it
-  kGift,       // to the owner of `envelope_id`: a new gift of `amount_fen` for `users`, from `user`
-  kNotice,  // to the worker of `address`: tell `user` there of the gift `envelope_id` (amount_fen, users: all invited)
-  kOpen,    // to the owner of `envelope_id`: `user` opens it; the answer goes to `address`
-  kOpened,  // to the worker of `address`: the answer, `amount_fen` (0: no share)
-  kRemind,  // to every owner: notices of all gifts that `user` has not opened, to `address`
-  kRemindOf,  // to the owner of `envelope_id`: a notice of it for `user` found no room at `address`, and now there may be some
-  kRefuseOpen,  // to the worker of `address`: an open that cannot be answered now; the connection is closed, to come again
-  kOutcome,     // from the ledger to the worker that submitted the record: outcome()
-  kMove,        // to the worker that shall serve a gateway: `address` is its ticket, see moves.h
-  kForward,     // to the worker of `address`, `user`'s newer session: outcome() found the older one gone
+// All whom a gift is for.
+struct Invited {
+  uint8_t count = 0;
+  uint32_t users[kGiftUsersMax] = {};
+
+  Invited() = default;
+  explicit Invited(absl::Span<const uint32_t> all) : count(static_cast<uint8_t>(all.size())) {
+    std::copy(all.begin(), all.end(), users);
+  }
+  absl::Span<const uint32_t> Users() const { return {users, count}; }
 };
 
-struct Message {
-  MessageKind kind{};
-  uint8_t user_count = 0;     // how many of `users` are meant
-  bool has_identity = false;  // kOpen: `stamp` is a v2 request's identity
-  bool pays = false;  // kForward: the answer that the connection is owed (net::Port::Owe), not one of an older connection's
-  uint32_t user = 0;
-  uint64_t address = 0;  // packed, see directory.h
-  uint64_t stamp = 0;    // of the request that is answered
-  uint32_t envelope_id = 0;
+// To the gift's owner: the minter has drawn it.
+struct MintedGift {
+  uint32_t gift_id = 0;
   uint32_t amount_fen = 0;
-  uint32_t users[kGiftUsersMax] = {};  // kOutcome, kForward: the bytes of an outcome
-
-  ledger::Outcome outcome() const {
-    ledger::Outcome outcome;
-    std::memcpy(&outcome, users, sizeof(outcome));
-    return outcome;
-  }
-  static Message Of(MessageKind kind, const ledger::Outcome& outcome) {
-    static_assert(std::is_trivially_copyable_v<ledger::Outcome> && sizeof(outcome) <= sizeof(users));
-    Message message{.kind = kind};
-    std::memcpy(message.users, &outcome, sizeof(outcome));
-    return message;
-  }
+  Invited invited{};
 };
-static_assert(std::is_trivially_copyable_v<Message> && sizeof(Message) <= 256, "fits an inbox cell");
 
-// ---- envelope ids: three ranges that can't meet ----
-// Won by shaking:        0x00100001 up to 0x7fffffff
-// Gifts of a mint run:   0x80000001 up to 0xbfffffff, numbered by the minter
-// Gifts sent by a user:  0xc0000000 up, numbered by the worker that owns them
+// Tell `user` of a gift.
+struct Notice {
+  uint64_t address = 0;
+  uint32_t user = 0;
+  MintedGift gift{};
+};
 
-inline constexpr uint32_t kFirstShakeId = 0x00100001;
-inline constexpr uint32_t kLastShakeId = 0x7fffffff;
-inline constexpr uint32_t kGiftBit = 0x80000000;
-inline constexpr uint32_t kFirstMintedGiftId = 0x80000001;
-inline constexpr uint32_t kLastMintedGiftId = 0xbfffffff;
-inline constexpr uint32_t kFirstSentGiftId = 0xc0000000;
-inline constexpr uint32_t kLastSentGiftId = 0xffffffff;
+// To the gift's owner: `user` opens it.
+struct OpenGift {
+  uint64_t address = 0;  // where the answer goes
+  uint64_t stamp = 0;
+  uint32_t user = 0;
+  uint32_t gift_id = 0;
+  bool has_identity = false;  // `stamp` is a v2 request's identity
+};
 
-constexpr bool IsGift(uint32_t envelope_id) { return (envelope_id & kGiftBit) != 0; }
+// The answer to OpenGift, without a ledger; with one it is an outcome.
+struct GiftOpened {
+  uint64_t address = 0;
+  uint64_t stamp = 0;
+  uint32_t user = 0;
+  uint32_t gift_id = 0;
+  uint32_t amount_fen = 0;  // 0: no share
+};
 
-// The worker whose book holds the gift; everything that happens to it happens there.
-constexpr uint32_t OwnerOf(uint32_t envelope_id, uint32_t workers) { return (envelope_id & ~kGiftBit) % workers; }
+// That open cannot be answered now: the connection is closed, to come again.
+struct OpenRefused {
+  uint64_t address = 0;
+};
+
+// To every owner of gifts: notices of all gifts that `user` has not opened.
+struct AskForNotices {
+  uint64_t address = 0;
+  uint32_t user = 0;
+};
+
+// To the gift's owner: a notice of it found no room at `address`, and now there may be some.
+struct AskForNotice {
+  uint64_t address = 0;
+  uint32_t user = 0;
+  uint32_t gift_id = 0;
+};
+
+// Close that connection: a newer login has replaced it.
+struct Supersede {
+  uint64_t address = 0;
+};
+
+// From the ledger to the worker that submitted the record.
+struct RecordSettled {
+  ledger::Outcome outcome{};
+};
+
+// To the worker of `outcome.reply_to`, which is the user's newer session, or the connection that an open came from.
+struct ForwardedOutcome {
+  ledger::Outcome outcome{};
+  bool pays = false;  // the answer that the connection is owed (net::Port::Owe), not one of an older connection's
+};
+
+// To the worker that shall serve a gateway; see moves.h.
+struct GatewayMove {
+  uint64_t ticket = 0;
+};
+
+using Message = std::variant<Supersede, MintedGift, Notice, OpenGift, GiftOpened, OpenRefused, AskForNotices, AskForNotice,
+                             RecordSettled, ForwardedOutcome, GatewayMove>;
+static_assert(std::is_trivially_copyable_v<Message> && sizeof(Message) <= 232, "fits an inbox cell");
+
+// Brings a message to a worker, 0..workers-1. Never loses one. May act on it at once if it is the own worker.
+using PostFunction = std::function<void(uint32_t worker, const Message& message)>;
 
 }  // namespace hongbao::serve

@@ -1,4 +1,4 @@
-// MintSchedule: when each envelope of one run is due. A pure function of a clock and of what was taken so far; the minter's is
+// MintSchedule: when each envelope of one run is due. A pure function of a clock and of what was issued so far; the minter's is
 // the steady time.
 //
 // Envelope k of a run is due at start + (k + 0.5) / rate: evenly spaced, and a whole second holds exactly `rate` of
@@ -24,35 +24,35 @@ class MintSchedule {
   // Before it has begun: begins then.
   void StartAt(int64_t start_ns) { start_ns_ = start_ns; }
 
-  // What was taken was due by `now_ns`, whatever the clock says of it: so it goes on from there.
+  // What was issued was due by `now_ns`, whatever the clock says of it: so it goes on from there.
   void GoOnFrom(int64_t now_ns) {
-    if (Reached(now_ns) < taken_) {
-      start_ns_ = now_ns - static_cast<int64_t>(Wide{taken_} * time::kNsPerSecond / rate_);
+    if (Reached(now_ns) < issued_) {
+      start_ns_ = now_ns - static_cast<int64_t>(Wide{issued_} * time::kNsPerSecond / rate_);
     }
   }
 
   // How many to issue at `now_ns`. Moves the run back when that is more than the catch-up bound.
   int64_t Due(int64_t now_ns) {
     const int64_t bound = kCatchUpSeconds * rate_;
-    const int64_t behind = Reached(now_ns) - taken_;
+    const int64_t behind = Reached(now_ns) - issued_;
     if (behind > bound) {
       start_ns_ += static_cast<int64_t>((Wide{behind - bound} * time::kNsPerSecond + rate_ - 1) / rate_);
     }
-    return std::max<int64_t>(0, std::min(Reached(now_ns), count_) - taken_);
+    return std::max<int64_t>(0, std::min(Reached(now_ns), count_) - issued_);
   }
 
-  // `issued` of those that were due have left.
-  void Take(int64_t issued) { taken_ += issued; }
+  // So many of those that were due have left.
+  void CountIssued(int64_t envelopes) { issued_ += envelopes; }
 
   // When the next one is due. Meaningless when done().
   int64_t NextNs() const {
     return start_ns_ +
-           static_cast<int64_t>(((Wide{taken_} * 2 + 1) * time::kNsPerSecond + 2 * rate_ - 1) / (2 * rate_));
+           static_cast<int64_t>(((Wide{issued_} * 2 + 1) * time::kNsPerSecond + 2 * rate_ - 1) / (2 * rate_));
   }
 
-  int64_t taken() const { return taken_; }
-  int64_t left() const { return count_ - taken_; }
-  bool done() const { return taken_ == count_; }
+  int64_t issued() const { return issued_; }
+  int64_t left() const { return count_ - issued_; }
+  bool done() const { return issued_ == count_; }
 
  private:
   __extension__ using Wide = __int128;  // elapsed ns times rate needs more than 64 bits
@@ -69,7 +69,7 @@ class MintSchedule {
   int64_t start_ns_;
   int64_t rate_;
   int64_t count_;
-  int64_t taken_ = 0;
+  int64_t issued_ = 0;
 };
 
 }  // namespace hongbao::serve

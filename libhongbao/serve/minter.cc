@@ -150,7 +150,7 @@ ledger::Order Minter::OrderOf(const MintOrder& order, int64_t now_ns) const {
 }
 
 // What an order may be refused for although it is a good one. Under the mutex.
-absl::Status Minter::MayTake(const ledger::Order& order) const {
+absl::Status Minter::CheckRoom(const ledger::Order& order) const {
   if (stopped_) {
     return absl::FailedPreconditionError("the server is stopping");
   }
@@ -177,16 +177,16 @@ absl::Status Minter::MayTake(const ledger::Order& order) const {
   return absl::OkStatus();
 }
 
-uint32_t Minter::TakeIds(bool is_gift, int64_t count) {
+uint32_t Minter::AllocateIds(bool is_gift, int64_t count) {
   uint64_t& next = is_gift ? next_gift_id_ : next_shake_id_;
   return static_cast<uint32_t>(std::exchange(next, next + static_cast<uint64_t>(count)));
 }
 
 template <class Find>
-KnownOrder* Minter::FindSettled(Lock& lock, Find find) {
+KnownOrder* Minter::FindRecorded(Lock& lock, Find find) {
   KnownOrder* known = find();
-  while (known != nullptr && !known->settled) {
-    settled_.wait(lock);
+  while (known != nullptr && !known->recorded) {
+    recorded_.wait(lock);
     known = find();  // it may be gone
   }
   return known;
@@ -205,26 +205,26 @@ absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
   Lock lock(mutex_);
   // First: what was a good order once may not be any more, its second has passed perhaps.
   const KnownOrder* before =
-      order.key.empty() ? nullptr : FindSettled(lock, [&] { return book_.FindByKey(order.key); });
+      order.key.empty() ? nullptr : FindRecorded(lock, [&] { return book_.FindByKey(order.key); });
   if (before != nullptr) {
     return before->order.asked == Asked(order)
                ? absl::StatusOr<MintReceipt>(ReceiptOf(before->order, true))
                : absl::AlreadyExistsError(absl::StrCat("the key ", order.key, " belongs to order ", before->order.first_id,
                                                        ", which is another: ", before->order.asked));
   }
-  status.Update(status.ok() ? MayTake(kept) : status);
+  status.Update(status.ok() ? CheckRoom(kept) : status);
   if (!status.ok()) {
     return status;
   }
-  kept.first_id = TakeIds(kept.is_gift, kept.count);
-  KnownOrder& known = book_.Add({.order = kept, .settled = false});
+  kept.first_id = AllocateIds(kept.is_gift, kept.count);
+  KnownOrder& known = book_.Add({.order = kept, .recorded = false});
   if (ledger_ != nullptr) {
     lock.unlock();
     status = ledger_->RecordOrder(kept);
     lock.lock();
   }
   if (status.ok()) {
-    known.settled = true;
+    known.recorded = true;
     runs_.push_back(MakeRun(known));
     if (order.at_s == 0) {  // the next second, whatever becomes of the wall clock until then
       runs_.back().begun = true;
@@ -233,7 +233,7 @@ absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
   } else {
     book_.Remove(kept.first_id);
   }
-  settled_.notify_all();
+  recorded_.notify_all();
   changed_.notify_all();
   return status.ok() ? absl::StatusOr<MintReceipt>(ReceiptOf(kept, false)) : status;
 }
@@ -247,17 +247,17 @@ Minter::Run Minter::MakeRun(KnownOrder& known) {
 void Minter::Restore(ledger::Recovered& recovered) {
   next_shake_id_ = std::max(next_shake_id_, recovered.next_shake_id);
   next_gift_id_ = std::max(next_gift_id_, recovered.next_minted_gift_id);
-  for (ledger::ClosedOrder& closed : recovered.closed) {
+  for (ledger::FinishedOrder& closed : recovered.closed) {
     book_.Add({.order = std::move(closed.order), .issued = closed.issued, .cancel = closed.cancel});
   }
-  for (ledger::OpenOrder& open : recovered.orders) {
+  for (ledger::UnfinishedOrder& open : recovered.orders) {
     KnownOrder& known = book_.Add({.order = std::move(open.order),
                                    .issued = open.taken.count(),
                                    .issued_fen = open.taken_fen,
                                    .cancel = open.cancel});
     Run run = MakeRun(known);
     run.taken = std::move(open.taken);
-    run.schedule.Take(run.taken.CountBelow(known.cancel.has_value() ? known.cancel->place : known.order.count));
+    run.schedule.CountIssued(run.taken.CountBelow(known.cancel.has_value() ? known.cancel->place : known.order.count));
     runs_.push_back(std::move(run));
   }
 }
@@ -290,7 +290,7 @@ ledger::Cancel Minter::CancelOf(const KnownOrder& known, const Run* run) const {
 
 absl::StatusOr<KnownOrder> Minter::Cancel(uint32_t first_id) {
   Lock lock(mutex_);
-  KnownOrder* known = FindSettled(lock, [&] { return book_.Find(first_id); });
+  KnownOrder* known = FindRecorded(lock, [&] { return book_.Find(first_id); });
   if (known == nullptr) {
     return NoOrder(absl::StrCat(first_id));
   }
@@ -308,12 +308,12 @@ absl::StatusOr<KnownOrder> Minter::Cancel(uint32_t first_id) {
   std::optional<Run> run = TakeRun(*known);  // from here on nothing more of it is issued
   const ledger::Cancel cancel = CancelOf(*known, run.has_value() ? &*run : nullptr);
   if (ledger_ != nullptr) {
-    known->settled = false;
+    known->recorded = false;
     lock.unlock();
     absl::Status status = ledger_->RecordCancel(cancel);
     lock.lock();
-    known->settled = true;
-    settled_.notify_all();
+    known->recorded = true;
+    recorded_.notify_all();
     if (!status.ok()) {
       if (run.has_value()) {
         runs_.push_back(*std::move(run));
@@ -322,7 +322,7 @@ absl::StatusOr<KnownOrder> Minter::Cancel(uint32_t first_id) {
     }
   }
   known->cancel = cancel;
-  std::erase_if(gifts_again_, [&](const Message& gift) { return book_.FindByEnvelope(gift.envelope_id) == known; });
+  std::erase_if(gifts_again_, [&](const MintedGift& gift) { return book_.FindByEnvelope(gift.gift_id) == known; });
   known->offered_again = 0;
   NoteCancelled(*known, known->order.is_gift ? known->cancelled() : left);
   return *known;
@@ -377,7 +377,7 @@ void Minter::Begin(Run& run, const time::Moment& now) {
   const int64_t at_s = run.known->order.at_s;
   run.schedule.StartAt(at_s * time::kNsPerSecond - (now.wall_ns - now.steady_ns));
   run.begun = at_s * time::kNsPerSecond <= now.wall_ns;
-  if (run.schedule.taken() > 0) {  // in an earlier life
+  if (run.schedule.issued() > 0) {  // in an earlier life
     run.begun = true;
     run.schedule.GoOnFrom(now.steady_ns);
   }
@@ -390,14 +390,14 @@ int64_t Minter::Step() {
   history_.Roll(time::UnixSecond(now_ns), counted_);
   int64_t next_ns = now_ns + time::kNsPerSecond;
   IssueReturned();
-  TakeBackGifts();
+  CollectRefusedGifts();
   OfferGiftsAgain(now.monotonic_ns);
   int64_t budget = kPassedOver;
   for (Run& run : runs_) {
     Begin(run, now);
     const int64_t due = run.schedule.Due(now_ns);
     const int64_t issued = run.known->order.is_gift ? IssueGifts(run, due, budget) : IssueShakes(run, due, budget);
-    run.schedule.Take(issued);
+    run.schedule.CountIssued(issued);
     if (!run.schedule.done()) {
       next_ns = std::min(next_ns, issued < due ? now_ns + kRetryNs : run.schedule.NextNs());
     }
@@ -412,7 +412,7 @@ void Minter::IssueReturned() {
   if (returned_ == nullptr) {
     return;
   }
-  for (const envelope::LuckyEnvelope& envelope : returned_->TakeAll()) {
+  for (const envelope::LuckyEnvelope& envelope : returned_->TakeEnvelopes()) {
     again_.push_back(envelope);
   }
   const size_t fitted = pool_->Publish(again_);
@@ -420,12 +420,12 @@ void Minter::IssueReturned() {
 }
 
 // Gifts that found no room. Those of a cancelled order were never made, and nobody has been told of them.
-void Minter::TakeBackGifts() {
+void Minter::CollectRefusedGifts() {
   if (returned_ == nullptr) {
     return;
   }
-  for (const Message& gift : returned_->TakeGifts()) {
-    KnownOrder* known = book_.FindByEnvelope(gift.envelope_id);
+  for (const MintedGift& gift : returned_->TakeGifts()) {
+    KnownOrder* known = book_.FindByEnvelope(gift.gift_id);
     Check(known != nullptr && known->issued > 0, "a minted gift belongs to an order");
     --known->issued;
     if (known->cancel.has_value()) {
@@ -442,9 +442,9 @@ void Minter::OfferGiftsAgain(int64_t now_ns) {
     return;
   }
   offer_again_ns_ = now_ns + kOfferAgainNs;
-  std::erase_if(gifts_again_, [this](const Message& gift) {
-    KnownOrder* known = book_.FindByEnvelope(gift.envelope_id);
-    if (!known->settled || !post_gift_(OwnerOf(gift.envelope_id, workers_), gift)) {  // not settled: it is being cancelled
+  std::erase_if(gifts_again_, [this](const MintedGift& gift) {
+    KnownOrder* known = book_.FindByEnvelope(gift.gift_id);
+    if (!known->recorded || !post_gift_(OwnerOf(gift.gift_id, workers_), gift)) {  // it is being cancelled
       return false;
     }
     --known->offered_again;
@@ -485,18 +485,17 @@ int64_t Minter::IssueGifts(Run& run, int64_t due, int64_t& budget) {
     return 0;  // the others would find no room either
   }
   for (int64_t issued = 0; issued < due; ++issued) {
-    if (!run.has_gift) {
+    if (!run.gift.has_value()) {
       run.next_place = run.taken.NextFree(run.next_place);
       if (!run.draw.Reach(order, run.next_place, budget)) {
         return issued;
       }
       run.gift = run.draw.Gift(order, run.next_place++);
-      run.has_gift = true;
     }
-    if (!post_gift_(OwnerOf(run.gift.envelope_id, workers_), run.gift)) {
+    if (!post_gift_(OwnerOf(run.gift->gift_id, workers_), *run.gift)) {
       return issued;  // the owner's inbox is full
     }
-    run.has_gift = false;
+    run.gift.reset();
     ++run.known->issued;
   }
   return due;

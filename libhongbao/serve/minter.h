@@ -66,7 +66,7 @@ enum class MintCounter : uint32_t { kIssued, kCount };  // shake envelopes publi
 class Minter {
  public:
   // Brings a gift to its owner, 0..workers-1; false when that one has no room now.
-  using PostGift = std::function<bool(uint32_t worker, const Message& message)>;
+  using PostGift = std::function<bool(uint32_t worker, const MintedGift& gift)>;
 
   // `ledger` may be null: then orders live as long as the process. `returned`: envelopes to issue once more.
   Minter(time::WallSteps* wall, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers, PostGift post_gift,
@@ -117,25 +117,24 @@ class Minter {
     ledger::Places taken = {};   // issued in an earlier life
     int64_t next_place = 0;      // all before it are issued, taken or drawn
     std::vector<envelope::LuckyEnvelope> drawn = {};  // shake: drawn and not published
-    Message gift = {};                                // gift: drawn and not taken, if has_gift
-    bool has_gift = false;
+    std::optional<MintedGift> gift = {};              // gift: drawn, and its owner had no room
   };
   using Lock = std::unique_lock<std::mutex>;
 
   absl::Status Validate(const MintOrder& order, int64_t now_s) const;
   ledger::Order OrderOf(const MintOrder& order, int64_t now_ns) const;
-  absl::Status MayTake(const ledger::Order& order) const;
-  uint32_t TakeIds(bool is_gift, int64_t count);
+  absl::Status CheckRoom(const ledger::Order& order) const;
+  uint32_t AllocateIds(bool is_gift, int64_t count);
   // Waits until what is under way about that order is settled. Null: there is no such order (any more).
   template <class Find>
-  KnownOrder* FindSettled(Lock& lock, Find find);
+  KnownOrder* FindRecorded(Lock& lock, Find find);
   static Run MakeRun(KnownOrder& known);
   static void Begin(Run& run, const time::Moment& now);
   ledger::Cancel CancelOf(const KnownOrder& known, const Run* run) const;
   std::optional<Run> TakeRun(const KnownOrder& known);
   void NoteCancelled(const KnownOrder& known, int64_t left);
   void IssueReturned();
-  void TakeBackGifts();
+  void CollectRefusedGifts();
   void OfferGiftsAgain(int64_t now_ns);
   // Both return how many they issued, at most `due`; `budget`: places that may be passed over.
   int64_t IssueShakes(Run& run, int64_t due, int64_t& budget);
@@ -156,10 +155,10 @@ class Minter {
 
   mutable std::mutex mutex_;  // orders come once in a while, and a step holds it for microseconds
   std::condition_variable changed_;
-  std::condition_variable settled_;  // an order, or the end of one, has come back from the ledger
+  std::condition_variable recorded_;  // an order, or the end of one, has come back from the ledger
   OrderBook book_;
   std::vector<Run> runs_;
-  std::vector<Message> gifts_again_;  // that found no room
+  std::vector<MintedGift> gifts_again_;  // that found no room
   int64_t offer_again_ns_ = 0;        // not before
   Cancelled cancelled_;
   uint64_t next_shake_id_ = kFirstShakeId;  // 64 bits: may stand one past the last id

@@ -51,7 +51,7 @@ class Moves {
     return move;
   }
   // The worker takes those that are on their way to it, and no more.
-  std::vector<Move> TakeLast(uint32_t worker) {
+  std::vector<Move> CloseAndTakeAll(uint32_t worker) {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_.push_back(static_cast<uint8_t>(worker));
     const auto others = std::stable_partition(moves_.begin(), moves_.end(), [worker](const Move& move) {

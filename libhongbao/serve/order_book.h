@@ -23,7 +23,7 @@ struct KnownOrder {
   int64_t issued = 0;        // published or won; gifts: on their way to their owners, or taken by them
   envelope::Fen issued_fen{};  // of a shake order
   int64_t offered_again = 0;  // gifts that found no room and wait to be offered again
-  bool settled = true;       // false: it, or its end, is on its way to the ledger
+  bool recorded = true;      // false: it, or its end, is on its way to the ledger
   std::optional<ledger::Cancel> cancel{};
 
   // Not to be issued any more.

@@ -7,20 +7,18 @@ namespace {
 
 uint32_t IdOf(const ledger::Order& order, int64_t place) { return order.first_id + static_cast<uint32_t>(place); }
 
-Message DrawGift(const ledger::Order& order, int64_t place, envelope::Random& random) {
-  Message gift{.kind = MessageKind::kGift,
-               .user_count = static_cast<uint8_t>(order.users),
-               .envelope_id = IdOf(order, place)};
+MintedGift DrawGift(const ledger::Order& order, int64_t place, envelope::Random& random) {
+  MintedGift gift{.gift_id = IdOf(order, place)};
+  Invited& invited = gift.invited;
   const int64_t drawn = random.Between(order.min_fen, order.max_fen);
   gift.amount_fen = static_cast<uint32_t>(std::max<int64_t>(drawn, order.users));  // a fen for each at least
   // Floyd's sampling: `users` distinct values, one draw each, also when the range is hardly larger.
   const uint64_t range = uint64_t{order.last_user} - order.first_user + 1;
-  uint32_t chosen = 0;
   for (uint64_t top = range - order.users; top < range; ++top) {
     const uint32_t candidate = order.first_user + static_cast<uint32_t>(random.Below(top + 1));
-    const uint32_t* end = gift.users + chosen;
-    const bool taken = std::find(static_cast<const uint32_t*>(gift.users), end, candidate) != end;
-    gift.users[chosen++] = taken ? order.first_user + static_cast<uint32_t>(top) : candidate;
+    const absl::Span<const uint32_t> chosen = invited.Users();
+    const bool taken = std::find(chosen.begin(), chosen.end(), candidate) != chosen.end();
+    invited.users[invited.count++] = taken ? order.first_user + static_cast<uint32_t>(top) : candidate;
   }
   return gift;
 }
@@ -49,7 +47,7 @@ envelope::LuckyEnvelope OrderDraw::Shake(const ledger::Order& order, int64_t pla
   return {.id = IdOf(order, place), .amount = envelope::Fen(stream_.Between(order.min_fen, order.max_fen))};
 }
 
-Message OrderDraw::Gift(const ledger::Order& order, int64_t place) {
+MintedGift OrderDraw::Gift(const ledger::Order& order, int64_t place) {
   if (in_turn_) {
     ++next_;
     return DrawGift(order, place, stream_);

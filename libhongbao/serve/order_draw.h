@@ -26,7 +26,7 @@ class OrderDraw {
   bool Reach(const ledger::Order& order, int64_t place, int64_t& budget);
   // The envelope or gift of the place that was reached.
   envelope::LuckyEnvelope Shake(const ledger::Order& order, int64_t place);
-  Message Gift(const ledger::Order& order, int64_t place);
+  MintedGift Gift(const ledger::Order& order, int64_t place);
 
  private:
   bool in_turn_;

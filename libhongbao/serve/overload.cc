@@ -7,7 +7,7 @@ __extension__ using Wide = __int128;  // ns times rate needs more than 64 bits
 
 }  // namespace
 
-bool RateLimit::Take(int64_t tokens, int64_t now_ns, int64_t* retry_ns) {
+bool RateLimit::TryAcquire(int64_t tokens, int64_t now_ns, int64_t* retry_ns) {
   const int64_t existing = static_cast<int64_t>(Wide{now_ns} * per_second_ / time::kNsPerSecond);
   // relaxed throughout: the number itself is all that the workers share, nothing is published through it.
   int64_t taken = taken_.load(std::memory_order_relaxed);
@@ -24,12 +24,12 @@ bool RateLimit::Take(int64_t tokens, int64_t now_ns, int64_t* retry_ns) {
   }
 }
 
-bool RateLease::TakeChunk(int64_t now_ns) {
+bool RateLease::AcquireChunk(int64_t now_ns) {
   if (now_ns < retry_ns_) {
     return false;
   }
   const int64_t chunk = limit_->chunk();
-  if (!limit_->Take(chunk, now_ns, &retry_ns_)) {
+  if (!limit_->TryAcquire(chunk, now_ns, &retry_ns_)) {
     return false;
   }
   left_ = chunk - 1;

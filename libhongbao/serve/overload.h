@@ -31,7 +31,7 @@ class RateLimit {
 
   // Takes `tokens` if they exist at `now_ns` (monotonic, any origin >= 0). Else returns false and the time from which
   // it is worth to ask again.
-  bool Take(int64_t tokens, int64_t now_ns, int64_t* retry_ns);
+  bool TryAcquire(int64_t tokens, int64_t now_ns, int64_t* retry_ns);
 
  private:
   const int64_t per_second_;
@@ -45,16 +45,16 @@ class RateLease {
  public:
   explicit RateLease(RateLimit* limit) : limit_(limit) {}
 
-  bool Take(int64_t now_ns) {
+  bool TryAcquire(int64_t now_ns) {
     if (left_ > 0) [[likely]] {
       --left_;
       return true;
     }
-    return TakeChunk(now_ns);
+    return AcquireChunk(now_ns);
   }
 
  private:
-  bool TakeChunk(int64_t now_ns);
+  bool AcquireChunk(int64_t now_ns);
 
   RateLimit* limit_;
   int64_t left_ = 0;
@@ -142,7 +142,7 @@ class Overload {
     if (controlled_ && !delay_.Admit(user)) {
       return false;
     }
-    return !limited_ || lease_.Take(now_ns_);
+    return !limited_ || lease_.TryAcquire(now_ns_);
   }
 
   // A request that has no answer "overloaded": its wait counts, and it is let in.

@@ -17,19 +17,19 @@ namespace hongbao::serve {
 
 class Returned {
  public:
-  void Give(const envelope::LuckyEnvelope& envelope) {
+  void GiveEnvelope(const envelope::LuckyEnvelope& envelope) {
     const std::lock_guard<std::mutex> lock(mutex_);
     envelopes_.push_back(envelope);
   }
-  std::vector<envelope::LuckyEnvelope> TakeAll() {
+  std::vector<envelope::LuckyEnvelope> TakeEnvelopes() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::exchange(envelopes_, {});
   }
-  void GiveGift(const Message& gift) {
+  void GiveGift(const MintedGift& gift) {
     const std::lock_guard<std::mutex> lock(mutex_);
     gifts_.push_back(gift);
   }
-  std::vector<Message> TakeGifts() {
+  std::vector<MintedGift> TakeGifts() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::exchange(gifts_, {});
   }
@@ -37,7 +37,7 @@ class Returned {
  private:
   std::mutex mutex_;
   std::vector<envelope::LuckyEnvelope> envelopes_;
-  std::vector<Message> gifts_;
+  std::vector<MintedGift> gifts_;
 };
 
 }  // namespace hongbao::serve

@@ -67,11 +67,6 @@ envelope::Tally LeftOf(const ledger::LiveGift& gift) {
 uint32_t LaneRecords(const ServerOptions& options) { return std::max(1U, options.ledger_waiting_max / options.workers); }
 uint32_t GiftsMax(const ServerOptions& options) { return std::max(1U, options.gifts_max / options.workers); }
 
-void Add(envelope::Tally& tally, const envelope::Tally& more) {
-  tally.count += more.count;
-  tally.sum += more.sum;
-}
-
 absl::Status Wrong(absl::string_view name, int64_t value, absl::string_view right) {
   return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", right));
 }
@@ -200,22 +195,22 @@ Server::Server(const ServerOptions& options, const time::Clock* clock, Directory
       shared_(std::move(directory), options.pool_envelopes, options.max_qps, *clock),
       service_(*clock),
       ledger_(std::move(ledger)),
-      courier_(this),
+      outcome_poster_(this),
       minter_(
           &shared_.wall, &shared_.pool, options.users_max, workers,
-          [this](uint32_t worker, const Message& message) { return service_.Post(worker, message); }, ledger_.get(),
+          [this](uint32_t worker, const MintedGift& gift) { return service_.Post(worker, gift); }, ledger_.get(),
           &shared_.returned) {
   shared_.ledger = ledger_.get();
   options_.workers = workers;
   for (uint32_t i = 0; i < workers; ++i) {
-    offices_.push_back(std::make_unique<Office>());
+    counters_.push_back(std::make_unique<WorkerCounters>());
   }
 }
 
 Server::~Server() { Drain(0); }
 
-void Server::Courier::Deliver(uint32_t lane, const ledger::Outcome& outcome) {
-  const Message message = Message::Of(MessageKind::kOutcome, outcome);
+void Server::OutcomePoster::Deliver(uint32_t lane, const ledger::Outcome& outcome) {
+  const RecordSettled message{outcome};
   // A full inbox is being emptied; nobody there waits for us. Once the workers have ended nobody can be told any more: what
   // is durable is told at the next login.
   while (!server_->service_.Post(lane, message) && !server_->workers_ended_.load(std::memory_order_acquire)) {
@@ -257,8 +252,9 @@ absl::Status Server::Restore() {
     users = std::max(users, *std::max_element(gift.users.begin(), gift.users.end()) + 1);
     ++gifts[OwnerOf(gift.id, options_.workers)];
   }
-  for (const ledger::OpenOrder& open : recovered_.orders) {
-    users = open.order.is_gift ? std::max(users, open.order.last_user + 1) : users;  // it has gifts to make for them
+  for (const ledger::UnfinishedOrder& unfinished : recovered_.orders) {
+    const ledger::Order& order = unfinished.order;
+    users = order.is_gift ? std::max(users, order.last_user + 1) : users;  // it has gifts to make for them
   }
   if (users > options_.users_max) {
     return absl::InvalidArgumentError(absl::StrCat("the ledger knows users up to ", users - 1, ", and users_max is ",
@@ -271,30 +267,31 @@ absl::Status Server::Restore() {
                                                    " or more"));
   }
   for (const ledger::LiveGift& gift : recovered_.gifts) {
-    GiftDesk::CountUnopened(gift, shared_.directory);
-    Add(restored_, LeftOf(gift));
+    Gifts::CountUnopened(gift, shared_.directory);
+    restored_ += LeftOf(gift);
   }
   shared_.gifts = std::exchange(recovered_.gifts, {});
   minter_.Restore(recovered_);
-  ledger_->Start(options_.workers, LaneRecords(options_), &courier_);
+  ledger_->Start(options_.workers, LaneRecords(options_), &outcome_poster_);
   return absl::OkStatus();
 }
 
 absl::Status Server::StartWorkers() {
-  const AppOptions app_options{.connections_max = options_.connections_max,
-                               .wins_per_user = options_.wins_per_user,
-                               .gifts_max = GiftsMax(options_),
-                               .gift_expiry_ms = options_.gift_expiry_ms,
-                               .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
-                               .gifts_per_sender = options_.gifts_per_sender,
-                               .gifts_per_pair = options_.gifts_per_pair,
-                               .ledger_waiting_max = LaneRecords(options_),
-                               .gateways_max = options_.gateways_max,
-                               .gateway_token = options_.gateway_token,
-                               .user_token = options_.user_token,
-                               .delay = options_.delay};
-  absl::Status status = service_.Start(ToService(options_), [this, app_options](net::WorkerContext<Message>& context) {
-    return std::make_unique<App>(context, app_options, shared_, *offices_[context.index()]);
+  const WorkerOptions worker_options{
+      .connections_max = options_.connections_max,
+      .ledger_waiting_max = LaneRecords(options_),
+      .sessions = {.wins_per_user = options_.wins_per_user,
+                   .gateways_max = options_.gateways_max,
+                   .gateway_token = options_.gateway_token,
+                   .user_token = options_.user_token},
+      .gifts = {.gifts_max = GiftsMax(options_),
+                .expiry_ms = options_.gift_expiry_ms,
+                .first_sent_id = std::max<uint64_t>(kFirstSentGiftId, recovered_.next_sent_gift_id),
+                .gifts_per_sender = options_.gifts_per_sender,
+                .gifts_per_pair = options_.gifts_per_pair},
+      .delay = options_.delay};
+  absl::Status status = service_.Start(ToService(options_), [this, worker_options](net::WorkerContext<Message>& context) {
+    return std::make_unique<App>(context, worker_options, shared_, *counters_[context.index()]);
   });
   shared_.gifts = {};
   recovered_ = {};
@@ -310,14 +307,15 @@ bool Server::IssuedBy(int64_t steady_second, uint64_t& envelopes) const {
 
 ServerCounts Server::Look() const {
   ServerCounts counts;
-  counts.connections = shared_.connections.load(std::memory_order_acquire);  // first: see App::OnClose
-  for (const std::unique_ptr<Office>& office : offices_) {
-    counts.serve += office->cells.Snapshot();
-  }
-  for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
-    counts.net += service_.counters(worker).events.Snapshot();
-    counts.closes += service_.counters(worker).closes.Snapshot();
-  }
+  counts.connections = shared_.connections.CountThen([&] {
+    for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
+      counts.serve += counters->cells.Snapshot();
+    }
+    for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
+      counts.net += service_.counters(worker).events.Snapshot();
+      counts.closes += service_.counters(worker).closes.Snapshot();
+    }
+  });
   const GatewayOrder::Counts gateways = shared_.gateway_order.ByWorker();
   counts.gateways.assign(gateways.begin(), gateways.begin() + service_.workers());
   counts.issued = shared_.pool.issued();
@@ -334,8 +332,8 @@ ServerCounts Server::Look() const {
 
 std::vector<const count::History<Counter>*> Server::histories() const {
   std::vector<const count::History<Counter>*> histories;
-  for (const std::unique_ptr<Office>& office : offices_) {
-    histories.push_back(&office->history);
+  for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
+    histories.push_back(&counters->history);
   }
   return histories;
 }
@@ -350,10 +348,32 @@ void Server::Drain(uint32_t drain_ms) {
   if (ledger_ != nullptr) {
     ledger_->Stop();
   }
-  for (const std::unique_ptr<Office>& office : offices_) {
-    office->history.Close(office->cells);  // its worker has ended
+  for (const std::unique_ptr<WorkerCounters>& counters : counters_) {
+    counters->history.Close(counters->cells);  // its worker has ended
   }
   rested_ = true;
+}
+
+void ServerRest::Add(const WorkerParts& worker) {
+  worker.gifts.book().Audit();
+  const envelope::GiftTotals& totals = worker.gifts.book().totals();
+  gifts.gifts += totals.gifts;
+  gifts.gifts_live += totals.gifts_live;
+  gifts.shares += totals.shares;
+  gifts.opened_shares += totals.opened_shares;
+  gifts.left_shares += totals.left_shares;
+  gifts.refunded_shares += totals.refunded_shares;
+  gifts.issued += totals.issued;
+  gifts.opened += totals.opened;
+  gifts.left += totals.left;
+  gifts.refunded += totals.refunded;
+  gifts.restored_shares += totals.restored_shares;
+  gifts.restored += totals.restored;
+  claimed += worker.claimer.claimed();
+  pending_shakes += worker.sessions.shakes().pending_shakes();
+  pending_wins += worker.sessions.shakes().pending_wins();
+  pending_shares += worker.gifts.pending_shares();
+  pending_opens += worker.gifts.pending_opens();
 }
 
 ServerRest Server::LookAtRest() {
@@ -362,26 +382,7 @@ ServerRest Server::LookAtRest() {
   rest.left = shared_.pool.LeftAtRest();
   rest.orders_left = minter_.LeftByBook();
   for (uint32_t worker = 0; worker < service_.workers(); ++worker) {
-    const App& app = service_.app(worker);
-    Add(rest.claimed, app.claimed());
-    app.book().Audit();
-    const envelope::GiftTotals& totals = app.book().totals();
-    rest.gifts.gifts += totals.gifts;
-    rest.gifts.gifts_live += totals.gifts_live;
-    rest.gifts.shares += totals.shares;
-    rest.gifts.opened_shares += totals.opened_shares;
-    rest.gifts.left_shares += totals.left_shares;
-    rest.gifts.refunded_shares += totals.refunded_shares;
-    rest.gifts.issued += totals.issued;
-    rest.gifts.opened += totals.opened;
-    rest.gifts.left += totals.left;
-    rest.gifts.refunded += totals.refunded;
-    rest.gifts.restored_shares += totals.restored_shares;
-    rest.gifts.restored += totals.restored;
-    rest.pending_shakes += app.desk().pending_shakes();
-    Add(rest.pending_wins, app.desk().pending_wins());
-    Add(rest.pending_shares, app.gifts().pending_shares());
-    Add(rest.pending_opens, app.gifts().pending_opens());
+    rest.Add(service_.app(worker).parts());
   }
   for (uint32_t user = 0; user < options_.users_max; ++user) {
     rest.users_in_directory += shared_.directory.Find(user) != kOffline ? 1U : 0U;

@@ -83,11 +83,14 @@ struct ServerRest {
   envelope::Tally claimed{};  // by the workers' claimers
   envelope::GiftTotals gifts{};
   uint64_t users_in_directory = 0;  // must be 0: everybody has left
-  // In the ledger's hands when the drain's time was over:
+  // With the ledger, not settled when the drain's time was over:
   envelope::Tally pending_wins{};  // claimed
   uint64_t pending_shakes = 0;
   envelope::Tally pending_shares{};  // of gifts that are not made until it says so
   envelope::Tally pending_opens{};  // drawn
+
+  // Adds what a worker holds that has ended. Audits its gift book (aborts on a broken one).
+  void Add(const WorkerParts& worker);
 };
 
 // A statement that must hold, and whether it does. At rest all do.
@@ -126,8 +129,7 @@ class Server {
   const time::WallSteps& wall() const { return shared_.wall; }
 
   // Shake envelopes issued up to the end of `steady_second`. False: the minter has not come past it yet (it does within 50 ms,
-  // but
-  // for a busy machine), or it was minutes ago.
+  // but for a busy machine), or it was minutes ago.
   bool IssuedBy(int64_t steady_second, uint64_t& envelopes) const;
   // For count::Series; valid as long as the server is.
   std::vector<const count::History<Counter>*> histories() const;
@@ -142,10 +144,10 @@ class Server {
   ServerRest LookAtRest();
 
  private:
-  // Takes the ledger's outcomes to the workers that submitted the records.
-  class Courier : public ledger::OutcomeSink {
+  // Posts the ledger's outcomes to the workers that submitted the records.
+  class OutcomePoster : public ledger::OutcomeSink {
    public:
-    explicit Courier(Server* server) : server_(server) {}
+    explicit OutcomePoster(Server* server) : server_(server) {}
     void Deliver(uint32_t lane, const ledger::Outcome& outcome) override;
 
    private:
@@ -159,14 +161,14 @@ class Server {
 
   ServerOptions options_;
   Shared shared_;
-  std::vector<std::unique_ptr<Office>> offices_;  // by worker; outlive the workers
+  std::vector<std::unique_ptr<WorkerCounters>> counters_;  // by worker; outlive them
   net::Service<App> service_;
   std::unique_ptr<ledger::Ledger> ledger_;
   ledger::Recovered recovered_;
   envelope::Tally restored_;
   uint64_t granted_before_fen_ = 0;
   int64_t clock_started_off_ns_ = 0;
-  Courier courier_;
+  OutcomePoster outcome_poster_;
   Minter minter_;
   std::atomic<bool> workers_ended_{false};
   std::atomic<bool> draining_{false};

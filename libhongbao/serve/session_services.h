@@ -1,7 +1,7 @@
-// SessionServices: what a worker's SessionDesk works with, and the limits it keeps.
+// What the parts of a worker's sessions (logins, shakes, requests) work with, and the limits they keep.
 //
-// Owns nothing but the function that checks tokens. Thread tag: worker-local; the directory, the order of gateways and the pool
-// are shared and thread-safe.
+// Owns nothing but the functions that check tokens and post messages; each part copies the references that it needs.
+// Thread tag: worker-local; the directory and the order of gateways are shared and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,11 @@
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
 #include "libhongbao/serve/gateway_order.h"
-#include "libhongbao/serve/gift_desk.h"
-#include "libhongbao/serve/ledger_desk.h"
+#include "libhongbao/serve/gifts.h"
+#include "libhongbao/serve/ledger_lane.h"
+#include "libhongbao/serve/message.h"
 #include "libhongbao/serve/overload.h"
+#include "libhongbao/serve/session.h"
 #include "libhongbao/time/clock.h"
 #include "libhongbao/wire/messages.h"
 
@@ -27,25 +29,47 @@ namespace hongbao::serve {
 using UserTokenCheck =
     std::function<bool(const wire::Token& token, uint32_t first_user, uint32_t user_count, int64_t unix_s)>;
 
-struct SessionServices {
-  uint32_t workers = 1;
+struct SessionOptions {
   uint32_t wins_per_user = 0;  // shake wins of one user at most, 0 = no limit
   uint32_t gateways_max = 0;   // of this worker
   // Users of gateways logged in or out in a turn, some 100 ns each as their records are not in the cache: others wait so long.
   uint32_t gateway_users_a_turn = 16'384;
-  std::optional<wire::Token> gateway_token{};  // who shows it may be a gateway, for any users
-  UserTokenCheck user_token{};  // if there is one, every login has to show a token
-  const time::Clock* clock = nullptr;
-  Directory* directory = nullptr;
-  GatewayOrder* gateway_order = nullptr;
-  const envelope::LuckyPool* pool = nullptr;
-  envelope::LuckyClaimer* claimer = nullptr;
-  GiftDesk* gifts = nullptr;
-  Overload* overload = nullptr;
-  LedgerDesk* ledger = nullptr;
-  count::Cells<Counter>* cells = nullptr;
-  absl::Span<const ledger::RequestName> far_stamps{};  // see Recovered; outlive the desk
-  PostFunction post{};
+  std::optional<wire::Token> gateway_token{};  // whoever shows it may be a gateway, for any users
+  UserTokenCheck user_token{};                 // if there is one, every login has to show a token
+};
+
+struct SessionServices {
+  uint32_t workers = 1;
+  const time::Clock& clock;
+  Directory& directory;
+  GatewayOrder& gateway_order;
+  envelope::LuckyClaimer& claimer;
+  Gifts& gifts;
+  Overload& overload;
+  LedgerLane& ledger;
+  count::Cells<Counter>& cells;
+  absl::Span<const ledger::RequestName> far_stamps;  // see ledger::Recovered; outlive the sessions
+  PostFunction post;
+};
+
+// Makes the records of users' requests, as they go to the ledger.
+class RequestRecords {
+ public:
+  explicit RequestRecords(const SessionServices& services) : directory_(services.directory), clock_(services.clock) {}
+
+  ledger::Record Of(ledger::RecordKind kind, const Session& session, uint64_t address, uint32_t user, uint64_t stamp) const {
+    return {.kind = kind,
+            .has_stamp = session.version == wire::Version::k2,
+            .user = user,
+            .stamp = stamp,
+            .reply_to = address,
+            .login = directory_.logins(user),
+            .at_ms = clock_.WallNs() / time::kNsPerMs};
+  }
+
+ private:
+  const Directory& directory_;
+  const time::Clock& clock_;
 };
 
 }  // namespace hongbao::serve

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "libhongbao/check.h"
-#include "libhongbao/serve/session.h"
+#include "libhongbao/serve/worker_parts.h"
 
 namespace hongbao::serve {
 namespace {
@@ -32,9 +32,9 @@ class Script {
 };
 
 // Where the replies of one step go: room for a few only, as on a connection whose peer does not read.
-class Line {
+class CheckedReplies {
  public:
-  explicit Line(size_t room) : bytes_(room) {}
+  explicit CheckedReplies(size_t room) : bytes_(room) {}
   std::byte* Append(size_t size) {
     if (!open_ || used_ + size > bytes_.size()) {
       open_ = false;
@@ -68,61 +68,42 @@ struct Peer {
   std::vector<std::byte> kept;  // a part of a frame
 };
 
-class Office {
+class SessionWorker {
  public:
-  explicit Office(uint32_t wins_per_user)
-      : directory_(*Directory::Create(kUsers)),
-        pool_(kEnvelopes),
-        limit_(0),
-        claimer_(pool_),
-        overload_(&limit_, {.wait_max_us = 0}),
-        ledger_(nullptr, 0, 0),
-        gifts_({.worker = 0, .workers = 1, .gifts_max = 8, .expiry_ms = 50}, &directory_, &ledger_, &cells_, Poster(),
-               envelope::Random::FromSeed(1)),
-        desk_({.workers = 1,
-               .wins_per_user = wins_per_user,
-               .gateways_max = 2,
-               .gateway_token = wire::Token{},
-               .clock = &clock_,
-               .directory = &directory_,
-               .gateway_order = &gateway_order_,
-               .pool = &pool_,
-               .claimer = &claimer_,
-               .gifts = &gifts_,
-               .overload = &overload_,
-               .ledger = &ledger_,
-               .cells = &cells_,
-               .post = Poster()}) {
+  explicit SessionWorker(uint32_t wins_per_user)
+      : shared_(*Directory::Create(kUsers), kEnvelopes, /*max_qps=*/0, clock_),
+        parts_(0, 1,
+               {.sessions = {.wins_per_user = wins_per_user, .gateways_max = 2, .gateway_token = wire::Token{}},
+                .gifts = {.gifts_max = 8, .expiry_ms = 50},
+                .delay = {.wait_max_us = 0}},
+               shared_, clock_, cells_, [this](uint32_t, const Message& message) { posted_.push_back(message); },
+               envelope::Random::FromSeed(1)) {
     std::array<envelope::LuckyEnvelope, kEnvelopes> envelopes;
     for (uint32_t i = 0; i < kEnvelopes; ++i) {
       envelopes[i] = {.id = kFirstShakeId + i, .amount = envelope::Fen(10 + i)};
     }
-    Check(pool_.Publish(envelopes) == kEnvelopes, "the pool is empty at first");
+    Check(shared_.pool.Publish(envelopes) == kEnvelopes, "the pool is empty at first");
   }
 
   void Step(Script& script) {
     Peer& peer = peers_[script.Take() % peers_.size()];
     if (peer.address == kOffline) peer.address = Pack({.worker = 0, .generation = 1, .slot = ++connected_});
     const uint32_t action = script.Take();
-    desk_.BeginTurn();
+    parts_.sessions.gateway_logins().BeginTurn();
     if (action % 16 == 15) {
       Close(peer);
     } else if (action % 16 == 14) {
       now_ms_ += action;
-      gifts_.BeginTurn(now_ms_ * time::kNsPerMs, now_ms_ * time::kNsPerMs);
+      parts_.gifts.BeginTurn(now_ms_ * time::kNsPerMs, now_ms_ * time::kNsPerMs);
     } else {
       MakeFrames(script, action, peer);
       Feed(peer, action);
     }
-    Deliver();
+    HandlePosted();
     Reconcile();
   }
 
  private:
-  PostFunction Poster() {
-    return [this](uint32_t, const Message& message) { posted_.push_back(message); };
-  }
-
   // Appends a frame that is nearly right, or raw bytes.
   void MakeFrames(Script& script, uint32_t action, Peer& peer) {
     const uint32_t user = script.Take() % 8 == 0 ? script.Take() : peer.session.user;
@@ -140,7 +121,7 @@ class Office {
     } else if (action % 16 < 6) {
       wire::EncodeShakeRequest(frame.data(), {.stamp = ++stamp_, .user_id = user});
       size = wire::kShakeRequestBytes;
-      if (peer.session.gateway != Gateways::kNone) {  // many, as gateways send them
+      if (peer.session.is_gateway()) {  // many, as gateways send them
         for (uint32_t left = script.Take() % 100; left > 0; --left) {
           peer.kept.insert(peer.kept.end(), frame.begin(), frame.begin() + wire::kShakeRequestBytes);
           wire::EncodeShakeRequest(frame.data(), {.stamp = ++stamp_, .user_id = peer.session.user + left % 2});
@@ -171,17 +152,18 @@ class Office {
     const size_t size = action % 5 == 0 ? peer.kept.size() / 2 : peer.kept.size();  // cut now and then
     // A block of exactly its size, so that AddressSanitizer sees a read past the bytes that have arrived.
     const std::vector<std::byte> in(peer.kept.begin(), peer.kept.begin() + static_cast<std::ptrdiff_t>(size));
-    Line line(action % 7 == 0 ? 40 : 4096);
-    const Served served = desk_.OnBytes(peer.session, peer.address, in, line);
+    CheckedReplies replies(action % 7 == 0 ? 40 : 4096);
+    const Served served = parts_.sessions.OnBytes(peer.session, peer.address, in, replies);
     Check(served.consumed <= in.size(), "a session uses only what it has been given");
-    line.CheckFrames(peer.session.version);
+    replies.CheckFrames(peer.session.version);
     peer.kept.erase(peer.kept.begin(), peer.kept.begin() + static_cast<std::ptrdiff_t>(served.consumed));
-    if (served.close != net::CloseReason::kNone || !line.open()) {
+    if (served.close != net::CloseReason::kNone || !replies.open()) {
       Close(peer);
-    } else if (desk_.Entering(peer.session)) {  // few users, and a turn has room for many
-      Check(desk_.EnterSome(peer.session, peer.address) == SessionDesk::Entered::kAll, "all enter at once");
+    } else if (GatewayLogins& logins = parts_.sessions.gateway_logins(); logins.Entering(peer.session)) {
+      // Few users, and a turn has room for many.
+      Check(logins.EnterSome(peer.session, peer.address) == GatewayLogins::Entered::kAll, "all enter at once");
       std::array<std::byte, 64> answer{};
-      desk_.AnswerGateway(peer.session, wire::LoginResult::kOk, answer.data());
+      logins.Answer(peer.session, wire::LoginResult::kOk, answer.data());
     } else {
       Check(size < peer.kept.size() + in.size() || peer.kept.size() < wire::kFrameBytesMax,
             "only a part of a frame stays");
@@ -189,36 +171,28 @@ class Office {
   }
 
   void Close(Peer& peer) {
-    desk_.OnClose(peer.session, peer.address);
+    parts_.sessions.OnClose(peer.session, peer.address);
     peer = {};
   }
 
   // The messages of the worker to itself.
-  void Deliver() {
+  void HandlePosted() {
     while (!posted_.empty()) {
       const Message message = posted_.front();
       posted_.pop_front();
-      switch (message.kind) {
-        case MessageKind::kGift:
-        case MessageKind::kOpen:
-        case MessageKind::kRemind:
-        case MessageKind::kRemindOf:
-          gifts_.Handle(message);
-          break;
-        case MessageKind::kSupersede:
-          for (Peer& peer : peers_) {
-            if (peer.address == (message.address & ~kGatewayBit)) Close(peer);
-          }
-          break;
-        case MessageKind::kNotice:
-        case MessageKind::kOpened:
-        case MessageKind::kRefuseOpen:
-        case MessageKind::kOutcome:
-        case MessageKind::kForward:
-        case MessageKind::kMove:
-          break;  // for the connection; net/ and serve/app are not here
-      }
+      std::visit([this](const auto& one) { Handle(one); }, message);
     }
+  }
+  void Handle(const Supersede& supersede) {
+    for (Peer& peer : peers_) {
+      if (peer.address == (supersede.address & ~kGatewayBit)) Close(peer);
+    }
+  }
+  template <class Kind>
+  void Handle(const Kind& message) {
+    if constexpr (requires { parts_.gifts.Handle(message); }) {
+      parts_.gifts.Handle(message);
+    }  // else it is for the connection; net/ and serve/app are not here
   }
 
   uint64_t Get(Counter counter) const { return cells_.Get(counter); }
@@ -228,13 +202,13 @@ class Office {
           "shakes: received = replied + refused + dropped");
     Check(Get(Counter::kReplied) == Get(Counter::kWon) + Get(Counter::kNothing) + Get(Counter::kCap),
           "shakes: replied = won + nothing + cap");
-    Check(pool_.left() == kEnvelopes - Get(Counter::kWon), "envelopes: issued = won + left");
-    gifts_.book().Audit();
+    Check(shared_.pool.left() == kEnvelopes - Get(Counter::kWon), "envelopes: issued = won + left");
+    parts_.gifts.book().Audit();
     int64_t held_fen = 0;
     uint32_t online = 0;
     for (uint32_t user = 0; user < kUsers; ++user) {
-      held_fen += directory_.total_fen(user);
-      online += directory_.Find(user) != kOffline;
+      held_fen += shared_.directory.total_fen(user);
+      online += shared_.directory.Find(user) != kOffline;
     }
     Check(held_fen == static_cast<int64_t>(Get(Counter::kWonFen) + Get(Counter::kOpenedFen)),
           "money: what the users hold is what was won and opened");
@@ -242,24 +216,17 @@ class Office {
     uint32_t logged_in = 0;
     for (const Peer& peer : peers_) {
       for (uint32_t user = 0; user < kUsers && peer.address != kOffline && peer.session.logged_in; ++user) {
-        logged_in += desk_.Owns(peer.session, user);
+        logged_in += parts_.sessions.Owns(peer.session, user);
       }
     }
     Check(logged_in == online, "one session per user");
   }
 
   time::FakeClock clock_;
-  Directory directory_;
-  GatewayOrder gateway_order_;
-  envelope::LuckyPool pool_;
-  RateLimit limit_;
+  Shared shared_;
   count::Cells<Counter> cells_;
   std::deque<Message> posted_;
-  envelope::LuckyClaimer claimer_;
-  Overload overload_;
-  LedgerDesk ledger_;
-  GiftDesk gifts_;
-  SessionDesk desk_;
+  WorkerParts parts_;
   std::array<Peer, 3> peers_;
   uint32_t connected_ = 0;
   uint64_t stamp_ = 0;
@@ -271,7 +238,7 @@ class Office {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   hongbao::serve::Script script(data, size < 1024 ? size : 1024);
-  hongbao::serve::Office office(script.Take() % 2 == 0 ? 0 : 3);
-  while (!script.ended()) office.Step(script);
+  hongbao::serve::SessionWorker worker(script.Take() % 2 == 0 ? 0 : 3);
+  while (!script.ended()) worker.Step(script);
   return 0;
 }

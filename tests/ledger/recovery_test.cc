@@ -16,8 +16,8 @@ class RecoveryTest : public ::testing::Test {
  protected:
   RecoveryTest() : ledger_(folder_.File()) {}
 
-  const OpenOrder* OrderOf(uint32_t first_id) const {
-    for (const OpenOrder& open : ledger_.state.orders) {
+  const UnfinishedOrder* OrderOf(uint32_t first_id) const {
+    for (const UnfinishedOrder& open : ledger_.state.orders) {
       if (open.order.first_id == first_id) {
         return &open;
       }
@@ -31,7 +31,7 @@ class RecoveryTest : public ::testing::Test {
     }
     return bits;
   }
-  static Order GiftOrder(uint32_t first_id, int64_t count) {
+  static Order GiftSend(uint32_t first_id, int64_t count) {
     return {.is_gift = true, .first_id = first_id, .count = count, .rate = 3, .min_fen = 5, .max_fen = 9, .at_s = 77,
             .key = {1, 2, 3, 0xffff'ffff}, .users = 4, .first_user = 10, .last_user = 90};
   }
@@ -65,7 +65,7 @@ TEST_F(RecoveryTest, AShakeOrderComesBackWithWhatIsTaken) {
   ledger_.Do({Win(1, kLotId, 100, 5), Win(2, kLotId + 4, 100, 6), Win(3, kLotId + 2, 100)});
   for (int start = 0; start < 2; ++start) {
     ledger_.Reopen();
-    const OpenOrder* open = OrderOf(kLotId);
+    const UnfinishedOrder* open = OrderOf(kLotId);
     ASSERT_NE(open, nullptr);
     EXPECT_EQ(Bits(open->taken, 8), (std::vector<bool>{true, false, true, false, true, false, false, false}));
     EXPECT_EQ(open->taken_fen, envelope::Fen(300));
@@ -91,10 +91,10 @@ TEST_F(RecoveryTest, ASpentLotIsNoOpenOrderButItsNumbersStayUsed) {
 }
 
 TEST_F(RecoveryTest, AGiftOrderComesBackAsFarAsItWasMade) {
-  const Order order = GiftOrder(0x40000001, 5);
+  const Order order = GiftSend(0x40000001, 5);
   ledger_.AddOrder(order);
   ledger_.Reopen();
-  const OpenOrder* open = OrderOf(order.first_id);
+  const UnfinishedOrder* open = OrderOf(order.first_id);
   ASSERT_NE(open, nullptr);
   ledger_.Do({MakeGift(0x40000001, kNobody, 7, {4, 5}), MakeGift(0x40000003, kNobody, 7, {4, 5})});
   ledger_.Reopen();
@@ -220,7 +220,7 @@ TEST_F(RecoveryTest, ACallersKeyAndWhatWasAskedComeBackAlsoOfFinishedOrders) {
   order.created_ms = 55;
   ledger_.AddOrder(order);
   ledger_.Do({Win(1, kLotId, 100, 5)});
-  Order gifts = GiftOrder(0x40000001, 5);
+  Order gifts = GiftSend(0x40000001, 5);
   gifts.caller_key = "tuesday";
   gifts.created_ms = 66;
   ledger_.AddOrder(gifts);
@@ -243,7 +243,7 @@ TEST_F(RecoveryTest, OfACancelledLotOnlyWhatWasIssuedIsLeft) {
   EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
   for (int start = 0; start < 2; ++start) {
     ledger_.Reopen();
-    const OpenOrder* open = OrderOf(kLotId);
+    const UnfinishedOrder* open = OrderOf(kLotId);
     ASSERT_NE(open, nullptr);
     ASSERT_TRUE(open->cancel.has_value());
     EXPECT_EQ(open->cancel->place, 4);
@@ -270,7 +270,7 @@ TEST_F(RecoveryTest, ALotThatWasCancelledBeforeItsFirstEnvelopeIsOver) {
 }
 
 TEST_F(RecoveryTest, ACancelledGiftOrderMakesNoMore) {
-  ledger_.AddOrder(GiftOrder(0x40000001, 5));
+  ledger_.AddOrder(GiftSend(0x40000001, 5));
   ledger_.Do({MakeGift(0x40000001, kNobody, 7, {4, 5}), MakeGift(0x40000003, kNobody, 7, {4, 5})});
   ledger_.CancelOrder({.first_id = 0x40000001, .place = 4});
   ledger_.Reopen();
@@ -307,7 +307,7 @@ TEST_F(RecoveryTest, AFileOfVersionOneIsServedFromAndBroughtUp) {
   {
     OpenedLedger made(path);
     made.AddOrder(ShakeOrder(kLotId, 10, 100));
-    made.AddOrder(GiftOrder(0x40000001, 5));
+    made.AddOrder(GiftSend(0x40000001, 5));
     made.Do({Win(1, kLotId + 1, 100, 5), MakeGift(0x40000002, kNobody, 7, {4, 5}), MakeGift(kGiftId, 7, 300, {1, 2, 3}, 50)});
     made.db().Run("DROP TABLE order_terms; DROP TABLE cancels; PRAGMA user_version = 1");
     ASSERT_TRUE(made.db().ok()) << made.db().status();

@@ -29,7 +29,7 @@ ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 FOLDERS = ["libhongbao", "tests/serve", "tests/ledger", "tests/envelope", "tests/net", "tests/wire"]
 LIBRARY = ["envelope", "wire", "ring", "net", "ledger", "serve"]  # rooms that are compiled
 TESTS = ["tests/serve/oracle_test.cc", "tests/serve/session_test.cc", "tests/serve/session_ledger_test.cc",
-         "tests/serve/gift_desk_test.cc", "tests/serve/gift_desk_ledger_test.cc", "tests/serve/app_ledger_test.cc",
+         "tests/serve/gifts_test.cc", "tests/serve/gifts_ledger_test.cc", "tests/serve/app_ledger_test.cc",
          "tests/serve/minter_test.cc", "tests/serve/minter_ledger_test.cc", "tests/envelope/gift_book_test.cc",
          "tests/envelope/count_allocations.cc",
          "tests/ledger/writer_test.cc", "tests/ledger/oracle_test.cc", "tests/ledger/faulty_vfs.cc"]
@@ -38,7 +38,7 @@ MODULES = ["absl_status", "absl_statusor", "absl_strings", "absl_span", "absl_fl
 ORACLE = "OracleTest.*"
 OF_THE_LEDGER = "Oracle.*:WriterTest.*"  # seconds; only a change in libhongbao/ledger can make them fail
 # Long, and not about money.
-OTHERS = "SessionTest.Defect13_R*:GiftDeskTest.Defect17*:GiftBook.GiftsOfUpTo*:MinterTest.TheThread*"
+OTHERS = "SessionTest.Defect13_R*:GiftsTest.Defect17*:GiftBook.GiftsOfUpTo*:MinterTest.TheThread*"
 SECONDS_MAX = 120  # of one run of all tests; a mutant that hangs is found too
 
 

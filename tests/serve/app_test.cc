@@ -7,7 +7,7 @@
 #include <set>
 
 #include "tests/net/port_tester.h"
-#include "tests/serve/desk_fixture.h"
+#include "tests/serve/test_workers.h"
 
 namespace hongbao::serve {
 namespace {
@@ -35,13 +35,11 @@ class AppTest : public testing::Test {
     context_->AddPort(&port_);
     app_ = std::make_unique<App>(
         *context_,
-        AppOptions{.connections_max = 3,
-                   .gifts_max = 100,
-                   .gift_expiry_ms = 1'000,
-                   .gateways_max = 2,
-                   .gateway_token = kToken,
-                   .delay = {.requests_min = 1}},
-        shared_, office_);
+        WorkerOptions{.connections_max = 3,
+                      .sessions = {.gateways_max = 2, .gateway_token = kToken},
+                      .gifts = {.gifts_max = 100, .expiry_ms = 1'000},
+                      .delay = {.requests_min = 1}},
+        shared_, counters_);
     Turn();
   }
 
@@ -67,11 +65,11 @@ class AppTest : public testing::Test {
   uint64_t AddressOf(const net::Connection& connection) {
     return Pack({.generation = connection.generation, .slot = connection.slot});
   }
-  uint64_t Count(Counter counter) { return office_.cells.Get(counter); }
+  uint64_t Count(Counter counter) { return counters_.cells.Get(counter); }
 
   time::FakeClock clock_;
   Shared shared_;
-  Office office_;
+  WorkerCounters counters_;
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
   net::Port port_;
   std::unique_ptr<net::WorkerContext<Message>> context_;
@@ -191,7 +189,7 @@ TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachMillisecondWhileItReads) {
     context_->FlushOutboxes();
     uint32_t count = 0;
     for (Message message; mailboxes_[1]->Pop(message);) {
-      EXPECT_EQ(message.kind, MessageKind::kRemind);
+      EXPECT_TRUE(std::holds_alternative<AskForNotices>(message));
       ++count;
     }
     return count;
@@ -236,7 +234,7 @@ TEST_F(AppTest, TheConnectionBeyondTheLimitIsToldWhenItLogsIn) {
   app_->OnClose(port_, beyond, CloseReason::kFull);
   app_->OnClose(port_, last, CloseReason::kPeer);
   EXPECT_EQ(Login(5, 9).state, ConnectionState::kOpen);
-  EXPECT_EQ(shared_.connections.load(), 3U);
+  EXPECT_EQ(shared_.connections.CountThen([] {}), 3U);
 }
 
 TEST_F(AppTest, Defect18_ANewerLoginOnTheSameWorkerFlushesTheOlderOut) {
@@ -254,21 +252,13 @@ TEST_F(AppTest, WhatIsForAnotherWorkerGoesToItsMailbox) {
   Login(5, 7);
   Message message;
   ASSERT_TRUE(mailboxes_[1]->Pop(message));
-  EXPECT_EQ(message.kind, MessageKind::kSupersede);
-  EXPECT_EQ(Unpack(message.address).slot, 9U);
+  EXPECT_EQ(Unpack(std::get<Supersede>(message).address).slot, 9U);
 }
 
 TEST_F(AppTest, NoticesAndAnswersReachTheConnectionOnlyWhileItIsThatOne) {
   net::Connection& connection = Login(5, 7);
-  Message notice{.kind = MessageKind::kNotice,
-                 .user_count = 1,
-                 .user = 7,
-                 .address = AddressOf(connection),
-                 .envelope_id = kFirstMintedGiftId,
-                 .amount_fen = 10,
-                 .users = {7}};
-  Message opened = notice;
-  opened.kind = MessageKind::kOpened;
+  Notice notice{.address = AddressOf(connection), .user = 7, .gift = GiftOf(kFirstMintedGiftId, 10, {7})};
+  GiftOpened opened{.address = notice.address, .user = 7, .gift_id = kFirstMintedGiftId, .amount_fen = 10};
   app_->OnMessage(notice);
   app_->OnMessage(opened);
   EXPECT_EQ(Count(Counter::kNotices), 1U);
@@ -284,12 +274,7 @@ TEST_F(AppTest, NoticesAndAnswersReachTheConnectionOnlyWhileItIsThatOne) {
 TEST_F(AppTest, Defect19_NoticesBeyondTheUnsentBytesAreDroppedAndCloseNobody) {
   net::Connection& connection = Login(5, 7);
   for (uint32_t i = 0; i < 100; ++i) {
-    Message gift{.kind = MessageKind::kGift,
-                 .user_count = 1,
-                 .envelope_id = kFirstMintedGiftId + 2 * i + 1,
-                 .amount_fen = 10,
-                 .users = {7}};
-    app_->OnMessage(gift);
+    app_->OnMessage(GiftOf(kFirstMintedGiftId + 2 * i + 1, 10, {7}));
   }
   EXPECT_EQ(connection.state, ConnectionState::kOpen) << "a hint is not worth a connection";
   EXPECT_EQ(Count(Counter::kNotices) + Count(Counter::kNoticesLost), 100U);
@@ -320,10 +305,10 @@ TEST_F(AppTest, ResumedOutcomesOfStampsFarAheadAreNotTold) {
   outcome.envelope_id = kFirstShakeId;
   outcome.amount_fen = 5;
   outcome.stamp = ~uint64_t{0};
-  app_->OnMessage(Message::Of(MessageKind::kOutcome, outcome));
+  app_->OnMessage(RecordSettled{outcome});
   EXPECT_TRUE(PortTester::TakeReplies(port_, connection).empty()) << "its peer would not know what it is";
   outcome.stamp = static_cast<uint64_t>(clock_.WallNs());
-  app_->OnMessage(Message::Of(MessageKind::kOutcome, outcome));
+  app_->OnMessage(RecordSettled{outcome});
   EXPECT_EQ(PortTester::TakeReplies(port_, connection).size(), wire::kShakeResponseBytes);
 }
 
@@ -359,9 +344,9 @@ TEST_F(AppTest, EverySecondIsFiledAlsoWhenNothingHappens) {
     const int64_t next_ns = Turn();
     Turn(next_ns - clock_.MonotonicNs());
   }
-  EXPECT_EQ(office_.history.finished(), first + 2);
+  EXPECT_EQ(counters_.history.finished(), first + 2);
   count::Values<Counter> values;
-  ASSERT_TRUE(office_.history.Read(first, values));
+  ASSERT_TRUE(counters_.history.Read(first, values));
   EXPECT_EQ(values[Counter::kLoginsOk], 1U);
 }
 
@@ -372,7 +357,7 @@ TEST_F(AppTest, TimeSleptIsNotTimeThatRequestsWaited) {
     Feed(connection, StatementFrame(7));
     Feed(connection, ShakeFrame(7));
   }
-  EXPECT_EQ(app_->admitted(), DelayControl::kAll);
+  EXPECT_EQ(app_->parts().overload.delay().admitted(), DelayControl::kAll);
 }
 
 TEST_F(AppTest, ATurnThatTookLongIsTimeThatRequestsWaited) {
@@ -383,7 +368,7 @@ TEST_F(AppTest, ATurnThatTookLongIsTimeThatRequestsWaited) {
     Turn(2 * time::kNsPerSecond, 0);
     Feed(connection, ShakeFrame(8));
   }
-  EXPECT_LT(app_->admitted(), DelayControl::kAll);
+  EXPECT_LT(app_->parts().overload.delay().admitted(), DelayControl::kAll);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 #include "libhongbao/serve/minter.h"
 #include "libhongbao/serve/server.h"
 #include "tests/net/port_tester.h"
-#include "tests/serve/desk_fixture.h"
+#include "tests/serve/test_workers.h"
 
 namespace hongbao::serve {
 
@@ -47,7 +47,7 @@ class AppWorld : public ledger::OutcomeSink {
       : clock_(clock),
         shared_(*Directory::Create(options.users_max), options.pool, options.max_qps, clock),
         minter_(&shared_.wall, &shared_.pool, options.users_max, options.workers,
-                [this](uint32_t worker, const Message& gift) { return mailboxes_[worker]->Post(gift); }, ledger,
+                [this](uint32_t worker, const MintedGift& gift) { return mailboxes_[worker]->Post(gift); }, ledger,
                 &shared_.returned) {
     shared_.ledger = ledger;
     ledger::Recovered recovered = ledger->TakeRecovered();
@@ -55,7 +55,7 @@ class AppWorld : public ledger::OutcomeSink {
       shared_.directory.Restore(user, recovered.users[user].last_stamp, recovered.users[user].shake_wins);
     }
     for (const ledger::LiveGift& gift : recovered.gifts) {
-      GiftDesk::CountUnopened(gift, shared_.directory);
+      Gifts::CountUnopened(gift, shared_.directory);
     }
     shared_.gifts = recovered.gifts;
     shared_.far_stamps = recovered.far_stamps;
@@ -64,23 +64,22 @@ class AppWorld : public ledger::OutcomeSink {
     for (uint32_t worker = 0; worker < options.workers; ++worker) {
       mailboxes_.push_back(std::make_unique<net::Mailbox<Message>>(1 << 12));
     }
-    const AppOptions app_options{.connections_max = 1'000,
-                                 .wins_per_user = options.wins_per_user,
-                                 .gifts_max = options.gifts_max,
-                                 .gift_expiry_ms = options.gift_expiry_ms,
-                                 .first_sent_gift_id = std::max<uint64_t>(kFirstSentGiftId, recovered.next_sent_gift_id),
-                                 .ledger_waiting_max = options.credits,
-                                 .gateways_max = kGateways,
-                                 .gateway_token = options.gateway_token,
-                                 .delay = {.wait_max_us = 0}};
+    const WorkerOptions worker_options{
+        .connections_max = 1'000,
+        .ledger_waiting_max = options.credits,
+        .sessions = {.wins_per_user = options.wins_per_user, .gateways_max = kGateways, .gateway_token = options.gateway_token},
+        .gifts = {.gifts_max = options.gifts_max,
+                  .expiry_ms = options.gift_expiry_ms,
+                  .first_sent_id = std::max<uint64_t>(kFirstSentGiftId, recovered.next_sent_gift_id)},
+        .delay = {.wait_max_us = 0}};
     for (uint32_t worker = 0; worker < options.workers; ++worker) {
-      places_.push_back(std::make_unique<Place>(*this, worker, options, app_options));
+      places_.push_back(std::make_unique<Place>(*this, worker, options, worker_options));
     }
     Turn();
   }
 
   void Deliver(uint32_t lane, const ledger::Outcome& outcome) override {
-    const Message message = Message::Of(MessageKind::kOutcome, outcome);
+    const RecordSettled message{outcome};
     if (outcomes_overtake) {
       places_[lane]->app->OnMessage(message);
     } else {
@@ -199,7 +198,7 @@ class AppWorld : public ledger::OutcomeSink {
   uint64_t Count(Counter counter) const {
     uint64_t sum = 0;
     for (const auto& place : places_) {
-      sum += place->office.cells.Get(counter);
+      sum += place->counters.cells.Get(counter);
     }
     return sum;
   }
@@ -208,26 +207,12 @@ class AppWorld : public ledger::OutcomeSink {
     ServerCounts counts;
     ServerRest rest;
     for (const auto& place : places_) {
-      counts.serve += place->office.cells.Snapshot();
-      place->app->book().Audit();
-      const envelope::GiftTotals& totals = place->app->book().totals();
-      rest.gifts.opened_shares += totals.opened_shares;
-      rest.gifts.left_shares += totals.left_shares;
-      rest.gifts.refunded_shares += totals.refunded_shares;
-      rest.gifts.opened += totals.opened;
-      rest.gifts.left += totals.left;
-      rest.gifts.refunded += totals.refunded;
-      rest.gifts.restored_shares += totals.restored_shares;
-      rest.gifts.restored += totals.restored;
-      rest.pending_shakes += place->app->desk().pending_shakes();
-      Add(rest.claimed, place->app->claimed());
-      Add(rest.pending_wins, place->app->desk().pending_wins());
-      Add(rest.pending_shares, place->app->gifts().pending_shares());
-      Add(rest.pending_opens, place->app->gifts().pending_opens());
+      counts.serve += place->counters.cells.Snapshot();
+      rest.Add(place->app->parts());
     }
     rest.left = shared_.pool.LeftAtRest();
     counts.issued = shared_.pool.issued();
-    counts.connections = shared_.connections.load();
+    counts.connections = shared_.connections.CountThen([] {});
     counts.net[net::Counter::kAccepted] = counts.serve[Counter::kConnectionsOpened];
     counts.closes[net::CloseReason::kPeer] = counts.serve[Counter::kConnectionsClosed];
     for (uint32_t user = 0; user < shared_.directory.users_max(); ++user) {
@@ -256,17 +241,17 @@ class AppWorld : public ledger::OutcomeSink {
   static constexpr uint32_t kGateways = 8;  // of each worker
 
   struct Place {
-    Place(AppWorld& world, uint32_t worker, const WorldOptions& options, const AppOptions& app_options)
+    Place(AppWorld& world, uint32_t worker, const WorldOptions& options, const WorkerOptions& worker_options)
         : port(0, {.slots = 64, .login_deadline_ms = 0, .frame_deadline_ms = 0, .idle_timeout_ms = 0,
                    .unsent_bytes_max = options.unsent_bytes_max,
                    .bulk = {.connections = 2 * kGateways}}),
           context(worker, world.clock_, world.mailboxes_) {
       context.AddPort(&port);
-      app = std::make_unique<App>(context, app_options, world.shared_, office);
+      app = std::make_unique<App>(context, worker_options, world.shared_, counters);
     }
     net::Port port;
     net::WorkerContext<Message> context;
-    Office office;
+    WorkerCounters counters;
     std::unique_ptr<App> app;
   };
 
@@ -351,10 +336,6 @@ class AppWorld : public ledger::OutcomeSink {
     return {worker, slot, net::PortTester::Open(place.port, slot).generation};
   }
 
-  static void Add(envelope::Tally& tally, const envelope::Tally& more) {
-    tally.count += more.count;
-    tally.sum += more.sum;
-  }
   static void End(Place& place, net::Connection& connection) {
     connection.state = net::ConnectionState::kClosing;  // not found any more
     place.app->OnClose(place.port, connection, net::CloseReason::kPeer);

@@ -71,12 +71,12 @@ TEST(DirectoryTest, Defect18_TheSameSlotInANewGenerationIsAnotherConnection) {
 
 TEST(DirectoryTest, ShakeWinsStopAtTheCap) {
   Directory directory = Make(2);
-  EXPECT_TRUE(directory.TakeShakeWin(1, 2));
-  EXPECT_TRUE(directory.TakeShakeWin(1, 2));
-  EXPECT_FALSE(directory.TakeShakeWin(1, 2));
-  EXPECT_TRUE(directory.TakeShakeWin(0, 2)) << "the neighbour has a count of its own";
-  directory.ReturnShakeWin(1);
-  EXPECT_TRUE(directory.TakeShakeWin(1, 2));
+  EXPECT_TRUE(directory.ReserveShakeWin(1, 2));
+  EXPECT_TRUE(directory.ReserveShakeWin(1, 2));
+  EXPECT_FALSE(directory.ReserveShakeWin(1, 2));
+  EXPECT_TRUE(directory.ReserveShakeWin(0, 2)) << "the neighbour has a count of its own";
+  directory.ReleaseShakeWin(1);
+  EXPECT_TRUE(directory.ReserveShakeWin(1, 2));
   EXPECT_EQ(directory.shake_wins(1), 2U);
 }
 
@@ -99,14 +99,14 @@ TEST(DirectoryDeathTest, RemovingAGiftThatWasNeverAddedAborts) {
 TEST(DirectoryTest, GrantsAddUpAndTheStampIsTheHighest) {
   Directory directory = Make(3);
   directory.AddGrant(2, 257);
-  directory.RaiseStamp(2, 1000);
+  directory.RememberShare(2, 1000);
   directory.AddGrant(2, 101);
-  directory.RaiseStamp(2, 900);
+  directory.RememberShare(2, 900);
   EXPECT_EQ(directory.grants(2), 2U);
   EXPECT_EQ(directory.total_fen(2), 358);
   EXPECT_EQ(directory.last_stamp(2), 1000U);
   directory.AddGrant(2, 1);
-  directory.RaiseStamp(2, 0);
+  directory.RememberShare(2, 0);
   EXPECT_EQ(directory.last_stamp(2), 1000U);
   EXPECT_EQ(directory.grants(1), 0U);
 }
@@ -131,7 +131,7 @@ TEST(DirectoryTest, AnEarlierLifeIsRestored) {
   directory.Restore(1, 5'000, 2);
   EXPECT_EQ(directory.last_stamp(1), 5'000U);
   EXPECT_EQ(directory.shake_wins(1), 2U);
-  EXPECT_FALSE(directory.TakeShakeWin(1, 2));
+  EXPECT_FALSE(directory.ReserveShakeWin(1, 2));
 }
 
 TEST(DirectoryDeathTest, Defect14_AUserBeyondTheTableIsCaughtNotWrittenElsewhere) {

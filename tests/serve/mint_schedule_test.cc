@@ -8,21 +8,21 @@ namespace {
 constexpr int64_t kSecond = time::kNsPerSecond;
 constexpr int64_t kStart = 1'424'183'400 * kSecond;
 
-int64_t TakeAll(MintSchedule& schedule, int64_t wall_ns) {
+int64_t IssueAll(MintSchedule& schedule, int64_t wall_ns) {
   const int64_t due = schedule.Due(wall_ns);
-  schedule.Take(due);
+  schedule.CountIssued(due);
   return due;
 }
 
 TEST(MintScheduleTest, EachSecondHoldsExactlyTheRate) {
   MintSchedule schedule(kStart, 200, 1'000);
-  EXPECT_EQ(TakeAll(schedule, kStart - kSecond), 0);
-  EXPECT_EQ(TakeAll(schedule, kStart), 0);
+  EXPECT_EQ(IssueAll(schedule, kStart - kSecond), 0);
+  EXPECT_EQ(IssueAll(schedule, kStart), 0);
   for (int second = 1; second <= 5; ++second) {
-    EXPECT_EQ(TakeAll(schedule, kStart + second * kSecond), 200) << second;
+    EXPECT_EQ(IssueAll(schedule, kStart + second * kSecond), 200) << second;
   }
   EXPECT_TRUE(schedule.done());
-  EXPECT_EQ(TakeAll(schedule, kStart + 6 * kSecond), 0);
+  EXPECT_EQ(IssueAll(schedule, kStart + 6 * kSecond), 0);
 }
 
 TEST(MintScheduleTest, TheFirstIsDueHalfAStepAfterTheStart) {
@@ -39,7 +39,7 @@ TEST(MintScheduleTest, NextIsExactlyWhenOneMoreIsDueAtAnyRate) {
       const int64_t next = schedule.NextNs();
       ASSERT_EQ(schedule.Due(next - 1), 0) << rate << " " << i;
       ASSERT_EQ(schedule.Due(next), 1) << rate << " " << i;
-      schedule.Take(1);
+      schedule.CountIssued(1);
     }
     EXPECT_TRUE(schedule.done());
   }
@@ -48,12 +48,12 @@ TEST(MintScheduleTest, NextIsExactlyWhenOneMoreIsDueAtAnyRate) {
 TEST(MintScheduleTest, AfterAStallAtMostTwoSecondsWorthAtOnceAndTheRestAtTheRate) {
   MintSchedule schedule(kStart, 200, 4'000);
   const int64_t late = kStart + 10 * kSecond;  // 2,000 behind
-  EXPECT_EQ(TakeAll(schedule, late), 400);
-  EXPECT_EQ(TakeAll(schedule, late), 0);
-  EXPECT_EQ(TakeAll(schedule, late + kSecond), 200);
+  EXPECT_EQ(IssueAll(schedule, late), 400);
+  EXPECT_EQ(IssueAll(schedule, late), 0);
+  EXPECT_EQ(IssueAll(schedule, late + kSecond), 200);
   int64_t total = 600;
   for (int second = 2; second < 30; ++second) {
-    const int64_t due = TakeAll(schedule, late + second * kSecond);
+    const int64_t due = IssueAll(schedule, late + second * kSecond);
     EXPECT_LE(due, 200);
     total += due;
   }
@@ -63,16 +63,16 @@ TEST(MintScheduleTest, AfterAStallAtMostTwoSecondsWorthAtOnceAndTheRestAtTheRate
 TEST(MintScheduleTest, WhatCouldNotBeTakenIsDueAgain) {
   MintSchedule schedule(kStart, 100, 100);
   EXPECT_EQ(schedule.Due(kStart + kSecond), 100);
-  schedule.Take(30);
+  schedule.CountIssued(30);
   EXPECT_EQ(schedule.Due(kStart + kSecond), 70);
   EXPECT_EQ(schedule.left(), 70);
 }
 
 TEST(MintScheduleTest, AClockThatGoesBackIssuesNothingTwice) {
   MintSchedule schedule(kStart, 100, 1'000);
-  EXPECT_EQ(TakeAll(schedule, kStart + 2 * kSecond), 200);
-  EXPECT_EQ(TakeAll(schedule, kStart + kSecond), 0);
-  EXPECT_EQ(TakeAll(schedule, kStart + 3 * kSecond), 100);
+  EXPECT_EQ(IssueAll(schedule, kStart + 2 * kSecond), 200);
+  EXPECT_EQ(IssueAll(schedule, kStart + kSecond), 0);
+  EXPECT_EQ(IssueAll(schedule, kStart + 3 * kSecond), 100);
 }
 
 }  // namespace

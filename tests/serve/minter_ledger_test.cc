@@ -23,8 +23,8 @@ struct Life {
         pool(capacity),
         claimer(pool),
         minter(&wall, &pool, 100, 2,
-               [this](uint32_t, const Message& gift) {
-                 gifts[gift.envelope_id] = gift;
+               [this](uint32_t, const MintedGift& gift) {
+                 gifts[gift.gift_id] = gift;
                  return true;
                },
                &ledger, &returned) {}
@@ -50,7 +50,7 @@ struct Life {
   }
   void Restore(const ledger::Order& order, std::vector<bool> taken) {
     ledger::Recovered recovered;
-    ledger::OpenOrder open{.order = order};
+    ledger::UnfinishedOrder open{.order = order};
     for (size_t place = 0; place < taken.size(); ++place) {
       if (taken[place]) {
         open.taken.Insert(static_cast<int64_t>(place));
@@ -70,7 +70,7 @@ struct Life {
   envelope::LuckyClaimer claimer;
   bool claim = true;
   std::map<uint32_t, int64_t> claimed;
-  std::map<uint32_t, Message> gifts;
+  std::map<uint32_t, MintedGift> gifts;
   Minter minter;
 };
 
@@ -197,7 +197,7 @@ TEST(MinterLedgerTest, GiftsThatWereMadeAreNotMadeAgainAndTheOthersAreTheSame) {
   for (const auto& [id, gift] : second.gifts) {
     EXPECT_FALSE(id - kFirstMintedGiftId < taken.size() && taken[id - kFirstMintedGiftId]);
     EXPECT_EQ(gift.amount_fen, first.gifts[id].amount_fen);
-    EXPECT_TRUE(std::equal(gift.users, gift.users + gift.user_count, first.gifts[id].users));
+    EXPECT_TRUE(std::equal(gift.invited.Users().begin(), gift.invited.Users().end(), first.gifts[id].invited.users));
   }
 }
 
@@ -221,7 +221,7 @@ TEST(MinterLedgerTest, ReturnedEnvelopesGoOutAgainAsSoonAsThereIsRoom) {
   ASSERT_TRUE(life.minter.Add(Shakes(1'000, 5)).ok());
   life.RunFor(2);
   EXPECT_EQ(life.pool.left(), 2U);
-  life.returned.Give({.id = 0x700000, .amount = envelope::Fen(77)});
+  life.returned.GiveEnvelope({.id = 0x700000, .amount = envelope::Fen(77)});
   life.RunFor(1);
   life.claim = true;
   life.RunFor(1);
@@ -249,7 +249,7 @@ TEST(MinterLedgerTest, AKeyAndTheEndOfAnOrderHoldOverARestart) {
   EXPECT_EQ(cancel.amount + first.pool.issued().sum, first.ledger.orders[0].total);
   // 150 of the 200 were won, the others had been issued when the server was killed.
   Life second(1 << 12, kNow + 500);
-  ledger::OpenOrder open{.order = first.ledger.orders[0], .cancel = cancel};
+  ledger::UnfinishedOrder open{.order = first.ledger.orders[0], .cancel = cancel};
   for (const auto& [share, fen] : first.claimed) {
     if (open.taken.count() < 150) {
       open.taken.Insert(share - id);
@@ -278,7 +278,7 @@ TEST(MinterLedgerTest, ARestoredOrderWithHolesIsCancelledToTheFen) {
   first.RunFor(5);
   Life second(64, kNow + 500);  // little room: some are drawn and not published
   second.claim = false;
-  ledger::OpenOrder open{.order = first.ledger.orders[0]};
+  ledger::UnfinishedOrder open{.order = first.ledger.orders[0]};
   for (const auto& [share, fen] : first.claimed) {
     const int64_t place = share - kFirstShakeId;
     if (place % 7 == 3 || place == 2'999) {
@@ -352,7 +352,7 @@ TEST(MinterLedgerTest, AnOrderOfAllTheNumbersThereAreTakesNoTimeToPlaceNorToRest
   const ledger::Order order = first.ledger.orders[0];
   EXPECT_EQ(order.total, envelope::Amounts(order.key, 10, 309, kCount).Total());
   ledger::Order lately = order;
-  ledger::OpenOrder open{.order = lately};
+  ledger::UnfinishedOrder open{.order = lately};
   open.taken.Insert(0);
   ledger::Recovered recovered;
   recovered.orders.push_back(open);
@@ -370,13 +370,13 @@ TEST(MinterLedgerTest, AGiftThatFindsNoRoomIsOfferedAgainUntilThereIs) {
   ASSERT_TRUE(life.minter.Add(Gifts(100, 30)).ok());
   life.RunFor(2);
   ASSERT_EQ(life.gifts.size(), 30U);
-  const Message refused = life.gifts.begin()->second;
-  life.gifts.erase(refused.envelope_id);
+  const MintedGift refused = life.gifts.begin()->second;
+  life.gifts.erase(refused.gift_id);
   life.returned.GiveGift(refused);
   EXPECT_EQ(life.minter.waiting(), 0) << "it is not known yet";
   life.RunFor(1);
-  ASSERT_TRUE(life.gifts.contains(refused.envelope_id)) << "offered again";
-  EXPECT_EQ(life.gifts[refused.envelope_id].amount_fen, refused.amount_fen);
+  ASSERT_TRUE(life.gifts.contains(refused.gift_id)) << "offered again";
+  EXPECT_EQ(life.gifts[refused.gift_id].amount_fen, refused.amount_fen);
   EXPECT_EQ(life.minter.waiting(), 0);
   EXPECT_EQ(life.minter.Show(kFirstMintedGiftId)->issued, 30);
 }
@@ -385,7 +385,7 @@ TEST(MinterLedgerTest, GiftsOfACancelledOrderThatComeBackAreCancelledToo) {
   Life life;
   const uint32_t id = life.minter.Add(Gifts(100, 300))->first_id;
   life.RunFor(2);
-  const Message early = life.gifts.begin()->second, late = life.gifts.rbegin()->second;
+  const MintedGift early = life.gifts.begin()->second, late = life.gifts.rbegin()->second;
   const int64_t posted = static_cast<int64_t>(life.gifts.size());
   life.returned.GiveGift(early);
   const auto cancelled = life.minter.Cancel(id);

@@ -19,12 +19,12 @@ struct World {
       : clock(kNow * kSecond + 300'000'000),
         pool(capacity),
         claimer(pool),
-        minter(&wall, &pool, users_max, 2, [this](uint32_t worker, const Message& message) {
+        minter(&wall, &pool, users_max, 2, [this](uint32_t worker, const MintedGift& gift) {
           if (room == 0) {
             return false;
           }
           --room;
-          gifts.emplace_back(worker, message);
+          gifts.emplace_back(worker, gift);
           return true;
         }) {}
 
@@ -57,7 +57,7 @@ struct World {
   envelope::LuckyPool pool;
   envelope::LuckyClaimer claimer;
   uint64_t room = 1'000'000;
-  std::vector<std::pair<uint32_t, Message>> gifts;
+  std::vector<std::pair<uint32_t, MintedGift>> gifts;
   Minter minter;
 };
 
@@ -151,7 +151,7 @@ TEST(MinterTest, Defect02_AFullInboxKeepsTheGiftForLater) {
   world.RunTo(kNow + 5);
   ASSERT_EQ(world.gifts.size(), 100U);
   for (uint32_t i = 0; i < 100; ++i) {
-    EXPECT_EQ(world.gifts[i].second.envelope_id, kFirstMintedGiftId + i) << "none twice, none left out";
+    EXPECT_EQ(world.gifts[i].second.gift_id, kFirstMintedGiftId + i) << "none twice, none left out";
   }
 }
 
@@ -160,8 +160,7 @@ TEST(MinterTest, GiftsGoToTheirOwnersInTurn) {
   ASSERT_TRUE(world.minter.Add(Gifts(100, 100)).ok());
   world.RunTo(kNow + 3);
   for (const auto& [worker, gift] : world.gifts) {
-    EXPECT_EQ(worker, OwnerOf(gift.envelope_id, 2));
-    EXPECT_EQ(gift.kind, MessageKind::kGift);
+    EXPECT_EQ(worker, OwnerOf(gift.gift_id, 2));
   }
 }
 
@@ -172,13 +171,13 @@ TEST(MinterTest, Defect06_InvitedUsersAreDistinctAlsoWhenTheRangeIsAsSmallAsTheG
   world.RunTo(kNow + 3);
   ASSERT_EQ(world.gifts.size(), 2'000U);
   for (const auto& [worker, gift] : world.gifts) {
-    const std::set<uint32_t> users(gift.users, gift.users + gift.user_count);
-    EXPECT_EQ(users.size(), gift.user_count);
-    if (gift.user_count == 3) {
+    const std::set<uint32_t> users(gift.invited.Users().begin(), gift.invited.Users().end());
+    EXPECT_EQ(users.size(), gift.invited.count);
+    if (gift.invited.count == 3) {
       EXPECT_EQ(users, (std::set<uint32_t>{50, 51, 52}));
     }
     EXPECT_LT(*users.rbegin(), 100U);
-    EXPECT_GE(gift.amount_fen, gift.user_count) << "a fen for each";
+    EXPECT_GE(gift.amount_fen, gift.invited.count) << "a fen for each";
   }
 }
 
@@ -188,8 +187,8 @@ TEST(MinterTest, Defect06_EveryUserOfTheRangeIsInvitedAboutEquallyOften) {
   world.RunTo(kNow + 3);
   std::vector<int> invited(10);
   for (const auto& [worker, gift] : world.gifts) {
-    for (uint32_t i = 0; i < gift.user_count; ++i) {
-      ++invited[gift.users[i] - 10];
+    for (uint32_t i = 0; i < gift.invited.count; ++i) {
+      ++invited[gift.invited.users[i] - 10];
     }
   }
   for (const int times : invited) {
@@ -255,7 +254,7 @@ TEST(MinterTest, TheThreadIssuesByItselfAndStopsWhenTold) {
   const time::RealClock clock;
   envelope::LuckyPool pool(1 << 10);
   time::WallSteps wall(clock);
-  Minter minter(&wall, &pool, 10, 1, [](uint32_t, const Message&) { return true; });
+  Minter minter(&wall, &pool, 10, 1, [](uint32_t, const MintedGift&) { return true; });
   minter.Start();
   ASSERT_TRUE(minter.Add({.kind = MintOrder::Kind::kShake, .rate = 1'000'000, .count = 100}).ok());
   while (pool.issued().count < 100) {
@@ -421,7 +420,7 @@ TEST(MinterOrders, CancelsRaceWithMinting) {
   const time::RealClock clock;
   envelope::LuckyPool pool(1 << 10);
   time::WallSteps wall(clock);
-  Minter minter(&wall, &pool, 10, 1, [](uint32_t, const Message&) { return true; });
+  Minter minter(&wall, &pool, 10, 1, [](uint32_t, const MintedGift&) { return true; });
   minter.Start();
   std::atomic<uint64_t> cancelled{0};
   std::atomic<bool> over{false};

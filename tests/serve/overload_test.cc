@@ -18,7 +18,7 @@ std::vector<int64_t> Offer(RateLimit& limit, int workers, int64_t offered_per_ms
   for (int64_t ms = from_ms; ms < from_ms + for_ms; ++ms) {
     int64_t sum = 0;
     for (int64_t i = 0; i < offered_per_ms; ++i) {
-      sum += leases[static_cast<size_t>(i % workers)].Take(ms * kMs) ? 1 : 0;
+      sum += leases[static_cast<size_t>(i % workers)].TryAcquire(ms * kMs) ? 1 : 0;
     }
     admitted.push_back(sum);
   }
@@ -65,15 +65,15 @@ TEST(RateLimitTest, Defect21_ARefusalDoesNotTouchTheSharedState) {
   RateLimit limit(1'000);
   RateLease lease(&limit);
   int64_t now = kSecond;
-  while (lease.Take(now)) {
+  while (lease.TryAcquire(now)) {
   }
   int64_t retry_ns = 0;
-  EXPECT_FALSE(limit.Take(1, now, &retry_ns));
+  EXPECT_FALSE(limit.TryAcquire(1, now, &retry_ns));
   EXPECT_GT(retry_ns, now);
   for (int i = 0; i < 1'000; ++i) {
-    EXPECT_FALSE(lease.Take(retry_ns - 1));
+    EXPECT_FALSE(lease.TryAcquire(retry_ns - 1));
   }
-  EXPECT_TRUE(lease.Take(retry_ns)) << "a thousand refusals have used nothing up";
+  EXPECT_TRUE(lease.TryAcquire(retry_ns)) << "a thousand refusals have used nothing up";
 }
 
 TEST(RateLimitTest, RateBelowOnePerMillisecondWorks) {

@@ -1,10 +1,10 @@
-#include "libhongbao/serve/session.h"
+#include "libhongbao/serve/sessions.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "tests/serve/desk_fixture.h"
+#include "tests/serve/test_workers.h"
 
 namespace hongbao::serve {
 namespace {
@@ -22,7 +22,7 @@ Bytes Hex(const std::string& hex) {
 }
 
 // Feeds a stream as a connection would see it when it is cut in two: what is not consumed comes again.
-Served FeedInPieces(TestOffices::Peer& peer, const Bytes& stream, size_t cut) {
+Served FeedInPieces(TestWorkers::Peer& peer, const Bytes& stream, size_t cut) {
   Bytes waiting;
   Served served;
   for (const auto& [from, to] : {std::pair<size_t, size_t>{0, cut}, {cut, stream.size()}}) {
@@ -42,13 +42,13 @@ TEST(SessionTest, TheProtocolsV1VectorsCutAtEveryByte) {
   const Bytes stream = Hex("0010000000000000589f22e500000007") + Hex("0010000200000000589f22e500000007") +
                        Hex("0014000500000000589f22e50000000000200001");
   for (size_t cut = 0; cut <= stream.size(); ++cut) {
-    TestOffices offices;
-    TestOffices::Peer peer = offices.Connect();
+    TestWorkers workers;
+    TestWorkers::Peer peer = workers.Connect();
     EXPECT_EQ(FeedInPieces(peer, stream, cut).close, CloseReason::kNone);
-    EXPECT_EQ(peer.line.Take(), Hex("0014000100000000589f22e50000000700000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("001c000300000000589f22e5000000070000000f0000000000000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("0014000600000000589f22e50020000100000000"));
-    EXPECT_TRUE(peer.line.empty());
+    EXPECT_EQ(peer.replies.Take(), Hex("0014000100000000589f22e50000000700000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("001c000300000000589f22e5000000070000000f0000000000000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("0014000600000000589f22e50020000100000000"));
+    EXPECT_TRUE(peer.replies.empty());
   }
 }
 
@@ -57,45 +57,44 @@ TEST(SessionTest, TheProtocolsV2VectorsCutAtEveryByte) {
                        Hex("0024000714a242b35da67f15000000070000012c0000000300000008000000090000000a") +
                        Hex("0010000914a242b35da67f1500000007");
   for (size_t cut = 0; cut <= stream.size(); ++cut) {
-    TestOffices offices;
-    offices.clock.SetWall(1486824165123457789);
-    offices.directory.AddGrant(7, 257);
-    offices.directory.AddGrant(7, 101);
-    TestOffices::Peer peer = offices.Connect();
+    TestWorkers workers;
+    workers.clock.SetWall(1486824165123457789);
+    workers.directory.AddGrant(7, 257);
+    workers.directory.AddGrant(7, 101);
+    TestWorkers::Peer peer = workers.Connect();
     EXPECT_EQ(FeedInPieces(peer, stream, cut).close, CloseReason::kNone);
-    EXPECT_EQ(peer.line.Take(), Hex("0024000114a242b35da67f15000000070000000014a242b35da682fd0000000000000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("0018000814a242b35da67f150000000700000000c0000000"));
-    EXPECT_EQ(peer.line.Take(), Hex("001c000a14a242b35da67f1500000007000000020000000000000166"));
-    EXPECT_TRUE(peer.line.empty());
+    EXPECT_EQ(peer.replies.Take(), Hex("0024000114a242b35da67f15000000070000000014a242b35da682fd0000000000000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("0018000814a242b35da67f150000000700000000c0000000"));
+    EXPECT_EQ(peer.replies.Take(), Hex("001c000a14a242b35da67f1500000007000000020000000000000166"));
+    EXPECT_TRUE(peer.replies.empty());
   }
 }
 
 TEST(SessionTest, AWinningShakeIsAnsweredInTheProtocolsBytesAndCounted) {
-  TestOffices offices;
-  TestOffices::Peer peer = offices.Login(7, Version::k1);
-  offices.Publish(0x100001, 257);
+  TestWorkers workers;
+  TestWorkers::Peer peer = workers.Login(7, Version::k1);
+  workers.Publish(0x100001, 257);
   peer.Feed(Hex("0010000200000000589f22e500000007"));
-  EXPECT_EQ(peer.line.Take(), Hex("001c000300000000589f22e5000000070000000e0010000100000101"));
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kNothing);
-  EXPECT_EQ(offices.Count(Counter::kWon), 1U);
-  EXPECT_EQ(offices.Count(Counter::kWonFen), 257U);
-  EXPECT_EQ(offices.Count(Counter::kReceived), 2U);
-  EXPECT_EQ(offices.Count(Counter::kReplied), 2U);
-  EXPECT_EQ(offices.directory.grants(7), 1U);
-  EXPECT_EQ(offices.directory.total_fen(7), 257);
-  EXPECT_EQ(offices.directory.last_stamp(7), kHistoryStamp) << "version 1 has no identity, but the user has a history";
+  EXPECT_EQ(peer.replies.Take(), Hex("001c000300000000589f22e5000000070000000e0010000100000101"));
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kNothing);
+  EXPECT_EQ(workers.Count(Counter::kWon), 1U);
+  EXPECT_EQ(workers.Count(Counter::kWonFen), 257U);
+  EXPECT_EQ(workers.Count(Counter::kReceived), 2U);
+  EXPECT_EQ(workers.Count(Counter::kReplied), 2U);
+  EXPECT_EQ(workers.directory.grants(7), 1U);
+  EXPECT_EQ(workers.directory.total_fen(7), 257);
+  EXPECT_EQ(workers.directory.last_stamp(7), kHistoryStamp) << "version 1 has no identity, but the user has a history";
 }
 
 TEST(SessionTest, LastStampIsTheHighestThatMayHaveAnOutcome) {
-  TestOffices offices;
-  TestOffices::Peer peer = offices.Login(7, Version::k2);
-  offices.Publish(0x100001, 257);
+  TestWorkers workers;
+  TestWorkers::Peer peer = workers.Login(7, Version::k2);
+  workers.Publish(0x100001, 257);
   peer.Feed(ShakeFrame(7, 5'000) + ShakeFrame(7, 6'000));
-  EXPECT_EQ(offices.directory.last_stamp(7), 6'000U) << "raised before it is known whether it wins";
+  EXPECT_EQ(workers.directory.last_stamp(7), 6'000U) << "raised before it is known whether it wins";
   peer.Feed(SendFrame(7, 10, {8}, 7'000) + SendFrame(7, 0, {8}, 8'000));
   peer.Close();
-  TestOffices::Peer again = offices.Connect();
+  TestWorkers::Peer again = workers.Connect();
   again.Feed(LoginFrame(7, Version::k2));
   EXPECT_EQ(again.TakeLogin().last_stamp, 8'000U) << "or whether a gift is made";
 }
@@ -103,8 +102,8 @@ TEST(SessionTest, LastStampIsTheHighestThatMayHaveAnOutcome) {
 // ---- what ends a connection ----
 
 CloseReason CloseOf(const Bytes& stream) {
-  TestOffices offices;
-  TestOffices::Peer peer = offices.Connect();
+  TestWorkers workers;
+  TestWorkers::Peer peer = workers.Connect();
   return peer.Feed(stream).close;
 }
 
@@ -141,8 +140,8 @@ TEST(SessionTest, Defect13_NoFourBytesEndTheServer) {
 TEST(SessionTest, Defect13_RandomBytesAreConsumedRefusedOrKeptNeverMore) {
   std::mt19937 random(13);
   for (int round = 0; round < 20'000; ++round) {
-    TestOffices offices({.users_max = 10});
-    TestOffices::Peer peer = offices.Connect();
+    TestWorkers workers({.users_max = 10});
+    TestWorkers::Peer peer = workers.Connect();
     Bytes stream = round % 2 == 0 ? Bytes() : LoginFrame(7, round % 4 == 1 ? Version::k1 : Version::k2);
     const size_t size = random() % 300;
     for (size_t i = 0; i < size; ++i) {
@@ -160,95 +159,94 @@ TEST(SessionTest, Defect13_RandomBytesAreConsumedRefusedOrKeptNeverMore) {
 TEST(SessionTest, Defect14_AUserBeyondTheRangeIsToldAndClosed) {
   for (const uint32_t user : {1'000U, 1'199'872U, 0xffffffffU}) {
     for (const Version version : {Version::k1, Version::k2}) {
-      TestOffices offices({.users_max = 1'000});
-      TestOffices::Peer peer = offices.Connect();
+      TestWorkers workers({.users_max = 1'000});
+      TestWorkers::Peer peer = workers.Connect();
       EXPECT_EQ(peer.Feed(LoginFrame(user, version) + ShakeFrame(user)).close, CloseReason::kRefused);
       EXPECT_EQ(peer.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
-      EXPECT_TRUE(peer.line.empty()) << "nothing after it is answered";
+      EXPECT_TRUE(peer.replies.empty()) << "nothing after it is answered";
       peer.Close();
-      EXPECT_EQ(offices.Count(Counter::kUsersLeft), 0U);
+      EXPECT_EQ(workers.Count(Counter::kUsersLeft), 0U);
     }
   }
 }
 
 TEST(SessionTest, GatewaysAreNotTakenYetFullAndDrainingAreTold) {
-  TestOffices offices;
-  TestOffices::Peer gateway = offices.Connect();
+  TestWorkers workers;
+  TestWorkers::Peer gateway = workers.Connect();
   EXPECT_EQ(gateway.Feed(LoginFrame(7, Version::k2, 1, 100)).close, CloseReason::kRefused);
   EXPECT_EQ(gateway.TakeLogin().result, wire::LoginResult::kBadToken);
 
-  TestOffices::Peer late = offices.Connect();
+  TestWorkers::Peer late = workers.Connect();
   late.session.over_limit = true;
   EXPECT_EQ(late.Feed(LoginFrame(7)).close, CloseReason::kFull);
   EXPECT_EQ(late.TakeLogin().result, wire::LoginResult::kFullOrDraining);
 
-  offices.desks[0]->sessions.Drain();
-  TestOffices::Peer last = offices.Connect();
+  workers[0].sessions.Drain();
+  TestWorkers::Peer last = workers.Connect();
   EXPECT_EQ(last.Feed(LoginFrame(7)).close, CloseReason::kDrain);
   EXPECT_EQ(last.TakeLogin().result, wire::LoginResult::kFullOrDraining);
-  EXPECT_EQ(offices.directory.Find(7), kOffline);
+  EXPECT_EQ(workers.directory.Find(7), kOffline);
 }
 
 // ---- one session per user ----
 
 TEST(SessionTest, Defect18_ANewerLoginTakesTheUserAndTheOldCloseChangesNothing) {
-  TestOffices offices({.workers = 2});
-  TestOffices::Peer old_one = offices.Login(7, Version::k1, 0);
-  TestOffices::Peer new_one = offices.Login(7, Version::k2, 1);
-  ASSERT_EQ(offices.posted.size(), 1U);
-  EXPECT_EQ(offices.posted.front().first, 0U) << "the old one's worker closes it";
-  EXPECT_EQ(offices.TakePosted(MessageKind::kSupersede).address, old_one.address);
+  TestWorkers workers({.workers = 2});
+  TestWorkers::Peer old_one = workers.Login(7, Version::k1, 0);
+  TestWorkers::Peer new_one = workers.Login(7, Version::k2, 1);
+  ASSERT_EQ(workers.posted.size(), 1U);
+  EXPECT_EQ(workers.posted.front().first, 0U) << "the old one's worker closes it";
+  EXPECT_EQ(workers.TakePosted<Supersede>().address, old_one.address);
   old_one.Close();
-  EXPECT_EQ(offices.directory.Find(7), new_one.address);
-  EXPECT_EQ(offices.Count(Counter::kUsersCame) - offices.Count(Counter::kUsersLeft), 1U);
+  EXPECT_EQ(workers.directory.Find(7), new_one.address);
+  EXPECT_EQ(workers.Online(), 1U);
   new_one.Close();
-  EXPECT_EQ(offices.directory.Find(7), kOffline);
-  EXPECT_EQ(offices.Count(Counter::kUsersCame), offices.Count(Counter::kUsersLeft));
+  EXPECT_EQ(workers.directory.Find(7), kOffline);
+  EXPECT_EQ(workers.Count(Counter::kUsersCame), workers.Count(Counter::kUsersLeft));
 }
 
 TEST(SessionTest, ASessionThatANewerOneHasReplacedMakesNothing) {
   for (const Version version : {Version::k1, Version::k2}) {
-    TestOffices offices({.workers = 2});
-    TestOffices::Peer old_one = offices.Login(7, version, 0);
-    TestOffices::Peer new_one = offices.Login(7, version, 1);
-    offices.posted.clear();
-    offices.Publish(kFirstShakeId, 100);
+    TestWorkers workers({.workers = 2});
+    TestWorkers::Peer old_one = workers.Login(7, version, 0);
+    TestWorkers::Peer new_one = workers.Login(7, version, 1);
+    workers.posted.clear();
+    workers.Publish(kFirstShakeId, 100);
     old_one.Feed(ShakeFrame(7, 5'000));  // its close is on the way
     EXPECT_EQ(old_one.TakeShake().result, wire::ShakeResult::kOverload) << "nothing has changed";
-    EXPECT_EQ(offices.pool.left(), 1U);
+    EXPECT_EQ(workers.pool.left(), 1U);
     if (version == Version::k2) {
       old_one.Feed(SendFrame(7, 300, {1, 2, 3}, 5'001));
-      EXPECT_TRUE(old_one.line.empty());
-      EXPECT_EQ(offices.desks[0]->gifts.book().totals().gifts, 0U);
+      EXPECT_TRUE(old_one.replies.empty());
+      EXPECT_EQ(workers[0].gifts.book().totals().gifts, 0U);
     }
-    new_one.Feed(ShakeFrame(7, 5'000));
-    EXPECT_EQ(new_one.TakeShake().result, wire::ShakeResult::kWon);
-    offices.ExpectShakesReconcile();
+    EXPECT_EQ(new_one.Shake(7, 5'000).result, wire::ShakeResult::kWon);
+    workers.ExpectShakesReconcile();
   }
 }
 
 TEST(SessionTest, Defect16_TenThousandReconnectsLeaveNothingBehind) {
-  TestOffices offices({.users_max = 2});
+  TestWorkers workers({.users_max = 2});
   for (int i = 0; i < 10'000; ++i) {
-    TestOffices::Peer peer = offices.Login(1, i % 2 == 0 ? Version::k1 : Version::k2);
+    TestWorkers::Peer peer = workers.Login(1, i % 2 == 0 ? Version::k1 : Version::k2);
     const Bytes shake = ShakeFrame(1);
     EXPECT_EQ(peer.Feed(Bytes(shake.begin(), shake.begin() + 7)).consumed, 0U) << "half a frame at its end";
     peer.Close();
   }
-  EXPECT_EQ(offices.Count(Counter::kUsersCame), 10'000U);
-  EXPECT_EQ(offices.Count(Counter::kUsersLeft), 10'000U);
-  EXPECT_TRUE(offices.posted.empty());
+  EXPECT_EQ(workers.Count(Counter::kUsersCame), 10'000U);
+  EXPECT_EQ(workers.Count(Counter::kUsersLeft), 10'000U);
+  EXPECT_TRUE(workers.posted.empty());
 }
 
 // ---- money ----
 
 TEST(SessionTest, Defect01_02_EveryShakeIsAnsweredOrItsConnectionEnds) {
-  TestOffices offices;
-  TestOffices::Peer peer = offices.Login(7);
+  TestWorkers workers;
+  TestWorkers::Peer peer = workers.Login(7);
   Bytes stream;
   for (uint32_t i = 0; i < 1'000; ++i) {
     if (i < 10) {
-      offices.Publish(kFirstShakeId + i, 100);
+      workers.Publish(kFirstShakeId + i, 100);
     }
     stream = stream + ShakeFrame(7, i);
   }
@@ -263,103 +261,90 @@ TEST(SessionTest, Defect01_02_EveryShakeIsAnsweredOrItsConnectionEnds) {
     }
   }
   EXPECT_EQ(won, 10U);
-  EXPECT_EQ(offices.Count(Counter::kWonFen), 1'000U);
+  EXPECT_EQ(workers.Count(Counter::kWonFen), 1'000U);
 }
 
 TEST(SessionTest, Defect03_NoEnvelopeIsClaimedForAConnectionThatTakesNoMoreBytes) {
-  TestOffices offices;
-  TestOffices::Peer peer = offices.Connect(0, /*cap=*/20 + 2 * wire::kShakeResponseBytes);
+  TestWorkers workers;
+  TestWorkers::Peer peer = workers.Connect(0, /*cap=*/20 + 2 * wire::kShakeResponseBytes);
   peer.Feed(LoginFrame(7));
   Bytes stream;
   for (uint32_t i = 0; i < 5; ++i) {
-    offices.Publish(kFirstShakeId + i, 100);
+    workers.Publish(kFirstShakeId + i, 100);
     stream = stream + ShakeFrame(7);
   }
   peer.Feed(stream);
-  EXPECT_EQ(offices.Count(Counter::kWon), 2U);
-  EXPECT_EQ(offices.pool.left(), 3U) << "the others are still there to be won";
-  EXPECT_EQ(offices.Count(Counter::kReceived), 3U);
-  EXPECT_EQ(offices.Count(Counter::kDropped), 1U);
-  EXPECT_EQ(offices.Count(Counter::kReceived),
-            offices.Count(Counter::kReplied) + offices.Count(Counter::kRefused) + offices.Count(Counter::kDropped));
+  EXPECT_EQ(workers.Count(Counter::kWon), 2U);
+  EXPECT_EQ(workers.pool.left(), 3U) << "the others are still there to be won";
+  EXPECT_EQ(workers.Count(Counter::kReceived), 3U);
+  EXPECT_EQ(workers.Count(Counter::kDropped), 1U);
+  EXPECT_EQ(workers.Count(Counter::kReceived),
+            workers.Count(Counter::kReplied) + workers.Count(Counter::kRefused) + workers.Count(Counter::kDropped));
 }
 
 TEST(SessionTest, RepliesBeforeAMalformedFrameStand) {
-  TestOffices offices;
-  TestOffices::Peer peer = offices.Connect();
-  offices.Publish(kFirstShakeId, 5);
+  TestWorkers workers;
+  TestWorkers::Peer peer = workers.Connect();
+  workers.Publish(kFirstShakeId, 5);
   EXPECT_EQ(peer.Feed(LoginFrame(7) + ShakeFrame(7) + Hex("00000000") + ShakeFrame(7)).close, CloseReason::kMalformed);
   peer.TakeLogin();
   EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kWon);
-  EXPECT_TRUE(peer.line.empty());
+  EXPECT_TRUE(peer.replies.empty());
 }
 
 TEST(SessionTest, TheCapIsPerUserOverReconnectsAndTakesNothingFromThePool) {
-  TestOffices offices({.wins_per_user = 3});
-  TestOffices::Peer peer = offices.Login(7);
-  for (uint32_t i = 0; i < 8; ++i) {
-    offices.Publish(kFirstShakeId + i, 100);
-  }
+  TestWorkers workers({.wins_per_user = 3});
+  TestWorkers::Peer peer = workers.Login(7);
+  workers.PublishMany(8);
   for (int i = 0; i < 3; ++i) {
-    peer.Feed(ShakeFrame(7));
-    EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kWon);
+    EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kWon);
   }
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kCap);
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kCap);
   peer.Close();
-  TestOffices::Peer again = offices.Login(7);
-  again.Feed(ShakeFrame(7));
-  EXPECT_EQ(again.TakeShake().result, wire::ShakeResult::kCap);
-  EXPECT_EQ(offices.pool.left(), 5U);
-  TestOffices::Peer other = offices.Login(8);
-  other.Feed(ShakeFrame(8));
-  EXPECT_EQ(other.TakeShake().result, wire::ShakeResult::kWon);
-  EXPECT_EQ(offices.Count(Counter::kCap), 2U);
+  TestWorkers::Peer again = workers.Login(7);
+  EXPECT_EQ(again.Shake(7).result, wire::ShakeResult::kCap);
+  EXPECT_EQ(workers.pool.left(), 5U);
+  TestWorkers::Peer other = workers.Login(8);
+  EXPECT_EQ(other.Shake(8).result, wire::ShakeResult::kWon);
+  EXPECT_EQ(workers.Count(Counter::kCap), 2U);
 }
 
 TEST(SessionTest, UnderACapAnEmptyPoolTakesNothingFromTheAllowance) {
-  TestOffices offices({.wins_per_user = 1});
-  TestOffices::Peer peer = offices.Login(7);
+  TestWorkers workers({.wins_per_user = 1});
+  TestWorkers::Peer peer = workers.Login(7);
   for (int i = 0; i < 10; ++i) {
-    peer.Feed(ShakeFrame(7));
-    EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kNothing);
+    EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kNothing);
   }
-  EXPECT_EQ(offices.directory.shake_wins(7), 0U);
+  EXPECT_EQ(workers.directory.shake_wins(7), 0U);
 }
 
 TEST(SessionTest, Defect21_AnOverloadReplyChangesNothing) {
-  TestOffices offices({.max_qps = 10, .wins_per_user = 3});
-  TestOffices::Peer peer = offices.Login(7);
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kNothing);
-  for (uint32_t i = 0; i < 5; ++i) {
-    offices.Publish(kFirstShakeId + i, 100);
-  }
+  TestWorkers workers({.max_qps = 10, .wins_per_user = 3});
+  TestWorkers::Peer peer = workers.Login(7);
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kNothing);
+  workers.PublishMany(5);
   for (int i = 0; i < 100; ++i) {
-    peer.Feed(ShakeFrame(7, 77));
-    const wire::ShakeResponse response = peer.TakeShake();
+    const wire::ShakeResponse response = peer.Shake(7, 77);
     EXPECT_EQ(response.result, wire::ShakeResult::kOverload);
     EXPECT_EQ(response.stamp, 77U);
   }
-  peer.Feed(SendFrame(7, 10, {8}));
-  EXPECT_EQ(peer.TakeSend().result, wire::SendResult::kOverload);
-  EXPECT_EQ(offices.pool.left(), 5U);
-  EXPECT_EQ(offices.directory.shake_wins(7), 0U);
-  EXPECT_EQ(offices.directory.last_stamp(7), 0U);
-  EXPECT_EQ(offices.Count(Counter::kRefused), 100U);
-  EXPECT_EQ(offices.Count(Counter::kGiftsSent), 0U);
-  offices.Turn(10'000);
-  peer.Feed(ShakeFrame(7));
-  EXPECT_EQ(peer.TakeShake().result, wire::ShakeResult::kWon) << "and it passes";
+  EXPECT_EQ(peer.Send(7, 10, {8}).result, wire::SendResult::kOverload);
+  EXPECT_EQ(workers.pool.left(), 5U);
+  EXPECT_EQ(workers.directory.shake_wins(7), 0U);
+  EXPECT_EQ(workers.directory.last_stamp(7), 0U);
+  EXPECT_EQ(workers.Count(Counter::kRefused), 100U);
+  EXPECT_EQ(workers.Count(Counter::kGiftsSent), 0U);
+  workers.Turn(10'000);
+  EXPECT_EQ(peer.Shake(7).result, wire::ShakeResult::kWon) << "and it passes";
 }
 
 TEST(SessionTest, AnOpenGoesToTheOwnerWithTheWayBack) {
-  TestOffices offices({.workers = 3});
-  TestOffices::Peer peer = offices.Login(7, Version::k1, 1);
+  TestWorkers workers({.workers = 3});
+  TestWorkers::Peer peer = workers.Login(7, Version::k1, 1);
   peer.Feed(OpenFrame(0, kGiftBit | 8, 99));
-  ASSERT_EQ(offices.posted.size(), 1U);
-  EXPECT_EQ(offices.posted.front().first, 2U);
-  const Message message = offices.TakePosted(MessageKind::kOpen);
+  ASSERT_EQ(workers.posted.size(), 1U);
+  EXPECT_EQ(workers.posted.front().first, 2U);
+  const OpenGift message = workers.TakePosted<OpenGift>();
   EXPECT_EQ(message.user, 7U);
   EXPECT_EQ(message.address, peer.address);
   EXPECT_EQ(message.stamp, 99U);
@@ -367,8 +352,8 @@ TEST(SessionTest, AnOpenGoesToTheOwnerWithTheWayBack) {
 }
 
 TEST(SessionTest, SendsAreCheckedBeforeAnythingIsMade) {
-  TestOffices offices({.users_max = 100});
-  TestOffices::Peer peer = offices.Login(7);
+  TestWorkers workers({.users_max = 100});
+  TestWorkers::Peer peer = workers.Login(7);
   const auto send = [&peer](uint32_t fen, const std::vector<uint32_t>& users) {
     peer.Feed(SendFrame(7, fen, users));
     return peer.TakeSend().result;
@@ -382,13 +367,13 @@ TEST(SessionTest, SendsAreCheckedBeforeAnythingIsMade) {
     many.push_back(user);
   }
   EXPECT_EQ(send(300, many), wire::SendResult::kRefused);
-  EXPECT_EQ(offices.Count(Counter::kSendsRefused), 5U);
+  EXPECT_EQ(workers.Count(Counter::kSendsRefused), 5U);
   for (uint32_t user = 0; user < 100; ++user) {
-    EXPECT_EQ(offices.directory.unopened(user), 0U);
+    EXPECT_EQ(workers.directory.unopened(user), 0U);
   }
   many.pop_back();
   EXPECT_EQ(send(300, many), wire::SendResult::kOk);
-  EXPECT_EQ(offices.Count(Counter::kGiftsSentFen), 300U);
+  EXPECT_EQ(workers.Count(Counter::kGiftsSentFen), 300U);
 }
 
 }  // namespace

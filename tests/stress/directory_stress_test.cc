@@ -67,14 +67,14 @@ TEST(DirectoryStressTest, TheCapHoldsAgainstAllThreads) {
     uint32_t random = thread + 1;
     for (uint32_t round = 0; round < kRounds; ++round) {
       const uint32_t user = NextRandom(random) % kUsers;
-      if (!directory.TakeShakeWin(user, kCap)) {
+      if (!directory.ReserveShakeWin(user, kCap)) {
         continue;
       }
       if (round % 2 == 0) {
-        directory.ReturnShakeWin(user);  // found nothing to claim
+        directory.ReleaseShakeWin(user);  // found nothing to claim
       } else {
         directory.AddGrant(user, 10);
-        directory.RaiseStamp(user, round);
+        directory.RememberShare(user, round);
         ++won;
       }
     }

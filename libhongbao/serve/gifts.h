@@ -1,12 +1,11 @@
-// GiftDesk: the gifts that one worker owns, as the other workers deal with them: by message, both ways.
+// Gifts: the gifts that one worker owns, as the other workers deal with them: by message, both ways.
 //
-// Owns the worker's gift book and its random numbers. Every request comes as a call or a Message and every answer
-// leaves as a Message through `post`, also to the own worker, so there is one path and it needs no socket to be tested.
+// Owns the worker's gift book and its random numbers. Every request comes as a call or a message and every answer
+// leaves as a message through `post`, also to the own worker, so there is one path and it needs no socket to be tested.
 // Keeps the directory's unopened count in step, which is what lets a login skip the question. Thread tag: worker-local.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
@@ -16,7 +15,7 @@
 #include "libhongbao/envelope/random.h"
 #include "libhongbao/serve/counters.h"
 #include "libhongbao/serve/directory.h"
-#include "libhongbao/serve/ledger_desk.h"
+#include "libhongbao/serve/ledger_lane.h"
 #include "libhongbao/serve/message.h"
 #include "libhongbao/serve/returned.h"
 #include "libhongbao/time/clock_trust.h"
@@ -24,22 +23,28 @@
 
 namespace hongbao::serve {
 
-// Brings a message to a worker, 0..workers-1. Never loses one. May act on it at once if it is the own worker.
-using PostFunction = std::function<void(uint32_t worker, const Message& message)>;
-
-struct GiftDeskOptions {
-  uint32_t worker = 0;  // this one
-  uint32_t workers = 1;
+// The limits of one worker's gifts.
+struct GiftOptions {
   uint32_t gifts_max = 100'000;  // live gifts in this worker's book
   int64_t expiry_ms = 24 * 3'600'000;
   uint64_t first_sent_id = kFirstSentGiftId;  // gifts sent by users are numbered from here on
   uint32_t gifts_per_sender = 0;  // live gifts of one sender, in all books; 0 = no limit
   uint32_t gifts_per_pair = 0;    // of one sender to one user, in this book; 0 = no limit
-  Returned* returned = nullptr;   // takes minted gifts that find no room; null: they are lost
 };
 
-// A user's SendRequest.
-struct GiftOrder {
+// What a worker's gifts work with.
+struct GiftServices {
+  uint32_t worker = 0;  // this one
+  uint32_t workers = 1;
+  Directory& directory;
+  LedgerLane& ledger;
+  count::Cells<Counter>& cells;
+  Returned& returned;  // takes minted gifts that find no room
+  PostFunction post;
+};
+
+// A gift that a user asks to send.
+struct GiftSend {
   uint32_t sender = 0;
   uint32_t amount_fen = 0;
   absl::Span<const uint32_t> users{};
@@ -48,15 +53,15 @@ struct GiftOrder {
   uint32_t login = 0;     // see Directory::Decide
 };
 
-class GiftDesk {
+class Gifts {
  public:
   // Notices sent to one user by one owner at a login: the oldest unopened gifts. Each that is opened lets the next one in.
   static constexpr size_t kRemindMax = 32;
   // By all owners together: of the longest notices (224 bytes) no more than a connection may hold unsent.
   static constexpr size_t kRemindMaxOfAll = 64;
 
-  GiftDesk(const GiftDeskOptions& options, Directory* directory, LedgerDesk* ledger, count::Cells<Counter>* cells,
-           PostFunction post, envelope::Random random = envelope::Random::FromSystem());
+  Gifts(const GiftOptions& options, const GiftServices& services,
+        const envelope::Random& random = envelope::Random::FromSystem());
 
   // For each gift of an earlier life, before any worker starts: a login that comes before the gift's owner has restored it asks
   // for notices all the same.
@@ -75,14 +80,17 @@ class GiftDesk {
 
   // A user's send: a gift in this worker's book. `gift_id` is set when kOk. With a ledger kOk means: under way, the answer
   // comes with the outcome.
-  wire::SendResult Send(const GiftOrder& order, uint32_t* gift_id);
+  wire::SendResult Send(const GiftSend& send, uint32_t* gift_id);
 
   // The ledger has settled a gift (kGift) or an opened share (kOpen) of this worker's.
-  void SettleGift(const ledger::Outcome& outcome);
-  void SettleOpen(const ledger::Outcome& outcome);
+  void OnGiftSettled(const ledger::Outcome& outcome);
+  void OnOpenSettled(const ledger::Outcome& outcome);
 
-  // kGift, kOpen or kRemind, for this worker.
-  void Handle(const Message& message);
+  // What other workers and the minter have to say to the owner of a gift.
+  void Handle(const MintedGift& gift);
+  void Handle(const OpenGift& open);
+  void Handle(const AskForNotices& ask) { Remind(ask, 0); }
+  void Handle(const AskForNotice& ask);
 
   const envelope::GiftBook& book() const { return book_; }
   // Shares in the book that the ledger has not settled: of held gifts, and drawn ones.
@@ -93,33 +101,38 @@ class GiftDesk {
   envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
                                absl::Span<const uint32_t> users, uint32_t unopened_max);
   // Whether the sender may send such a gift now, and if not, the answer; counted. Counts it as the sender's if so.
-  wire::SendResult TakeAllowance(const GiftOrder& order);
-  void ReturnAllowance(uint32_t sender);
-  void Announce(uint32_t gift_id);
-  void CountGift(uint32_t amount_fen, size_t users);
+  wire::SendResult ReserveAllowance(const GiftSend& send);
+  void ReleaseAllowance(uint32_t sender);
+  // The gift is in the book: it is told of, or goes to the ledger first. `has_stamp`: a user has sent it.
+  void Begin(uint32_t gift_id, const GiftSend& send, bool has_stamp);
+  void SubmitGift(uint32_t gift_id, const GiftSend& send, bool has_stamp);
+  // Counts it, and tells the invited who are here.
+  void Announce(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users);
   void CountOpen(uint32_t user, uint32_t amount_fen);
   ledger::Record RecordOf(ledger::RecordKind kind, uint32_t gift_id, uint32_t amount_fen) const;
-  void SubmitGift(uint32_t gift_id, uint32_t amount_fen, const GiftOrder& order, bool has_stamp);
-  void SubmitOpen(const Message& message, ledger::RecordKind kind, uint32_t amount_fen);
+  void SubmitOpen(const OpenGift& open, ledger::RecordKind kind, uint32_t amount_fen);
+  void AnswerOpen(const OpenGift& open, const envelope::GiftOpening& opening);
+  void RefuseOpen(const OpenGift& open);
+  void RememberShare(const OpenGift& open) {
+    directory_.RememberShare(open.user, open.has_identity ? open.stamp : kHistoryStamp);
+  }
   void Refund(const envelope::GiftRefund& refund);
-  void NotifyAll(uint32_t gift_id, uint32_t amount_fen, absl::Span<const uint32_t> users);
-  void Mint(const Message& message);
-  void Open(const Message& message);
-  void RemindOf(const Message& message);
   void Notify(const envelope::Gift& gift, uint32_t user, uint64_t address);
   // Notices of the user's oldest unopened gifts, remind_max_ at most, without the first `skip`.
-  void Remind(const Message& message, size_t skip);
+  void Remind(const AskForNotices& ask, size_t skip);
+  int64_t LivesMs(int64_t expires_ms, int64_t wall_ms) const;
 
-  GiftDeskOptions options_;
-  size_t remind_max_;
-  Directory* directory_;
-  LedgerDesk* ledger_;
-  count::Cells<Counter>* cells_;
+  const GiftOptions options_;
+  const uint32_t worker_;
+  const uint32_t workers_;
+  const size_t remind_max_;
+  Directory& directory_;
+  LedgerLane& ledger_;
+  count::Cells<Counter>& cells_;
+  Returned& returned_;
   PostFunction post_;
   envelope::Random random_;
   envelope::GiftBook book_;
-  int64_t LivesMs(int64_t expires_ms, int64_t wall_ms) const;
-
   int64_t now_ms_ = 0;
   int64_t wall_ms_ = 0;
   int64_t floor_ms_ = 0;  // agreed less monotonic, at least

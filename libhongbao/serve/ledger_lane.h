@@ -1,4 +1,4 @@
-// LedgerDesk: one worker's hand in the ledger: submits its records, and never more than it has credits for.
+// LedgerLane: one worker's end of its lane to the ledger: submits records, and never more than it has credits for.
 //
 // Owns the count of records without an outcome, and the records that must not be refused any more and wait for a credit
 // (opened shares, refunds, minted gifts: each bounded by what is in the gift book; repeated shakes: up to swamped()). What can
@@ -14,10 +14,10 @@
 
 namespace hongbao::serve {
 
-class LedgerDesk {
+class LedgerLane {
  public:
   // `lane`: this worker's. `credits`: records without an outcome at most, as the ledger was started with.
-  LedgerDesk(ledger::Ledger* ledger, uint32_t lane, uint32_t credits)
+  LedgerLane(ledger::Ledger* ledger, uint32_t lane, uint32_t credits)
       : ledger_(ledger), lane_(lane), credits_(credits), file_full_(ledger != nullptr && ledger->full()) {}
 
   // False: nothing outlives the process, and answers need not wait.
@@ -32,7 +32,7 @@ class LedgerDesk {
   uint32_t in_flight() const { return in_flight_; }
   size_t parked() const { return parked_.size(); }
 
-  // Its outcome comes to this worker. Waits its turn when the desk is full.
+  // Its outcome comes to this worker. The record waits its turn while there is no credit.
   void Submit(const ledger::Record& record) {
     if (in_flight_ >= credits_) {
       parked_.push_back(record);
@@ -41,8 +41,8 @@ class LedgerDesk {
     Pass(record);
   }
 
-  // The (last) outcome of a record of this kind has come.
-  void Settle(ledger::RecordKind kind) {
+  // The (last) outcome of a record of this kind has come: its credit goes to the record that has waited longest, if any.
+  void ReturnCredit(ledger::RecordKind kind) {
     Check(in_flight_ > 0, "an outcome answers a record");
     --in_flight_;
     questions_ -= IsQuestion(kind) ? 1U : 0U;

@@ -1,5 +1,5 @@
-// Fixture: workers without threads or sockets: a directory, a pool and, per worker, a gift desk and a session desk.
-// What the desks post waits in `posted` until a test delivers it. With `ledger_credits` they have a ledger (`fake`), and what
+// Fixture: workers without threads or sockets: what they share and, for each, its gifts and its sessions.
+// What the workers post waits in `posted` until a test delivers it. With `ledger_credits` they have a ledger (`fake`), and what
 // it settles is counted at once and put into `told`.
 #pragma once
 
@@ -14,16 +14,15 @@
 #include <vector>
 
 #include "libhongbao/serve/outcome.h"
-#include "libhongbao/serve/returned.h"
-#include "libhongbao/serve/session.h"
+#include "libhongbao/serve/worker_parts.h"
 #include "tests/serve/fake_ledger.h"
 
 namespace hongbao::serve {
 
 // Where replies go: bytes, up to a cap, as net::Replies behaves.
-class TestLine {
+class TestReplies {
  public:
-  explicit TestLine(size_t cap = 1 << 20) : cap_(cap) { bytes_.reserve(cap_); }
+  explicit TestReplies(size_t cap = 1 << 20) : cap_(cap) { bytes_.reserve(cap_); }
   std::byte* Append(size_t size) {
     if (!open_ || bytes_.size() + size > cap_) {
       open_ = false;
@@ -99,13 +98,14 @@ inline std::vector<std::byte> SendFrame(uint32_t sender, uint32_t fen, const std
   return frame;
 }
 
-struct OfficeOptions {
+struct TestOptions {
   uint32_t workers = 1;
   uint32_t users_max = 1'000;
   int64_t max_qps = 0;
   uint32_t wins_per_user = 0;
   uint32_t gifts_max = 1'000;
   int64_t gift_expiry_ms = 60'000;
+  uint64_t first_sent_id = kFirstSentGiftId;
   uint32_t gifts_per_sender = 0;
   uint32_t gifts_per_pair = 0;
   size_t pool = 16;
@@ -114,120 +114,102 @@ struct OfficeOptions {
   uint32_t gateways_max = 4;
   uint32_t gateway_users_a_turn = 16'384;
   UserTokenCheck user_token = nullptr;
-  absl::Span<const ledger::RequestName> far_stamps{};
+  std::vector<ledger::RequestName> far_stamps{};
 };
 
-class TestOffices : public ledger::OutcomeSink {
+class TestWorkers : public ledger::OutcomeSink {
  public:
-  explicit TestOffices(const OfficeOptions& options = {})
-      : directory(*Directory::Create(options.users_max)), pool(options.pool), limit(options.max_qps) {
+  explicit TestWorkers(const TestOptions& options = {})
+      : shared(*Directory::Create(options.users_max), options.pool, options.max_qps, clock) {
+    shared.ledger = options.ledger_credits != 0 ? &fake : nullptr;
+    shared.far_stamps = options.far_stamps;
+    const WorkerOptions worker_options{.ledger_waiting_max = options.ledger_credits,
+                                       .sessions = {.wins_per_user = options.wins_per_user,
+                                                    .gateways_max = options.gateways_max,
+                                                    .gateway_users_a_turn = options.gateway_users_a_turn,
+                                                    .gateway_token = options.gateway_token,
+                                                    .user_token = options.user_token},
+                                       .gifts = {.gifts_max = options.gifts_max,
+                                                 .expiry_ms = options.gift_expiry_ms,
+                                                 .first_sent_id = options.first_sent_id,
+                                                 .gifts_per_sender = options.gifts_per_sender,
+                                                 .gifts_per_pair = options.gifts_per_pair},
+                                       .delay = {.wait_max_us = 0}};
     for (uint32_t worker = 0; worker < options.workers; ++worker) {
-      desks.push_back(std::make_unique<Desk>(*this, options, worker));
+      workers.push_back(std::make_unique<Worker>(worker, options.workers, worker_options, *this));
     }
     fake.Start(options.workers, options.ledger_credits, this);
     Turn(1'000);
   }
 
-  struct Desk {
-    Desk(TestOffices& offices, const OfficeOptions& options, uint32_t worker)
-        : claimer(offices.pool),
-          overload(&offices.limit, {.wait_max_us = 0}),
-          ledger(options.ledger_credits != 0 ? &offices.fake : nullptr, worker, options.ledger_credits),
-          gifts({.worker = worker,
-                 .workers = options.workers,
-                 .gifts_max = options.gifts_max,
-                 .expiry_ms = options.gift_expiry_ms,
-                 .gifts_per_sender = options.gifts_per_sender,
-                 .gifts_per_pair = options.gifts_per_pair},
-                &offices.directory, &ledger, &cells, offices.Poster(), envelope::Random::FromSeed(worker + 1)),
-          sessions({.workers = options.workers,
-                    .wins_per_user = options.wins_per_user,
-                    .gateways_max = options.gateways_max,
-                    .gateway_users_a_turn = options.gateway_users_a_turn,
-                    .gateway_token = options.gateway_token,
-                    .user_token = options.user_token,
-                    .clock = &offices.clock,
-                    .directory = &offices.directory,
-                    .gateway_order = &offices.gateway_order,
-                    .pool = &offices.pool,
-                    .claimer = &claimer,
-                    .gifts = &gifts,
-                    .overload = &overload,
-                    .ledger = &ledger,
-                    .cells = &cells,
-                    .far_stamps = options.far_stamps,
-                    .post = offices.Poster()}) {}
-
+  struct Worker : WorkerParts {
+    Worker(uint32_t worker, uint32_t workers, const WorkerOptions& options, TestWorkers& with)
+        : WorkerParts(
+              worker, workers, options, with.shared, with.clock, cells,
+              [&with](uint32_t to, const Message& message) { with.posted.emplace_back(to, message); },
+              envelope::Random::FromSeed(worker + 1)) {}
     count::Cells<Counter> cells;
-    envelope::LuckyClaimer claimer;
-    Overload overload;
-    LedgerDesk ledger;
-    GiftDesk gifts;
-    SessionDesk sessions;
   };
 
   // A connection of a worker.
   struct Peer {
-    Desk* desk;
+    Worker* worker;
     uint64_t address;
     Session session;
-    TestLine line;
+    TestReplies replies;
 
     // As App does it, but for the turns that a gateway's login takes: they are over at once.
     Served Feed(const std::vector<std::byte>& bytes) {
-      const Served served = desk->sessions.OnBytes(session, address, bytes, line);
-      if (!desk->sessions.Entering(session)) {
+      const Served served = worker->sessions.OnBytes(session, address, bytes, replies);
+      GatewayLogins& logins = worker->sessions.gateway_logins();
+      if (!logins.Entering(session)) {
         return served;
       }
-      SessionDesk::Entered entered = SessionDesk::Entered::kSome;
-      while ((entered = desk->sessions.EnterSome(session, address)) == SessionDesk::Entered::kSome) {
-        desk->sessions.BeginTurn();
+      GatewayLogins::Entered entered = GatewayLogins::Entered::kSome;
+      while ((entered = logins.EnterSome(session, address)) == GatewayLogins::Entered::kSome) {
+        logins.BeginTurn();
       }
-      EXPECT_EQ(entered, SessionDesk::Entered::kAll);
-      desk->sessions.AnswerGateway(session, wire::LoginResult::kOk, line.Append(wire::LoginResponseBytes(session.version)));
+      EXPECT_EQ(entered, GatewayLogins::Entered::kAll);
+      logins.Answer(session, wire::LoginResult::kOk, replies.Append(wire::LoginResponseBytes(session.version)));
       const Served more = Feed({bytes.begin() + static_cast<std::ptrdiff_t>(served.consumed), bytes.end()});
       return {served.consumed + more.consumed, more.close};
     }
-    // As the directory names it.
-    uint64_t Named() const { return session.gateway == Gateways::kNone ? address : address | kGatewayBit; }
-    void Close() { desk->sessions.OnClose(session, address); }
-    wire::LoginResponse TakeLogin() { return Decode<wire::LoginResponse>(wire::DecodeLoginResponse, session.version); }
-    wire::OpenResponse TakeOpen() { return Decode<wire::OpenResponse>(wire::DecodeOpenResponse, session.version); }
-    wire::ShakeResponse TakeShake() {
-      wire::ShakeResponse response;
-      const std::vector<std::byte> frame = line.Take();
-      EXPECT_EQ(wire::DecodeShakeResponse(frame, response), wire::Decoded::kOk);
-      return response;
+    // Asks, and takes the next answer.
+    wire::ShakeResponse Shake(uint32_t user, uint64_t stamp = 1) {
+      Feed(ShakeFrame(user, stamp));
+      return TakeShake();
     }
-    wire::SendResponse TakeSend() {
-      wire::SendResponse response;
-      const std::vector<std::byte> frame = line.Take();
-      EXPECT_EQ(wire::DecodeSendResponse(frame, response), wire::Decoded::kOk);
-      return response;
+    wire::SendResponse Send(uint32_t sender, uint32_t fen, const std::vector<uint32_t>& users, uint64_t stamp = 1) {
+      Feed(SendFrame(sender, fen, users, stamp));
+      return TakeSend();
     }
-    wire::Statement TakeStatement() {
-      wire::Statement statement;
-      const std::vector<std::byte> frame = line.Take();
-      EXPECT_EQ(wire::DecodeStatement(frame, statement), wire::Decoded::kOk);
-      return statement;
+    void Close() { worker->sessions.OnClose(session, address); }
+
+    wire::LoginResponse TakeLogin() {
+      return Decode<wire::LoginResponse>([this](wire::FrameBytes frame, wire::LoginResponse& response) {
+        return wire::DecodeLoginResponse(frame, session.version, response);
+      });
     }
+    wire::ShakeResponse TakeShake() { return Decode<wire::ShakeResponse>(wire::DecodeShakeResponse); }
+    wire::SendResponse TakeSend() { return Decode<wire::SendResponse>(wire::DecodeSendResponse); }
 
    private:
     template <class Response, class Decoder>
-    Response Decode(Decoder decoder, wire::Version version) {
+    Response Decode(Decoder&& decoder) {
       Response response;
-      const std::vector<std::byte> frame = line.Take();
-      EXPECT_EQ(decoder(frame, version, response), wire::Decoded::kOk);
+      const std::vector<std::byte> frame = replies.Take();
+      EXPECT_EQ(decoder(frame, response), wire::Decoded::kOk);
       return response;
     }
   };
 
+  Worker& operator[](size_t worker) { return *workers[worker]; }
   Peer Connect(uint32_t worker = 0, size_t cap = 1 << 16) {
     ++connected_;
-    return {.desk = desks[worker].get(),
+    return {.worker = workers[worker].get(),
             .address = Pack({.worker = static_cast<uint8_t>(worker), .generation = 1, .slot = connected_}),
             .session = {},
-            .line = TestLine(cap)};
+            .replies = TestReplies(cap)};
   }
   Peer Login(uint32_t user, wire::Version version = wire::Version::k2, uint32_t worker = 0, uint64_t resume_after = 0) {
     Peer peer = Connect(worker);
@@ -240,33 +222,36 @@ class TestOffices : public ledger::OutcomeSink {
     const envelope::LuckyEnvelope envelope{.id = id, .amount = envelope::Fen(fen)};
     ASSERT_EQ(pool.Publish({&envelope, 1}), 1U);
   }
-  // All desks: the time is now `ms`.
-  void Turn(int64_t ms) {
-    for (const std::unique_ptr<Desk>& desk : desks) {
-      desk->overload.BeginTurn(ms * time::kNsPerMs, 0, 0);
-      desk->gifts.BeginTurn(ms * time::kNsPerMs, ms * time::kNsPerMs);
+  // So many, of the ids from kFirstShakeId on.
+  void PublishMany(uint32_t count, int64_t fen = 100) {
+    for (uint32_t i = 0; i < count; ++i) {
+      Publish(kFirstShakeId + i, fen);
     }
   }
-  PostFunction Poster() {
-    return [this](uint32_t worker, const Message& message) { posted.emplace_back(worker, message); };
+  // All workers: the time is now `ms`.
+  void Turn(int64_t ms) {
+    for (const std::unique_ptr<Worker>& worker : workers) {
+      worker->overload.BeginTurn(ms * time::kNsPerMs, 0, 0);
+      worker->gifts.BeginTurn(ms * time::kNsPerMs, ms * time::kNsPerMs);
+    }
   }
   // What the ledger has settled: as App does it, but for the telling.
   void Deliver(uint32_t lane, const ledger::Outcome& outcome) override {
-    Desk& desk = *desks[lane];
+    Worker& worker = *workers[lane];
     told.push_back(outcome);
     if (outcome.resumed) {
       return;
     }
-    desk.ledger.Settle(outcome.kind);
+    worker.ledger.ReturnCredit(outcome.kind);
     if (outcome.kind == ledger::RecordKind::kWin || outcome.kind == ledger::RecordKind::kFindWin) {
-      desk.sessions.CountShake(outcome);
+      worker.sessions.shakes().OnShakeSettled(outcome);
       if (outcome.unused_id != 0) {
-        returned.Give({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
+        returned.GiveEnvelope({.id = outcome.unused_id, .amount = envelope::Fen(outcome.unused_fen)});
       }
     } else if (outcome.kind == ledger::RecordKind::kGift) {
-      desk.gifts.SettleGift(outcome);
+      worker.gifts.OnGiftSettled(outcome);
     } else if (outcome.kind == ledger::RecordKind::kOpen || outcome.kind == ledger::RecordKind::kFindOpen) {
-      desk.gifts.SettleOpen(outcome);
+      worker.gifts.OnOpenSettled(outcome);
     }
   }
   // Commits everything and returns the outcome of the last record.
@@ -282,12 +267,10 @@ class TestOffices : public ledger::OutcomeSink {
   void ExpectShakesReconcile() const {
     uint64_t pending = 0;
     envelope::Tally claimed, pending_wins;
-    for (const std::unique_ptr<Desk>& desk : desks) {
-      pending += desk->sessions.pending_shakes();
-      pending_wins.count += desk->sessions.pending_wins().count;
-      pending_wins.sum += desk->sessions.pending_wins().sum;
-      claimed.count += desk->claimer.claimed().count;
-      claimed.sum += desk->claimer.claimed().sum;
+    for (const std::unique_ptr<Worker>& worker : workers) {
+      pending += worker->sessions.shakes().pending_shakes();
+      pending_wins += worker->sessions.shakes().pending_wins();
+      claimed += worker->claimer.claimed();
     }
     EXPECT_EQ(Count(Counter::kReceived),
               Count(Counter::kReplied) + Count(Counter::kRefused) + Count(Counter::kDropped) + pending);
@@ -298,54 +281,74 @@ class TestOffices : public ledger::OutcomeSink {
                                        pending_wins.sum.value());
   }
 
-  // Hands what waits for gift desks to them until nothing of the kind is left; what is for connections stays in
+  // Hands what waits for the owners of gifts to them until nothing of the kind is left; what is for connections stays in
   // `posted`.
-  void DeliverToDesks() {
+  void HandleGiftMessages() {
     std::deque<std::pair<uint32_t, Message>> kept;
     while (!posted.empty()) {
       const auto [worker, message] = posted.front();
       posted.pop_front();
-      if (message.kind == MessageKind::kGift || message.kind == MessageKind::kOpen ||
-          message.kind == MessageKind::kRemind) {
-        desks[worker]->gifts.Handle(message);
-      } else {
+      Gifts& gifts = workers[worker]->gifts;
+      const bool handled = std::visit(
+          [&gifts](const auto& one) {
+            if constexpr (requires { gifts.Handle(one); }) {
+              gifts.Handle(one);
+              return true;
+            }
+            return false;
+          },
+          message);
+      if (!handled) {
         kept.emplace_back(worker, message);
       }
     }
     posted = std::move(kept);
   }
   // Takes the oldest posted message, which must be of that kind.
-  Message TakePosted(MessageKind kind) {
-    if (posted.empty()) {
-      ADD_FAILURE() << "nothing was posted";
+  template <class Kind>
+  Kind TakePosted() {
+    if (posted.empty() || !std::holds_alternative<Kind>(posted.front().second)) {
+      ADD_FAILURE() << "no such message was posted";
       return {};
     }
-    const Message message = posted.front().second;
+    const Kind message = std::get<Kind>(posted.front().second);
     posted.pop_front();
-    EXPECT_EQ(message.kind, kind);
     return message;
   }
   uint64_t Count(Counter counter) const {
     uint64_t sum = 0;
-    for (const std::unique_ptr<Desk>& desk : desks) {
-      sum += desk->cells.Get(counter);
+    for (const std::unique_ptr<Worker>& worker : workers) {
+      sum += worker->cells.Get(counter);
     }
     return sum;
   }
+  uint64_t Online() const { return Count(Counter::kUsersCame) - Count(Counter::kUsersLeft); }
 
   time::FakeClock clock;
-  Directory directory;
-  GatewayOrder gateway_order;
-  envelope::LuckyPool pool;
-  RateLimit limit;
+  Shared shared;
+  Directory& directory = shared.directory;
+  envelope::LuckyPool& pool = shared.pool;
+  Returned& returned = shared.returned;
   std::deque<std::pair<uint32_t, Message>> posted;
   FakeLedger fake;
-  Returned returned;
   std::vector<ledger::Outcome> told;
-  std::vector<std::unique_ptr<Desk>> desks;
+  std::vector<std::unique_ptr<Worker>> workers;
 
  private:
   uint32_t connected_ = 0;
 };
+
+// A new gift of the minter's.
+inline MintedGift GiftOf(uint32_t id, uint32_t fen, const std::vector<uint32_t>& users) {
+  return {.gift_id = id, .amount_fen = fen, .invited = Invited(users)};
+}
+// A user's open, from a connection that the user is not logged in on.
+inline OpenGift OpenOf(uint32_t id, uint32_t user, uint64_t stamp = 1) {
+  return {.address = Pack({.generation = 1, .slot = user}),
+          .stamp = stamp,
+          .user = user,
+          .gift_id = id,
+          .has_identity = true};
+}
 
 }  // namespace hongbao::serve
