@@ -19,6 +19,7 @@
 #include "client/verdict.h"
 #include "libhongbao/cli/numbers.h"
 #include "libhongbao/http/admin_server.h"
+#include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/json_lines.h"
 #include "libhongbao/cli/linger.h"
 #include "libhongbao/cli/options.h"
@@ -44,7 +45,7 @@ void Say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); 
 
 int Fail(const absl::Status& status) {
   Say(absl::StrCat("error: ", std::string(status.message())));
-  return 1;
+  return cli::kCouldNot;
 }
 
 void SayBanner(const Options& options, const load::Client& client, const std::string& admin_address) {
@@ -93,7 +94,7 @@ class Run {
   // The exit code.
   int Go() {
     if (options_.at_second != 0 && !Plan(options_.at_second)) {
-      return 1;
+      return cli::kCouldNot;
     }
     while (!Over()) {
       if (!Poll(kPollNs)) {
@@ -108,7 +109,7 @@ class Run {
       if (!connected_ && (snapshot.all_online || Stalled(snapshot))) {
         SayConnected(snapshot);
         if (options_.at_second == 0 && !Plan(time::UnixSecond(clock_.WallNs()) + 2)) {
-          return 1;
+          return cli::kCouldNot;
         }
       }
     }
@@ -356,7 +357,7 @@ int Main(int argc, char** argv) {
   for (const absl::Status& status : {server.status(), admin_at.status()}) {
     if (!status.ok()) {
       Fail(status);
-      return absl::IsCancelled(status) ? signals.exit_code() : 1;
+      return absl::IsCancelled(status) ? signals.exit_code() : cli::kCouldNot;
     }
   }
   options.load.servers = {*server};

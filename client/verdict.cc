@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/rate_held.h"
+#include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/numbers.h"
 
 namespace hongbao::client {
@@ -181,7 +182,7 @@ nlohmann::json BoundByDocument(const Options& options, const load::ClientSnapsho
 }
 
 int ExitCodeOf(const nlohmann::json& report) {
-  return !AllHold(report["identities"]) ? 4 : report["reasons"].empty() ? 0 : 3;
+  return !AllHold(report["identities"]) ? cli::kDoesNotReconcile : report["reasons"].empty() ? cli::kDone : cli::kBadVerdict;
 }
 
 }  // namespace hongbao::client

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "libhongbao/http/admin_server.h"
+#include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/json_lines.h"
 #include "libhongbao/cli/linger.h"
 #include "libhongbao/cli/numbers.h"
@@ -31,12 +32,10 @@ namespace hongbao::server {
 namespace {
 
 constexpr const char* kProgram = "hongbao-server";
-constexpr int kCouldNotRun = 1;
-constexpr int kDoesNotReconcile = 4;
 
 int CouldNotRun(const absl::Status& status) {
   std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
-  return status.code() == absl::StatusCode::kDataLoss ? kDoesNotReconcile : kCouldNotRun;
+  return status.code() == absl::StatusCode::kDataLoss ? cli::kDoesNotReconcile : cli::kCouldNot;
 }
 
 void SayStatus(const serve::Server& server, const ProcessFacts& facts, const time::Clock& clock) {
@@ -87,11 +86,11 @@ int Report(serve::Server& server, const ProcessFacts& facts, const time::Clock& 
   const std::vector<serve::Identity> identities = serve::Identities(counts, server.LookAtRest());
   nlohmann::json document = StatusJson(server, counts, facts, clock);
   AddReport(document, reporter.seconds(), identities);
-  int code = 0;
+  int code = cli::kDone;
   for (const serve::Identity& identity : identities) {
     if (!identity.holds) {
       std::fprintf(stderr, "%s: does not hold: %s\n", kProgram, identity.name.c_str());
-      code = kDoesNotReconcile;
+      code = cli::kDoesNotReconcile;
     }
   }
   if (options.json) {

@@ -16,7 +16,7 @@ using nlohmann::json;
 using serve::Counter;
 
 template <class E, size_t N>
-json Labelled(const count::Values<E>& values, const count::Label<E> (&labels)[N]) {
+json Labelled(const count::Values<E>& values, const std::array<count::Label<E>, N>& labels) {
   json object = json::object();
   for (const count::Label<E>& label : labels) {
     object[std::string(label.name)] = values[label.id];

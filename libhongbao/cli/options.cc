@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/flag_sources.h"
 #include "libhongbao/cli/help.h"
 #include "libhongbao/cli/standard_streams.h"
@@ -87,7 +88,7 @@ CLI::Option* BindValue(CLI::App& app, const std::string& flag, Value* value, con
 
 int Hint(const std::string& program) {
   std::fprintf(stderr, "Run '%s --help' for the options.\n", program.c_str());
-  return 2;
+  return kWrongUsage;
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ LeaveAtSignal::LeaveAtSignal(const Signals& signals) : over_(eventfd(0, EFD_CLOE
     }
     signalfd_siginfo signal{};
     if (waited[1].revents == 0 && read(come, &signal, sizeof signal) == sizeof signal) {
-      _exit(128 + (stopped != 0 ? stopped : static_cast<int>(signal.ssi_signo)));  // nothing is undone: as at a kill
+      _exit(ExitCodeOfSignal(stopped != 0 ? stopped : static_cast<int>(signal.ssi_signo)));  // nothing is undone: as at a kill
     }
     close(come);
   });

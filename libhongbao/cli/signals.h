@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <thread>
 
+#include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cpp20.h"
 
 namespace hongbao::cli {
@@ -34,7 +35,7 @@ class Signals {
   // 0 before kStop, then the signal that came first.
   int stop_signal() const { return stop_signal_; }
   // 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP: the exit code of an interrupted client.
-  int exit_code() const { return 128 + stop_signal_; }
+  int exit_code() const { return ExitCodeOfSignal(stop_signal_); }
   // Whether SIGHUP stops it too.
   bool heeds_hangup() const { return hangup_; }
 

@@ -1,5 +1,7 @@
 #include "libhongbao/cli/standard_streams.h"
 
+#include "libhongbao/cli/exit_codes.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,6 +46,6 @@ bool WriteOut(std::FILE* out, absl::string_view text) {
   return false;
 }
 
-int ExitCodeOfOutput(int code) { return code == 0 && stdout_lost ? 1 : code; }
+int ExitCodeOfOutput(int code) { return code == kDone && stdout_lost ? kCouldNot : code; }
 
 }  // namespace hongbao::cli

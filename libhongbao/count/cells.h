@@ -1,8 +1,7 @@
-// Cells: one worker's counters, one 64-bit cell per enumerator, and the tables that give them names.
+// Cells: one worker's counters, one 64-bit cell per enumerator.
 //
 // One writer (the owning worker), any reader. Never a read-modify-write and never shared between writers: shared
 // atomics cost the prototype its cache lines. What a count means is the business of the room that declares the enum.
-// Idea: Aeron's counter table (a label per counter, checked against the enum when compiling).
 // Thread tag: Add/Subtract/Set worker-local; everything const thread-safe.
 #pragma once
 
@@ -11,7 +10,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <type_traits>
 
 #include "libhongbao/cpp20.h"
@@ -82,34 +80,5 @@ class alignas(64) Cells {
  private:
   std::array<std::atomic<uint64_t>, kCellsOf<E>> cells_{};
 };
-
-// Names, as they appear in JSON and metrics. Declare a table as
-//   inline constexpr count::Label<Counter> kCounterLabels[] = {{Counter::kSent, "sent"}, ...};
-//   static_assert(count::LabelsMatch(kCounterLabels));
-template <CounterEnum E>
-struct Label {
-  E id;
-  std::string_view name;
-};
-
-// True when the table has each enumerator once, in order, under a name of its own: a counter can't show under another
-// counter's name.
-template <CounterEnum E, size_t N>
-constexpr bool LabelsMatch(const Label<E> (&table)[N]) {
-  if (N != kCellsOf<E>) {
-    return false;
-  }
-  for (size_t i = 0; i < N; ++i) {
-    if (static_cast<size_t>(table[i].id) != i || table[i].name.empty()) {
-      return false;
-    }
-    for (size_t j = 0; j < i; ++j) {
-      if (table[j].name == table[i].name) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
 
 }  // namespace hongbao::count

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "libhongbao/count/cells.h"
+#include "libhongbao/count/labels.h"
 
 namespace hongbao::load {
 
@@ -76,62 +77,7 @@ enum class Counter : uint32_t {
   kCount
 };
 
-inline constexpr count::Label<Counter> kCounterLabels[] = {
-    {Counter::kScheduled, "scheduled"},
-    {Counter::kDue, "due"},
-    {Counter::kSent, "sent"},
-    {Counter::kLate, "late"},
-    {Counter::kMissedLate, "missed_late"},
-    {Counter::kMissedOffline, "missed_offline"},
-    {Counter::kMissedBacklog, "missed_backlog"},
-    {Counter::kAnswered, "answered"},
-    {Counter::kLost, "lost"},
-    {Counter::kShakesRepeated, "shakes_repeated"},
-    {Counter::kAnswersRepeated, "answers_repeated"},
-    {Counter::kOutstanding, "outstanding"},
-    {Counter::kWon, "won"},
-    {Counter::kWonFen, "won_fen"},
-    {Counter::kNothing, "nothing"},
-    {Counter::kCap, "cap"},
-    {Counter::kOverload, "overload"},
-    {Counter::kStampsAhead, "stamps_ahead"},
-    {Counter::kNotices, "notices"},
-    {Counter::kNoticesRepeated, "notices_repeated"},
-    {Counter::kNoticesMisdelivered, "notices_misdelivered"},
-    {Counter::kNoticesNotOpened, "notices_not_opened"},
-    {Counter::kOpensSent, "opens_sent"},
-    {Counter::kOpensRepeated, "opens_repeated"},
-    {Counter::kOpensOutstanding, "opens_outstanding"},
-    {Counter::kOpened, "opened"},
-    {Counter::kOpenedFen, "opened_fen"},
-    {Counter::kOpenedEmpty, "opened_empty"},
-    {Counter::kConnects, "connects"},
-    {Counter::kConnectsFailed, "connects_failed"},
-    {Counter::kClosed, "closed"},
-    {Counter::kLogins, "logins"},
-    {Counter::kLoginsRefused, "logins_refused"},
-    {Counter::kLoginsTimedOut, "logins_timed_out"},
-    {Counter::kLoginsClosed, "logins_closed"},
-    {Counter::kLoginsGarbled, "logins_garbled"},
-    {Counter::kClosedSilent, "closed_silent"},
-    {Counter::kClosedIdle, "closed_idle"},
-    {Counter::kSuperseded, "superseded"},
-    {Counter::kOnline, "online"},
-    {Counter::kEstablished, "established"},
-    {Counter::kBarred, "barred"},
-    {Counter::kMalformed, "malformed"},
-    {Counter::kUnexpected, "unexpected"},
-    {Counter::kStampMismatch, "stamp_mismatch"},
-    {Counter::kStatementBases, "statement_bases"},
-    {Counter::kStatementBasesFen, "statement_bases_fen"},
-    {Counter::kStatementsAsked, "statements_asked"},
-    {Counter::kStatementsEqual, "statements_equal"},
-    {Counter::kStatementsDifferent, "statements_different"},
-    {Counter::kStatementsDifferenceFen, "statements_difference_fen"},
-    {Counter::kStatementsSkipped, "statements_skipped"},
-    {Counter::kMoneyLogFull, "money_log_full"},
-};
-static_assert(count::LabelsMatch(kCounterLabels));
+inline constexpr auto kCounterLabels = count::LabelsOf<Counter>();
 
 constexpr bool IsGauge(Counter id) {
   return id == Counter::kOutstanding || id == Counter::kOpensOutstanding || id == Counter::kOnline ||

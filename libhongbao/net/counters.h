@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "libhongbao/count/cells.h"
+#include "libhongbao/count/labels.h"
 #include "libhongbao/net/connection.h"
 
 namespace hongbao::net {
@@ -31,44 +32,9 @@ enum class Counter : uint32_t {
   kCount
 };
 
-inline constexpr count::Label<Counter> kCounterLabels[] = {
-    {Counter::kAccepted, "accepted"},
-    {Counter::kTurnedAway, "turned_away"},
-    {Counter::kConnected, "connected"},
-    {Counter::kConnectFailed, "connect_failed"},
-    {Counter::kReceives, "receives"},
-    {Counter::kReceivedBytes, "received_bytes"},
-    {Counter::kSends, "sends"},
-    {Counter::kSentBytes, "sent_bytes"},
-    {Counter::kShortSends, "short_sends"},
-    {Counter::kNoBuffers, "no_buffers"},
-    {Counter::kRearms, "rearms"},
-    {Counter::kHolds, "holds"},
-    {Counter::kAcceptPauses, "accept_pauses"},
-    {Counter::kTurns, "turns"},
-    {Counter::kSleeps, "sleeps"},
-    {Counter::kEnters, "enters"},
-    {Counter::kOverflows, "overflows"},
-};
-static_assert(count::LabelsMatch(kCounterLabels));
+inline constexpr auto kCounterLabels = count::LabelsOf<Counter>();
 
-inline constexpr count::Label<CloseReason> kCloseReasonLabels[] = {
-    {CloseReason::kNone, "none"},
-    {CloseReason::kPeer, "peer"},
-    {CloseReason::kReset, "reset"},
-    {CloseReason::kMalformed, "malformed"},
-    {CloseReason::kLoginDeadline, "login_deadline"},
-    {CloseReason::kFrameDeadline, "frame_deadline"},
-    {CloseReason::kIdle, "idle"},
-    {CloseReason::kUnsentBytes, "unsent_bytes"},
-    {CloseReason::kSwamped, "swamped"},
-    {CloseReason::kSuperseded, "superseded"},
-    {CloseReason::kFull, "full"},
-    {CloseReason::kRefused, "refused"},
-    {CloseReason::kDrain, "drain"},
-    {CloseReason::kNoAnswer, "no_answer"},
-};
-static_assert(count::LabelsMatch(kCloseReasonLabels));
+inline constexpr auto kCloseReasonLabels = count::LabelsOf<CloseReason>();
 
 // A worker's, shared by its sets.
 struct Counters {

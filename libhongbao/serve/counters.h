@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "libhongbao/count/cells.h"
+#include "libhongbao/count/labels.h"
 #include "libhongbao/count/history.h"
 
 namespace hongbao::serve {
@@ -71,63 +72,7 @@ enum class Counter : uint32_t {
   kCount
 };
 
-inline constexpr count::Label<Counter> kCounterLabels[] = {
-    {Counter::kReceived, "received"},
-    {Counter::kReplied, "replied"},
-    {Counter::kRefused, "refused"},
-    {Counter::kDropped, "dropped"},
-    {Counter::kWon, "won"},
-    {Counter::kWonFen, "won_fen"},
-    {Counter::kNothing, "nothing"},
-    {Counter::kCap, "cap"},
-    {Counter::kFramesLogin, "frames_login"},
-    {Counter::kFramesShake, "frames_shake"},
-    {Counter::kFramesOpen, "frames_open"},
-    {Counter::kFramesSend, "frames_send"},
-    {Counter::kFramesStatement, "frames_statement"},
-    {Counter::kLoginsOk, "logins_ok"},
-    {Counter::kLoginsOutOfRange, "logins_out_of_range"},
-    {Counter::kLoginsBadToken, "logins_bad_token"},
-    {Counter::kLoginsFull, "logins_full"},
-    {Counter::kSuperseded, "superseded"},
-    {Counter::kUsersCame, "users_came"},
-    {Counter::kUsersLeft, "users_left"},
-    {Counter::kConnectionsOpened, "connections_opened"},
-    {Counter::kConnectionsClosed, "connections_closed"},
-    {Counter::kSendsRefused, "sends_refused"},
-    {Counter::kSendsOverload, "sends_overload"},
-    {Counter::kSendsSenderCap, "sends_sender_cap"},
-    {Counter::kSendsPairCap, "sends_pair_cap"},
-    {Counter::kSendsUserFull, "sends_user_full"},
-    {Counter::kSendsBookFull, "sends_book_full"},
-    {Counter::kSendsNoIds, "sends_no_ids"},
-    {Counter::kGiftsSent, "gifts_sent"},
-    {Counter::kGiftsSentFen, "gifts_sent_fen"},
-    {Counter::kGiftShares, "gift_shares"},
-    {Counter::kGiftsOfferedAgain, "gifts_offered_again"},
-    {Counter::kGiftsRefused, "gifts_refused"},
-    {Counter::kGiftsRefusedFen, "gifts_refused_fen"},
-    {Counter::kOpened, "opened"},
-    {Counter::kOpenedFen, "opened_fen"},
-    {Counter::kOpenedAgain, "opened_again"},
-    {Counter::kOpensEmpty, "opens_empty"},
-    {Counter::kRefundedShares, "refunded_shares"},
-    {Counter::kRefundedFen, "refunded_fen"},
-    {Counter::kNotices, "notices"},
-    {Counter::kNoticesLost, "notices_lost"},
-    {Counter::kRepliesLost, "replies_lost"},
-    {Counter::kRepeated, "repeated"},
-    {Counter::kReturned, "returned"},
-    {Counter::kReturnedFen, "returned_fen"},
-    {Counter::kSendsRepeated, "sends_repeated"},
-    {Counter::kLedgerFull, "ledger_full"},
-    {Counter::kResumed, "resumed"},
-    {Counter::kForwarded, "forwarded"},
-    {Counter::kGatewaysMoved, "gateways_moved"},
-    {Counter::kStampsAhead, "stamps_ahead"},
-    {Counter::kLate, "late"},
-};
-static_assert(count::LabelsMatch(kCounterLabels));
+inline constexpr auto kCounterLabels = count::LabelsOf<Counter>();
 
 // What one worker counts, where reporters read it.
 struct WorkerCounters {

@@ -9,32 +9,6 @@ namespace {
 
 enum class Counter { kRequests, kReceived, kLive, kCount };
 
-constexpr Label<Counter> kLabels[] = {
-    {Counter::kRequests, "requests"}, {Counter::kReceived, "received"}, {Counter::kLive, "live"}};
-static_assert(LabelsMatch(kLabels));
-
-// The prototype added received envelopes to its column of requests. A table that doesn't match its enum doesn't
-// compile.
-TEST(CellsTest, Defect09_ATableOfLabelsCannotNameTheWrongCounter) {
-  static constexpr Label<Counter> kSwapped[] = {
-      {Counter::kReceived, "received"}, {Counter::kRequests, "requests"}, {Counter::kLive, "live"}};
-  static constexpr Label<Counter> kShort[] = {{Counter::kRequests, "requests"}, {Counter::kReceived, "received"}};
-  static constexpr Label<Counter> kTwice[] = {
-      {Counter::kRequests, "requests"}, {Counter::kReceived, "requests"}, {Counter::kLive, "live"}};
-  static constexpr Label<Counter> kNameless[] = {
-      {Counter::kRequests, "requests"}, {Counter::kReceived, ""}, {Counter::kLive, "live"}};
-  static_assert(!LabelsMatch(kSwapped));
-  static_assert(!LabelsMatch(kShort));
-  static_assert(!LabelsMatch(kTwice));
-  static_assert(!LabelsMatch(kNameless));
-
-  Cells<Counter> cells;
-  cells.Add(Counter::kReceived);
-  for (const Label<Counter>& label : kLabels) {
-    EXPECT_EQ(cells.Get(label.id), label.name == "received" ? 1u : 0u) << std::string(label.name);
-  }
-}
-
 TEST(CellsTest, EachCellCountsByItself) {
   Cells<Counter> cells;
   cells.Add(Counter::kRequests, 10'000'000'000);

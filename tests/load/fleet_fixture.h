@@ -73,6 +73,7 @@ class FleetFixture : public testing::Test {
   static constexpr int64_t kMs = time::kNsPerMs;
   static constexpr int64_t kStartSecond = 1'424'183'400;
 
+  using enum Counter;
   using Frame = SentFrame;
   using Frames = std::vector<Frame>;
 
@@ -177,6 +178,10 @@ class FleetFixture : public testing::Test {
     Frames frames = TakeAll();
     std::erase_if(frames, [type](const Frame& one) { return one.type != type; });
     return frames;
+  }
+  static Frame Only(const Frames& frames) {
+    EXPECT_EQ(frames.size(), 1u);
+    return frames.empty() ? Frame{} : frames[0];
   }
   Frames TakeShakes() { return Take(wire::FrameType::kShakeRequest); }
   Frames Parse() {
@@ -389,6 +394,11 @@ class FleetFixture : public testing::Test {
 
   // ---- accounts that close whatever happens ----
   uint64_t Count(Counter id) const { return tally.cells.Get(id); }
+  void ExpectCounts(const std::vector<std::pair<Counter, uint64_t>>& expected) const {
+    for (const auto& [id, count] : expected) {
+      EXPECT_EQ(Count(id), count) << kCounterLabels[static_cast<size_t>(id)].name;
+    }
+  }
   void ExpectIdentities() const {
     const count::Values<Counter> n = tally.cells.Snapshot();
     EXPECT_EQ(n[Counter::kDue], n[Counter::kSent] + Missed(n));
@@ -446,9 +456,7 @@ class UserFixture : public FleetFixture<UserFleet> {
   // The user is invited to a gift: the open that it sends.
   Frame Invite(uint32_t user, uint32_t envelope_id) {
     Deliver(slot_of[user], Notice(envelope_id, {user}));
-    const Frames opens = Take(wire::FrameType::kOpenRequest);
-    EXPECT_EQ(opens.size(), 1u);
-    return opens.empty() ? Frame{} : opens[0];
+    return Only(Take(wire::FrameType::kOpenRequest));
   }
 };
 

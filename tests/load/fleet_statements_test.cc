@@ -17,9 +17,8 @@ class FleetStatements : public UserFixture {
     Plan(1, at);
     Plan(0, at + 1);
     Run(2 * kSecond, 5 * kMs);
-    const auto shakes = TakeShakes();
-    ASSERT_EQ(shakes.size(), 1u);
-    Deliver(shakes[0].slot, Won(shakes[0], envelope_id, fen));
+    const Frame shake = Only(TakeShakes());
+    Deliver(shake.slot, Won(shake, envelope_id, fen));
   }
   void Share(uint32_t user, uint32_t envelope_id, uint32_t fen) {
     const Frame open = Invite(user, envelope_id);
@@ -46,14 +45,11 @@ TEST_F(FleetStatements, WhatCameIsWhatTheServerSays) {
   Win(0x100001, 257);
   Share(0, 0x8000'0001, 43);
   Share(0, 0x8000'0002, 0);  // nothing left: no grant
-  const auto asked = AskAll();
-  ASSERT_EQ(asked.size(), 1u);
+  const Frame asked = Only(AskAll());
   EXPECT_FALSE(tally.statements_done.load());
-  Answer(asked[0], 2, 300);
+  Answer(asked, 2, 300);
   EXPECT_TRUE(tally.statements_done.load());
-  EXPECT_EQ(Count(Counter::kStatementsAsked), 1u);
-  EXPECT_EQ(Count(Counter::kStatementsEqual), 1u);
-  EXPECT_EQ(Count(Counter::kStatementsDifferent), 0u);
+  ExpectCounts({{kStatementsAsked, 1}, {kStatementsEqual, 1}, {kStatementsDifferent, 0}});
   ExpectIdentities();
 }
 
@@ -78,27 +74,22 @@ TEST_F(FleetStatements, ADifferenceInAmountOrNumberIsTold) {
 }
 
 TEST_F(FleetStatements, AHistoryIsTheBase) {
-  const auto asked_first = LogInWithHistory();
-  ASSERT_EQ(asked_first.size(), 1u);
-  Answer(asked_first[0], 3, 1'000);
-  EXPECT_EQ(Count(Counter::kStatementBases), 1u);
-  EXPECT_EQ(Count(Counter::kStatementBasesFen), 1'000u);
+  const Frame asked_first = Only(LogInWithHistory());
+  Answer(asked_first, 3, 1'000);
+  ExpectCounts({{kStatementBases, 1}, {kStatementBasesFen, 1'000}});
   Share(0, 0x8000'0001, 43);
   Share(0, 0x8000'0002, 7);
-  const auto asked = AskAll();
-  ASSERT_EQ(asked.size(), 1u);
-  Answer(asked[0], 5, 1'050);
+  const Frame asked = Only(AskAll());
+  Answer(asked, 5, 1'050);
   EXPECT_EQ(Count(Counter::kStatementsEqual), 1u);
   ExpectIdentities();
 }
 
 TEST_F(FleetStatements, ABaseThatMayHaveAShareOfOursInItIsNone) {
-  const auto asked_first = LogInWithHistory();
-  ASSERT_EQ(asked_first.size(), 1u);
+  const Frame asked_first = Only(LogInWithHistory());
   Share(0, 0x8000'0001, 43);  // opened by another worker of the server than the one that states: in either order
-  Answer(asked_first[0], 4, 1'043);
-  EXPECT_EQ(Count(Counter::kStatementBases), 0u);
-  EXPECT_EQ(Count(Counter::kStatementBasesFen), 0u);
+  Answer(asked_first, 4, 1'043);
+  ExpectCounts({{kStatementBases, 0}, {kStatementBasesFen, 0}});
   AskAll();
   EXPECT_EQ(Count(Counter::kStatementsSkipped), 1u);
   ExpectIdentities();
@@ -113,13 +104,11 @@ TEST_F(FleetStatements, WithoutAHistoryNoBaseIsAsked) {
 
 TEST_F(FleetStatements, ABaseThatIsLostIsAskedAgainWhileNothingOfOursCanBeInIt) {
   ASSERT_EQ(LogInWithHistory().size(), 1u);
-  const auto again = Reconnect(0, "", nullptr, 1);
-  ASSERT_EQ(again.size(), 1u);
-  Answer(again[0], 3, 1'000);
+  const Frame again = Only(Reconnect(0, "", nullptr, 1));
+  Answer(again, 3, 1'000);
   Share(0, 0x8000'0001, 43);
-  const auto asked = AskAll();
-  ASSERT_EQ(asked.size(), 1u);
-  Answer(asked[0], 4, 1'043);
+  const Frame asked = Only(AskAll());
+  Answer(asked, 4, 1'043);
   EXPECT_EQ(Count(Counter::kStatementsEqual), 1u);
 }
 
@@ -129,8 +118,7 @@ TEST_F(FleetStatements, AUserWhoseBaseIsLostForGoodIsNotCompared) {
   EXPECT_TRUE(Reconnect(0, "", nullptr, 1).empty());
   EXPECT_TRUE(AskAll().empty());
   EXPECT_TRUE(tally.statements_done.load());
-  EXPECT_EQ(Count(Counter::kStatementsSkipped), 1u);
-  EXPECT_EQ(Count(Counter::kStatementsAsked), 0u);
+  ExpectCounts({{kStatementsSkipped, 1}, {kStatementsAsked, 0}});
   ExpectIdentities();
 }
 
@@ -138,11 +126,10 @@ TEST_F(FleetStatements, OfflineOrWaitingUsersAreSkipped) {
   Online(3);
   Invite(1, 0x8000'0001);
   Hang(slot_of[2]);
-  const auto asked = AskAll();
-  ASSERT_EQ(asked.size(), 1u);
-  EXPECT_EQ(asked[0].Statement().user_id, 0u);
+  const Frame asked = Only(AskAll());
+  EXPECT_EQ(asked.Statement().user_id, 0u);
   EXPECT_EQ(Count(Counter::kStatementsSkipped), 2u);
-  Answer(asked[0], 0, 0);
+  Answer(asked, 0, 0);
   EXPECT_EQ(Count(Counter::kStatementsEqual), 1u);
   ExpectIdentities();
 }
@@ -164,19 +151,14 @@ TEST_F(FleetStatements, AnAnswerThatNeverComesIsSkippedAtTheEnd) {
 
 TEST_F(FleetStatements, AStatementThatComesTwiceOrLateCountsOnce) {
   Online(1);
-  const auto asked = AskAll();
-  ASSERT_EQ(asked.size(), 1u);
-  Answer(asked[0], 0, 0);
-  Answer(asked[0], 9, 9);
-  EXPECT_EQ(Count(Counter::kStatementsEqual), 1u);
-  EXPECT_EQ(Count(Counter::kStatementsDifferent), 0u);
-  EXPECT_EQ(Count(Counter::kAnswersRepeated), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 0u);
-  wire::StatementRequest never = asked[0].Statement();
+  const Frame asked = Only(AskAll());
+  Answer(asked, 0, 0);
+  Answer(asked, 9, 9);
+  ExpectCounts({{kStatementsEqual, 1}, {kStatementsDifferent, 0}, {kAnswersRepeated, 1}, {kClosed, 0}});
+  wire::StatementRequest never = asked.Statement();
   never.stamp += 1;
-  Deliver(asked[0].slot, Statement(never, 0, 0));
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  Deliver(asked.slot, Statement(never, 0, 0));
+  ExpectCounts({{kUnexpected, 1}, {kClosed, 1}});
 }
 
 TEST_F(FleetStatements, AStatementOfSomebodyElseEndsTheConnection) {
@@ -184,14 +166,13 @@ TEST_F(FleetStatements, AStatementOfSomebodyElseEndsTheConnection) {
   const auto asked = AskAll();
   ASSERT_EQ(asked.size(), 2u);
   Deliver(asked[0].slot, Statement(asked[1], 0, 0));
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kStatementsEqual), 0u);
+  ExpectCounts({{kUnexpected, 1}, {kStatementsEqual, 0}});
 }
 
 TEST_F(FleetStatements, AFewAtATimeUntilAllHaveBeenAsked) {
   constexpr uint32_t kUsers = 3'000;
-  constexpr uint32_t kOnline = 60;  // the fixture has room for no more
-  Make(kUsers, {.connecting_max = kOnline});
+  constexpr uint32_t kAtATime = 60;  // the fixture has room for no more
+  Make(kUsers, {.connecting_max = kAtATime});
   Run(20 * kMs);
   AcceptAll();
   for (const Frame& request : Take(FrameType::kLoginRequest)) Deliver(request.slot, LoginAnswer(request.Login()));
@@ -254,8 +235,7 @@ TEST_F(FleetStatements, EveryBookedReplyIsHandedOverOnce) {
 TEST_F(FleetStatements, ARecordWithoutRoomIsCounted) {
   Online(1, {.log_money = true});
   for (uint32_t i = 1; i <= 10; ++i) Share(0, 0x8000'0000 + i, i);  // the fixture's tally has room for 8
-  EXPECT_EQ(Count(Counter::kMoneyLogFull), 2u);
-  EXPECT_EQ(Count(Counter::kOpened), 10u);
+  ExpectCounts({{kMoneyLogFull, 2}, {kOpened, 10}});
 }
 
 }  // namespace

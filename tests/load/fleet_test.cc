@@ -1,4 +1,3 @@
-
 #include <cerrno>
 #include <set>
 
@@ -15,8 +14,7 @@ using wire::ShakeResult;
 
 TEST_F(UserFixture, EveryUserConnectsAndLogsInAsItself) {
   Online(20);
-  EXPECT_EQ(Count(Counter::kEstablished), 20u);
-  EXPECT_EQ(Count(Counter::kOnline), 20u);
+  ExpectCounts({{kEstablished, 20}, {kOnline, 20}});
   EXPECT_EQ(slot_of.size(), 20u);
   EXPECT_NE(tally.all_online_ns.load(), 0);
   EXPECT_EQ(skew.Best().samples, 20u);
@@ -55,17 +53,15 @@ TEST_F(UserFixture, AUserTheServerDoesNotKnowIsNotTriedAgain) {
   }
   Settle();
   Run(20 * kSecond, 10 * kMs);
-  EXPECT_EQ(Count(Counter::kBarred), 1u);
-  EXPECT_EQ(Count(Counter::kConnects), 2u);
+  ExpectCounts({{kBarred, 1}, {kConnects, 2}});
   EXPECT_NE(tally.all_online_ns.load(), 0);  // nobody is left to wait for
   ExpectIdentities();
 }
 
 TEST_F(UserFixture, AFullServerIsAskedAgain) {
   Make(1);
-  const auto logins = FirstLogins();
-  ASSERT_EQ(logins.size(), 1u);
-  Deliver(logins[0].slot, LoginAnswer(logins[0].Login(), wire::LoginResult::kFullOrDraining));
+  const Frame login = Only(FirstLogins());
+  Deliver(login.slot, LoginAnswer(login.Login(), wire::LoginResult::kFullOrDraining));
   Settle();
   EXPECT_EQ(Count(Counter::kLoginsRefused), 1u);
   LogInAll();
@@ -79,8 +75,7 @@ TEST_F(UserFixture, ALoginThatIsNeverAnsweredEndsAndIsTriedAgain) {
   EXPECT_EQ(Count(Counter::kLoginsTimedOut), 0u);
   Run(3 * kSecond, 10 * kMs);
   Settle();
-  EXPECT_EQ(Count(Counter::kLoginsTimedOut), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  ExpectCounts({{kLoginsTimedOut, 1}, {kClosed, 1}});
   EXPECT_EQ(counters.closes.Get(net::CloseReason::kLoginDeadline), 1u);
   LogInAll();  // the other one too: the place is free again
   EXPECT_EQ(Count(Counter::kOnline), 2u);
@@ -117,9 +112,8 @@ TEST_F(UserFixture, WhatAnswersALoginAndIsNoAnswerIsKept) {
 
 TEST_F(UserFixture, AConnectionClosedInPlaceOfALoginsAnswerIsCountedAsThat) {
   Make(1);
-  const auto logins = FirstLogins();
-  ASSERT_EQ(logins.size(), 1u);
-  Hang(logins[0].slot);
+  const Frame login = Only(FirstLogins());
+  Hang(login.slot);
   EXPECT_EQ(Count(Counter::kLoginsClosed), 1u);
   LogInAll();
   Hang(slot_of[0]);
@@ -166,8 +160,7 @@ TEST_F(UserFixture, AServerThatGoesOnAfterAStopKeepsItsConnections) {
 TEST_F(UserFixture, WhoeverWaitsForNothingMayBeSilent) {
   Online(3);
   RunTicking(600 * kSecond, kSecond);
-  EXPECT_EQ(Count(Counter::kClosedSilent), 0u);
-  EXPECT_EQ(Count(Counter::kOnline), 3u);
+  ExpectCounts({{kClosedSilent, 0}, {kOnline, 3}});
 }
 
 TEST_F(UserFixture, AServersIdleTimeoutIsToldFromItsEnd) {
@@ -254,10 +247,9 @@ TEST_F(UserFixture, LatencyCountsFromTheIntendedTime) {
   Turn();
   clock.Advance(at * kSecond + 400'000 - clock.WallNs());  // sent 400 us late
   Turn();
-  const auto requests = TakeAll();
-  ASSERT_EQ(requests.size(), 1u);
+  const Frame request = Only(TakeAll());
   clock.Advance(250'000);
-  Deliver(requests[0].slot, Nothing(requests[0]));
+  Deliver(request.slot, Nothing(request));
   EXPECT_EQ(tally.phases[0]->others.Snapshot().max_ns(), 650'000u);
   EXPECT_EQ(tally.phases[0]->service.Snapshot().max_ns(), 250'000u);
   EXPECT_EQ(tally.latency.Snapshot().count(), 1u);
@@ -272,10 +264,7 @@ TEST_F(UserFixture, LateRequestsAreSentUpToTheBoundAndNoneIsSilentlyDropped) {
   Turn();
   clock.Advance(at * kSecond - clock.WallNs() + 3 * kSecond - 1);  // asleep for three seconds of the phase
   Turn();
-  EXPECT_EQ(Count(Counter::kDue), 120u);
-  EXPECT_EQ(Count(Counter::kMissedLate), 80u);
-  EXPECT_EQ(Count(Counter::kSent), 40u);
-  EXPECT_EQ(Count(Counter::kLate), 40u);
+  ExpectCounts({{kDue, 120}, {kMissedLate, 80}, {kSent, 40}, {kLate, 40}});
   EXPECT_EQ(tally.lag.Snapshot().count(), 40u);  // of what was sent, late or not
   EXPECT_LE(tally.lag.Snapshot().max_ns(), static_cast<uint64_t>(kSecond));
   ExpectIdentities();
@@ -285,8 +274,7 @@ TEST_F(UserFixture, UsersWithoutASessionMissTheirTurn) {
   Make(4);
   Plan(40, kStartSecond + 1);
   Run(2 * kSecond - 1);
-  EXPECT_EQ(Count(Counter::kDue), 40u);
-  EXPECT_EQ(Count(Counter::kMissedOffline), 40u);
+  ExpectCounts({{kDue, 40}, {kMissedOffline, 40}});
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kMissed), 40u);
 }
 
@@ -334,8 +322,7 @@ TEST_F(UserFixture, Defect24_NoRateDividesByZeroOrOverflows) {
     Run(5 * kMs, 5 * kMs);
     DeliverNothings(TakeAll());
   }
-  EXPECT_EQ(Count(Counter::kSent), 3'000u);
-  EXPECT_EQ(Count(Counter::kAnswered), 3'000u);
+  ExpectCounts({{kSent, 3'000}, {kAnswered, 3'000}});
 }
 
 TEST_F(UserFixture, StoppingSendsNothingMoreButTakesTheAnswers) {
@@ -371,9 +358,7 @@ class FleetAnswers : public UserFixture {
   }
   void ExpectClosed(Counter why) {
     EXPECT_EQ(Count(why), 1u);
-    EXPECT_EQ(Count(Counter::kClosed), 1u);
-    EXPECT_EQ(Count(Counter::kWonFen), 0u);
-    EXPECT_EQ(Count(Counter::kOpenedFen), 0u);
+    ExpectCounts({{kClosed, 1}, {kWonFen, 0}, {kOpenedFen, 0}});
     ExpectIdentities();
   }
 };
@@ -384,12 +369,7 @@ TEST_F(FleetAnswers, EachOutcomeHasItsCounter) {
   Deliver(slot, Won(shakes[0], 0x100001, 257));
   Deliver(slot, Nothing(shakes[1]) + ShakeAnswer(shakes[2].Shake(), ShakeResult::kCap) +
                     ShakeAnswer(shakes[3].Shake(), ShakeResult::kOverload));
-  EXPECT_EQ(Count(Counter::kWon), 1u);
-  EXPECT_EQ(Count(Counter::kWonFen), 257u);
-  EXPECT_EQ(Count(Counter::kNothing), 1u);
-  EXPECT_EQ(Count(Counter::kCap), 1u);
-  EXPECT_EQ(Count(Counter::kOverload), 1u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 1u);
+  ExpectCounts({{kWon, 1}, {kWonFen, 257}, {kNothing, 1}, {kCap, 1}, {kOverload, 1}, {kOutstanding, 1}});
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kWonFen), 257u);
   ExpectIdentities();
 }
@@ -413,9 +393,7 @@ TEST_F(FleetAnswers, AnswersMayComeInPiecesOfAnySize) {
     if (cut > 0) Deliver(slot, answer.substr(0, cut));
     Deliver(slot, answer.substr(cut));
   }
-  EXPECT_EQ(Count(Counter::kWon), 28u);
-  EXPECT_EQ(Count(Counter::kWonFen), 280u);
-  EXPECT_EQ(Count(Counter::kClosed), 0u);
+  ExpectCounts({{kWon, 28}, {kWonFen, 280}, {kClosed, 0}});
 }
 
 TEST_F(FleetAnswers, AnAnswerToNothingEndsTheConnectionAndItsMoneyIsNotCounted) {
@@ -472,11 +450,7 @@ TEST_F(FleetAnswers, AnswersComeInAnyOrderInV2) {
   for (const size_t i : {3u, 0u, 4u, 2u}) Deliver(shakes[i].slot, Nothing(shakes[i]));
   EXPECT_EQ(Count(Counter::kOutstanding), 1u);
   Deliver(shakes[1].slot, Won(shakes[1], 0x100001, 100));
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
-  EXPECT_EQ(Count(Counter::kNothing), 4u);
-  EXPECT_EQ(Count(Counter::kWonFen), 100u);
-  EXPECT_EQ(Count(Counter::kAnswersRepeated), 0u);
-  EXPECT_EQ(Count(Counter::kClosed), 0u);
+  ExpectCounts({{kOutstanding, 0}, {kNothing, 4}, {kWonFen, 100}, {kAnswersRepeated, 0}, {kClosed, 0}});
   // Each answer is timed from its own request.
   const int64_t due_ns = static_cast<int64_t>(shakes[0].Shake().stamp);
   EXPECT_EQ(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(clock.WallNs() - due_ns));
@@ -488,9 +462,7 @@ TEST_F(FleetAnswers, AnOutcomeThatComesAgainIsNoMoney) {
   for (int i = 0; i < 3; ++i) {
     Deliver(shakes[1].slot, Won(shakes[1], 0x100001, 100));
   }
-  EXPECT_EQ(Count(Counter::kWon), 1u);
-  EXPECT_EQ(Count(Counter::kWonFen), 100u);
-  EXPECT_EQ(Count(Counter::kAnswersRepeated), 2u);
+  ExpectCounts({{kWon, 1}, {kWonFen, 100}, {kAnswersRepeated, 2}});
   EXPECT_EQ(Count(Counter::kOutstanding), 1u);  // the other one was not taken for it
   EXPECT_EQ(Count(Counter::kClosed), 0u);
   ExpectIdentities();
@@ -513,10 +485,7 @@ TEST_F(FleetAnswers, WhatHasNoAnswerIsAskedAgainWithItsStamp) {
   ASSERT_EQ(again.size(), 3u);
   size_t at = 0;
   for (const size_t i : {0u, 2u, 3u}) EXPECT_EQ(again[at++].Shake().stamp, shakes[i].Shake().stamp);
-  EXPECT_EQ(Count(Counter::kShakesRepeated), 3u);
-  EXPECT_EQ(Count(Counter::kLost), 0u);
-  EXPECT_EQ(Count(Counter::kSent), 4u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 3u);
+  ExpectCounts({{kShakesRepeated, 3}, {kLost, 0}, {kSent, 4}, {kOutstanding, 3}});
   ExpectIdentities();
   Deliver(again[0].slot, Won(again[0], 0x100001, 100));
   EXPECT_EQ(Count(Counter::kWonFen), 100u);
@@ -535,9 +504,7 @@ TEST_F(FleetAnswers, AResumedOutcomeIsBookedOnce) {
   Deliver(again[0].slot, Nothing(again[0]));
   Deliver(again[0].slot, won);
   Deliver(again[2].slot, Nothing(again[2]));
-  EXPECT_EQ(Count(Counter::kWonFen), 100u);
-  EXPECT_EQ(Count(Counter::kAnswersRepeated), 1u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  ExpectCounts({{kWonFen, 100}, {kAnswersRepeated, 1}, {kOutstanding, 0}});
   uint64_t resume_after = 0;
   EXPECT_TRUE(Reconnect(0, "", &resume_after).empty());
   EXPECT_GT(resume_after, shakes[2].Shake().stamp);  // nothing before this login concerns us
@@ -555,8 +522,7 @@ TEST_F(FleetAnswers, InV1ShakesAreLostWithTheirConnection) {
   const auto shakes = Shakes(3, {.version = wire::Version::k1});
   Deliver(shakes[0].slot, Nothing(shakes[0]));
   EXPECT_TRUE(Reconnect(0).empty());
-  EXPECT_EQ(Count(Counter::kLost), 2u);
-  EXPECT_EQ(Count(Counter::kShakesRepeated), 0u);
+  ExpectCounts({{kLost, 2}, {kShakesRepeated, 0}});
   ExpectIdentities();
 }
 
@@ -565,8 +531,7 @@ TEST_F(FleetAnswers, AUserWhomTheServerDoesNotKnowAnyMoreLosesItsShakes) {
   Hang(shakes[0].slot);
   LogIn(0, wire::LoginResult::kUserOutOfRange);
   Settle();
-  EXPECT_EQ(Count(Counter::kLost), 3u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  ExpectCounts({{kLost, 3}, {kOutstanding, 0}});
   ExpectIdentities();
 }
 
@@ -581,8 +546,7 @@ TEST_F(FleetAnswers, WhatHasNoAnswerAtTheEndIsLostOnlineOrNot) {
   fleet->OnDrain();
   EXPECT_EQ(Count(Counter::kLost), 4u);
   Hang(slot_of[1]);
-  EXPECT_EQ(Count(Counter::kLost), 8u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  ExpectCounts({{kLost, 8}, {kOutstanding, 0}});
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kLost), 8u);
   Run(5 * kSecond, 10 * kMs);
   EXPECT_TRUE(SlotsOf(ring, Operation::kConnect).empty());
@@ -635,15 +599,13 @@ TEST_F(FleetAnswers, AV2SessionIsToldThatItsUserLoggedInElsewhere) {
   EXPECT_EQ(Count(Counter::kSuperseded), 1u);
   EXPECT_EQ(Count(Counter::kClosed), 0u) << "the server's to do";
   Reconnect(0);
-  EXPECT_EQ(Count(Counter::kSuperseded), 1u);
-  EXPECT_EQ(Count(Counter::kUnexpected), 0u);
+  ExpectCounts({{kSuperseded, 1}, {kUnexpected, 0}});
 }
 
 TEST_F(FleetAnswers, AnyOtherSecondAnswerToALoginIsUnexpected) {
   Online(1);
   Deliver(slot_of[0], LoginAnswer({.first_user = 0}));
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kSuperseded), 0u);
+  ExpectCounts({{kUnexpected, 1}, {kSuperseded, 0}});
 }
 
 TEST_F(FleetAnswers, InV1ASessionThatEndsYoungAndComesBackAtOnceWasSuperseded) {
@@ -665,8 +627,7 @@ TEST_F(FleetAnswers, InV1AServerThatGoesAwaySupersedesNobody) {
   while (SlotsOf(ring, Operation::kConnect).empty()) Run(20 * kMs, 10 * kMs);
   RefuseConnects();
   LogIn(0);
-  EXPECT_EQ(Count(Counter::kOnline), 1u);
-  EXPECT_EQ(Count(Counter::kSuperseded), 0u);
+  ExpectCounts({{kOnline, 1}, {kSuperseded, 0}});
 }
 
 // A server that is killed near the end of a run and started again still owes its answers.
@@ -679,9 +640,8 @@ TEST_F(FleetAnswers, WhileStoppingOnlyThoseWhoWaitForAnAnswerComeBack) {
   Run(kSecond, 10 * kMs);
   EXPECT_EQ(SlotsOf(ring, Operation::kConnect).size(), 1u);
   LogIn(1);
-  const auto opens = TakeAll();
-  ASSERT_EQ(opens.size(), 1u);
-  Deliver(opens[0].slot, OpenAnswer(opens[0].Open(), 1, 77));
+  const Frame open = Only(TakeAll());
+  Deliver(open.slot, OpenAnswer(open.Open(), 1, 77));
   EXPECT_EQ(Count(Counter::kOpenedFen), 77u);
   Run(5 * kSecond, 10 * kMs);
   EXPECT_EQ(Count(Counter::kLogins), 4u);
@@ -710,9 +670,7 @@ TEST_F(FleetAnswers, ManyKillsLoseNothing) {
     LogIn(0);
     open = TakeAll();
   }
-  EXPECT_EQ(Count(Counter::kWon), 20u);
-  EXPECT_EQ(Count(Counter::kWonFen), 200u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  ExpectCounts({{kWon, 20}, {kWonFen, 200}, {kOutstanding, 0}});
   EXPECT_EQ(Count(Counter::kLost) + Count(Counter::kUnexpected), 0u);
   ExpectIdentities();
 }
@@ -746,10 +704,9 @@ TEST_F(FleetAnswers, StampsGoOnGrowingOverAReconnectAndAClockStep) {
 
 TEST_F(FleetAnswers, AClientThatLostItsMemoryGoesOnAboveTheServers) {
   Make(1);
-  const auto logins = FirstLogins();
-  ASSERT_EQ(logins.size(), 1u);
+  const Frame login = Only(FirstLogins());
   const uint64_t known = static_cast<uint64_t>(clock.WallNs() + 60 * kSecond);
-  Deliver(logins[0].slot, LoginAnswer(logins[0].Login(), wire::LoginResult::kOk, known));
+  Deliver(login.slot, LoginAnswer(login.Login(), wire::LoginResult::kOk, known));
   Plan(1, kStartSecond + 1);
   Run(2 * kSecond);
   const auto requests = TakeAll();
@@ -765,15 +722,12 @@ class FleetGifts : public UserFixture {};
 TEST_F(FleetGifts, ANoticeIsOpenedAtOnceAndItsMoneyCounted) {
   Online(3);
   Deliver(slot_of[1], Notice(0x8000'0001, {1, 0, 2}));
-  const auto opens = TakeAll();
-  ASSERT_EQ(opens.size(), 1u);
-  EXPECT_EQ(opens[0].slot, slot_of[1]);
-  EXPECT_EQ(opens[0].Open().user_id, 1u);
-  EXPECT_EQ(opens[0].Open().envelope_id, 0x8000'0001u);
-  Deliver(slot_of[1], OpenAnswer(opens[0].Open(), 1, 101));
-  EXPECT_EQ(Count(Counter::kOpened), 1u);
-  EXPECT_EQ(Count(Counter::kOpenedFen), 101u);
-  EXPECT_EQ(Count(Counter::kOpensOutstanding), 0u);
+  const Frame open = Only(TakeAll());
+  EXPECT_EQ(open.slot, slot_of[1]);
+  EXPECT_EQ(open.Open().user_id, 1u);
+  EXPECT_EQ(open.Open().envelope_id, 0x8000'0001u);
+  Deliver(slot_of[1], OpenAnswer(open.Open(), 1, 101));
+  ExpectCounts({{kOpened, 1}, {kOpenedFen, 101}, {kOpensOutstanding, 0}});
   ExpectIdentities();
 }
 
@@ -781,31 +735,27 @@ TEST_F(FleetGifts, AnEmptyShareIsCountedAsSuch) {
   Online(1);
   const Frame open = Invite(0, 0x8000'0001);
   Deliver(slot_of[0], OpenAnswer(open, 0));
-  EXPECT_EQ(Count(Counter::kOpenedEmpty), 1u);
-  EXPECT_EQ(Count(Counter::kOpened), 0u);
+  ExpectCounts({{kOpenedEmpty, 1}, {kOpened, 0}});
   ExpectIdentities();
 }
 
 TEST_F(FleetGifts, InV1TheUserIsMe) {
   Online(2, {.version = wire::Version::k1});
   Deliver(slot_of[1], Notice(0x200001, {1, 0, 1}));
-  const auto opens = TakeAll();
-  ASSERT_EQ(opens.size(), 1u);
-  EXPECT_EQ(opens[0].Open().user_id, 0u);
-  Deliver(slot_of[1], OpenAnswer(opens[0].Open(), 1, 55));
+  const Frame open = Only(TakeAll());
+  EXPECT_EQ(open.Open().user_id, 0u);
+  Deliver(slot_of[1], OpenAnswer(open.Open(), 1, 55));
   EXPECT_EQ(Count(Counter::kOpenedFen), 55u);
 }
 
 TEST_F(FleetGifts, ANoticeThatComesAgainIsNotOpenedTwice) {
   Online(1);
   Deliver(slot_of[0], Notice(0x8000'0001, {0}) + Notice(0x8000'0001, {0}));
-  const auto opens = TakeAll();
-  ASSERT_EQ(opens.size(), 1u);
-  Deliver(slot_of[0], OpenAnswer(opens[0], 300));
+  const Frame open = Only(TakeAll());
+  Deliver(slot_of[0], OpenAnswer(open, 300));
   Deliver(slot_of[0], Notice(0x8000'0001, {0}));
   EXPECT_TRUE(TakeAll().empty());
-  EXPECT_EQ(Count(Counter::kNoticesRepeated), 2u);
-  EXPECT_EQ(Count(Counter::kOpenedFen), 300u);
+  ExpectCounts({{kNoticesRepeated, 2}, {kOpenedFen, 300}});
   ExpectIdentities();
 }
 
@@ -814,26 +764,19 @@ TEST_F(FleetGifts, AnAnswerThatComesTwiceIsNoMoney) {
   const Frame open = Invite(0, 0x8000'0001);
   Deliver(slot_of[0], OpenAnswer(open, 300));
   Deliver(slot_of[0], OpenAnswer(open, 300));
-  EXPECT_EQ(Count(Counter::kOpenedFen), 300u);
-  EXPECT_EQ(Count(Counter::kAnswersRepeated), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 0u);
+  ExpectCounts({{kOpenedFen, 300}, {kAnswersRepeated, 1}, {kClosed, 0}});
   wire::OpenRequest never = open.Open();
   never.stamp += 1;
   Deliver(slot_of[0], OpenAnswer(never, 0, 300));
-  EXPECT_EQ(Count(Counter::kOpenedFen), 300u);
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  ExpectCounts({{kOpenedFen, 300}, {kUnexpected, 1}, {kClosed, 1}});
 }
 
 TEST_F(FleetGifts, InV1AnAnswerThatComesTwiceEndsTheConnection) {
   Online(1, {.version = wire::Version::k1});
   Deliver(slot_of[0], Notice(0x200001, {0, 1, 2}));
-  const auto opens = TakeAll();
-  ASSERT_EQ(opens.size(), 1u);
-  Deliver(slot_of[0], OpenAnswer(opens[0], 300) + OpenAnswer(opens[0], 300));
-  EXPECT_EQ(Count(Counter::kOpenedFen), 300u);
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  const Frame open = Only(TakeAll());
+  Deliver(slot_of[0], OpenAnswer(open, 300) + OpenAnswer(open, 300));
+  ExpectCounts({{kOpenedFen, 300}, {kUnexpected, 1}, {kClosed, 1}});
 }
 
 TEST_F(FleetGifts, AnOpenThatIsAskedAgainKeepsItsStamp) {
@@ -850,9 +793,7 @@ TEST_F(FleetGifts, AnOpenThatIsAskedAgainKeepsItsStamp) {
     EXPECT_EQ(again[i].Open().envelope_id, opens[i].Open().envelope_id);
   }
   Deliver(slot_of[0], OpenAnswer(again[1], 20) + OpenAnswer(again[0], 10));
-  EXPECT_EQ(Count(Counter::kOpenedFen), 30u);
-  EXPECT_EQ(Count(Counter::kAnswersRepeated), 1u);
-  EXPECT_EQ(Count(Counter::kOpensRepeated), 2u);
+  ExpectCounts({{kOpenedFen, 30}, {kAnswersRepeated, 1}, {kOpensRepeated, 2}});
   ExpectIdentities();
 }
 
@@ -887,9 +828,7 @@ TEST_F(FleetGifts, AnOpenWithoutAnswerIsAskedAgainAfterTheReconnect) {
   EXPECT_EQ(opens, Frames{open});
   EXPECT_EQ(Count(Counter::kOpensOutstanding), 1u);
   Deliver(slot_of[0], OpenAnswer(opens[0], 99));
-  EXPECT_EQ(Count(Counter::kOpensSent), 1u);
-  EXPECT_EQ(Count(Counter::kOpensRepeated), 1u);
-  EXPECT_EQ(Count(Counter::kOpenedFen), 99u);
+  ExpectCounts({{kOpensSent, 1}, {kOpensRepeated, 1}, {kOpenedFen, 99}});
   ExpectIdentities();
 }
 
@@ -926,11 +865,9 @@ TEST_F(FleetGifts, Defect23_OpensAndShakesNeverMixTheirBytes) {
 
 TEST_F(FleetGifts, FramesBeforeTheLoginIsAnsweredAreUnexpected) {
   Make(1);
-  const auto logins = FirstLogins();
-  ASSERT_EQ(logins.size(), 1u);
-  Deliver(logins[0].slot, Notice(0x8000'0001, {0}));
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  const Frame login = Only(FirstLogins());
+  Deliver(login.slot, Notice(0x8000'0001, {0}));
+  ExpectCounts({{kUnexpected, 1}, {kClosed, 1}});
 }
 
 // ---- the wall clock is set ----
@@ -986,8 +923,7 @@ TEST_F(FleetSteps, AfterAStepBackAReconnectIsNoStranger) {
   Run(kSecond);
   Reconnect(0, "", nullptr,
             static_cast<uint64_t>(clock.WallNs() + 3 * 3'600 * kSecond));  // what the server knows of us
-  EXPECT_EQ(Count(Counter::kOnline), 1u);
-  EXPECT_EQ(Count(Counter::kUnexpected), 0u);
+  ExpectCounts({{kOnline, 1}, {kUnexpected, 0}});
 }
 
 }  // namespace

@@ -58,10 +58,7 @@ TEST_F(GatewayStatements, BasesAreAskedBeforeTheFirstRequestASetAtATime) {
     if (asked.empty()) asked = AwaitStatements();
   }
   EXPECT_EQ(bases_asked, 2'000u);
-  EXPECT_EQ(Count(Counter::kStatementBases), 1u);
-  EXPECT_EQ(Count(Counter::kStatementBasesFen), 358u);
-  EXPECT_EQ(Count(Counter::kOnline), 2'000u);
-  EXPECT_EQ(Count(Counter::kStatementsAsked), 0u);
+  ExpectCounts({{kStatementBases, 1}, {kStatementBasesFen, 358}, {kOnline, 2'000}, {kStatementsAsked, 0}});
   Turn();
   EXPECT_FALSE(TakeShakes().empty());  // and now it sends, late, what was due meanwhile
   EXPECT_GT(Count(Counter::kLate), 0u);
@@ -88,8 +85,21 @@ TEST_F(GatewayStatements, EveryUserIsComparedAtTheEnd) {
     }
   }
   AskAll(won);
-  EXPECT_EQ(Count(Counter::kStatementsAsked), 1'200u);
-  EXPECT_EQ(Count(Counter::kStatementsEqual), 1'200u);
+  ExpectCounts({{kStatementsAsked, 1'200}, {kStatementsEqual, 1'200}});
+  ExpectIdentities();
+}
+
+TEST_F(GatewayStatements, ADifferenceIsToldWithBothSides) {
+  Make(20);
+  LogInAll();
+  AskAll({{5, {1, 77}}});
+  ExpectCounts({{kStatementsEqual, 19}, {kStatementsDifferent, 1}});
+  StatementDifference difference;
+  ASSERT_TRUE(tally.differences.Pop(difference));
+  EXPECT_EQ(difference.user, 5u);
+  EXPECT_EQ(difference.own_grants, 0u);
+  EXPECT_EQ(difference.server_grants, 1u);
+  EXPECT_EQ(difference.server_fen, 77u);
   ExpectIdentities();
 }
 
@@ -102,8 +112,7 @@ TEST_F(GatewayStatements, AReconnectRepeatsBasesAndStatementsThatWereNotAnswered
   Frames again = AwaitStatements();
   EXPECT_EQ(again, Frames(asked.begin() + 15, asked.end()));
   for (const Frame& frame : again) Deliver(frame.slot, Statement(frame, 1, frame.user()));
-  EXPECT_EQ(Count(Counter::kOnline), 20u);
-  EXPECT_EQ(Count(Counter::kStatementBases), 20u);
+  ExpectCounts({{kOnline, 20}, {kStatementBases, 20}});
   for (uint32_t user = 0; user < 20; ++user) bases[user] = {1, user};
   StopAndAskStatements();
   asked = Take(FrameType::kStatementRequest);
@@ -124,9 +133,7 @@ TEST_F(GatewayStatements, AStatementThatWasNotAskedEndsTheConnection) {
   ASSERT_EQ(asked.size(), 20u);
   Deliver(asked[3].slot, Statement(asked[3], 0, 0));
   Deliver(asked[3].slot, Statement(asked[3], 9, 9));
-  EXPECT_EQ(Count(Counter::kStatementsDifferent), 0u);
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  ExpectCounts({{kStatementsDifferent, 0}, {kUnexpected, 1}, {kClosed, 1}});
 }
 
 TEST_F(GatewayStatements, GiftsWaitForTheBases) {
@@ -138,9 +145,8 @@ TEST_F(GatewayStatements, GiftsWaitForTheBases) {
   EXPECT_TRUE(Take(FrameType::kOpenRequest).empty());
   for (const Frame& frame : asked) Deliver(frame.slot, Statement(frame, 0, 0));
   Turn();
-  const Frames opens = Take(FrameType::kOpenRequest);
-  ASSERT_EQ(opens.size(), 1u);
-  Deliver(opens[0].slot, OpenAnswer(opens[0], 43));
+  const Frame open = Only(Take(FrameType::kOpenRequest));
+  Deliver(open.slot, OpenAnswer(open, 43));
   AskAll({{1, {1, 43}}});
   EXPECT_EQ(Count(Counter::kStatementsEqual), 4u);
   ExpectIdentities();
@@ -156,8 +162,7 @@ TEST_F(GatewayStatements, WhoCannotBeComparedIsSkipped) {
     if (shake.user() >= 10) Deliver(shake.slot, Nothing(shake));  // the first gateway waits for answers
   }
   AskAll();
-  EXPECT_EQ(Count(Counter::kStatementsSkipped), 10u);
-  EXPECT_EQ(Count(Counter::kStatementsEqual), 20u);
+  ExpectCounts({{kStatementsSkipped, 10}, {kStatementsEqual, 20}});
   ExpectIdentities();
 }
 
@@ -183,8 +188,7 @@ TEST_F(GatewayStatements, TheEndInTheMiddleOfTheQuestionsSkipsTheRest) {
   for (size_t i = 0; i < 100; ++i) Deliver(asked[i].slot, Statement(asked[i], 0, 0));
   fleet->OnDrain();
   EXPECT_TRUE(tally.statements_done.load());
-  EXPECT_EQ(Count(Counter::kStatementsEqual), 100u);
-  EXPECT_EQ(Count(Counter::kStatementsSkipped), 1'900u);
+  ExpectCounts({{kStatementsEqual, 100}, {kStatementsSkipped, 1'900}});
   ExpectIdentities();
 }
 

@@ -1,4 +1,3 @@
-
 #include <cerrno>
 #include <random>
 #include <set>
@@ -11,15 +10,6 @@ namespace {
 
 using wire::FrameType;
 using wire::ShakeResult;
-
-// The requests of the whole schedule that are due in [from_ns, to_ns) and belong to users below `users`.
-std::vector<std::pair<int64_t, uint32_t>> ScheduleOf(const time::Schedule& schedule, uint32_t users, uint32_t total,
-                                                     int64_t from_ns, int64_t to_ns) {
-  time::Walker walker(schedule, time::Permutation(total), {0, users}, from_ns);
-  std::vector<std::pair<int64_t, uint32_t>> requests;
-  for (time::Due due; walker.NextDue(to_ns - 1, due);) requests.emplace_back(due.due_ns, due.user);
-  return requests;
-}
 
 // ---- logging in ----
 
@@ -44,9 +34,7 @@ TEST_F(GatewayFixture, EachGatewayLogsInForItsSliceWithTheToken) {
   }
   EXPECT_EQ(next, 20u);
   LogInAll();
-  EXPECT_EQ(Count(Counter::kEstablished), 20u);
-  EXPECT_EQ(Count(Counter::kOnline), 20u);
-  EXPECT_EQ(Count(Counter::kLogins), 3u);
+  ExpectCounts({{kEstablished, 20}, {kOnline, 20}, {kLogins, 3}});
   EXPECT_NE(tally.all_online_ns.load(), 0);
   EXPECT_EQ(skew.Best().samples, 3u);
   ExpectIdentities();
@@ -61,8 +49,7 @@ TEST_F(GatewayFixture, AWrongTokenIsNotTriedAgainAndAFullServerIs) {
                                                                                  : wire::LoginResult::kFullOrDraining));
   }
   Settle();
-  EXPECT_EQ(Count(Counter::kLoginsRefused), 2u);
-  EXPECT_EQ(Count(Counter::kBarred), 10u);
+  ExpectCounts({{kLoginsRefused, 2}, {kBarred, 10}});
   EXPECT_EQ(tally.all_online_ns.load(), 0);
   LogInAll();
   EXPECT_EQ(Count(Counter::kOnline), 10u);
@@ -99,18 +86,15 @@ TEST_F(GatewayFixture, WithoutRoomForABulkConnectionItComesAgain) {
 
 TEST_F(GatewayFixture, BeforeTheLoginNothingElseIsBelieved) {
   Make(4);
-  const Frames logins = FirstLogins();
-  ASSERT_EQ(logins.size(), 1u);
-  Deliver(logins[0].slot, ShakeAnswer(logins[0].stamp(), 0));
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  const Frame login = Only(FirstLogins());
+  Deliver(login.slot, ShakeAnswer(login.stamp(), 0));
+  ExpectCounts({{kUnexpected, 1}, {kClosed, 1}});
   const auto again = AwaitLogin();
   ASSERT_TRUE(again.has_value());
   wire::LoginRequest wrong = again->Login();
   wrong.stamp += 1;
   Deliver(again->slot, LoginAnswer(wrong));
-  EXPECT_EQ(Count(Counter::kStampMismatch), 1u);
-  EXPECT_EQ(Count(Counter::kOnline), 0u);
+  ExpectCounts({{kStampMismatch, 1}, {kOnline, 0}});
 }
 
 // ---- the schedule ----
@@ -134,9 +118,13 @@ class GatewayFleetTest : public GatewayFixture {
   }
   uint32_t slot() { return slot_of[0]; }
   int64_t quantum_ns = 0;  // most tests have many turns at one moment
+  // Our users' requests that are due in the first `ns` from kRateSecond on.
   std::vector<std::pair<int64_t, uint32_t>> Scheduled(int64_t ns) {
-    return ScheduleOf(schedule, static_cast<uint32_t>(options.own.size()), options.total_users, kRateSecond * kSecond,
-                      kRateSecond * kSecond + ns);
+    const int64_t from_ns = kRateSecond * kSecond;
+    time::Walker walker(schedule, time::Permutation(options.total_users), options.own, from_ns);
+    std::vector<std::pair<int64_t, uint32_t>> requests;
+    for (time::Due due; walker.NextDue(from_ns + ns - 1, due);) requests.emplace_back(due.due_ns, due.user);
+    return requests;
   }
 };
 
@@ -235,8 +223,7 @@ TEST_F(GatewayFleetTest, FramesMayBeCutAnywhere) {
     Deliver(slot(), Nothings(shakes, from, to), piece);
   }
   Deliver(slot(), Nothings(shakes, 0, shakes.size() / 60));
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
-  EXPECT_EQ(Count(Counter::kClosed), 0u);
+  ExpectCounts({{kOutstanding, 0}, {kClosed, 0}});
 }
 
 TEST_F(GatewayFleetTest, AWinThatComesLaterIsBookedOnce) {
@@ -246,9 +233,7 @@ TEST_F(GatewayFleetTest, AWinThatComesLaterIsBookedOnce) {
   Deliver(slot(), Nothings(shakes, 0, 10) + Nothings(shakes, 11));
   EXPECT_EQ(Count(Counter::kOutstanding), 1u);
   Deliver(slot(), Won(shakes[10], 0x100001, 257));
-  EXPECT_EQ(Count(Counter::kWon), 1u);
-  EXPECT_EQ(Count(Counter::kWonFen), 257u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
+  ExpectCounts({{kWon, 1}, {kWonFen, 257}, {kOutstanding, 0}});
   MoneyRecord record;
   ASSERT_TRUE(tally.money.Pop(record));
   EXPECT_EQ(record.stamp, shakes[10].stamp());
@@ -256,9 +241,20 @@ TEST_F(GatewayFleetTest, AWinThatComesLaterIsBookedOnce) {
   EXPECT_EQ(record.fen, 257u);
   // A second time is no answer to anything.
   Deliver(slot(), Won(shakes[10], 0x100001, 257));
-  EXPECT_EQ(Count(Counter::kWonFen), 257u);
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  ExpectCounts({{kWonFen, 257}, {kUnexpected, 1}, {kClosed, 1}});
+  ExpectIdentities();
+}
+
+TEST_F(GatewayFleetTest, EveryResultIsCounted) {
+  Start(64, {}, 20'000);
+  Run(11 * kMs);
+  const Frames shakes = TakeShakes();
+  ASSERT_GT(shakes.size(), 10u);
+  Deliver(slot(), Nothing(shakes[0]) + ShakeAnswer(shakes[1].Shake(), ShakeResult::kCap) +
+                      ShakeAnswer(shakes[2].Shake(), ShakeResult::kOverload) + Won(shakes[3], 9, 1) +
+                      Nothings(shakes, 4));
+  ExpectCounts({{kCap, 1}, {kOverload, 1}, {kWon, 1}, {kNothing, shakes.size() - 3}});
+  EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kOverload), 1u);
   ExpectIdentities();
 }
 
@@ -366,8 +362,7 @@ TEST_F(GatewayFleetTest, AfterAReconnectExactlyTheUnansweredAreRepeated) {
   Plan(0, kRateSecond + 1);
   clock.Advance((kRateSecond + 2) * kSecond - clock.WallNs());  // and nothing new
   Hang(slot());
-  EXPECT_EQ(Count(Counter::kOnline), 0u);
-  EXPECT_EQ(Count(Counter::kLost), 0u);
+  ExpectCounts({{kOnline, 0}, {kLost, 0}});
   LogIn(0);
   Turn();
   Frames repeated = TakeShakes();
@@ -377,9 +372,7 @@ TEST_F(GatewayFleetTest, AfterAReconnectExactlyTheUnansweredAreRepeated) {
   EXPECT_EQ(Count(Counter::kSent), shakes.size() + repeated.size() - expected.size());
   // Their answers count once; one more of a request from before the reconnect is told, and does not end the connection.
   Deliver(slot(), Nothings(repeated) + Nothing(shakes[3]) + Nothing(shakes[100]));
-  EXPECT_EQ(Count(Counter::kAnswersRepeated), 2u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 0u);
-  EXPECT_EQ(Count(Counter::kClosed), 1u);
+  ExpectCounts({{kAnswersRepeated, 2}, {kOutstanding, 0}, {kClosed, 1}});
   ExpectIdentities();
 }
 
@@ -502,8 +495,7 @@ TEST_F(GatewayFleetTest, AtMaxRateTheWindowIsKeptFull) {
   Deliver(slot(), Nothings(shakes, 10, 150));
   Run(kMs);
   EXPECT_EQ(TakeShakes().size(), 150u);
-  EXPECT_EQ(Count(Counter::kOutstanding), 400u);
-  EXPECT_EQ(Count(Counter::kScheduled), 0u);
+  ExpectCounts({{kOutstanding, 400}, {kScheduled, 0}});
   EXPECT_GT(tally.latency.Snapshot().count(), 1u);
   EXPECT_EQ(tally.lag.Snapshot().count(), 0u);  // without a schedule nothing is behind it
   ExpectIdentities();
@@ -548,19 +540,14 @@ TEST_F(GatewayFleetTest, AGiftIsOpenedForEachInvitedUserOfTheGateway) {
                       Notice(0x8000'0001, {3, 4, 15}) + Notice(0x8000'0002, {15}));
   Turn();
   EXPECT_TRUE(TakeAll().empty());
-  EXPECT_EQ(Count(Counter::kOpened), 1u);
-  EXPECT_EQ(Count(Counter::kOpenedFen), 43u);
-  EXPECT_EQ(Count(Counter::kOpenedEmpty), 1u);
-  EXPECT_EQ(Count(Counter::kNoticesRepeated), 4u);
-  EXPECT_EQ(Count(Counter::kNoticesMisdelivered), 1u);
+  ExpectCounts({{kOpened, 1}, {kOpenedFen, 43}, {kOpenedEmpty, 1}, {kNoticesRepeated, 4}, {kNoticesMisdelivered, 1}});
   MoneyRecord record;
   ASSERT_TRUE(tally.money.Pop(record));
   EXPECT_EQ(record.kind, MoneyKind::kOpen);
   EXPECT_EQ(record.user, 4u);
   EXPECT_EQ(Count(Counter::kClosed), 0u);
   Deliver(slot(), OpenAnswer(opens[0], 5));
-  EXPECT_EQ(Count(Counter::kUnexpected), 1u);
-  EXPECT_EQ(Count(Counter::kOpenedFen), 43u);
+  ExpectCounts({{kUnexpected, 1}, {kOpenedFen, 43}});
   ExpectIdentities();
 }
 
@@ -573,8 +560,7 @@ TEST_F(GatewayFleetTest, AnOpenWithoutAnAnswerIsRepeatedWithItsStamp) {
   Reconnect();
   Turn();
   EXPECT_EQ(Take(FrameType::kOpenRequest), opens);
-  EXPECT_EQ(Count(Counter::kOpensSent), 1u);
-  EXPECT_EQ(Count(Counter::kOpensRepeated), 1u);
+  ExpectCounts({{kOpensSent, 1}, {kOpensRepeated, 1}});
   Stop();
   Deliver(slot(), Notice(0x8000'0002, {3}));
   EXPECT_EQ(Count(Counter::kNoticesNotOpened), 1u);

@@ -48,6 +48,12 @@ TEST_F(RampTest, FailuresInARowAreCountedUpToTheMost) {
   EXPECT_EQ(users[0].failures, 0U);
 }
 
+TEST_F(RampTest, AMemberThatDoesNotComeBackIsLeftOutWhereverItStandsInTheQueue) {
+  ramp.ConnectSome([this](const User& user) { return &user == &users[0]; });
+  EXPECT_EQ(users[0].state, MemberState::kConnecting);
+  EXPECT_EQ(users[1].state, MemberState::kWaiting);
+}
+
 TEST_F(RampTest, AllOnlineIsWhenTheLastHasHadItsFirstSession) {
   ramp.Entered(users[0], 1);
   ramp.Entered(users[0], 1);

@@ -100,8 +100,8 @@ TEST_F(PageTest, AnEventIsTheHistorysRow) {
 TEST_F(PageTest, EveryValueOfARowSurvives) {
   SecondRow row(7);
   int64_t value = 0;
-  for (const auto& label : kColumnLabels) {
-    row[label.id] = label.id == Column::kUnixS ? 7 : value % 3 == 0 ? SecondRow::kUnknown : value * 4'000'000'000'007;
+  for (const auto& column : kColumns) {
+    row[column.id] = column.id == Column::kUnixS ? 7 : value % 3 == 0 ? SecondRow::kUnknown : value * 4'000'000'000'007;
     ++value;
   }
   page_.Publish(row);

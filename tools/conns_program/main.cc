@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/numbers.h"
 #include "libhongbao/cli/options.h"
 #include "libhongbao/cli/signals.h"
@@ -120,7 +121,7 @@ int Run(Options& options, cli::Signals& signals) {
   absl::StatusOr<Dump> dump = Dump::Open(options.netns);
   if (!dump.ok()) {
     Say(absl::StrCat("error: ", dump.status().message()));
-    return 1;
+    return cli::kCouldNot;
   }
   const time::RealClock clock;
   Tally tally;
@@ -132,7 +133,7 @@ int Run(Options& options, cli::Signals& signals) {
     const absl::StatusOr<DumpTold> told = dump->Count(options.wanted, tally);
     if (!told.ok()) {
       Say(absl::StrCat("error: ", told.status().message()));
-      return 1;
+      return cli::kCouldNot;
     }
     const int64_t processor_ns = ProcessorNs() - processor_before_ns;
     options.shown.took_us = (clock.MonotonicNs() - begun_ns) / 1'000;
@@ -143,7 +144,7 @@ int Run(Options& options, cli::Signals& signals) {
     if (!Print(text)) {
       if (errno == EPIPE) return 0;  // | head has what it wanted
       Say(absl::StrCat("error: cannot write to stdout: ", std::strerror(errno)));
-      return 1;
+      return cli::kCouldNot;
     }
     if (options.watch_ns == 0) {
       if (!options.quiet && !options.json) {

@@ -37,7 +37,7 @@ constexpr uint32_t kConnectionsMax = 4'000;
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
-  return 1;
+  return cli::kCouldNot;
 }
 
 // Everything that runs while the monitor does.
@@ -198,7 +198,7 @@ class Run {
         return Fail(status);
       }
     }
-    const int code = csv_.lost() + sources_csv_.lost() > 0 ? 1 : 0;
+    const int code = csv_.lost() + sources_csv_.lost() > 0 ? cli::kCouldNot : cli::kDone;
     const int judged = monitor_.ExitCode();
     return judged != 0 ? judged : cli::ExitCodeOfOutput(code);
   }

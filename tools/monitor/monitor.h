@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "libhongbao/watch/second_row.h"
+#include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/thresholds.h"
 #include "nlohmann/json.hpp"
 #include "tools/monitor/account.h"
@@ -58,8 +59,9 @@ class Monitor {
   Closing Close() const { return account_.Close(sources_); }
   // Why this was no pass, the gravest reason first.
   std::vector<std::string> Reasons() const;
-  // 4: the money does not reconcile; 3: there is another reason; else 0.
-  int ExitCode() const { return Close().Broken() ? 4 : Reasons().empty() ? 0 : 3; }
+  int ExitCode() const {
+    return Close().Broken() ? cli::kDoesNotReconcile : Reasons().empty() ? cli::kDone : cli::kBadVerdict;
+  }
   // The account for people, several lines, and what is missing in it.
   std::string ClosingText() const;
   nlohmann::json CloseJson() const;

@@ -5,12 +5,12 @@
   * headers are at most 200 lines, open with a contract comment that has a "Thread tag:" line, and compile alone (x.cc includes
     x.h before anything else; those without an x.cc are compiled by --headers);
   * a header that needs nothing else of the library includes libhongbao/cpp20.h;
-  * functions fit on a screen (C++ and Python);
+  * functions fit on a screen (C++ and Python), and no .cc is longer than 600 lines;
   * what has an x.h and an x.cc has a test that includes it;
   * no stray reminders, no trailing blanks, no path of somebody's machine;
   * every file, folder and heading that a page of documentation names or links to is there.
 
-Prints one "path:line: finding" a line. Standard library only.
+With --format: C++ is laid out as .clang-format says. Prints one "path:line: finding" a line. Standard library only.
 """
 
 import argparse
@@ -18,16 +18,16 @@ import ast
 import concurrent.futures
 import os
 import re
+import shutil
 import subprocess
 
 from ..common import command_line, exit_codes, streams
 from ..common.paths import ROOT
 
 HEADER_LINES_MAX = 200
-IMPLEMENTATION_LINES_MAX = 600  # x.cc, and x_impl.h (the bodies of a template, included by x.h)
+FILE_LINES_MAX = 600  # x.cc, and the fixtures of tests
 FUNCTION_LINES_MAX = 70
-TEST_LINES_MAX = 100  # a story told in one go
-LINE_COLUMNS_MAX = 130  # clang-format breaks at 120; what it cannot break well may run on a little
+LINE_COLUMNS_MAX = 130  # .clang-format breaks there
 
 # Room -> rooms it may include. check.h and handover.h, which lie beside the rooms, are everybody's.
 ARROWS = {
@@ -72,6 +72,8 @@ TESTED_AS_PROCESSES = {"libhongbao/net/run.h", "libhongbao/serve/server.h", "lib
 
 OUR_FOLDERS = ("libhongbao", "server", "client", "examples", "benchmarks", "tests", "tools")
 SOURCE_SUFFIXES = (".h", ".cc", ".py", ".sh", ".build", ".md", ".txt", ".wrap", ".yml", ".in")
+FORMATTER = "clang-format-14"
+UNFORMATTED = re.compile(r"^(\S+):(\d+):\d+: warning: code should be clang-formatted", re.M)
 REMINDER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 MACHINE_PATH = re.compile(r"(?<![\w.$}{])/(?:wo" + r"rk|ro" + r"ot|home/[a-z]\w*)/\w|\.\./sha" + r"red\b")
 NAMED_FILE = re.compile(r"`((?:libhongbao|server|client|examples|benchmarks|tests|tools|docs)/[\w./-]+)`")
@@ -151,8 +153,7 @@ def check_includes(path, lines, findings):
 
 
 def check_header(path, lines, findings):
-    implementation = path.endswith("_impl.h") or is_test(path)  # fixtures are headers only so that they can be shared
-    limit = IMPLEMENTATION_LINES_MAX if implementation else HEADER_LINES_MAX
+    limit = FILE_LINES_MAX if is_test(path) else HEADER_LINES_MAX  # fixtures are headers only so that they can be shared
     if len(lines) > limit:
         findings.add(path, limit + 1, f"{len(lines)} lines; a header has at most {limit}")
     if "#pragma once" not in lines:
@@ -164,7 +165,7 @@ def check_header(path, lines, findings):
         opening.append(line)
     if not opening:
         findings.add(path, 1, "does not open with a contract comment: what it owns, what it never does, thread tag")
-    elif path.startswith("libhongbao" + os.sep) and not implementation and not any("Thread tag:" in x for x in opening):
+    elif path.startswith("libhongbao" + os.sep) and not any("Thread tag:" in x for x in opening):
         findings.add(path, 1, 'the contract comment has no "Thread tag:" line')
     # Whoever compiles C++17 is told so before anything else: what a header includes comes before its own lines.
     ours = any(match and match.group(2).startswith("libhongbao/") for match in map(INCLUDE.match, lines))
@@ -237,10 +238,9 @@ def check_functions(path, text, findings):
             findings.add(path, error.lineno or 1, f"not Python: {error.msg}")
             return
         bodies = [(n.lineno, n.end_lineno) for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    limit = TEST_LINES_MAX if is_test(path) else FUNCTION_LINES_MAX
     for first, last in bodies:
-        if last - first + 1 > limit:
-            findings.add(path, first, f"a function of {last - first + 1} lines; it has to fit on a screen ({limit})")
+        if last - first + 1 > FUNCTION_LINES_MAX:
+            findings.add(path, first, f"a function of {last - first + 1} lines; it has to fit on a screen ({FUNCTION_LINES_MAX})")
 
 
 def check_text(path, lines, findings):
@@ -356,8 +356,8 @@ def check_tree(root):
             check_includes(path, lines, findings)
         if path.endswith(".h"):
             check_header(path, lines, findings)
-        elif path.endswith(".cc") and room_of(path) is not None and len(lines) > IMPLEMENTATION_LINES_MAX:
-            findings.add(path, 1, f"{len(lines)} lines; split it (at most {IMPLEMENTATION_LINES_MAX})")
+        elif path.endswith(".cc") and room_of(path) is not None and len(lines) > FILE_LINES_MAX:
+            findings.add(path, 1, f"{len(lines)} lines; split it (at most {FILE_LINES_MAX})")
         if path.endswith((".h", ".cc", ".py")) or text.startswith("#!/usr/bin/env python3"):
             check_functions(path, text, findings)
     check_own_header_first(texts, findings)
@@ -385,6 +385,17 @@ def check_headers_alone(root, compiler):
     return findings, len(headers)
 
 
+def check_format(root):
+    """Whether each C++ file is laid out as .clang-format says. Only by FORMATTER, as each version lays out differently."""
+    findings = Findings()
+    paths = [path for path in source_files(root) if path.endswith((".h", ".cc"))]
+    command = [FORMATTER, "--dry-run", *(os.path.join(root, path) for path in paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for path, line in sorted({(os.path.relpath(path, root), int(line)) for path, line in UNFORMATTED.findall(done.stderr)}):
+        findings.add(path, line, f"not laid out as .clang-format says: {FORMATTER} -i {path}")
+    return findings, len(paths)
+
+
 def parse(arguments):
     parser = command_line.Parser(prog="tools/tidy", description="Checks the rules of this source tree that no compiler knows, and "
                                  'prints one "path:line: finding" a line.', epilog="""exit codes:
@@ -393,6 +404,7 @@ def parse(arguments):
   2    wrong usage""")
     parser.add_argument("--root", metavar="DIR", default=ROOT, help="the source tree to check (default: this one)")
     parser.add_argument("--headers", action="store_true", help="only compile alone each header of libhongbao/ that has no .cc")
+    parser.add_argument("--format", action="store_true", help=f"only check the layout of C++ with {FORMATTER}, a package of Debian 12")
     parser.add_argument("--compiler", nargs=argparse.REMAINDER, default=["c++"], metavar="COMMAND", help="last: the compiler and its options")
     return parser.parse_args(arguments)
 
@@ -402,7 +414,11 @@ def main(arguments):
     if options is None:
         return code
     root = os.path.abspath(options.root)
-    findings, files = check_headers_alone(root, options.compiler) if options.headers else check_tree(root)
+    if options.format and shutil.which(FORMATTER) is None:
+        streams.say(f"tidy: there is no {FORMATTER}: apt-get install {FORMATTER}")
+        return exit_codes.COULD_NOT
+    findings, files = (check_headers_alone(root, options.compiler) if options.headers else
+                       check_format(root) if options.format else check_tree(root))
     for line in findings.lines:
         print(line)
     streams.say(f"tidy: {files} files, {len(findings.lines) or 'no'} findings")
