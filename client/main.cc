@@ -100,7 +100,7 @@ class Run {
       if (!Poll(kPollNs)) {
         break;
       }
-      const load::ClientSnapshot snapshot = client_.Snapshot();
+      const load::ClientCounts snapshot = client_.Look();
       if (!CheckReach(options_, snapshot).ok()) {
         return Fail(WhyOut(snapshot));
       }
@@ -119,7 +119,7 @@ class Run {
   // Whether it came to its report without being told to leave at once.
   bool reported() const { return reported_; }
 
-  void SayStatus() const { Say(StatusJson(options_, client_.Snapshot(), watch::ReadProcessStats()).dump(2)); }
+  void SayStatus() const { Say(StatusJson(options_, client_.Look(), watch::ReadProcessStats()).dump(2)); }
 
  private:
   // False once a signal says to stop.
@@ -165,7 +165,7 @@ class Run {
   }
 
   // Not before somebody is in, unless the server is waited for: until then it may turn out that nothing can start.
-  void SayReady(const load::ClientSnapshot& snapshot) {
+  void SayReady(const load::ClientCounts& snapshot) {
     if (!ready_ && (snapshot.counters[Counter::kLogins] > 0 || options_.wait_for_server_ns > 0)) {
       ready_ = true;
       SayBanner(options_, client_, admin_address_);
@@ -173,7 +173,7 @@ class Run {
   }
 
   // Nobody is in. A web server that was told no more than a login may have said nothing yet: then it is asked.
-  absl::Status WhyOut(load::ClientSnapshot snapshot) const {
+  absl::Status WhyOut(load::ClientCounts snapshot) const {
     if (snapshot.stranger.empty() && snapshot.counters[Counter::kConnects] > 0 && SpeaksHttp(options_.load.servers.front())) {
       snapshot.stranger = "HTTP/";
     }
@@ -181,7 +181,7 @@ class Run {
   }
 
   // Some are in, and for as long as a login may take no other has followed: they begin without the rest.
-  bool Stalled(const load::ClientSnapshot& snapshot) {
+  bool Stalled(const load::ClientCounts& snapshot) {
     const uint64_t in = snapshot.counters[Counter::kEstablished] + snapshot.counters[Counter::kBarred];
     const int64_t now_ns = clock_.MonotonicNs();
     if (in != in_ || in == 0) {
@@ -192,7 +192,7 @@ class Run {
   }
 
   // Says once per kind of trouble what to do about it.
-  void Advise(const load::ClientSnapshot& snapshot) {
+  void Advise(const load::ClientCounts& snapshot) {
     for (; advised_ < snapshot.connect_errors.size(); ++advised_) {
       const auto& [name, number] = snapshot.connect_errors[advised_];
       const char* advice = AdviceFor(name);
@@ -207,7 +207,7 @@ class Run {
     }
   }
 
-  void SayConnected(const load::ClientSnapshot& snapshot) {
+  void SayConnected(const load::ClientCounts& snapshot) {
     connected_ = true;
     const uint64_t established = snapshot.counters[Counter::kEstablished];
     const double seconds = std::max(snapshot.connect_seconds, 1e-3);
@@ -238,9 +238,9 @@ class Run {
       hurry = !Await([this] { return client_.StatementsDone(); }, options_.drain_ns + longer_ns);
     }
     Ending ending = {.interrupted = interrupted};
-    const load::ClientSnapshot live = client_.Snapshot();
+    const load::ClientCounts live = client_.Look();
     const watch::ProcessStats process = watch::ReadProcessStats();
-    client_.Close(hurry ? 0 : 10'000);
+    client_.Drain(hurry ? 0 : 10'000);
     reporter_.Collect();
     if (money_.open()) {
       money_.WriteAll(client_);
@@ -263,7 +263,7 @@ class Run {
       ending.service += phase.never_served.lost;
     }
     const nlohmann::json report =
-        ReportJson(options_, live, client_.Snapshot(), phases, seconds, process, ending);
+        ReportJson(options_, live, client_.Look(), phases, seconds, process, ending);
     if (options_.json) {
       cli::JsonLines(stdout).Write(report);
     } else {
@@ -375,7 +375,7 @@ int Main(int argc, char** argv) {
                      clock);  // outlives the AdminServer that answers from it
   http::AdminServer http;
   watch.AddTo(http, [&options, &client, &watch] {
-    return ClientFamilies(options.load, (*client)->Snapshot(), MomentOf(**client, watch.LastUnixSecond()));
+    return ClientFamilies(options.load, (*client)->Look(), MomentOf(**client, watch.LastUnixSecond()));
   });
   AddRoutes(http, options, **client);
   if (const absl::Status status =

@@ -16,10 +16,10 @@ using watch::GaugeOf;
 using watch::HistogramOf;
 using watch::Whole;
 using watch::With;
-using load::ClientSnapshot;
+using load::ClientCounts;
 using load::Counter;
 
-prometheus::MetricFamily ConnectFailures(const ClientSnapshot& snapshot) {
+prometheus::MetricFamily ConnectFailures(const ClientCounts& snapshot) {
   std::vector<std::pair<std::string, uint64_t>> by_reason = {
       {"refused", 0}, {"timeout", 0}, {"no_port", 0}, {"reset", 0}, {"other", 0}};
   for (const auto& [error, number] : snapshot.connect_errors) {
@@ -37,7 +37,7 @@ prometheus::MetricFamily ConnectFailures(const ClientSnapshot& snapshot) {
   return CounterOf("hongbao_connect_failures_total", "Connects that failed; /v1/status has them by errno.", std::move(samples));
 }
 
-Families ConnectionFamilies(const ClientSnapshot& snapshot) {
+Families ConnectionFamilies(const ClientCounts& snapshot) {
   const auto& c = snapshot.counters;
   std::vector<std::pair<std::string, uint64_t>> closes;
   for (const auto& label : net::kCloseReasonLabels) {
@@ -63,7 +63,7 @@ Families ConnectionFamilies(const ClientSnapshot& snapshot) {
                     c[Counter::kSuperseded])};
 }
 
-Families RequestFamilies(const ClientSnapshot& snapshot) {
+Families RequestFamilies(const ClientCounts& snapshot) {
   const auto& c = snapshot.counters;
   return {
       CounterOf("hongbao_requests_total", "Requests sent for the first time, by what they ask for.",
@@ -88,11 +88,11 @@ Families RequestFamilies(const ClientSnapshot& snapshot) {
                 "stamp too far ahead); "
                 "error: frames that the protocol does not have or that answer nothing.",
                 {With("result", "won", c[Counter::kWon]), With("result", "nothing", c[Counter::kNothing]),
-                 With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kOverload]),
+                 With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kRefused]),
                  With("result", "error", c[Counter::kMalformed] + c[Counter::kUnexpected] + c[Counter::kStampMismatch])})};
 }
 
-Families MoneyFamilies(const ClientSnapshot& snapshot) {
+Families MoneyFamilies(const ClientCounts& snapshot) {
   const auto& c = snapshot.counters;
   return {CounterOf("hongbao_envelopes_opened_total", "Grants: shake envelopes won, and shares of gifts opened.",
                     {With("kind", "shake", c[Counter::kWon]), With("kind", "gift", c[Counter::kOpened])}),
@@ -105,7 +105,7 @@ Families MoneyFamilies(const ClientSnapshot& snapshot) {
                      With("result", "skipped", c[Counter::kStatementsSkipped])})};
 }
 
-Families TimeFamilies(const load::ClientOptions& options, const ClientSnapshot& snapshot, const Moment& moment) {
+Families TimeFamilies(const load::ClientOptions& options, const ClientCounts& snapshot, const Moment& moment) {
   const double part = static_cast<double>(options.users.count()) / static_cast<double>(std::max(1U, options.users.total));
   const double offset_s = snapshot.skew.samples == 0 ? std::nan("") : static_cast<double>(snapshot.skew.skew_ns) * 1e-9;
   return {
@@ -132,7 +132,7 @@ Moment MomentOf(const load::Client& client, int64_t last_unix_s) {
   return {.request = client.Latency(), .service = client.Service(), .lag = client.Lag(), .last_unix_s = last_unix_s};
 }
 
-Families ClientFamilies(const load::ClientOptions& options, const ClientSnapshot& snapshot, const Moment& moment) {
+Families ClientFamilies(const load::ClientOptions& options, const ClientCounts& snapshot, const Moment& moment) {
   Families all;
   for (Families part : {ConnectionFamilies(snapshot), RequestFamilies(snapshot), MoneyFamilies(snapshot),
                         TimeFamilies(options, snapshot, moment)}) {

@@ -21,6 +21,6 @@ struct Moment {
 };
 Moment MomentOf(const load::Client& client, int64_t last_unix_s);
 
-watch::Families ClientFamilies(const load::ClientOptions& options, const load::ClientSnapshot& snapshot, const Moment& moment);
+watch::Families ClientFamilies(const load::ClientOptions& options, const load::ClientCounts& snapshot, const Moment& moment);
 
 }  // namespace hongbao::client

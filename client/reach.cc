@@ -87,7 +87,7 @@ std::string StrangerText(const std::string& bytes) {
   return absl::StrCat("it answers ", Quoted(bytes), ", which is not hongbao's protocol: ", kItsPort);
 }
 
-std::string RefusalText(const load::ClientSnapshot& snapshot) {
+std::string RefusalText(const load::ClientCounts& snapshot) {
   constexpr auto kFull = static_cast<load::LoginRefusal>(wire::LoginResult::kFullOrDraining);
   constexpr auto kBadToken = static_cast<load::LoginRefusal>(wire::LoginResult::kBadToken);
   if (const uint64_t full = snapshot.login_refusals[kFull]; full > 0) {
@@ -103,7 +103,7 @@ std::string RefusalText(const load::ClientSnapshot& snapshot) {
 }
 
 // The clearest word first.
-std::string MetText(const load::ClientSnapshot& snapshot) {
+std::string MetText(const load::ClientCounts& snapshot) {
   using load::Counter;
   const auto& n = snapshot.counters;
   if (!snapshot.stranger.empty()) {
@@ -129,7 +129,7 @@ std::string MetText(const load::ClientSnapshot& snapshot) {
 
 }  // namespace
 
-std::string ErrorsOf(const load::ClientSnapshot& snapshot) {
+std::string ErrorsOf(const load::ClientCounts& snapshot) {
   std::string text;
   for (const auto& [name, number] : snapshot.connect_errors) {
     absl::StrAppend(&text, text.empty() ? "" : ", ", name, " ", cli::WithCommas(static_cast<int64_t>(number)));
@@ -157,7 +157,7 @@ const char* AdviceFor(const std::string& error) {
   return nullptr;
 }
 
-absl::Status CheckReach(const Options& options, const load::ClientSnapshot& snapshot) {
+absl::Status CheckReach(const Options& options, const load::ClientCounts& snapshot) {
   using load::Counter;
   const auto& n = snapshot.counters;
   const load::UserRange& users = options.load.users;
@@ -190,7 +190,7 @@ absl::Status CheckReach(const Options& options, const load::ClientSnapshot& snap
                                                 options.server.ToString(), snapshot.connect_seconds, MetText(snapshot)));
 }
 
-std::string TroubleOf(const Options& options, const load::ClientSnapshot& snapshot) {
+std::string TroubleOf(const Options& options, const load::ClientCounts& snapshot) {
   using load::Counter;
   const auto& n = snapshot.counters;
   const uint64_t in = n[Counter::kEstablished];

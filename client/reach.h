@@ -22,15 +22,15 @@ namespace hongbao::client {
 absl::StatusOr<SocketAddress> FindServer(const HostPort& server, int64_t patience_ns, const std::function<bool(int64_t)>& pause);
 
 // Why the run cannot go on: nobody could log in, for so long that nobody will. Says what was met and what to do about it.
-absl::Status CheckReach(const Options& options, const load::ClientSnapshot& snapshot);
+absl::Status CheckReach(const Options& options, const load::ClientCounts& snapshot);
 
 // What keeps out those who are not in, with the cure; empty when everybody is in, or nothing has been met.
-std::string TroubleOf(const Options& options, const load::ClientSnapshot& snapshot);
+std::string TroubleOf(const Options& options, const load::ClientCounts& snapshot);
 
 // What to do about a failed connect, by its errno's name; null when only the kernel knows.
 const char* AdviceFor(const std::string& error);
 // "ECONNREFUSED 12, ETIMEDOUT 3": the failed connects.
-std::string ErrorsOf(const load::ClientSnapshot& snapshot);
+std::string ErrorsOf(const load::ClientCounts& snapshot);
 
 // Whether what listens there answers a web browser. Takes a second at most.
 bool SpeaksHttp(const SocketAddress& address);

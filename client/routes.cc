@@ -11,7 +11,7 @@ namespace hongbao::client {
 namespace {
 
 http::Response Status(const Options& options, const load::Client& client) {
-  return http::JsonResponse(StatusJson(options, client.Snapshot(), watch::ReadProcessStats()));
+  return http::JsonResponse(StatusJson(options, client.Look(), watch::ReadProcessStats()));
 }
 
 http::Response SetRate(const http::Request& request, load::Client& client) {
@@ -54,7 +54,7 @@ http::Response ProfileSteps(const Options& options) {
 }  // namespace
 
 void AddRoutes(http::AdminServer& server, const Options& options, load::Client& client) {
-  server.SetReady([&client] { return client.Snapshot().all_online; });
+  server.SetReady([&client] { return client.Look().all_online; });
   server.Get("/v1/status", [&options, &client](const http::Request&) { return Status(options, client); });
   server.Get("/v1/profile", [&options](const http::Request&) { return ProfileSteps(options); });
   server.Post("/v1/qps", [&client](const http::Request& request) { return SetRate(request, client); });

@@ -34,7 +34,7 @@ constexpr watch::Figure<Second> kFigures[] = {
     {Column::kWon, Sum<Counter::kWon>},
     {Column::kNothing, Sum<Counter::kNothing>},
     {Column::kCap, Sum<Counter::kCap>},
-    {Column::kRefused, Sum<Counter::kOverload>},
+    {Column::kRefused, Sum<Counter::kRefused>},
     {Column::kP50Us, Latency<&count::LatencyUs::p50>},
     {Column::kP90Us, Latency<&count::LatencyUs::p90>},
     {Column::kP99Us, Latency<&count::LatencyUs::p99>},

@@ -61,7 +61,7 @@ json PhaseDocument(const load::PhaseReport& phase) {
           {"due", counters[PhaseCounter::kDue]},
           {"sent", counters[PhaseCounter::kSent]},
           {"answered", counters[PhaseCounter::kAnswered]},
-          {"refused", counters[PhaseCounter::kOverload]},
+          {"refused", counters[PhaseCounter::kRefused]},
           {"missed", counters[PhaseCounter::kMissed]},
           {"late", counters[PhaseCounter::kLate]},
           {"lost", counters[PhaseCounter::kLost]},
@@ -78,7 +78,7 @@ json PhaseDocument(const load::PhaseReport& phase) {
             {"service", LatencyDocument(phase.service.Summary())}}}};
 }
 
-json ConnectionsDocument(const Options& options, const load::ClientSnapshot& snapshot) {
+json ConnectionsDocument(const Options& options, const load::ClientCounts& snapshot) {
   const auto& counters = snapshot.counters;
   const std::string trouble = TroubleOf(options, snapshot);
   json failed = json::object();
@@ -115,7 +115,7 @@ json ConnectionsDocument(const Options& options, const load::ClientSnapshot& sna
 
 }  // namespace
 
-json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, const watch::ProcessStats& process) {
+json StatusJson(const Options& options, const load::ClientCounts& snapshot, const watch::ProcessStats& process) {
   const auto& counters = snapshot.counters;
   json net_counters;
   for (const auto& label : net::kCounterLabels) {
@@ -137,7 +137,7 @@ json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, co
            {{"due", counters[Counter::kDue]},
             {"sent", counters[Counter::kSent]},
             {"answered", counters[Counter::kAnswered]},
-            {"refused", counters[Counter::kOverload]},
+            {"refused", counters[Counter::kRefused]},
             {"lost", counters[Counter::kLost]},
             {"repeated", counters[Counter::kShakesRepeated]},
             {"missed", load::Missed(counters)},
@@ -151,7 +151,7 @@ json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, co
            {{"won", counters[Counter::kWon]},
             {"nothing", counters[Counter::kNothing]},
             {"cap", counters[Counter::kCap]},
-            {"refused", counters[Counter::kOverload]},
+            {"refused", counters[Counter::kRefused]},
             {"ahead", counters[Counter::kStampsAhead]},  // of the refused
             {"repeated", counters[Counter::kAnswersRepeated]}}},
           {"won", {{"count", counters[Counter::kWon]}, {"fen", counters[Counter::kWonFen]}}},
@@ -183,7 +183,7 @@ json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, co
           {"net", net_counters}};
 }
 
-json Identities(const load::ClientSnapshot& snapshot, const absl::optional<MoneyLogEnd>& money_log) {
+json Identities(const load::ClientCounts& snapshot, const absl::optional<MoneyLogEnd>& money_log) {
   const auto& n = snapshot.counters;
   const uint64_t statements =
       n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] + n[Counter::kStatementsSkipped];
@@ -192,7 +192,7 @@ json Identities(const load::ClientSnapshot& snapshot, const absl::optional<Money
            n[Counter::kSent] == n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]},
           {"answered = won + nothing + cap + refused",
            n[Counter::kAnswered] ==
-               n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kOverload]},
+               n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kRefused]},
           {"notices = opens_sent + repeated + misdelivered + not_opened",
            n[Counter::kNotices] == n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
                                        n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]},
@@ -235,7 +235,7 @@ json ConditionsOf(const std::vector<cli::Judged>& judged, bool standard, bool in
 
 }  // namespace
 
-json ReportJson(const Options& options, const load::ClientSnapshot& live, const load::ClientSnapshot& final,
+json ReportJson(const Options& options, const load::ClientCounts& live, const load::ClientCounts& final,
                     const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
                     const watch::ProcessStats& process, const Ending& ending) {
   json document = StatusJson(options, final, process);

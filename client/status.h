@@ -34,14 +34,14 @@ struct Ending {
 };
 
 // GET /v1/status.
-nlohmann::json StatusJson(const Options& options, const load::ClientSnapshot& snapshot, const watch::ProcessStats& process);
+nlohmann::json StatusJson(const Options& options, const load::ClientCounts& snapshot, const watch::ProcessStats& process);
 
 // The promises between the counters, by name; all true in a run without a defect.
-nlohmann::json Identities(const load::ClientSnapshot& snapshot, const absl::optional<MoneyLogEnd>& money_log = {});
+nlohmann::json Identities(const load::ClientCounts& snapshot, const absl::optional<MoneyLogEnd>& money_log = {});
 bool AllHold(const nlohmann::json& identities);
 
 // --report: `live` as it stood before the connections were closed, `final` after it.
-nlohmann::json ReportJson(const Options& options, const load::ClientSnapshot& live, const load::ClientSnapshot& final,
+nlohmann::json ReportJson(const Options& options, const load::ClientCounts& live, const load::ClientCounts& final,
                               const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
                               const watch::ProcessStats& process, const Ending& ending);
 

@@ -37,7 +37,7 @@ nlohmann::json Bound(const char* by, const std::string& reason) { return {{"by",
 std::string Number(uint64_t count) { return cli::WithCommas(static_cast<int64_t>(count)); }
 
 // Why nothing was measured; empty when something was.
-std::string NothingMeasured(const load::ClientSnapshot& snapshot) {
+std::string NothingMeasured(const load::ClientCounts& snapshot) {
   const auto& n = snapshot.counters;
   if (n[Counter::kAnswered] + n[Counter::kOpened] + n[Counter::kOpenedEmpty] > 0) {
     return "";
@@ -70,7 +70,7 @@ std::string MissedBy(const count::Values<Counter>& n) {
 
 }  // namespace
 
-cli::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapshot, const nlohmann::json& rate_held,
+cli::Facts FactsOf(const Options& options, const load::ClientCounts& snapshot, const nlohmann::json& rate_held,
                      const Ending& ending) {
   const auto& n = snapshot.counters;
   const auto value = [](uint64_t count) { return static_cast<double>(count); };
@@ -80,7 +80,7 @@ cli::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapshot,
       {"missed", value(load::Missed(n))},
       {"late", value(n[Counter::kLate])},
       {"lost", value(n[Counter::kLost])},
-      {"refused", value(n[Counter::kOverload])},
+      {"refused", value(n[Counter::kRefused])},
       {"unanswered", value(load::Unanswered(n))},
       {"wins", value(n[Counter::kWon])},
       {"superseded", value(n[Counter::kSuperseded])},
@@ -123,7 +123,7 @@ nlohmann::json RateHeldDocument(const Options& options, const std::vector<Second
   return {{"seconds", found.seconds}, {"held", found.held}, {"share", client::RateHeld::kShare}, {"not_held", found.not_held}};
 }
 
-std::vector<std::string> ReasonsOf(const load::ClientSnapshot& snapshot, const nlohmann::json& identities,
+std::vector<std::string> ReasonsOf(const load::ClientCounts& snapshot, const nlohmann::json& identities,
                                    const std::vector<cli::Judged>& judged, const cli::Facts& facts, bool interrupted) {
   std::vector<std::string> reasons;
   for (const auto& [name, holds] : identities.items()) {
@@ -142,7 +142,7 @@ std::vector<std::string> ReasonsOf(const load::ClientSnapshot& snapshot, const n
   return reasons;
 }
 
-nlohmann::json BoundByDocument(const Options& options, const load::ClientSnapshot& live,
+nlohmann::json BoundByDocument(const Options& options, const load::ClientCounts& live,
                                const std::vector<Second>& seconds, const Ending& ending) {
   const auto& n = live.counters;
   const double cores = CoresPerWorker(seconds, ending.workers);
@@ -162,7 +162,7 @@ nlohmann::json BoundByDocument(const Options& options, const load::ClientSnapsho
   const double offline = share(n[Counter::kMissedOffline]);
   const double missed = share(n[Counter::kMissedLate]) + (server_closed ? 0 : offline);
   const double unserved =
-      share(n[Counter::kMissedBacklog] + n[Counter::kOverload] + load::Unanswered(n)) +
+      share(n[Counter::kMissedBacklog] + n[Counter::kRefused] + load::Unanswered(n)) +
       (server_closed ? offline : 0);
   const std::string behind =
       absl::StrFormat("missed %.1f %% of its schedule, late %.1f %%; %s", 100 * missed, 100 * late, busy);

@@ -18,7 +18,7 @@
 namespace hongbao::client {
 
 // By the keys of --fail-if. `rate_held`: as below.
-cli::Facts FactsOf(const Options& options, const load::ClientSnapshot& snapshot, const nlohmann::json& rate_held,
+cli::Facts FactsOf(const Options& options, const load::ClientCounts& snapshot, const nlohmann::json& rate_held,
                      const Ending& ending);
 
 // {"seconds": 300, "held": 298, "share": 0.99, "not_held": [1486824165, ..]}: in how many of the seconds in which something
@@ -28,13 +28,13 @@ nlohmann::json RateHeldDocument(const Options& options, const std::vector<Second
 
 // Why a run is no pass, for people, the gravest reason first; empty: it is one. `thresholds`: what was judged. Of an
 // interrupted run what was asked for is not judged, the standard conditions are: of the part that there was.
-std::vector<std::string> ReasonsOf(const load::ClientSnapshot& snapshot, const nlohmann::json& identities,
+std::vector<std::string> ReasonsOf(const load::ClientCounts& snapshot, const nlohmann::json& identities,
                                    const std::vector<cli::Judged>& judged, const cli::Facts& facts, bool interrupted);
 
 // {"by": "client|server|nothing", "reason": "..."}. The client when it was not in time for its own schedule with a
 // processor that was busy or with nobody to wait for; the server when it refused, lost, or did not answer in time for
 // the next request. `live`: before the connections were closed.
-nlohmann::json BoundByDocument(const Options& options, const load::ClientSnapshot& live,
+nlohmann::json BoundByDocument(const Options& options, const load::ClientCounts& live,
                                const std::vector<Second>& seconds, const Ending& ending);
 
 // Of a run that was not interrupted: 4 when an identity is broken, else 3 when there is another reason, else 0.

@@ -55,8 +55,8 @@ void Answers::CountAnswer(PhaseTally& phase, const wire::ShakeResponse& answer) 
       cells.Add(Counter::kStampsAhead);
       [[fallthrough]];
     case wire::ShakeResult::kOverload:
-      cells.Add(Counter::kOverload);
-      phase.cells.Add(PhaseCounter::kOverload);
+      cells.Add(Counter::kRefused);
+      phase.cells.Add(PhaseCounter::kRefused);
       break;
   }
 }

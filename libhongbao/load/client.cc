@@ -174,7 +174,7 @@ Client::Client(const ClientOptions& options, AddressPlan addresses, const time::
   }
 }
 
-Client::~Client() { Close(0); }
+Client::~Client() { Drain(0); }
 
 const net::ServicePlan& Client::plan() const { return service_->plan(); }
 
@@ -281,8 +281,8 @@ absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string
   return absl::OkStatus();
 }
 
-ClientSnapshot Client::Snapshot() const {
-  ClientSnapshot snapshot;
+ClientCounts Client::Look() const {
+  ClientCounts snapshot;
   snapshot.target = options_.users.count();
   snapshot.target_qps =
       stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : QpsAt(time::UnixSecond(wall_.Now().steady_ns));
@@ -479,7 +479,7 @@ uint64_t Client::Outstanding() const {
   return outstanding;
 }
 
-void Client::Close(uint32_t drain_ms) {
+void Client::Drain(uint32_t drain_ms) {
   if (closed_) {
     return;
   }

@@ -3,7 +3,7 @@
 //
 // Owns the workers, the schedule, the tallies and the address plan. Needs no coordinator: clients that know the same
 // total of users and the same rates agree on every request by the wall clock alone. Never parses flags, never prints.
-// Thread tag: thread-safe after Start, but for Close (SetRate locks; snapshots read what the workers publish).
+// Thread tag: thread-safe after Start, but for Drain (SetRate locks; snapshots read what the workers publish).
 #pragma once
 
 #include <atomic>
@@ -37,7 +37,7 @@ enum class FleetMessage : uint32_t;
 struct FleetOptions;
 
 // Sums over all workers at one moment (each number whole, not all of the same instant).
-struct ClientSnapshot {
+struct ClientCounts {
   count::Values<Counter> counters{};
   std::vector<std::pair<std::string, uint64_t>> connect_errors{};  // by errno's name, those that happened
   count::Values<LoginRefusal> login_refusals{};
@@ -106,7 +106,7 @@ class Client {
   // With an end: it has come.
   bool Ended() const;
 
-  ClientSnapshot Snapshot() const;
+  ClientCounts Look() const;
   time::Skew Skew() const { return skew_.Best(); }  // the server's clock against this one
   count::HistogramSnapshot Latency() const;         // from the intended time to the answer, whole run
   count::HistogramSnapshot Service() const;         // from the send to the answer, whole run
@@ -140,7 +140,7 @@ class Client {
     }
   }
   // Closes all connections and ends the workers; after it the counters stand still and the series has its last row.
-  void Close(uint32_t drain_ms);
+  void Drain(uint32_t drain_ms);
 
   const AddressPlan& addresses() const { return addresses_; }
   const net::ServicePlan& plan() const;

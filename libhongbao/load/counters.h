@@ -37,8 +37,8 @@ enum class Counter : uint32_t {
   kWonFen,
   kNothing,
   kCap,
-  kOverload,        // the answers that refused
-  kStampsAhead,     // of kOverload: as the request was stamped too far ahead of the server's clock
+  kRefused,         // answered "overloaded" or "ahead"
+  kStampsAhead,     // of kRefused: as the request was stamped too far ahead of the server's clock
   kNotices,
   kNoticesRepeated,
   kNoticesMisdelivered,  // the user is not among the invited

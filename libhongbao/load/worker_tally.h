@@ -28,7 +28,7 @@ enum class Errno : uint32_t { kCount = 160 };
 enum class LoginRefusal : uint32_t { kCount = 8 };
 
 // Requests belong to the phase they were due in, whenever they were sent or answered.
-enum class PhaseCounter : uint32_t { kDue, kSent, kLate, kMissed, kAnswered, kLost, kWon, kWonFen, kOverload, kCount };
+enum class PhaseCounter : uint32_t { kDue, kSent, kLate, kMissed, kAnswered, kLost, kWon, kWonFen, kRefused, kCount };
 
 struct PhaseTally {
   count::Cells<PhaseCounter> cells;

@@ -12,12 +12,12 @@ namespace {
 using load::Counter;
 using ::testing::HasSubstr;
 
-std::string TextOf(const load::ClientSnapshot& snapshot, const load::ClientOptions& options = {}, const Moment& moment = {}) {
+std::string TextOf(const load::ClientCounts& snapshot, const load::ClientOptions& options = {}, const Moment& moment = {}) {
   return "\n" + watch::OpenMetricsText(ClientFamilies(options, snapshot, moment));
 }
 
 TEST(ClientMetrics, EveryCounterStandsUnderItsOwnName) {
-  load::ClientSnapshot snapshot;
+  load::ClientCounts snapshot;
   auto& c = snapshot.counters;
   for (size_t i = 0; i < c.value.size(); ++i) {
     c.value[i] = 1'000 + i;  // each another number: a swapped pair shows
@@ -45,7 +45,7 @@ TEST(ClientMetrics, EveryCounterStandsUnderItsOwnName) {
       {"responses_total{result=\"won\"}", c[Counter::kWon]},
       {"responses_total{result=\"nothing\"}", c[Counter::kNothing]},
       {"responses_total{result=\"cap\"}", c[Counter::kCap]},
-      {"responses_total{result=\"refused\"}", c[Counter::kOverload]},
+      {"responses_total{result=\"refused\"}", c[Counter::kRefused]},
       {"responses_total{result=\"error\"}", c[Counter::kMalformed] + c[Counter::kUnexpected] + c[Counter::kStampMismatch]},
       {"envelopes_opened_total{kind=\"shake\"}", c[Counter::kWon]},
       {"envelopes_opened_total{kind=\"gift\"}", c[Counter::kOpened]},
@@ -63,7 +63,7 @@ TEST(ClientMetrics, EveryCounterStandsUnderItsOwnName) {
 }
 
 TEST(ClientMetrics, ConnectFailuresHaveFiveReasonsFromTheStart) {
-  load::ClientSnapshot snapshot;
+  load::ClientCounts snapshot;
   snapshot.connect_errors = {{"ECONNREFUSED", 1}, {"ETIMEDOUT", 2}, {"EADDRNOTAVAIL", 3}, {"ECONNRESET", 4},
                              {"EMFILE", 5}, {"ENOMEM", 6}};
   const std::string text = TextOf(snapshot);
@@ -74,7 +74,7 @@ TEST(ClientMetrics, ConnectFailuresHaveFiveReasonsFromTheStart) {
 }
 
 TEST(ClientMetrics, TheTargetIsThisClientsPartOfTheFleets) {
-  load::ClientSnapshot snapshot;
+  load::ClientCounts snapshot;
   snapshot.target_qps = 60'000;
   snapshot.skew = {.samples = 3, .skew_ns = -1'500'000};
   load::ClientOptions options;

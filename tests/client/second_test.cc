@@ -37,7 +37,7 @@ TEST(ClientSecond, TellsWhatTheClientKnows) {
   is(Slot::kWon, Counter::kWon);
   is(Slot::kNothing, Counter::kNothing);
   is(Slot::kCap, Counter::kCap);
-  is(Slot::kOverload, Counter::kOverload);
+  is(Slot::kOverload, Counter::kRefused);
   is(Slot::kShakeReceived, Counter::kWon);
   is(Slot::kShakeReceivedFen, Counter::kWonFen);
   is(Slot::kSharesReceived, Counter::kOpened);

@@ -7,8 +7,8 @@ namespace {
 
 using load::Counter;
 
-load::ClientSnapshot Sound() {
-  load::ClientSnapshot snapshot;
+load::ClientCounts Sound() {
+  load::ClientCounts snapshot;
   auto& n = snapshot.counters;
   n[Counter::kDue] = 110;
   n[Counter::kMissedLate] = 1;
@@ -21,7 +21,7 @@ load::ClientSnapshot Sound() {
   n[Counter::kWon] = 5;
   n[Counter::kNothing] = 80;
   n[Counter::kCap] = 4;
-  n[Counter::kOverload] = 6;
+  n[Counter::kRefused] = 6;
   n[Counter::kNotices] = 12;
   n[Counter::kNoticesRepeated] = 2;
   n[Counter::kOpensSent] = 10;
@@ -80,11 +80,11 @@ TEST(Identities, BreakWhenAnyCounterIsOffByOne) {
   for (const Counter id :
        {Counter::kDue, Counter::kMissedLate, Counter::kMissedOffline, Counter::kMissedBacklog, Counter::kSent,
         Counter::kAnswered, Counter::kLost, Counter::kOutstanding, Counter::kWon, Counter::kNothing, Counter::kCap,
-        Counter::kOverload, Counter::kNotices, Counter::kNoticesRepeated, Counter::kNoticesMisdelivered,
+        Counter::kRefused, Counter::kNotices, Counter::kNoticesRepeated, Counter::kNoticesMisdelivered,
         Counter::kNoticesNotOpened, Counter::kOpensSent, Counter::kOpened, Counter::kOpenedEmpty,
         Counter::kOpensOutstanding, Counter::kMalformed, Counter::kUnexpected, Counter::kStampMismatch,
         Counter::kStatementsEqual, Counter::kStatementsDifferent, Counter::kStatementsSkipped, Counter::kMoneyLogFull}) {
-    load::ClientSnapshot snapshot = Sound();
+    load::ClientCounts snapshot = Sound();
     ++snapshot.counters[id];
     EXPECT_FALSE(AllHold(Identities(snapshot))) << static_cast<int>(id);
   }
@@ -92,7 +92,7 @@ TEST(Identities, BreakWhenAnyCounterIsOffByOne) {
 
 // Without statements (v1, --no-statements) there is nothing to compare, and nothing that is missing.
 TEST(Identities, HoldWithoutStatements) {
-  load::ClientSnapshot snapshot = Sound();
+  load::ClientCounts snapshot = Sound();
   for (const Counter id : {Counter::kStatementsAsked, Counter::kStatementsEqual, Counter::kStatementsSkipped}) {
     snapshot.counters[id] = 0;
   }
@@ -143,7 +143,7 @@ TEST(ReportJson, HasWhatTheReadersOfReportsLookFor) {
   Options options;
   options.load.users = {0, 9, 10};
   options.thresholds = cli::ParseThresholds("missed<=100,unanswered<=100,refused<=100").value();
-  load::ClientSnapshot snapshot = Sound();
+  load::ClientCounts snapshot = Sound();
   snapshot.connect_errors = {{"ECONNREFUSED", 4}};
   snapshot.target = 10;
   Second second;

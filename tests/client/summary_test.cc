@@ -7,7 +7,7 @@ namespace hongbao::client {
 namespace {
 
 nlohmann::json Report(const Options& options, const Ending& ending = {}, uint64_t answered = 1'234) {
-  load::ClientSnapshot snapshot;
+  load::ClientCounts snapshot;
   snapshot.counters[load::Counter::kDue] = 1'234;
   snapshot.counters[load::Counter::kSent] = 1'234;
   snapshot.counters[load::Counter::kAnswered] = answered;

@@ -21,8 +21,8 @@ Second Row(int64_t second, uint64_t sent, double cpu_percent = 10, int64_t span 
   return row;
 }
 
-load::ClientSnapshot Counts(std::initializer_list<std::pair<Counter, uint64_t>> values) {
-  load::ClientSnapshot snapshot;
+load::ClientCounts Counts(std::initializer_list<std::pair<Counter, uint64_t>> values) {
+  load::ClientCounts snapshot;
   snapshot.counters[Counter::kDue] = 10'000;
   for (const auto& [id, value] : values) {
     snapshot.counters[id] = value;
@@ -30,7 +30,7 @@ load::ClientSnapshot Counts(std::initializer_list<std::pair<Counter, uint64_t>> 
   return snapshot;
 }
 
-std::string By(const load::ClientSnapshot& live, double cpu_percent = 10, const Options& options = {},
+std::string By(const load::ClientCounts& live, double cpu_percent = 10, const Options& options = {},
                const Ending& ending = {}) {
   const nlohmann::json bound = BoundByDocument(options, live, {Row(1, 1'000, cpu_percent)}, ending);
   EXPECT_FALSE(bound["reason"].get<std::string>().empty());
@@ -50,7 +50,7 @@ TEST(RateHeld, IsOfTheScheduleAlone) {
 
 TEST(BoundBy, NothingWhileTheScheduleIsKept) {
   EXPECT_EQ(By(Counts({})), "nothing");
-  EXPECT_EQ(By(Counts({{Counter::kLate, 99}, {Counter::kMissedLate, 9}, {Counter::kOverload, 9}}), 99), "nothing");
+  EXPECT_EQ(By(Counts({{Counter::kLate, 99}, {Counter::kMissedLate, 9}, {Counter::kRefused, 9}}), 99), "nothing");
   EXPECT_EQ(By(Counts({{Counter::kDue, 0}})), "nothing");
 }
 
@@ -58,11 +58,11 @@ TEST(BoundBy, TheClientWhenItIsNotInTime) {
   EXPECT_EQ(By(Counts({{Counter::kLate, 100}})), "client");
   EXPECT_EQ(By(Counts({{Counter::kMissedLate, 10}})), "client");
   EXPECT_EQ(By(Counts({{Counter::kMissedOffline, 10}})), "client") << "not connected yet";
-  EXPECT_EQ(By(Counts({{Counter::kMissedLate, 100}, {Counter::kOverload, 50}})), "client") << "more than the server";
+  EXPECT_EQ(By(Counts({{Counter::kMissedLate, 100}, {Counter::kRefused, 50}})), "client") << "more than the server";
 }
 
 TEST(BoundBy, TheServerWhenItDoesNotServe) {
-  for (const Counter id : {Counter::kMissedBacklog, Counter::kOverload, Counter::kLost}) {
+  for (const Counter id : {Counter::kMissedBacklog, Counter::kRefused, Counter::kLost}) {
     EXPECT_EQ(By(Counts({{id, 10}})), "server");
   }
   EXPECT_EQ(By(Counts({{Counter::kMissedOffline, 10}, {Counter::kClosed, 1}})), "server")
@@ -84,7 +84,7 @@ TEST(BoundBy, AGatewaysLateRequestsWaitForTheServer) {
 }
 
 TEST(Facts, AreWhatTheReportCounts) {
-  load::ClientSnapshot snapshot = Counts({{Counter::kSent, 9'970},
+  load::ClientCounts snapshot = Counts({{Counter::kSent, 9'970},
                                           {Counter::kMissedLate, 10},
                                           {Counter::kMissedOffline, 20},
                                           {Counter::kLate, 5},
@@ -95,7 +95,7 @@ TEST(Facts, AreWhatTheReportCounts) {
                                           {Counter::kOutstanding, 2},
                                           {Counter::kOpensOutstanding, 1},
                                           {Counter::kWon, 7},
-                                          {Counter::kOverload, 4}});
+                                          {Counter::kRefused, 4}});
   count::Histogram schedule;
   schedule.Record(1'000'000);
   Ending ending;
@@ -133,7 +133,7 @@ nlohmann::json Judged(std::initializer_list<std::pair<Counter, uint64_t>> values
   if (!asked.empty()) {
     options.thresholds = cli::ParseThresholds(asked).value();
   }
-  load::ClientSnapshot snapshot = Counts({{Counter::kSent, 10'000},
+  load::ClientCounts snapshot = Counts({{Counter::kSent, 10'000},
                                           {Counter::kAnswered, 10'000},
                                           {Counter::kNothing, 10'000},
                                           {Counter::kEstablished, 10}});
@@ -166,7 +166,7 @@ TEST(Verdict, NamesWhatDidNotHold) {
   EXPECT_EQ(reasons(Judged({}, "", 800)), List{"seconds with the rate held: 1 of 2 (50.0 %); held>=99% has to hold"});
   EXPECT_EQ(reasons(Judged({{Counter::kSuperseded, 1}})),
             List{"sessions ended because their users logged in elsewhere: 1; superseded==0 has to hold"});
-  EXPECT_EQ(reasons(Judged({{Counter::kNothing, 9'899}, {Counter::kOverload, 101}})),
+  EXPECT_EQ(reasons(Judged({{Counter::kNothing, 9'899}, {Counter::kRefused, 101}})),
             List{"requests refused as overloaded: 101 of 10,000 (1.0 %); refused<=1% has to hold"});
   EXPECT_EQ(reasons(Judged({}, "late>=1"))[0], "--fail-if late>=1: it was 0");
 }
@@ -180,7 +180,7 @@ TEST(Verdict, TakesAnotherBoundWhereOneIsGiven) {
 // Nothing that measured nothing passes, interrupted or not, whatever the reason.
 TEST(Verdict, NothingMeasuredIsNoPass) {
   const auto first = [](std::initializer_list<std::pair<Counter, uint64_t>> values, bool interrupted) {
-    load::ClientSnapshot snapshot;
+    load::ClientCounts snapshot;
     snapshot.target = 10;
     snapshot.connect_errors = {{"ECONNREFUSED", 7}};
     for (const auto& [id, value] : values) {
@@ -209,7 +209,7 @@ TEST(Verdict, AnInterruptedRunPassesForThePartThereWas) {
 TEST(ReportJson, JudgesWhatWasAsked) {
   Options options;
   options.thresholds = cli::ParseThresholds("missed==0,rate>=99%").value();
-  const load::ClientSnapshot snapshot = Counts(
+  const load::ClientCounts snapshot = Counts(
       {{Counter::kSent, 9'990}, {Counter::kMissedLate, 10}, {Counter::kAnswered, 9'990}, {Counter::kNothing, 9'990},
        {Counter::kEstablished, 1}});
   const nlohmann::json report = ReportJson(options, snapshot, snapshot, {}, {}, {}, {});

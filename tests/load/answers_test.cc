@@ -52,13 +52,13 @@ TEST_F(AnswersTest, AnswersAreCountedByWhatTheySay) {
   EXPECT_EQ(Count(Counter::kOutstanding), 5U);
   EXPECT_EQ(Count(Counter::kAnswered), 4U);
   EXPECT_EQ(Count(Counter::kLost), 1U);
-  for (const Counter id : {Counter::kWon, Counter::kNothing, Counter::kCap, Counter::kOverload}) {
+  for (const Counter id : {Counter::kWon, Counter::kNothing, Counter::kCap, Counter::kRefused}) {
     EXPECT_EQ(Count(id), 1U);
   }
   EXPECT_EQ(Count(Counter::kWonFen), 257U);
   EXPECT_EQ(phase.cells.Get(PhaseCounter::kAnswered), 4U);
   EXPECT_EQ(phase.cells.Get(PhaseCounter::kWonFen), 257U);
-  EXPECT_EQ(phase.cells.Get(PhaseCounter::kOverload), 1U);
+  EXPECT_EQ(phase.cells.Get(PhaseCounter::kRefused), 1U);
   EXPECT_EQ(phase.cells.Get(PhaseCounter::kLost), 1U);
 }
 

@@ -98,15 +98,15 @@ TEST(Client, GatewaysWithoutAServerMissNothingSilently) {
   ASSERT_TRUE(client.ok()) << client.status();
   EXPECT_EQ((*client)->workers(), 2u);
   ASSERT_TRUE((*client)->SetRate(100, time::UnixSecond(clock.WallNs()) + 1, "load").ok());
-  ASSERT_TRUE(Eventually([&] { return (*client)->Snapshot().counters[Counter::kScheduled] == 150; }));
+  ASSERT_TRUE(Eventually([&] { return (*client)->Look().counters[Counter::kScheduled] == 150; }));
   EXPECT_FALSE((*client)->SentAll());
   (*client)->StopSending();
   EXPECT_EQ((*client)->SetRate(10, time::UnixSecond(clock.WallNs()) + 5, "").code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(Eventually([&] { return (*client)->Quiet(); }));
   (*client)->AskStatements();
   EXPECT_TRUE(Eventually([&] { return (*client)->StatementsDone(); }));
-  (*client)->Close(100);
-  const ClientSnapshot snapshot = (*client)->Snapshot();
+  (*client)->Drain(100);
+  const ClientCounts snapshot = (*client)->Look();
   EXPECT_EQ(snapshot.counters[Counter::kDue], 150u);
   EXPECT_EQ(snapshot.counters[Counter::kMissedBacklog], 150u);
   EXPECT_EQ(snapshot.counters[Counter::kStatementsSkipped], 10u);
@@ -118,8 +118,8 @@ TEST(Client, WithoutAServerTheErrnosSayWhy) {
   const time::RealClock clock;
   auto client = Client::Start(Options(port.number()), clock);
   ASSERT_TRUE(client.ok()) << client.status();
-  ASSERT_TRUE(Eventually([&] { return (*client)->Snapshot().counters[Counter::kConnectsFailed] >= 10; }));
-  const ClientSnapshot snapshot = (*client)->Snapshot();
+  ASSERT_TRUE(Eventually([&] { return (*client)->Look().counters[Counter::kConnectsFailed] >= 10; }));
+  const ClientCounts snapshot = (*client)->Look();
   ASSERT_EQ(snapshot.connect_errors.size(), 1u);
   EXPECT_EQ(snapshot.connect_errors[0].first, "ECONNREFUSED");
   EXPECT_FALSE(snapshot.all_online);
@@ -149,7 +149,7 @@ TEST(Client, ARateOfThePastIsRefusedAndPhasesAreTold) {
   }));
   (*client)->StopSending();
   EXPECT_TRUE(Eventually([&] { return (*client)->Quiet(); }));
-  (*client)->Close(100);
+  (*client)->Drain(100);
   collect();
   const std::vector<PhaseReport> phases = (*client)->Phases(rows);
   ASSERT_EQ(phases.size(), 2u);
@@ -170,8 +170,8 @@ TEST(Client, ClosingTwiceIsClosing) {
   auto client = Client::Start(Options(port.number()), clock);
   ASSERT_TRUE(client.ok()) << client.status();
   (*client)->StopSending();
-  (*client)->Close(100);
-  (*client)->Close(100);
+  (*client)->Drain(100);
+  (*client)->Drain(100);
   EXPECT_EQ((*client)->Outstanding(), 0u);
 }
 

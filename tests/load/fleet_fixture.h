@@ -404,7 +404,7 @@ class FleetFixture : public testing::Test {
     EXPECT_EQ(n[Counter::kDue], n[Counter::kSent] + Missed(n));
     EXPECT_EQ(n[Counter::kSent], n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]);
     EXPECT_EQ(n[Counter::kAnswered],
-              n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kOverload]);
+              n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kRefused]);
     EXPECT_EQ(n[Counter::kOpensSent], n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]);
     EXPECT_EQ(n[Counter::kNotices], n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
                                         n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]);

@@ -369,7 +369,7 @@ TEST_F(FleetAnswers, EachOutcomeHasItsCounter) {
   Deliver(slot, Won(shakes[0], 0x100001, 257));
   Deliver(slot, Nothing(shakes[1]) + ShakeAnswer(shakes[2].Shake(), ShakeResult::kCap) +
                     ShakeAnswer(shakes[3].Shake(), ShakeResult::kOverload));
-  ExpectCounts({{kWon, 1}, {kWonFen, 257}, {kNothing, 1}, {kCap, 1}, {kOverload, 1}, {kOutstanding, 1}});
+  ExpectCounts({{kWon, 1}, {kWonFen, 257}, {kNothing, 1}, {kCap, 1}, {kRefused, 1}, {kOutstanding, 1}});
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kWonFen), 257u);
   ExpectIdentities();
 }

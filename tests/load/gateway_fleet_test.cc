@@ -253,8 +253,8 @@ TEST_F(GatewayFleetTest, EveryResultIsCounted) {
   Deliver(slot(), Nothing(shakes[0]) + ShakeAnswer(shakes[1].Shake(), ShakeResult::kCap) +
                       ShakeAnswer(shakes[2].Shake(), ShakeResult::kOverload) + Won(shakes[3], 9, 1) +
                       Nothings(shakes, 4));
-  ExpectCounts({{kCap, 1}, {kOverload, 1}, {kWon, 1}, {kNothing, shakes.size() - 3}});
-  EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kOverload), 1u);
+  ExpectCounts({{kCap, 1}, {kRefused, 1}, {kWon, 1}, {kNothing, shakes.size() - 3}});
+  EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kRefused), 1u);
   ExpectIdentities();
 }
 

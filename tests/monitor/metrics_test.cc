@@ -13,7 +13,7 @@ using wire::NicSlot;
 using wire::Role;
 using wire::Slot;
 
-std::string TextOf(const Snapshot& snapshot, const Refused& refused = {}) {
+std::string TextOf(const MonitorCounts& snapshot, const Refused& refused = {}) {
   return "\n" + watch::OpenMetricsText(MonitorFamilies(snapshot, refused, 0));
 }
 
@@ -38,7 +38,7 @@ Source SourceOf(Role role, Condition condition, uint64_t requests) {
 }
 
 TEST(MonitorMetrics, SumsAreOfAllLivesAndWhatStandsNowIsOfTheLiving) {
-  Snapshot snapshot;
+  MonitorCounts snapshot;
   snapshot.sources = {SourceOf(Role::kClient, Condition::kLiving, 1'000), SourceOf(Role::kClient, Condition::kReplaced, 200),
                       SourceOf(Role::kServer, Condition::kLiving, 3'000), SourceOf(Role::kServer, Condition::kSilent, 40)};
   ExpectLines(TextOf(snapshot),
@@ -53,7 +53,7 @@ TEST(MonitorMetrics, SumsAreOfAllLivesAndWhatStandsNowIsOfTheLiving) {
 }
 
 TEST(MonitorMetrics, TheAccountAndWhatWasRefused) {
-  Snapshot snapshot;
+  MonitorCounts snapshot;
   snapshot.sums = {.given_fen = 900, .got_fen = 700, .left_fen = 55};
   snapshot.records = 1, snapshot.late = 2, snapshot.repeated = 3, snapshot.clock_off = 4, snapshot.sources_refused = 5;
   snapshot.newest_s = 1'800'000'000;
@@ -77,7 +77,7 @@ TEST(MonitorMetrics, CardsAreCountedByThemselves) {
                              NicSlot::kTxDropped, NicSlot::kTcpRetransmitted}) {
     card.newest.Set(slot, 1, 100 + static_cast<uint64_t>(slot));
   }
-  Snapshot snapshot;
+  MonitorCounts snapshot;
   snapshot.sources = {card, card};
   ExpectLines(TextOf(snapshot),
               {"network_packets_total{direction=\"in\"} 280", "network_packets_total{direction=\"out\"} 284",

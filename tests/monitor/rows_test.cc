@@ -170,7 +170,7 @@ TEST(MonitorTest, TakesNewLivesForEver) {
   take(Ends(server, now_s, 5 + 10 * kLives));
   monitor.Rows(now_s * kSecond, true);
   monitor.Publish();
-  const Snapshot seen = monitor.Look();
+  const MonitorCounts seen = monitor.Look();
   EXPECT_EQ(seen.sources_refused, 0u);
   EXPECT_LE(seen.sources.size(), Sources::kSourcesMax - Sources::kRoom + 1);
   EXPECT_EQ(seen.forgotten.lives + seen.sources.size(), kLives + 2);

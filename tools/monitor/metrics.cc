@@ -19,7 +19,7 @@ using wire::Slot;
 
 // What all lives of a role have told in all: a life that has ended keeps what it did, so the sum never shrinks.
 template <typename AnySlot>
-uint64_t TotalOf(const Snapshot& snapshot, Role role, AnySlot slot) {
+uint64_t TotalOf(const MonitorCounts& snapshot, Role role, AnySlot slot) {
   uint64_t sum = snapshot.forgotten.total[static_cast<size_t>(role)][static_cast<size_t>(slot)];
   for (const Source& source : snapshot.sources) {
     sum += source.role == role ? source.newest.Total(slot) : 0;
@@ -28,7 +28,7 @@ uint64_t TotalOf(const Snapshot& snapshot, Role role, AnySlot slot) {
 }
 
 // What stands now, of those that live.
-double OnlineOf(const Snapshot& snapshot, Role role, bool users) {
+double OnlineOf(const MonitorCounts& snapshot, Role role, bool users) {
   uint64_t sum = 0;
   for (const Source& source : snapshot.sources) {
     if (source.role == role && source.condition == Condition::kLiving) {
@@ -38,12 +38,12 @@ double OnlineOf(const Snapshot& snapshot, Role role, bool users) {
   return Whole(sum);
 }
 
-std::vector<Labelled> BothRoles(const Snapshot& snapshot, Slot slot) {
+std::vector<Labelled> BothRoles(const MonitorCounts& snapshot, Slot slot) {
   return {With("role", "client", TotalOf(snapshot, Role::kClient, slot)),
           With("role", "server", TotalOf(snapshot, Role::kServer, slot))};
 }
 
-prometheus::MetricFamily SourcesOf(const Snapshot& snapshot) {
+prometheus::MetricFamily SourcesOf(const MonitorCounts& snapshot) {
   std::vector<Labelled> samples;
   for (const Role role : {Role::kClient, Role::kServer, Role::kNic}) {
     for (const Condition condition : {Condition::kLiving, Condition::kSilent, Condition::kEnded, Condition::kReplaced}) {
@@ -58,7 +58,7 @@ prometheus::MetricFamily SourcesOf(const Snapshot& snapshot) {
                  std::move(samples));
 }
 
-prometheus::MetricFamily RefusedRecords(const Snapshot& snapshot, const Refused& refused) {
+prometheus::MetricFamily RefusedRecords(const MonitorCounts& snapshot, const Refused& refused) {
   std::vector<Labelled> samples = {With("reason", "late", snapshot.late), With("reason", "repeated", snapshot.repeated),
                                    With("reason", "clock_off", snapshot.clock_off),
                                    With("reason", "too_many_sources", snapshot.sources_refused)};
@@ -68,7 +68,7 @@ prometheus::MetricFamily RefusedRecords(const Snapshot& snapshot, const Refused&
   return CounterOf("hongbao_monitor_records_refused_total", "Records that were not lined up, by why.", std::move(samples));
 }
 
-Families LoadFamilies(const Snapshot& snapshot) {
+Families LoadFamilies(const MonitorCounts& snapshot) {
   return {
       CounterOf("hongbao_monitor_requests_total", "Shakes, as the clients have sent and the servers have received them.",
                 BothRoles(snapshot, Slot::kRequests)),
@@ -92,7 +92,7 @@ Families LoadFamilies(const Snapshot& snapshot) {
                {.labels = {{"role", "server"}}, .value = OnlineOf(snapshot, Role::kServer, false)}})};
 }
 
-Families MoneyFamilies(const Snapshot& snapshot) {
+Families MoneyFamilies(const MonitorCounts& snapshot) {
   const auto fen = [](int64_t amount) { return static_cast<double>(amount); };
   return {GaugeOf("hongbao_monitor_money_given_fen",
                   "Money that the servers have given to users up to the last row, in fen (1/100 yuan).",
@@ -105,7 +105,7 @@ Families MoneyFamilies(const Snapshot& snapshot) {
                   fen(snapshot.sums.left_fen))};
 }
 
-Families NicFamilies(const Snapshot& snapshot) {
+Families NicFamilies(const MonitorCounts& snapshot) {
   const auto both = [&snapshot](NicSlot in, NicSlot out) -> std::vector<Labelled> {
     return {With("direction", "in", TotalOf(snapshot, Role::kNic, in)),
             With("direction", "out", TotalOf(snapshot, Role::kNic, out))};
@@ -130,7 +130,7 @@ Refused RefusedBy(const Inlet& inlet) {
   return refused;
 }
 
-Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused, uint64_t clock_steps) {
+Families MonitorFamilies(const MonitorCounts& snapshot, const Refused& refused, uint64_t clock_steps) {
   Families all = {SourcesOf(snapshot),
                   CounterOf("hongbao_monitor_records_total", "Counter records received from known sources.", snapshot.records),
                   RefusedRecords(snapshot, refused)};

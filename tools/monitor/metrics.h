@@ -17,6 +17,6 @@ namespace hongbao::monitor {
 using Refused = std::array<uint64_t, static_cast<size_t>(Refusal::kCount)>;
 Refused RefusedBy(const Inlet& inlet);
 
-watch::Families MonitorFamilies(const Snapshot& snapshot, const Refused& refused, uint64_t clock_steps);
+watch::Families MonitorFamilies(const MonitorCounts& snapshot, const Refused& refused, uint64_t clock_steps);
 
 }  // namespace hongbao::monitor

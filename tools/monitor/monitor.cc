@@ -178,7 +178,7 @@ json Monitor::ReportJson() const {
 }
 
 void Monitor::Publish() {
-  Snapshot fresh{.sources = {sources_.all().begin(), sources_.all().end()},
+  MonitorCounts fresh{.sources = {sources_.all().begin(), sources_.all().end()},
                  .sums = account_.Look(sources_),
                  .records = records_,
                  .sources_refused = sources_.refused(),
@@ -196,12 +196,12 @@ void Monitor::Publish() {
   published_ = std::move(fresh);
 }
 
-Snapshot Monitor::Look() const {
+MonitorCounts Monitor::Look() const {
   const std::lock_guard lock(mutex_);
   return published_;
 }
 
-json StatusJson(const Snapshot& snapshot) {
+json StatusJson(const MonitorCounts& snapshot) {
   json sources = json::array();
   for (const Source& source : snapshot.sources) {
     sources.push_back(SourceJson(source));

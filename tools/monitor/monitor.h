@@ -31,7 +31,7 @@ struct Told {
 };
 
 // What stands now, for status pages and metrics: copies, so that no reader holds anybody up.
-struct Snapshot {
+struct MonitorCounts {
   std::vector<Source> sources;
   Sums sums;
   uint64_t records = 0;
@@ -69,7 +69,7 @@ class Monitor {
 
   // Makes what other threads see stand as it does now; to be called once a second.
   void Publish();
-  Snapshot Look() const;
+  MonitorCounts Look() const;
 
  private:
   Sources sources_;
@@ -82,9 +82,9 @@ class Monitor {
   uint64_t records_ = 0;
 
   mutable std::mutex mutex_;
-  Snapshot published_;
+  MonitorCounts published_;
 };
 
-nlohmann::json StatusJson(const Snapshot& snapshot);
+nlohmann::json StatusJson(const MonitorCounts& snapshot);
 
 }  // namespace hongbao::monitor
