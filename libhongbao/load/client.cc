@@ -44,8 +44,7 @@ class FleetServiceOf final : public FleetService {
 constexpr int64_t kPlanAheadNs = 2'000'000;
 constexpr uint32_t kWorkersChosenMax = 64;  // as many as --workers takes
 
-// Of one gateway, waiting behind the send in flight: what a window of the usual size needs, and no more cache than
-// that.
+// Of one gateway, waiting behind the send in flight: what a usual window needs, and no more cache than that.
 constexpr uint32_t kGatewayUnsentBytesMax = 262'144;
 
 std::string ErrnoName(size_t error) {
@@ -217,11 +216,8 @@ FleetOptions Client::FleetOptionsOf(uint32_t worker) const {
 }
 
 absl::Status Client::SetRate(uint32_t qps, int64_t at_second, const std::string& name, bool alone) {
-  return Plan({{.at_second = at_second, .qps = qps, .burst = options_.burst}},
-              !name.empty()          ? name
-              : TargetOf(qps) != qps ? "max"
-                                     : absl::StrCat(qps, " qps"),
-              alone);
+  const std::string usual_name = TargetOf(qps) != qps ? "max" : absl::StrCat(qps, " qps");
+  return Plan({{.at_second = at_second, .qps = qps, .burst = options_.burst}}, name.empty() ? usual_name : name, alone);
 }
 
 absl::Status Client::SetProfile(const std::vector<RateStep>& steps, const std::string& name, bool alone) {

@@ -23,7 +23,7 @@ enum class MemberState : uint8_t {
   kLoggingIn,   // connected; the login request is on its way
   kBases,       // a gateway: logged in, and asks what its users had before; nothing is sent that could change it
   kOnline,      // has a session, and may send
-  kBarred,      // the server said for good that it does not take it (login result 1 or 2)
+  kBarred,      // the server refused its login for good: with another reason than that it is full
 };
 
 inline constexpr uint32_t kNoMember = 0xffff'ffff;

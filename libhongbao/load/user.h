@@ -28,9 +28,8 @@ inline constexpr uint8_t kOutstandingPerUserMax = 64;
 inline constexpr uint8_t kRequestsPerUserMax = 200;
 
 struct User : Member {
-  uint8_t outstanding = 0;  // shakes and opens in `requests`
-  bool ended_young : 1 =
-      false;  // v1: the server has ended the session soon after the login, and no connect has failed since
+  uint8_t outstanding = 0;       // shakes and opens in `requests`
+  bool ended_young : 1 = false;  // v1: the server has ended the session soon after its login, and is still there
   StatementState statement : 7 = StatementState::kNone;
   RequestList requests{};       // outstanding, oldest first
   uint32_t statement_mark = 0;  // of the statement asked last: the low half of its stamp
