@@ -162,31 +162,28 @@ void App::Handle(const GatewayMove& move) {
 }
 
 void App::Handle(const OpenRefused& refused) {
-  const Address address = Unpack(refused.address);
-  if (net::Connection* connection = Find(address)) {
-    context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSwamped);
+  if (const Peer peer = Find(refused.address)) {
+    peer.port.CloseAfterFlush(*peer.connection, net::CloseReason::kSwamped);
   }
 }
 
 void App::Handle(const Supersede& supersede) {
-  const Address address = Unpack(supersede.address);
-  if (net::Connection* connection = Find(address)) {
-    TellSuperseded(address, *connection);
-    context_.ports()[address.port]->CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
+  if (const Peer peer = Find(supersede.address)) {
+    EndSuperseded(peer);
   }
 }
 
-// Its last frame; v1 has no word for it.
-void App::TellSuperseded(const Address& address, net::Connection& connection) {
-  const Session& session = SessionOf(address);
-  net::Replies out = context_.ports()[address.port]->Out(connection);
+// What it is told is its last frame; v1 has no word for it.
+void App::EndSuperseded(const Peer& peer) {
+  net::Replies out = peer.port.Out(*peer.connection);
   const size_t bytes = wire::LoginResponseBytes(wire::Version::k2);
-  if (session.version == wire::Version::k2 && session.logged_in && out.Room() >= bytes) {
+  if (peer.session.version == wire::Version::k2 && peer.session.logged_in && out.Room() >= bytes) {
     wire::EncodeLoginResponse(out.Append(bytes), wire::Version::k2,
-                              {.first_user = session.user,
+                              {.first_user = peer.session.user,
                                .result = wire::LoginResult::kSuperseded,
                                .server_unix_ns = static_cast<uint64_t>(context_.clock().WallNs())});
   }
+  peer.port.CloseAfterFlush(*peer.connection, net::CloseReason::kSuperseded);
 }
 
 void App::Post(uint32_t worker, const Message& message) {
@@ -197,8 +194,12 @@ void App::Post(uint32_t worker, const Message& message) {
   }
 }
 
-net::Connection* App::Find(const Address& address) {
-  return context_.ports()[address.port]->Find({.slot = address.slot, .generation = address.generation});
+App::Peer App::Find(uint64_t packed) {
+  const Address address = Unpack(packed);
+  net::Port& port = *context_.ports()[address.port];
+  return {.port = port,
+          .connection = port.Find({.slot = address.slot, .generation = address.generation}),
+          .session = SessionOf(address)};
 }
 
 // ---- what the ledger has settled ----
@@ -268,14 +269,12 @@ void App::Forward(const ledger::Outcome& outcome, uint64_t address, bool pays) {
 }
 
 void App::Paid(uint64_t packed, uint32_t answers) {
-  const Address address = Unpack(packed);
-  if (net::Connection* connection = Find(address)) {
-    context_.ports()[address.port]->Paid(*connection, answers);
+  if (const Peer peer = Find(packed)) {
+    peer.port.Paid(*peer.connection, answers);
   }
 }
 
 void App::Tell(const ledger::Outcome& outcome) {
-  const Address address = Unpack(outcome.reply_to);
   if (OutlivesItsConnection(outcome)) {
     // Also when the older connection is still open: its peer may be long gone, and the resume of the newer one was perhaps
     // answered before this was committed.
@@ -285,42 +284,35 @@ void App::Tell(const ledger::Outcome& outcome) {
       return Forward(outcome, newest, /*pays=*/false);
     }
   }
-  net::Connection* connection = Find(address);
-  if (connection == nullptr) {
-    counters_.cells.Add(Counter::kRepliesLost);
-    return;
+  const Peer peer = Find(outcome.reply_to);
+  // A newer session of version 1 has no way to say what has a stamp.
+  if (!peer || !parts_.sessions.Owns(peer.session, outcome.user) ||
+      (outcome.has_stamp && peer.session.version != wire::Version::k2)) {
+    return counters_.cells.Add(Counter::kRepliesLost);
   }
-  const Session& session = SessionOf(address);
-  if (!parts_.sessions.Owns(session, outcome.user) || (outcome.has_stamp && session.version != wire::Version::k2)) {
-    counters_.cells.Add(Counter::kRepliesLost);  // the newer session speaks version 1, which has no way to say this
-    return;
+  std::byte* to = peer.port.Out(*peer.connection).Append(OutcomeBytes(outcome, peer.session.version));
+  if (peer.connection->state != net::ConnectionState::kOpen) {
+    return counters_.cells.Add(Counter::kRepliesLost);
   }
-  std::byte* to = context_.ports()[address.port]->Out(*connection).Append(OutcomeBytes(outcome, session.version));
-  if (connection->state != net::ConnectionState::kOpen) {
-    counters_.cells.Add(Counter::kRepliesLost);
-    return;
-  }
-  EncodeOutcome(to, outcome, session.version);
+  EncodeOutcome(to, outcome, peer.session.version);
 }
 
 void App::ContinueResumes() {
-  std::vector<ledger::Outcome> waiting = std::exchange(resumes_, {});
-  for (const ledger::Outcome& page : waiting) {
-    const Address address = Unpack(page.reply_to);
-    const net::Connection* connection = Find(address);
-    if (connection == nullptr) {
+  for (const ledger::Outcome& page : std::exchange(resumes_, {})) {
+    const Peer peer = Find(page.reply_to);
+    if (!peer) {
       continue;
     }
-    if (connection->pending_block != net::kNoIndex || parts_.ledger.swamped()) {
+    if (peer.HasUnsent() || parts_.ledger.swamped()) {
       resumes_.push_back(page);  // it reads slowly: more would only close it
       continue;
     }
     parts_.ledger.Submit({.kind = ledger::RecordKind::kResume,
-                    .has_stamp = true,
-                    .user = page.user,
-                    .stamp = page.stamp,
-                    .reply_to = page.reply_to,
-                    .cursor = page.cursor});
+                          .has_stamp = true,
+                          .user = page.user,
+                          .stamp = page.stamp,
+                          .reply_to = page.reply_to,
+                          .cursor = page.cursor});
   }
 }
 
@@ -329,16 +321,21 @@ void App::ContinueResumes() {
 // A gateway's login has been judged: its users enter, some of them each turn, and it is answered behind the last. Returns how
 // much of `rest`, which came behind the login, has been taken.
 size_t App::MeetGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> rest) {
+  const uint64_t address = AddressOf(port, connection);
   if (!port.MakeBulk(connection)) {  // those that are ending still hold their blocks: it shall come again
-    RefuseGateway(port, connection, net::CloseReason::kFull);
+    RefuseGateway(Find(address), net::CloseReason::kFull);
     return rest.size();
   }
-  newcomers_.push_back({.address = AddressOf(port, connection), .early = {rest.begin(), rest.end()}});
-  port.Wait(connection);
-  port.Owe(connection, 1);  // the answer to the login: a peer that has sent its last byte stays for it
+  AddNewcomer(port, connection, {rest.begin(), rest.end()});
   MoveIfCrowded(port, connection, newcomers_.back());
   ContinueEntering();
   return rest.size();
+}
+
+void App::AddNewcomer(net::Port& port, net::Connection& connection, std::vector<std::byte> early) {
+  newcomers_.push_back({.address = AddressOf(port, connection), .early = std::move(early)});
+  port.Wait(connection);
+  port.Owe(connection, 1);  // the answer to the login: a peer that has sent its last byte stays for it
 }
 
 size_t App::KeepEarly(uint64_t address, absl::Span<const std::byte> in) {
@@ -351,82 +348,71 @@ size_t App::KeepEarly(uint64_t address, absl::Span<const std::byte> in) {
 }
 
 void App::ContinueEntering() {
-  std::vector<Newcomer> waiting = std::exchange(newcomers_, {});
-  for (Newcomer& newcomer : waiting) {
-    const Address address = Unpack(newcomer.address);
-    net::Connection* connection = Find(address);
-    if (connection == nullptr) {
+  for (Newcomer& newcomer : std::exchange(newcomers_, {})) {
+    const Peer peer = Find(newcomer.address);
+    if (!peer || parts_.sessions.draining()) {
       shared_.gateway_order.Remove(newcomer.ticket);
-      continue;  // OnClose has seen to what had entered
-    }
-    net::Port& port = *context_.ports()[address.port];
-    if (parts_.sessions.draining()) {
-      shared_.gateway_order.Remove(newcomer.ticket);
-      RefuseGateway(port, *connection, net::CloseReason::kDrain);
+      if (peer) {  // else OnClose has seen to what had entered
+        RefuseGateway(peer, net::CloseReason::kDrain);
+      }
       continue;
     }
     if (newcomer.ticket != 0) {
       newcomers_.push_back(std::move(newcomer));  // until OnMovedOut or OnNotMoved
       continue;
     }
-    switch (parts_.sessions.gateway_logins().EnterSome(SessionOf(address), newcomer.address)) {
+    switch (parts_.sessions.gateway_logins().EnterSome(peer.session, newcomer.address)) {
       case GatewayLogins::Entered::kSome:
         newcomers_.push_back(std::move(newcomer));
         break;
       case GatewayLogins::Entered::kAll:
-        WelcomeGateway(port, *connection, newcomer.early);
+        WelcomeGateway(peer, newcomer);
         break;
       case GatewayLogins::Entered::kSuperseded:
-        TellSuperseded(address, *connection);
-        port.CloseAfterFlush(*connection, net::CloseReason::kSuperseded);
+        EndSuperseded(peer);
         break;
     }
   }
 }
 
-void App::WelcomeGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> early) {
-  const uint64_t address = AddressOf(port, connection);
-  Session& session = SessionOf(Unpack(address));
-  net::Replies replies = port.Out(connection);
-  parts_.sessions.gateway_logins().Answer(session, wire::LoginResult::kOk, replies.Append(wire::LoginResponseBytes(session.version)));
-  reminders_.push_back({.address = address});
-  ConnectionReplies behind_it(replies, connection);
-  const Served served = parts_.sessions.OnBytes(session, address, early, behind_it);
-  port.Owe(connection, parts_.sessions.TakeOwed());
+void App::WelcomeGateway(const Peer& peer, const Newcomer& newcomer) {
+  const auto& [port, connection, session] = peer;
+  ConnectionReplies replies(port.Out(*connection), *connection);
+  parts_.sessions.gateway_logins().Answer(session, wire::LoginResult::kOk,
+                                          replies.Append(wire::LoginResponseBytes(session.version)));
+  reminders_.push_back({.address = newcomer.address});
+  const absl::Span<const std::byte> early = newcomer.early;
+  const Served served = parts_.sessions.OnBytes(session, newcomer.address, early, replies);
+  port.Owe(*connection, parts_.sessions.TakeOwed());
   if (served.close != net::CloseReason::kNone) {
-    port.CloseAfterFlush(connection, served.close);
-    return;
+    return port.CloseAfterFlush(*connection, served.close);
   }
-  port.Resume(connection, early.subspan(served.consumed));
-  port.Paid(connection);
+  port.Resume(*connection, early.subspan(served.consumed));
+  port.Paid(*connection);
 }
 
-void App::RefuseGateway(net::Port& port, net::Connection& connection, net::CloseReason reason) {
-  const Session& session = SessionOf(Unpack(AddressOf(port, connection)));
-  std::byte* to = port.Out(connection).Append(wire::LoginResponseBytes(session.version));
-  parts_.sessions.gateway_logins().Answer(session, wire::LoginResult::kFullOrDraining, to);
-  port.CloseAfterFlush(connection, reason);
+void App::RefuseGateway(const Peer& peer, net::CloseReason reason) {
+  std::byte* to = peer.port.Out(*peer.connection).Append(wire::LoginResponseBytes(peer.session.version));
+  parts_.sessions.gateway_logins().Answer(peer.session, wire::LoginResult::kFullOrDraining, to);
+  peer.port.CloseAfterFlush(*peer.connection, reason);
 }
 
 // A direct session is told at its login. A gateway may have a million users, so they are looked at a part at a time, and no
 // further while what was found is not on its way.
 void App::ContinueReminders() {
-  std::vector<Reminder> waiting = std::exchange(reminders_, {});
-  for (Reminder& reminder : waiting) {
-    const Address address = Unpack(reminder.address);
-    const net::Connection* connection = Find(address);
-    if (connection == nullptr) {
+  for (Reminder& reminder : std::exchange(reminders_, {})) {
+    const Peer peer = Find(reminder.address);
+    if (!peer) {
       continue;
     }
-    if (connection->pending_block != net::kNoIndex) {
-      reminders_.push_back(reminder);
-      continue;
+    if (!peer.HasUnsent()) {
+      reminder.place = parts_.sessions.logins().AskForSomeNotices(peer.session, reminder.address, reminder.place,
+                                                                   kRemindersAtOnce);
+      if (reminder.place == 0) {
+        continue;  // all have been looked at
+      }
     }
-    reminder.place =
-        parts_.sessions.logins().AskForSomeNotices(SessionOf(address), reminder.address, reminder.place, kRemindersAtOnce);
-    if (reminder.place != 0) {
-      reminders_.push_back(reminder);
-    }
+    reminders_.push_back(reminder);
   }
 }
 
@@ -435,42 +421,35 @@ void App::NoticeAgain() {
   for (size_t left = std::min(unnoticed_.size(), kUnnoticedAtOnce); left > 0; --left) {
     const AskForNotice missed = unnoticed_.front();
     unnoticed_.pop_front();
-    const Address address = Unpack(missed.address);
-    const net::Connection* connection = Find(address);
-    if (connection == nullptr) {
+    const Peer peer = Find(missed.address);
+    if (!peer) {
       continue;  // the next login asks for all of them
     }
-    const size_t bytes = wire::GiftNoticeBytes(SessionOf(address).version, wire::kUsersMax);
-    if (!context_.ports()[address.port]->HasSpareRoom(*connection, bytes)) {
+    if (peer.port.HasSpareRoom(*peer.connection, wire::GiftNoticeBytes(peer.session.version, wire::kUsersMax))) {
+      Post(OwnerOf(missed.gift_id, context_.workers()), missed);
+    } else {
       unnoticed_.push_back(missed);
-      continue;
     }
-    Post(OwnerOf(missed.gift_id, context_.workers()), missed);
   }
 }
 
 // ---- what other workers have to say ----
 
 void App::Handle(const Notice& notice) {
-  const Address address = Unpack(notice.address);
-  net::Connection* connection = Find(address);
-  if (connection == nullptr) {
-    counters_.cells.Add(Counter::kNoticesLost);
-    return;
+  const Peer peer = Find(notice.address);
+  if (!peer) {
+    return counters_.cells.Add(Counter::kNoticesLost);
   }
-  const wire::Version version = SessionOf(address).version;
-  const int64_t stamp = version == wire::Version::k1 ? time::UnixSecond(wall_ns_) : wall_ns_;
-  net::Port& port = *context_.ports()[address.port];
+  const wire::Version version = peer.session.version;
   const size_t bytes = wire::GiftNoticeBytes(version, notice.gift.invited.count);
-  if (!port.HasSpareRoom(*connection, bytes)) {  // a hint takes no answer's room, and closes nobody
-    counters_.cells.Add(Counter::kNoticesLost);
+  if (!peer.port.HasSpareRoom(*peer.connection, bytes)) {  // a hint takes no answer's room, and closes nobody
     if (unnoticed_.size() < kUnnoticedMax) {
       unnoticed_.push_back({.address = notice.address, .user = notice.user, .gift_id = notice.gift.gift_id});
     }
-    return;
+    return counters_.cells.Add(Counter::kNoticesLost);
   }
-  std::byte* to = port.Out(*connection).Append(bytes);
-  wire::EncodeGiftNotice(to, version,
+  const int64_t stamp = version == wire::Version::k1 ? time::UnixSecond(wall_ns_) : wall_ns_;
+  wire::EncodeGiftNotice(peer.port.Out(*peer.connection).Append(bytes), version,
                          {.stamp = static_cast<uint64_t>(stamp),
                           .envelope_id = notice.gift.gift_id,
                           .amount_fen = notice.gift.amount_fen,
@@ -480,24 +459,21 @@ void App::Handle(const Notice& notice) {
 }
 
 void App::Handle(const GiftOpened& opened) {
-  const Address address = Unpack(opened.address);
-  net::Connection* connection = Find(address);
-  if (connection == nullptr) {
-    counters_.cells.Add(Counter::kRepliesLost);
-    return;
+  const Peer peer = Find(opened.address);
+  if (!peer) {
+    return counters_.cells.Add(Counter::kRepliesLost);
   }
-  const wire::Version version = SessionOf(address).version;
-  std::byte* to = context_.ports()[address.port]->Out(*connection).Append(wire::OpenResponseBytes(version));
-  if (connection->state != net::ConnectionState::kOpen) {
-    counters_.cells.Add(Counter::kRepliesLost);
-    return;
+  const wire::Version version = peer.session.version;
+  std::byte* to = peer.port.Out(*peer.connection).Append(wire::OpenResponseBytes(version));
+  if (peer.connection->state != net::ConnectionState::kOpen) {
+    return counters_.cells.Add(Counter::kRepliesLost);
   }
   wire::EncodeOpenResponse(to, version,
                            {.stamp = opened.stamp,
                             .envelope_id = opened.gift_id,
                             .amount_fen = opened.amount_fen,
                             .user_id = opened.user});
-  Paid(opened.address);
+  peer.port.Paid(*peer.connection, 1);
 }
 
 }  // namespace hongbao::serve

@@ -57,9 +57,17 @@ class App {
                  .slot = connection.slot});
   }
   void Post(uint32_t worker, const Message& message);
-  net::Connection* Find(const Address& address);
   Session& SessionOf(const Address& address) { return records_[address.port][address.slot]; }
-  void TellSuperseded(const Address& address, net::Connection& connection);
+  // The connection of this worker that an address names. False: it has gone.
+  struct Peer {
+    net::Port& port;
+    net::Connection* connection;
+    Session& session;
+    explicit operator bool() const { return connection != nullptr; }
+    bool HasUnsent() const { return connection->pending_block != net::kNoIndex; }
+  };
+  Peer Find(uint64_t packed);
+  void EndSuperseded(const Peer& peer);
 
   // ---- what others have to say ----
   void Handle(const Supersede& supersede);
@@ -82,13 +90,24 @@ class App {
   // To the connection that asked, or to the user's newer session if there is one.
   void Tell(const ledger::Outcome& outcome);
   void ContinueResumes();
+  // A gateway whose users are being logged in, and what it has sent behind its login. Its receive is held, so that is little.
+  struct Newcomer {
+    uint64_t address = 0;
+    std::vector<std::byte> early;
+    uint64_t ticket = 0;  // it waits for its socket to be taken out; else its users enter
+  };
   size_t MeetGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> rest);
-  void WelcomeGateway(net::Port& port, net::Connection& connection, absl::Span<const std::byte> early);
-  void RefuseGateway(net::Port& port, net::Connection& connection, net::CloseReason reason);
+  void AddNewcomer(net::Port& port, net::Connection& connection, std::vector<std::byte> early);
+  void WelcomeGateway(const Peer& peer, const Newcomer& newcomer);
+  void RefuseGateway(const Peer& peer, net::CloseReason reason);
   size_t KeepEarly(uint64_t address, absl::Span<const std::byte> in);
   void ContinueEntering();
   void ContinueReminders();
   void NoticeAgain();
+  void MoveIfCrowded(net::Port& port, net::Connection& connection, Newcomer& newcomer);
+  Newcomer& NewcomerAt(uint64_t address);
+  void BeginArrival(Move move);
+  Move ArrivalOf(uint64_t ticket);
 
   net::WorkerContext<Message>& context_;
   const uint32_t connections_max_;
@@ -96,17 +115,7 @@ class App {
   WorkerCounters& counters_;
   std::vector<net::LazyArray<Session>> records_;  // by port, by slot
   WorkerParts parts_;
-  // A gateway whose users are being logged in, and what it has sent behind its login. Its receive is held, so that is little.
-  struct Newcomer {
-    uint64_t address = 0;
-    std::vector<std::byte> early;
-    uint64_t ticket = 0;  // it waits for its socket to be taken out; else its users enter
-  };
   std::vector<Newcomer> newcomers_;
-  void MoveIfCrowded(net::Port& port, net::Connection& connection, Newcomer& newcomer);
-  Newcomer& NewcomerAt(uint64_t address);
-  void BeginArrival(Move move);
-  Move ArrivalOf(uint64_t ticket);
   std::vector<Move> arrivals_;  // from other workers; their places are looked for
   // A gateway that has logged in, and how far its users have been looked at for gifts to tell them of.
   struct Reminder {

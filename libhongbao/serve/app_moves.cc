@@ -110,11 +110,8 @@ void App::OnMovedIn(net::Port& port, net::Connection& connection, uint64_t ticke
   }
   session = Session{.user = move.first_user, .version = wire::Version::k2, .logged_in = true};
   session.gateway = parts_.sessions.gateway_logins().gateways().Add(move.user_count, move.login_stamp);
-  const uint64_t address = AddressOf(port, connection);
-  shared_.gateway_order.Rename(ticket, address | kGatewayBit);
-  newcomers_.push_back({.address = address, .early = std::move(move.early)});
-  port.Wait(connection);
-  port.Owe(connection, 1);  // as in MeetGateway
+  shared_.gateway_order.Rename(ticket, session.NameOf(AddressOf(port, connection)));
+  AddNewcomer(port, connection, std::move(move.early));
   ContinueEntering();
 }
 

@@ -152,7 +152,8 @@ class Directory {
   // seq_cst: a login that comes after it in their one order sees it, and asks the ledger before it decides anew. One that
   // comes before may not: then the ledger's key (stamp, user) is the judge.
   void RaiseStamp(uint32_t user, uint64_t stamp);
-  // The login's exchange has happened. release: whoever reads this number finds the session, which was put there before, or a newer one.
+  // The login's exchange has happened. release: whoever reads this number finds the session, which was put there before, or a
+  // newer one.
   Came Enter(uint32_t user, uint64_t replaced) {
     Logins(user).fetch_add(1, std::memory_order_release);
     return {.replaced = replaced, .last_stamp = last_stamp(user)};

@@ -14,11 +14,8 @@ constexpr uint64_t kStampToldAheadNs = uint64_t{1'800} * time::kNsPerSecond;
 }  // namespace
 
 GatewayLogins::GatewayLogins(const SessionOptions& options, const SessionServices& services, Gateways& gateways)
-    : users_a_turn_(options.gateway_users_a_turn),
-      clock_(services.clock),
-      directory_(services.directory),
-      gateway_order_(services.gateway_order),
-      cells_(services.cells),
+    : SessionPart(services),
+      users_a_turn_(options.gateway_users_a_turn),
       post_(services.post),
       gateways_(gateways),
       users_left_(users_a_turn_) {}

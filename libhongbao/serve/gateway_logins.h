@@ -1,4 +1,4 @@
-// GatewayLogins: the users of a worker's gateways, who log in and out over many turns: some each turn, then the login is answered.
+// GatewayLogins: the users of a worker's gateways. They log in and out over many turns, some in each; then the login is answered.
 //
 // Owns what is left to log out of gateways that have ended. From a gateway's login to its
 // answer nothing that the gateway sends is to be handed to Sessions::OnBytes. Thread tag: worker-local.
@@ -14,7 +14,7 @@
 
 namespace hongbao::serve {
 
-class GatewayLogins {
+class GatewayLogins : SessionPart {
  public:
   GatewayLogins(const SessionOptions& options, const SessionServices& services, Gateways& gateways);
 
@@ -52,15 +52,10 @@ class GatewayLogins {
   };
 
   const uint32_t users_a_turn_;
-  const time::Clock& clock_;
-  Directory& directory_;
-  GatewayOrder& gateway_order_;
-  count::Cells<Counter>& cells_;
-  PostFunction post_;
+  const PostFunction post_;
   Gateways& gateways_;
   std::vector<Leaving> leaving_;
   uint32_t users_left_;  // that may be logged in and out in this turn
-  bool draining_ = false;
 };
 
 }  // namespace hongbao::serve

@@ -15,20 +15,14 @@ constexpr uint32_t kUsersLookedAt = 4'096;  // at once, of a gateway that has lo
 }  // namespace
 
 Logins::Logins(const SessionOptions& options, const SessionServices& services, GatewayLogins& gateways, uint32_t& owed)
-    : workers_(services.workers),
+    : SessionPart(services),
+      workers_(services.workers),
       wins_per_user_(options.wins_per_user),
       gateway_token_(options.gateway_token),
       user_token_(options.user_token),
-      durable_(services.ledger.durable()),
-      clock_(services.clock),
-      directory_(services.directory),
-      gateway_order_(services.gateway_order),
-      ledger_(services.ledger),
-      cells_(services.cells),
       post_(services.post),
       gateways_(gateways),
-      owed_(owed),
-      records_(services) {}
+      owed_(owed) {}
 
 CloseReason Logins::Login(Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::LoginRequest request;
@@ -145,7 +139,7 @@ bool Logins::Accept(Session& session, uint64_t address, const wire::LoginRequest
   if (durable_ && session.version == wire::Version::k2 && request.resume_after < session.stamp_floor) {
     // Its outcomes come after the answer to this login.
     owed_ += ledger::kResumePage;
-    ledger_.Submit(records_.Of(ledger::RecordKind::kResume, session, address, session.user, request.resume_after));
+    ledger_.Submit(RecordOf(ledger::RecordKind::kResume, session, address, session.user, request.resume_after));
   }
   return true;
 }

@@ -15,7 +15,7 @@
 
 namespace hongbao::serve {
 
-class Logins {
+class Logins : SessionPart {
  public:
   // `owed` counts answers that come later.
   Logins(const SessionOptions& options, const SessionServices& services, GatewayLogins& gateways, uint32_t& owed);
@@ -48,17 +48,9 @@ class Logins {
   const uint32_t wins_per_user_;
   const std::optional<wire::Token> gateway_token_;
   const UserTokenCheck user_token_;
-  const bool durable_;
-  bool draining_ = false;
-  const time::Clock& clock_;
-  Directory& directory_;
-  GatewayOrder& gateway_order_;
-  LedgerLane& ledger_;
-  count::Cells<Counter>& cells_;
-  PostFunction post_;
+  const PostFunction post_;
   GatewayLogins& gateways_;
   uint32_t& owed_;
-  RequestRecords records_;
 };
 
 }  // namespace hongbao::serve

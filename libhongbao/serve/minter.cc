@@ -25,8 +25,20 @@ constexpr int64_t kRetryNs = time::kNsPerMs;   // when something had no room
 constexpr int64_t kOfferAgainNs = 200 * time::kNsPerMs;  // a gift without room: until something is opened or expires
 constexpr int64_t kPassedOver = 1 << 16;  // places of older orders that one step draws only to get behind them: a millisecond
 
-absl::Status Refuse(absl::string_view name, int64_t value, int64_t min, int64_t max) {
-  return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", min, "..", max));
+struct Range {
+  absl::string_view name;
+  int64_t value, least, most;
+};
+
+// Of the first that is out of its range; the later ones may have been made from earlier ones.
+absl::Status CheckRanges(absl::Span<const Range> ranges) {
+  for (const Range& range : ranges) {
+    if (range.value < range.least || range.value > range.most) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(range.name, " is ", range.value, "; it must be ", range.least, "..", range.most));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckKey(const std::string& key) {
@@ -88,44 +100,25 @@ void Minter::Stop() {
 }
 
 absl::Status Minter::Validate(const MintOrder& order, int64_t now_s) const {
-  const bool is_gift = order.kind == MintOrder::Kind::kGift;
-  if (order.rate < 1 || order.rate > kRateMax) {
-    return Refuse("rate", order.rate, 1, kRateMax);
+  const int64_t at_s = order.at_s != 0 ? order.at_s : now_s + 1;
+  absl::Status status = CheckRanges({{"rate", order.rate, 1, kRateMax},
+                                     {"count", order.count, 1, kLastShakeId},
+                                     {"max_fen", order.max_fen, 1, kFenMax},
+                                     {"min_fen", order.min_fen, 1, order.max_fen},
+                                     {"at", at_s, now_s + 1, now_s + kAheadMaxS}});
+  if (!status.ok() || order.kind != MintOrder::Kind::kGift) {
+    return status;
   }
-  if (order.count < 1 || order.count > kLastShakeId) {
-    return Refuse("count", order.count, 1, kLastShakeId);
-  }
-  if (order.max_fen < 1 || order.max_fen > kFenMax) {
-    return Refuse("max_fen", order.max_fen, 1, kFenMax);
-  }
-  if (order.min_fen < 1 || order.min_fen > order.max_fen) {
-    return Refuse("min_fen", order.min_fen, 1, order.max_fen);
-  }
-  if (order.at_s != 0 && (order.at_s <= now_s || order.at_s > now_s + kAheadMaxS)) {
-    return Refuse("at", order.at_s, now_s + 1, now_s + kAheadMaxS);
-  }
-  if (!is_gift) {
-    return absl::OkStatus();
-  }
-  if (order.users < 1 || order.users > kGiftUsersMax) {
-    return Refuse("users", order.users, 1, kGiftUsersMax);
-  }
-  const uint32_t last_user = order.last_user.value_or(users_max_ - 1);
-  if (last_user >= users_max_) {
-    return Refuse("last_user", last_user, 0, int64_t{users_max_} - 1);
-  }
-  if (order.first_user > last_user) {
-    return Refuse("first_user", order.first_user, 0, last_user);
-  }
-  const int64_t range = int64_t{last_user} - order.first_user + 1;
-  if (order.users > range) {
-    return Refuse("users", order.users, 1, range);
-  }
-  if (order.max_fen < order.users) {
+  const int64_t last_user = order.last_user.value_or(users_max_ - 1);
+  status = CheckRanges({{"users", order.users, 1, kGiftUsersMax},
+                        {"last_user", last_user, 0, int64_t{users_max_} - 1},
+                        {"first_user", order.first_user, 0, last_user},
+                        {"users", order.users, 1, last_user - order.first_user + 1}});
+  if (status.ok() && order.max_fen < order.users) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_fen is ", order.max_fen, "; a gift to ", order.users, " users needs a fen for each"));
   }
-  return absl::OkStatus();
+  return status;
 }
 
 ledger::Order Minter::OrderOf(const MintOrder& order, int64_t now_ns) const {

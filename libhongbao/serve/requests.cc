@@ -13,18 +13,13 @@ using wire::SendResult;
 }  // namespace
 
 Requests::Requests(const SessionServices& services, const Gateways& gateways, const StampLimit& stamps, uint32_t& owed)
-    : workers_(services.workers),
-      durable_(services.ledger.durable()),
-      directory_(services.directory),
+    : SessionPart(services),
+      workers_(services.workers),
       gifts_(services.gifts),
-      overload_(services.overload),
-      ledger_(services.ledger),
-      cells_(services.cells),
       post_(services.post),
       gateways_(gateways),
       stamps_(stamps),
-      owed_(owed),
-      records_(services) {}
+      owed_(owed) {}
 
 CloseReason Requests::Open(const Session& session, uint64_t address, wire::FrameBytes frame, Reply& reply) {
   wire::OpenRequest request;
@@ -121,7 +116,7 @@ CloseReason Requests::AskLedger(ledger::RecordKind kind, const Session& session,
     return CloseReason::kSwamped;  // no answer would be true now, and none says "later"
   }
   ++owed_;
-  ledger_.Submit(records_.Of(kind, session, address, user, stamp));
+  ledger_.Submit(RecordOf(kind, session, address, user, stamp));
   return CloseReason::kNone;
 }
 

@@ -14,7 +14,7 @@
 
 namespace hongbao::serve {
 
-class Requests {
+class Requests : SessionPart {
  public:
   // `owed` counts answers that come later.
   Requests(const SessionServices& services, const Gateways& gateways, const StampLimit& stamps, uint32_t& owed);
@@ -33,18 +33,11 @@ class Requests {
   net::CloseReason AskLedger(ledger::RecordKind kind, const Session& session, uint64_t address, uint32_t user, uint64_t stamp);
 
   const uint32_t workers_;
-  const bool durable_;
-  bool draining_ = false;
-  Directory& directory_;
   Gifts& gifts_;
-  Overload& overload_;
-  LedgerLane& ledger_;
-  count::Cells<Counter>& cells_;
-  PostFunction post_;
+  const PostFunction post_;
   const Gateways& gateways_;
   const StampLimit& stamps_;
   uint32_t& owed_;
-  RequestRecords records_;
 };
 
 }  // namespace hongbao::serve

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <limits>
 #include <thread>
 #include <utility>
 
@@ -74,41 +75,31 @@ absl::Status Wrong(absl::string_view name, int64_t value, absl::string_view righ
 }  // namespace
 
 absl::Status Validate(const ServerOptions& options) {
-  if (options.users_max == 0) {
-    return Wrong("users_max", options.users_max, "at least 1");
-  }
-  if (options.connections_max == 0) {
-    return Wrong("connections_max", options.connections_max, "at least 1");
-  }
-  if (options.workers > kWorkersMax) {
-    return Wrong("workers", options.workers, absl::StrCat("at most ", kWorkersMax));
-  }
-  if (options.max_qps < 0 || options.max_qps > 1'000'000'000) {
-    return Wrong("max_qps", options.max_qps, "0..1000000000");
-  }
-  if (options.wins_per_user > Directory::kShakeWinsMax) {
-    return Wrong("wins_per_user", options.wins_per_user, absl::StrCat("at most ", Directory::kShakeWinsMax));
-  }
-  if (options.unsent_bytes_max < wire::kFrameBytesMax || options.unsent_bytes_max > 1 << 24) {
-    return Wrong("unsent_bytes_max", options.unsent_bytes_max, "256..16777216");
-  }
-  if (options.unsent_deadline_ms < 1) {
-    return Wrong("unsent_deadline_ms", options.unsent_deadline_ms, "at least 1");
-  }
-  if (options.gift_expiry_ms < 1) {
-    return Wrong("gift_expiry_ms", options.gift_expiry_ms, "at least 1");
-  }
-  if (options.gifts_max == 0 || options.gifts_max >= 1U << 26) {
-    return Wrong("gifts_max", options.gifts_max, "1..67108863");
-  }
-  if (options.ledger_waiting_max < kWorkersMax) {
-    return Wrong("ledger_waiting_max", options.ledger_waiting_max, absl::StrCat("at least ", kWorkersMax));
-  }
-  if (options.gateways_max == 0 || options.gateways_max > 1'024) {
-    return Wrong("gateways_max", options.gateways_max, "1..1024");
-  }
-  if (options.gateway_receive_bytes < 1'024 || options.gateway_receive_bytes > kReceiveBytesMax) {
-    return Wrong("gateway_receive_bytes", options.gateway_receive_bytes, absl::StrCat("1024..", kReceiveBytesMax));
+  constexpr int64_t kNoLeast = -1;
+  constexpr int64_t kNoMost = std::numeric_limits<int64_t>::max();
+  const struct {
+    absl::string_view name;
+    int64_t value, least, most;
+  } ranges[] = {
+      {"users_max", options.users_max, 1, kNoMost},
+      {"connections_max", options.connections_max, 1, kNoMost},
+      {"workers", options.workers, kNoLeast, kWorkersMax},
+      {"max_qps", options.max_qps, 0, 1'000'000'000},
+      {"wins_per_user", options.wins_per_user, kNoLeast, Directory::kShakeWinsMax},
+      {"unsent_bytes_max", options.unsent_bytes_max, wire::kFrameBytesMax, 1 << 24},
+      {"unsent_deadline_ms", options.unsent_deadline_ms, 1, kNoMost},
+      {"gift_expiry_ms", options.gift_expiry_ms, 1, kNoMost},
+      {"gifts_max", options.gifts_max, 1, (1 << 26) - 1},
+      {"ledger_waiting_max", options.ledger_waiting_max, kWorkersMax, kNoMost},
+      {"gateways_max", options.gateways_max, 1, 1'024},
+      {"gateway_receive_bytes", options.gateway_receive_bytes, 1'024, kReceiveBytesMax},
+  };
+  for (const auto& range : ranges) {
+    if (range.value < range.least || range.value > range.most) {
+      return Wrong(range.name, range.value, range.most == kNoMost     ? absl::StrCat("at least ", range.least)
+                                            : range.least == kNoLeast ? absl::StrCat("at most ", range.most)
+                                                                      : absl::StrCat(range.least, "..", range.most));
+    }
   }
   if (!std::has_single_bit(options.pool_envelopes) || options.pool_envelopes > 1U << 24) {
     return Wrong("pool_envelopes", options.pool_envelopes, "a power of two, at most 16777216");

@@ -1,6 +1,6 @@
 // What the parts of a worker's sessions (logins, shakes, requests) work with, and the limits they keep.
 //
-// Owns nothing but the functions that check tokens and post messages; each part copies the references that it needs.
+// Owns nothing but the functions that check tokens and post messages.
 // Thread tag: worker-local; the directory and the order of gateways are shared and thread-safe.
 #pragma once
 
@@ -52,12 +52,22 @@ struct SessionServices {
   PostFunction post;
 };
 
-// Makes the records of users' requests, as they go to the ledger.
-class RequestRecords {
- public:
-  explicit RequestRecords(const SessionServices& services) : directory_(services.directory), clock_(services.clock) {}
+// What logins, shakes and requests have in common: where they look, and what they count.
+class SessionPart {
+ protected:
+  explicit SessionPart(const SessionServices& services)
+      : durable_(services.ledger.durable()),
+        clock_(services.clock),
+        directory_(services.directory),
+        gateway_order_(services.gateway_order),
+        overload_(services.overload),
+        ledger_(services.ledger),
+        cells_(services.cells) {}
+  ~SessionPart() = default;
 
-  ledger::Record Of(ledger::RecordKind kind, const Session& session, uint64_t address, uint32_t user, uint64_t stamp) const {
+  // The record of a user's request, as it goes to the ledger.
+  ledger::Record RecordOf(ledger::RecordKind kind, const Session& session, uint64_t address, uint32_t user,
+                          uint64_t stamp) const {
     return {.kind = kind,
             .has_stamp = session.version == wire::Version::k2,
             .user = user,
@@ -67,9 +77,14 @@ class RequestRecords {
             .at_ms = clock_.WallNs() / time::kNsPerMs};
   }
 
- private:
-  const Directory& directory_;
+  const bool durable_;
+  bool draining_ = false;
   const time::Clock& clock_;
+  Directory& directory_;
+  GatewayOrder& gateway_order_;
+  Overload& overload_;
+  LedgerLane& ledger_;
+  count::Cells<Counter>& cells_;
 };
 
 }  // namespace hongbao::serve

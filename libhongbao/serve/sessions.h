@@ -111,7 +111,8 @@ Served Sessions::OnGatewayBytes(Session& session, uint64_t address, absl::Span<c
   while (out.open()) {
     const absl::Span<const std::byte> rest = in.subspan(served.consumed);
     const size_t room = out.Room() / wire::kShakeResponseBytes;
-    const Shakes::Batch batch = shakes_.LeadingShakes(session, rest, static_cast<uint32_t>(std::min<size_t>(room, Shakes::kBatch)));
+    const auto most = static_cast<uint32_t>(std::min<size_t>(room, Shakes::kBatch));
+    const Shakes::Batch batch = shakes_.LeadingShakes(session, rest, most);
     if (batch.count > 0) {
       served.close = shakes_.ServeBatch(session, address, batch, out);
       served.consumed += batch.count * wire::kShakeRequestBytes;

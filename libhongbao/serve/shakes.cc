@@ -15,17 +15,12 @@ uint64_t IdentityOf(const Session& session, uint64_t stamp) {
 }  // namespace
 
 Shakes::Shakes(const SessionOptions& options, const SessionServices& services, const Gateways& gateways, uint32_t& owed)
-    : wins_per_user_(options.wins_per_user),
-      durable_(services.ledger.durable()),
-      cells_(services.cells),
-      directory_(services.directory),
+    : SessionPart(services),
+      wins_per_user_(options.wins_per_user),
       claimer_(services.claimer),
-      overload_(services.overload),
-      ledger_(services.ledger),
       gateways_(gateways),
       owed_(owed),
-      stamps_(services.far_stamps),
-      records_(services) {
+      stamps_(services.far_stamps) {
   static_assert(ledger::kFarStampMs == wire::kStampAheadMaxMs, "what is taken now is not far at a next start");
   Check(wins_per_user_ <= Directory::kShakeWinsMax, "a limit of wins per user is at most what can be counted");
 }
@@ -41,7 +36,7 @@ void Shakes::Weigh(Session& session, uint64_t address, Shake& shake) {
     // "Overloaded" would be a lie, so it waits whatever the load is (see swamped() for the end of that).
     ++pending_shakes_;
     ++owed_;
-    ledger_.Submit(records_.Of(ledger::RecordKind::kFindWin, session, address, user, stamp));
+    ledger_.Submit(RecordOf(ledger::RecordKind::kFindWin, session, address, user, stamp));
     shake.verdict = Verdict::kLater;
     return;
   }
@@ -108,7 +103,7 @@ void Shakes::AnswerWin(Shake& shake, const envelope::LuckyEnvelope& envelope) {
 }
 
 void Shakes::SubmitWin(Session& session, uint64_t address, const Shake& shake, const envelope::LuckyEnvelope& envelope) {
-  ledger::Record record = records_.Of(ledger::RecordKind::kWin, session, address, shake.user, shake.response.stamp);
+  ledger::Record record = RecordOf(ledger::RecordKind::kWin, session, address, shake.user, shake.response.stamp);
   record.login = shake.login;
   record.envelope_id = envelope.id;
   record.amount_fen = envelope.amount.ToWire();

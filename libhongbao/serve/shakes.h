@@ -21,7 +21,7 @@
 
 namespace hongbao::serve {
 
-class Shakes {
+class Shakes : SessionPart {
  public:
   static constexpr uint32_t kBatch = 64;  // shakes of a gateway that are decided together
 
@@ -43,7 +43,7 @@ class Shakes {
   struct Batch {
     const std::byte* frames = nullptr;
     uint32_t count = 0;
-    uint64_t lowest_stamp = 0;
+    bool may_repeat = false;  // a stamp among them is not above the session's floor
   };
   // Those at the start of `in`, `most` at most.
   Batch LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most) const;
@@ -96,6 +96,8 @@ class Shakes {
   bool IsTooFarAhead(const Session& session, uint32_t user, uint64_t stamp) const {
     return session.version == wire::Version::k2 && stamps_.IsTooFarAhead(user, stamp);
   }
+  // How many shakes of the gateway's users, of plain stamps not below `lowest`, stand at the start of `in`, `most` at most.
+  uint32_t CountLeading(const Session& session, absl::Span<const std::byte> in, uint32_t most, uint64_t lowest) const;
   void AnswerAhead(const std::byte* frame, std::byte* to);
   void AnswerLoser(const Session& session, uint32_t user, const std::byte* frame, std::byte* to);
   void AnswerLosers(const Batch& batch, std::byte* to);
@@ -109,17 +111,10 @@ class Shakes {
   bool IsAtCap(uint32_t user) const;  // not inline: it would keep AnswerLoser from being so
 
   const uint32_t wins_per_user_;
-  const bool durable_;
-  bool draining_ = false;
-  count::Cells<Counter>& cells_;
-  Directory& directory_;
   envelope::LuckyClaimer& claimer_;
-  Overload& overload_;
-  LedgerLane& ledger_;
   const Gateways& gateways_;
   uint32_t& owed_;
   StampLimit stamps_;
-  RequestRecords records_;
   uint64_t pending_shakes_ = 0;
   envelope::Tally pending_wins_;
 };

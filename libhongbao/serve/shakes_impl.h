@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 
 #include "libhongbao/serve/shakes.h"
 
@@ -78,27 +77,36 @@ inline void Shakes::AnswerLoser(const Session& session, uint32_t user, const std
 
 // ---- gateways ----
 
-inline Shakes::Batch Shakes::LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most) const {
+inline uint32_t Shakes::CountLeading(const Session& session, absl::Span<const std::byte> in, uint32_t most,
+                                     uint64_t lowest) const {
   const uint32_t first = session.user;
   const uint32_t users = gateways_.user_count(session.gateway);
   const uint32_t frames = static_cast<uint32_t>(std::min<size_t>(most, in.size() / wire::kShakeRequestBytes));
-  const StampLimit stamps = stamps_;  // a copy, and `lowest`: what lies in memory would be read and written for each frame
-  uint64_t lowest = std::numeric_limits<uint64_t>::max();
+  const uint64_t width = stamps_.plain_until() - lowest;
   uint32_t count = 0;
   for (const std::byte* frame = in.data(); count < frames; ++count, frame += wire::kShakeRequestBytes) {
-    const uint64_t stamp = wire::StampOf(frame);
+    // One comparison for both ends: a stamp below the lowest wraps around.
     if (wire::LoadU32(frame) != wire::Head(wire::FrameType::kShakeRequest, wire::kShakeRequestBytes) ||
-        wire::LoadU32(frame + wire::kHeaderBytes) - first >= users || !stamps.IsPlain(stamp)) {
+        wire::LoadU32(frame + wire::kHeaderBytes) - first >= users || wire::StampOf(frame) - lowest > width) {
       break;
     }
-    lowest = std::min(lowest, stamp);
   }
-  return {.frames = in.data(), .count = count, .lowest_stamp = lowest};
+  return count;
+}
+
+inline Shakes::Batch Shakes::LeadingShakes(const Session& session, absl::Span<const std::byte> in, uint32_t most) const {
+  if (!durable_ || session.stamp_floor < stamps_.plain_until()) [[likely]] {
+    const uint32_t count = CountLeading(session, in, most, durable_ ? session.stamp_floor + 1 : 0);
+    if (count > 0 || !durable_) [[likely]] {
+      return {.frames = in.data(), .count = count};
+    }
+  }
+  return {.frames = in.data(), .count = CountLeading(session, in, most, 0), .may_repeat = true};
 }
 
 template <class Out>
 net::CloseReason Shakes::ServeBatch(Session& session, uint64_t address, const Batch& batch, Out& out) {
-  const bool money = claimer_.MayClaim() || (durable_ && batch.lowest_stamp <= session.stamp_floor);
+  const bool money = claimer_.MayClaim() || batch.may_repeat;
   if (money && wins_per_user_ == 0) [[unlikely]] {
     return DecideBatch(session, address, batch.frames, batch.count, out);
   }

@@ -32,6 +32,7 @@ class StampLimit {
 
   // Neither too far ahead nor known by name: as nearly every stamp is.
   bool IsPlain(uint64_t stamp) const { return stamp <= plain_until_; }
+  uint64_t plain_until() const { return plain_until_; }
   // Something was made under this stamp.
   bool Knows(uint32_t user, uint64_t stamp) const {
     return stamp >= lowest_far_ && std::binary_search(far_.begin(), far_.end(), ledger::RequestName{user, stamp});

@@ -38,7 +38,7 @@ MODULES = ["absl_status", "absl_statusor", "absl_strings", "absl_span", "absl_fl
 ORACLE = "OracleTest.*"
 OF_THE_LEDGER = "Oracle.*:WriterTest.*"  # seconds; only a change in libhongbao/ledger can make them fail
 # Long, and not about money.
-OTHERS = "SessionTest.Defect13_R*:GiftsTest.Defect17*:GiftBook.GiftsOfUpTo*:MinterTest.TheThread*"
+OTHERS = "SessionTest.Defect13_R*:GiftsOfTheirOwn.Defect17*:GiftBook.GiftsOfUpTo*:MinterTest.TheThread*"
 SECONDS_MAX = 120  # of one run of all tests; a mutant that hangs is found too
 
 

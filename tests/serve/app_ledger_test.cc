@@ -60,7 +60,7 @@ struct AppLedgerTest : testing::Test {
     EXPECT_EQ(fake.waiting(), 1U);
     return link;
   }
-  void Settle() {
+  void RunUntilQuiet() {
     while (fake.Commit() > 0) {
       world.TakeAllMessages();
     }
@@ -77,7 +77,7 @@ TEST_F(AppLedgerTest, TheOutcomeComesToTheConnectionThatAsked) {
   const Link link = Win(0, 7, 50);
   EXPECT_TRUE(Read(link).empty()) << "not before the commit";
   EXPECT_FALSE(world.app(0).Settled());
-  Settle();
+  RunUntilQuiet();
   EXPECT_TRUE(world.app(0).Settled());
   const wire::ShakeResponse response = ReadShake(link);
   EXPECT_EQ(response.result, ShakeResult::kWon);
@@ -87,18 +87,18 @@ TEST_F(AppLedgerTest, TheOutcomeComesToTheConnectionThatAsked) {
 
 TEST_F(AppLedgerTest, VersionOneIsAnsweredToo) {
   const Link link = Win(0, 7, 1'486'824'165, Version::k1);
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(ReadShake(link).stamp, 1'486'824'165U);
 }
 
 TEST_F(AppLedgerTest, WithoutItsConnectionTheOutcomeWaitsForTheNextLogin) {
   const Link link = Win(0, 7, 50);
   world.Disconnect(link);
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(world.Count(Counter::kRepliesLost), 1U);
   EXPECT_EQ(world.Count(Counter::kWon), 1U) << "it is the user's all the same";
   const Link again = Login(1, 7);
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(ReadShake(again).stamp, 50U);
   EXPECT_EQ(world.Count(Counter::kResumed), 1U);
 }
@@ -108,7 +108,7 @@ TEST_F(AppLedgerTest, TheNextConnectionInTheSameSlotIsAStranger) {
   world.Disconnect(link);
   const Link stranger = Login(0, 8);
   ASSERT_EQ(stranger.slot, link.slot);
-  Settle();
+  RunUntilQuiet();
   EXPECT_TRUE(Read(stranger).empty());
   EXPECT_EQ(world.Count(Counter::kRepliesLost), 1U);
 }
@@ -117,7 +117,7 @@ TEST_F(AppLedgerTest, TheUsersNewerSessionIsToldInstead) {
   const Link link = Win(0, 7, 50);
   world.Disconnect(link);
   const Link newer = Login(1, 7, Version::k2, /*resume_after=*/50);  // so that it can't come by a resume
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(ReadShake(newer).stamp, 50U);
   EXPECT_EQ(world.Count(Counter::kForwarded), 1U);
   EXPECT_EQ(world.Count(Counter::kRepliesLost), 0U);
@@ -143,11 +143,11 @@ TEST_F(AppLedgerTest, ANewerSessionOfVersionOneIsNotTold) {
   const Link link = Win(0, 7, 50);
   world.Disconnect(link);
   const Link newer = Login(1, 7, Version::k1);
-  Settle();
+  RunUntilQuiet();
   EXPECT_TRUE(Read(newer).empty()) << "it would take it for the answer to a shake of its own";
   EXPECT_EQ(world.Count(Counter::kRepliesLost), 1U);
   const Link later = Login(1, 7, Version::k2);
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(ReadShake(later).stamp, 50U);
 }
 
@@ -155,7 +155,7 @@ TEST_F(AppLedgerTest, WhatHasNoIdentityIsNotForwarded) {
   const Link link = Win(0, 7, 50, Version::k1);
   world.Disconnect(link);
   const Link newer = Login(1, 7, Version::k2);
-  Settle();
+  RunUntilQuiet();
   EXPECT_TRUE(Read(newer).empty());
   EXPECT_EQ(world.Count(Counter::kForwarded), 0U);
 }
@@ -163,12 +163,12 @@ TEST_F(AppLedgerTest, WhatHasNoIdentityIsNotForwarded) {
 TEST_F(AppLedgerTest, NoIsNotForwardedItWouldBeAskedForAgain) {
   const Link link = Win(0, 7, 50);
   world.Send(link, ShakeFrame(7, 50) + StatementFrame(7, 51));
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(Read(link).size(), 3U);
   world.Send(link, ShakeFrame(7, 49) + StatementFrame(7, 52));
   world.Disconnect(link);
   const Link newer = Login(1, 7, Version::k2, 50);
-  Settle();
+  RunUntilQuiet();
   EXPECT_TRUE(Read(newer).empty());
   EXPECT_EQ(world.Count(Counter::kRepliesLost), 2U);
 }
@@ -180,13 +180,13 @@ TEST_F(AppLedgerTest, AReturnedShareGoesOutAgain) {
   fake.CommitLane(1);
   world.TakeAllMessages();
   EXPECT_EQ(ReadShake(newer).result, ShakeResult::kNothing);
-  Settle();
+  RunUntilQuiet();
   EXPECT_TRUE(Read(newer).empty()) << "and nothing it stays";
   EXPECT_EQ(world.pool().left(), 0U);
   world.Turn();
   EXPECT_EQ(world.pool().left(), 1U);
   world.Send(newer, ShakeFrame(7, 51));
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(ReadShake(newer).envelope_id, kFirstShakeId);
   world.Disconnect(older);
 }
@@ -198,7 +198,7 @@ TEST_F(AppLedgerTest, AGiftsStoryFromSendToOpenOverTwoWorkers) {
   world.TakeAllMessages();
   EXPECT_TRUE(Read(sender).empty());
   EXPECT_TRUE(Read(one).empty());
-  Settle();
+  RunUntilQuiet();
   wire::SendResponse sent;
   const std::vector<Bytes> answers = Read(sender);
   ASSERT_EQ(answers.size(), 1U);
@@ -208,7 +208,7 @@ TEST_F(AppLedgerTest, AGiftsStoryFromSendToOpenOverTwoWorkers) {
   world.Send(one, OpenFrame(1, sent.envelope_id, 70) + OpenFrame(1, sent.envelope_id, 71));
   world.TakeAllMessages();
   EXPECT_TRUE(Read(one).empty()) << "drawn, and not told before it is durable";
-  Settle();
+  RunUntilQuiet();
   const std::vector<Bytes> opened = Read(one);
   ASSERT_EQ(opened.size(), 2U);
   wire::OpenResponse first, second;
@@ -223,7 +223,7 @@ TEST_F(AppLedgerTest, AGiftsStoryFromSendToOpenOverTwoWorkers) {
 TEST_F(AppLedgerTest, AnOpenWhoseConnectionHasGoneIsForwarded) {
   const Link sender = Login(0, 7);
   world.Send(sender, SendFrame(7, 300, {1}, 60));
-  Settle();
+  RunUntilQuiet();
   const Link one = Login(1, 1, Version::k2, 100);
   world.TakeAllMessages();
   Read(one);
@@ -231,7 +231,7 @@ TEST_F(AppLedgerTest, AnOpenWhoseConnectionHasGoneIsForwarded) {
   world.TakeAllMessages();
   world.Disconnect(one);
   const Link newer = Login(0, 1, Version::k2, 100);
-  Settle();
+  RunUntilQuiet();
   const std::vector<Bytes> frames = Read(newer);
   ASSERT_EQ(frames.size(), 1U);
   wire::OpenResponse response;
@@ -250,13 +250,13 @@ struct AppResumeTest : AppLedgerTest {
       world.Send(link, ShakeFrame(7, 1'000 + i));
     }
     world.Disconnect(link);
-    Settle();
+    RunUntilQuiet();
   }
   // Everything that comes when the client reads every `reads`-th turn.
   std::vector<Bytes> ReadAll(const Link& link, int reads) {
     std::vector<Bytes> all;
     for (int turn = 0; turn < 200; ++turn) {
-      Settle();
+      RunUntilQuiet();
       world.Turn();
       if (turn % reads == 0) {
         const std::vector<Bytes> frames = Read(link);
@@ -287,11 +287,11 @@ TEST_F(AppResumeTest, PagesFollowEachOtherAsTheyAreRead) {
 
 TEST_F(AppResumeTest, AClientThatGoesTakesItsPagesAlong) {
   const Link link = Login(1, 7);
-  Settle();
+  RunUntilQuiet();
   world.Disconnect(link);
   for (int turn = 0; turn < 5; ++turn) {
     world.Turn();
-    Settle();
+    RunUntilQuiet();
   }
   EXPECT_EQ(fake.waiting(), 0U);
   EXPECT_TRUE(world.app(1).Settled());

@@ -18,13 +18,13 @@ constexpr uint32_t kUsersOfEach = 10;
 struct AppMovesTest : testing::Test {
   AppMovesTest() : world({.workers = 3, .gateway_token = kToken}, &fake, clock) {}
   ~AppMovesTest() override {
-    Settle();
+    RunUntilQuiet();
     world.EndClosed();
-    Settle();
+    RunUntilQuiet();
     world.ExpectIdentities();
   }
 
-  void Settle() {
+  void RunUntilQuiet() {
     for (int i = 0; i < 4; ++i) {
       world.Turn();
       world.TakeAllMessages();
@@ -66,7 +66,7 @@ TEST_F(AppMovesTest, EachGoesWhereFewestAre) {
   std::vector<Link> links;
   for (uint32_t i = 0; i < 6; ++i) {
     links.push_back(Come(0, i * kUsersOfEach, ShakeFrame(i * kUsersOfEach, 100)));
-    Settle();
+    RunUntilQuiet();
   }
   std::vector<uint32_t> by_worker(3);
   for (uint32_t i = 0; i < 6; ++i) {
@@ -86,7 +86,7 @@ TEST_F(AppMovesTest, AllOfOneTurnAreSpread) {
   for (uint32_t i = 0; i < 6; ++i) {
     Come(1, i * kUsersOfEach);
   }
-  Settle();
+  RunUntilQuiet();
   std::vector<uint32_t> by_worker(3);
   for (uint32_t i = 0; i < 6; ++i) {
     ++by_worker[WorkerOf(i * kUsersOfEach)];
@@ -96,13 +96,13 @@ TEST_F(AppMovesTest, AllOfOneTurnAreSpread) {
 
 TEST_F(AppMovesTest, OneThatComesBackTakesTheFormersPlace) {
   Come(0, 0);
-  Settle();
+  RunUntilQuiet();
   Come(1, 10);
-  Settle();
+  RunUntilQuiet();
   Come(2, 20);
-  Settle();
+  RunUntilQuiet();
   const Link again = Come(1, 0);
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(WorkerOf(0), 0U);
   EXPECT_EQ(WorkerOf(10), 1U);
   ExpectAnswer(Read(again), LoginResult::kOk, 0);
@@ -112,12 +112,12 @@ TEST_F(AppMovesTest, OneThatComesBackTakesTheFormersPlace) {
 
 TEST_F(AppMovesTest, WhatIsSentOnTheWayComesBehind) {
   Come(0, 0);
-  Settle();
+  RunUntilQuiet();
   const Link link = Come(0, 10, ShakeFrame(10, 100));
   world.Send(link, ShakeFrame(11, 101));
   world.Turn();
   world.Send(link, ShakeFrame(12, 102));
-  Settle();
+  RunUntilQuiet();
   world.Send(link, ShakeFrame(13, 103));
   const Bytes bytes = Read(link);
   ASSERT_EQ(ExpectAnswer(bytes, LoginResult::kOk, 10), 4U);
@@ -134,9 +134,9 @@ TEST_F(AppMovesTest, WhatIsSentOnTheWayComesBehind) {
 TEST_F(AppMovesTest, WithoutADescriptorItEntersWhereItIs) {
   world.descriptors_left = false;
   Come(0, 0);
-  Settle();
+  RunUntilQuiet();
   const Link link = Come(0, 10, ShakeFrame(10, 100));
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(ExpectAnswer(Read(link), LoginResult::kOk, 10), 1U);
   EXPECT_EQ(WorkerOf(10), 0U);
   EXPECT_EQ(world.Count(Counter::kGatewaysMoved), 0U);
@@ -144,24 +144,24 @@ TEST_F(AppMovesTest, WithoutADescriptorItEntersWhereItIs) {
 
 TEST_F(AppMovesTest, WithoutASlotThereItIsToldAndMayComeAgain) {
   Come(0, 0);
-  Settle();
+  RunUntilQuiet();
   world.slots_left = false;
   Come(0, 10);
-  Settle();
+  RunUntilQuiet();
   ExpectAnswer(world.turned_away, LoginResult::kFullOrDraining, 10);
   EXPECT_EQ(world.Count(Counter::kLoginsFull), 1U);
   EXPECT_EQ(world.Count(Counter::kConnectionsClosed), 1U);
   EXPECT_EQ(world.directory().Find(10), kOffline);
   world.slots_left = true;
   const Link link = Come(0, 10);
-  Settle();
+  RunUntilQuiet();
   ExpectAnswer(Read(link), LoginResult::kOk, 10);
   EXPECT_EQ(WorkerOf(10), 1U) << "the one turned away does not count any more";
 }
 
 TEST_F(AppMovesTest, AClientThatEndsOnTheWayEndsThere) {
   Come(0, 0);
-  Settle();
+  RunUntilQuiet();
   for (const bool before_it_leaves : {true, false}) {
     const Link link = Come(0, 10);
     if (before_it_leaves) {
@@ -169,39 +169,39 @@ TEST_F(AppMovesTest, AClientThatEndsOnTheWayEndsThere) {
     }
     world.Turn();
     world.Disconnect(link);
-    Settle();
+    RunUntilQuiet();
     EXPECT_EQ(world.directory().Find(10), kOffline);
   }
   EXPECT_EQ(world.Count(Counter::kConnectionsClosed), 2U);
   const Link link = Come(0, 10);
-  Settle();
+  RunUntilQuiet();
   EXPECT_EQ(WorkerOf(10), 1U) << "those that ended do not count any more";
   ExpectAnswer(Read(link), LoginResult::kOk, 10);
 }
 
 TEST_F(AppMovesTest, AWorkerThatDrainsTakesNoMoreAndRefusesThoseOnTheirWay) {
   Come(0, 0);
-  Settle();
+  RunUntilQuiet();
   const Link on_its_way = Come(0, 10);
   world.Turn();  // to worker 1
   world.app(1).OnDrain();
   EXPECT_FALSE(world.app(1).Settled()) << "it has to answer first";
-  Settle();
+  RunUntilQuiet();
   EXPECT_TRUE(world.app(1).Settled());
   ExpectAnswer(Read(on_its_way), LoginResult::kFullOrDraining, 10);
   EXPECT_TRUE(closed);
   const Link later = Come(0, 20);
-  Settle();
+  RunUntilQuiet();
   ExpectAnswer(Read(later), LoginResult::kOk, 20);
   EXPECT_EQ(WorkerOf(20), 0U) << "where it came: the other worker ends";
 }
 
 TEST_F(AppMovesTest, ADrainBeforeItLeavesRefusesIt) {
   Come(0, 0);
-  Settle();
+  RunUntilQuiet();
   const Link link = Come(0, 10);
   world.Drain();
-  Settle();
+  RunUntilQuiet();
   ExpectAnswer(Read(link), LoginResult::kFullOrDraining, 10);
   EXPECT_TRUE(closed);
 }

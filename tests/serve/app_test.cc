@@ -62,6 +62,12 @@ class AppTest : public testing::Test {
     Feed(connection, LoginFrame(user, version));
     return connection;
   }
+  // A gateway of the users 0.. that has sent its login, and `behind` it.
+  net::Connection& Gateway(uint32_t users, const std::vector<std::byte>& behind = {}) {
+    net::Connection& connection = Open(5);
+    Feed(connection, LoginFrame(0, Version::k2, 1, users, 0, kToken) + behind);
+    return connection;
+  }
   uint64_t AddressOf(const net::Connection& connection) {
     return Pack({.generation = connection.generation, .slot = connection.slot});
   }
@@ -91,8 +97,7 @@ TEST_F(AppTest, TheLoginDeadlineEndsWithTheLoginNotWithTheConnection) {
 }
 
 TEST_F(AppTest, AGatewayHasTheRoomOfABulkConnectionAndIsRefusedWithout) {
-  net::Connection& gateway = Open(5);
-  Feed(gateway, LoginFrame(0, Version::k2, 1, 2'000, 0, kToken));
+  net::Connection& gateway = Gateway(2'000);
   EXPECT_EQ(gateway.deadline_tick, 0U);
   EXPECT_EQ(port_.Out(gateway).Room(), kBulkBytes - wire::LoginResponseBytes(Version::k2));
   net::Connection& second = Open(6);
@@ -135,8 +140,7 @@ TEST_F(AppTest, ALargeGatewaysLoginTakesTurns) {
 }
 
 TEST_F(AppTest, ALargeGatewayThatEndsTakesTurnsToLeave) {
-  net::Connection& gateway = Open(5);
-  Feed(gateway, LoginFrame(0, Version::k2, 1, 40'000, 0, kToken));
+  net::Connection& gateway = Gateway(40'000);
   Turn();
   Turn();
   ASSERT_EQ(Count(Counter::kUsersCame), 40'000U);
@@ -151,8 +155,7 @@ TEST_F(AppTest, ALargeGatewayThatEndsTakesTurnsToLeave) {
 }
 
 TEST_F(AppTest, ADrainDoesNotWaitForALargeGatewayToLeave) {
-  net::Connection& gateway = Open(5);
-  Feed(gateway, LoginFrame(0, Version::k2, 1, 40'000, 0, kToken));
+  net::Connection& gateway = Gateway(40'000);
   Turn();
   Turn();
   gateway.state = ConnectionState::kClosing;
@@ -164,8 +167,7 @@ TEST_F(AppTest, ADrainDoesNotWaitForALargeGatewayToLeave) {
 }
 
 TEST_F(AppTest, ADrainRefusesAGatewayWhoseUsersHaveNotAllEntered) {
-  net::Connection& gateway = Open(5);
-  Feed(gateway, LoginFrame(0, Version::k2, 1, 40'000, 0, kToken));
+  net::Connection& gateway = Gateway(40'000);
   app_->OnDrain();
   Turn();
   EXPECT_EQ(gateway.close_reason, CloseReason::kDrain);
@@ -183,8 +185,7 @@ TEST_F(AppTest, AGatewayIsRemindedOfGiftsAPartEachMillisecondWhileItReads) {
       ASSERT_TRUE(shared_.directory.AddUnopened(user));
     }
   }
-  net::Connection& gateway = Open(5);
-  Feed(gateway, LoginFrame(0, Version::k2, 1, 3'000, 0, kToken));
+  net::Connection& gateway = Gateway(3'000);
   const auto reminded = [this] {
     context_->FlushOutboxes();
     uint32_t count = 0;

@@ -60,21 +60,15 @@ class FakeLedger : public ledger::Ledger {
   bool is_full = false;
 
   // Settles what waits, the oldest first, `records` of them at most; what comes meanwhile too.
-  size_t Commit(size_t records = kAll) {
+  size_t Commit(size_t records = kAll, uint32_t first_lane = 0, uint32_t last_lane = std::numeric_limits<uint32_t>::max()) {
     size_t done = 0;
-    while (done < records && CommitOne(0, std::numeric_limits<uint32_t>::max())) {
+    while (done < records && CommitOne(first_lane, last_lane)) {
       ++done;
     }
     return done;
   }
   // The same for one lane, ahead of the others.
-  size_t CommitLane(uint32_t lane, size_t records = kAll) {
-    size_t done = 0;
-    while (done < records && CommitOne(lane, lane)) {
-      ++done;
-    }
-    return done;
-  }
+  size_t CommitLane(uint32_t lane) { return Commit(kAll, lane, lane); }
   size_t waiting() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return waiting_.size();

@@ -23,8 +23,8 @@ wire::Token Token(uint8_t fill) {
 }
 const wire::Token kRight = Token(0x5a);
 
-TestOptions WithToken() {
-  TestOptions options;
+// Two workers that take gateways, and what else a test wants.
+TestOptions WithToken(TestOptions options = {}) {
   options.workers = 2;
   options.gateway_token = kRight;
   return options;
@@ -60,9 +60,7 @@ TEST(GatewaysTest, NumbersAreGivenOutOnceAndComeBack) {
 }
 
 TEST(GatewaysTest, ALoginIsToldTheHighestStampOfItsUsersUnlessThatIsFarAhead) {
-  TestOptions options = WithToken();
-  options.ledger_credits = 100;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.ledger_credits = 100}));
   const uint64_t now = static_cast<uint64_t>(workers.clock.WallNs());
   const uint64_t floor = now + 5'000'000'000U;  // the clock of the gateway before was five seconds ahead
   workers.directory.Restore(12, floor, 0);
@@ -90,9 +88,7 @@ TEST(GatewaysTest, OnlyWithTheTokenAndNobodyWithoutOneOfTheServers) {
       {std::nullopt, wire::Token{}, wire::LoginResult::kBadToken},
   };
   for (const auto& c : cases) {
-    TestOptions options;
-    options.gateway_token = c.ours;
-    TestWorkers workers(options);
+    TestWorkers workers({.gateway_token = c.ours});
     TestWorkers::Peer peer = workers.Connect();
     const Served served = peer.Feed(GatewayLogin(10, 5, c.theirs) + ShakeFrame(12));
     EXPECT_EQ(peer.TakeLogin().result, c.result);
@@ -105,17 +101,12 @@ TEST(GatewaysTest, OnlyWithTheTokenAndNobodyWithoutOneOfTheServers) {
 }
 
 TEST(GatewaysTest, RangeRoomAndDrain) {
-  TestOptions options = WithToken();
-  options.users_max = 100;
-  options.gateways_max = 1;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.users_max = 100, .gateways_max = 1}));
   TestWorkers::Peer beyond = workers.Connect();
   beyond.Feed(GatewayLogin(90, 11));
   EXPECT_EQ(beyond.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
   TestWorkers::Peer first = Gateway(workers, 90, 10);
-  TestWorkers::Peer second = workers.Connect();
-  EXPECT_EQ(second.Feed(GatewayLogin(0, 10)).close, CloseReason::kFull);
-  EXPECT_EQ(second.TakeLogin().result, wire::LoginResult::kFullOrDraining);
+  workers.ExpectRefused(GatewayLogin(0, 10), CloseReason::kFull, wire::LoginResult::kFullOrDraining);
   first.Close();
   EXPECT_EQ(workers.Count(Counter::kUsersLeft), 10U);
   Gateway(workers, 0, 10);
@@ -156,11 +147,7 @@ TEST(GatewaysTest, ALoginThatProvesNothingLeavesTheGatewayItsUsers) {
     TestWorkers::Peer gateway = Gateway(workers, 10, 5);
     for (const Bytes& login : {LoginFrame(user, Version::k1), LoginFrame(user, Version::k2),
                                LoginFrame(user, Version::k2, 1, 1, 0, Token(0x11))}) {
-      TestWorkers::Peer stranger = workers.Connect(1);
-      EXPECT_EQ(stranger.Feed(login + ShakeFrame(user)).close, CloseReason::kRefused);
-      EXPECT_EQ(stranger.TakeLogin().result, wire::LoginResult::kBadToken);
-      EXPECT_TRUE(stranger.replies.empty());
-      stranger.Close();
+      workers.ExpectRefused(login + ShakeFrame(user), CloseReason::kRefused, wire::LoginResult::kBadToken, 1);
     }
     EXPECT_TRUE(workers.posted.empty()) << "nobody is told to close";
     EXPECT_EQ(workers.Count(Counter::kSuperseded), 0U);
@@ -218,10 +205,7 @@ class Twins {
   static constexpr uint32_t kUsers = 40;
 
   Twins(uint64_t seed, uint32_t wins_per_user, uint32_t ledger_credits) : random_(seed) {
-    TestOptions options = WithToken();
-    options.wins_per_user = wins_per_user;
-    options.ledger_credits = ledger_credits;
-    options.pool = 256;
+    const TestOptions options = WithToken({.wins_per_user = wins_per_user, .pool = 256, .ledger_credits = ledger_credits});
     direct_ = std::make_unique<TestWorkers>(options);
     pooled_ = std::make_unique<TestWorkers>(options);
     for (uint32_t user = 0; user < kUsers; ++user) {
@@ -346,9 +330,7 @@ TEST(GatewaysTest, WithALedgerEveryShakeHasOneOutcome) {
 }
 
 TEST(GatewaysTest, ARepeatOnANewConnectionIsAskedOfTheLedgerAndOthersAreNot) {
-  TestOptions options = WithToken();
-  options.ledger_credits = 100;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.ledger_credits = 100}));
   TestWorkers::Peer first = Gateway(workers, 10, 5);
   workers.Publish(kFirstShakeId, 257);
   first.Feed(ShakeFrame(12, 5'000));
@@ -371,9 +353,7 @@ TEST(GatewaysTest, ARepeatOnANewConnectionIsAskedOfTheLedgerAndOthersAreNot) {
 
 // Both in one piece, so that they are decided together.
 TEST(GatewaysTest, ARepeatBesideItsFirstTryGetsTheSameEnvelope) {
-  TestOptions options = WithToken();
-  options.ledger_credits = 100;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.ledger_credits = 100}));
   TestWorkers::Peer gateway = Gateway(workers, 10, 5);
   workers.Publish(kFirstShakeId, 257);
   workers.Publish(kFirstShakeId + 1, 100);
@@ -392,10 +372,7 @@ TEST(GatewaysTest, ARepeatBesideItsFirstTryGetsTheSameEnvelope) {
 }
 
 TEST(GatewaysTest, RefusedOneByOneWhenNotAllAreAdmittedAndLosersTouchNothing) {
-  TestOptions options = WithToken();
-  options.ledger_credits = 100;
-  options.max_qps = 1;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.max_qps = 1, .ledger_credits = 100}));
   TestWorkers::Peer gateway = Gateway(workers, 10, 5);
   gateway.Feed(ShakeFrame(11, 4'000) + ShakeFrame(12, 5'000) + ShakeFrame(13, 6'000));
   EXPECT_EQ(gateway.TakeShake().result, ShakeResult::kNothing);
@@ -407,9 +384,7 @@ TEST(GatewaysTest, RefusedOneByOneWhenNotAllAreAdmittedAndLosersTouchNothing) {
 }
 
 TEST(GatewaysTest, AFullTableEndsTheFormerConnectionOfWhoComesBack) {
-  TestOptions options = WithToken();
-  options.gateways_max = 1;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.gateways_max = 1}));
   TestWorkers::Peer dead = Gateway(workers, 10, 5);  // its host has lost power: nobody says so
   TestWorkers::Peer other = workers.Connect();
   EXPECT_EQ(other.Feed(GatewayLogin(20, 5)).close, CloseReason::kFull);
@@ -423,9 +398,7 @@ TEST(GatewaysTest, AFullTableEndsTheFormerConnectionOfWhoComesBack) {
 
 // Ending it would make no room: the table is another worker's, or the place is no gateway's.
 TEST(GatewaysTest, AFullTableEndsNobodyWhoseEndMakesNoRoom) {
-  TestOptions options = WithToken();
-  options.gateways_max = 1;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.gateways_max = 1}));
   TestWorkers::Peer elsewhere = Gateway(workers, 10, 5, 1);
   TestWorkers::Peer direct = workers.Login(2);
   TestWorkers::Peer here = Gateway(workers, 20, 5);
@@ -490,9 +463,8 @@ TEST(GatewaysTest, WithAUserKeyEveryLoginHasToShowAToken) {
 }
 
 TEST(GatewaysTest, AUserTokenIsEnoughForAGatewayAndAgainstOne) {
-  TestOptions options;  // no gateways' token
-  options.user_token = [](const wire::Token& token, uint32_t, uint32_t, int64_t) { return token == Token(0x77); };
-  TestWorkers workers(options);
+  // No gateways' token.
+  TestWorkers workers({.user_token = [](const wire::Token& token, uint32_t, uint32_t, int64_t) { return token == Token(0x77); }});
   TestWorkers::Peer gateway = workers.Connect();
   gateway.Feed(GatewayLogin(10, 5, Token(0x77)));
   EXPECT_EQ(gateway.TakeLogin().result, wire::LoginResult::kOk);
@@ -503,9 +475,7 @@ TEST(GatewaysTest, AUserTokenIsEnoughForAGatewayAndAgainstOne) {
 }
 
 TEST(GatewaysTest, NoMoreUsersThanALoginMayLookUp) {
-  TestOptions options = WithToken();
-  options.users_max = 2 * wire::kGatewayUsersMax;
-  TestWorkers workers(options);
+  TestWorkers workers(WithToken({.users_max = 2 * wire::kGatewayUsersMax}));
   TestWorkers::Peer gateway = workers.Connect();
   gateway.Feed(GatewayLogin(0, wire::kGatewayUsersMax + 1));
   EXPECT_EQ(gateway.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
@@ -564,11 +534,7 @@ class GatewaysInSlices : public testing::Test {
   static constexpr uint32_t kUsers = 100;
 
   static TestOptions Options() {
-    TestOptions options = WithToken();
-    options.users_max = kUsers;
-    options.gateways_max = 8;
-    options.gateway_users_a_turn = 10;
-    return options;
+    return WithToken({.users_max = kUsers, .gateways_max = 8, .gateway_users_a_turn = 10});
   }
   TestWorkers::Peer Begin(uint32_t first, uint32_t count, uint32_t worker = 0) {
     TestWorkers::Peer peer = workers_.Connect(worker);

@@ -15,7 +15,18 @@ const std::vector<uint32_t> kInvited = {1, 2, 3};
 const GiftSend kSend{.sender = 7, .amount_fen = 300, .users = kInvited};
 const GiftSend kSmallSend{.sender = 7, .amount_fen = 10, .users = absl::MakeConstSpan(kInvited).first(1)};
 
-TEST(GiftsTest, NoticesGoToTheInvitedUsersOwnConnections) {
+wire::SendResult Send(Gifts& gifts, const GiftSend& send, uint32_t* id = nullptr) {
+  uint32_t made = 0;
+  return gifts.Send(send, id != nullptr ? id : &made);
+}
+
+// One worker, unless a test makes its own.
+struct GiftsTest : testing::Test {
+  TestWorkers workers;
+  Gifts& gifts = workers[0].gifts;
+};
+
+TEST(GiftsOfTheirOwn, NoticesGoToTheInvitedUsersOwnConnections) {
   TestWorkers workers({.workers = 2});
   TestWorkers::Peer seven = workers.Login(7, Version::k1, 0);
   TestWorkers::Peer eight = workers.Login(8, Version::k2, 1);
@@ -34,8 +45,7 @@ TEST(GiftsTest, NoticesGoToTheInvitedUsersOwnConnections) {
   EXPECT_EQ(addresses, (std::set<uint64_t>{seven.address, eight.address}));
 }
 
-TEST(GiftsTest, Defect05_ANoticeNeverGoesToAStrangerWhoHappensToShake) {
-  TestWorkers workers;
+TEST_F(GiftsTest, Defect05_ANoticeNeverGoesToAStrangerWhoHappensToShake) {
   TestWorkers::Peer stranger = workers.Login(9, Version::k1);
   workers[0].gifts.Handle(GiftOf(0x80000001, 300, {1, 2, 3}));
   EXPECT_EQ(stranger.Shake(9).result, wire::ShakeResult::kNothing) << "his shake gets its own reply";
@@ -43,7 +53,7 @@ TEST(GiftsTest, Defect05_ANoticeNeverGoesToAStrangerWhoHappensToShake) {
   EXPECT_TRUE(workers.posted.empty());
 }
 
-TEST(GiftsTest, WhoWasAwayIsToldAtTheNextLoginUntilOpened) {
+TEST(GiftsOfTheirOwn, WhoWasAwayIsToldAtTheNextLoginUntilOpened) {
   TestWorkers workers({.workers = 2});
   workers[0].gifts.Handle(GiftOf(0x80000002, 300, {7, 8, 9}));
   workers[1].gifts.Handle(GiftOf(0x80000003, 400, {7, 8, 9}));
@@ -69,9 +79,7 @@ TEST(GiftsTest, WhoWasAwayIsToldAtTheNextLoginUntilOpened) {
   EXPECT_TRUE(workers.posted.empty()) << "nobody is even asked";
 }
 
-TEST(GiftsTest, Defect07_OnlyTheInvitedOnceAndEverybodyGetsAnAnswer) {
-  TestWorkers workers;
-  Gifts& gifts = workers[0].gifts;
+TEST_F(GiftsTest, Defect07_OnlyTheInvitedOnceAndEverybodyGetsAnAnswer) {
   gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
   const auto open = [&](uint32_t id, uint32_t user) {
     gifts.Handle(OpenOf(id, user));
@@ -95,9 +103,7 @@ TEST(GiftsTest, Defect07_OnlyTheInvitedOnceAndEverybodyGetsAnAnswer) {
   EXPECT_EQ(workers.directory.grants(7), 1U);
 }
 
-TEST(GiftsTest, AnOpenOfASessionThatANewerOneHasReplacedDrawsNothing) {
-  TestWorkers workers;
-  Gifts& gifts = workers[0].gifts;
+TEST_F(GiftsTest, AnOpenOfASessionThatANewerOneHasReplacedDrawsNothing) {
   gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
   const OpenGift late = OpenOf(0x80000001, 7, 50);
   TestWorkers::Peer newer = workers.Login(7);
@@ -113,9 +119,7 @@ TEST(GiftsTest, AnOpenOfASessionThatANewerOneHasReplacedDrawsNothing) {
   EXPECT_GT(workers.TakePosted<GiftOpened>().amount_fen, 0U) << "the share is still the user's";
 }
 
-TEST(GiftsTest, Defect04_TheAnswerBelongsToItsOwnRequest) {
-  TestWorkers workers;
-  Gifts& gifts = workers[0].gifts;
+TEST_F(GiftsTest, Defect04_TheAnswerBelongsToItsOwnRequest) {
   gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
   // Two opens queued before either is answered; in the prototype the second overwrote the first.
   const OpenGift first = OpenOf(0x80000001, 7, 111);
@@ -133,7 +137,7 @@ TEST(GiftsTest, Defect04_TheAnswerBelongsToItsOwnRequest) {
   EXPECT_EQ(workers.directory.last_stamp(8), 222U);
 }
 
-TEST(GiftsTest, AnAmountIsCountedOnceWhereverTheAnswerGoes) {
+TEST(GiftsOfTheirOwn, AnAmountIsCountedOnceWhereverTheAnswerGoes) {
   TestWorkers workers({.workers = 2});
   workers[1].gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
   TestWorkers::Peer seven = workers.Login(7, Version::k2, 0);
@@ -152,7 +156,7 @@ TEST(GiftsTest, AnAmountIsCountedOnceWhereverTheAnswerGoes) {
   EXPECT_EQ(workers.Count(Counter::kOpenedFen), opened.amount_fen);
 }
 
-TEST(GiftsTest, Defect10_WhatIsNotOpenedExpiresAndIsRefunded) {
+TEST(GiftsOfTheirOwn, Defect10_WhatIsNotOpenedExpiresAndIsRefunded) {
   TestWorkers workers({.gift_expiry_ms = 1'000});
   Gifts& gifts = workers[0].gifts;
   gifts.Handle(GiftOf(0x80000001, 300, {7, 8, 9}));
@@ -171,7 +175,7 @@ TEST(GiftsTest, Defect10_WhatIsNotOpenedExpiresAndIsRefunded) {
   gifts.book().Audit();
 }
 
-TEST(GiftsTest, ExpiryKeepsToItsBudgetAndMissesNobody) {
+TEST(GiftsOfTheirOwn, ExpiryKeepsToItsBudgetAndMissesNobody) {
   TestWorkers workers({.users_max = 4, .gifts_max = 2'000, .gift_expiry_ms = 1'000});
   Gifts& gifts = workers[0].gifts;
   for (uint32_t i = 0; i < 1'000; ++i) {
@@ -190,24 +194,22 @@ TEST(GiftsTest, ExpiryKeepsToItsBudgetAndMissesNobody) {
   EXPECT_EQ(gifts.book().totals().gifts_live, 0U);
 }
 
-TEST(GiftsTest, Defect17_SendingGoesOnForEver) {
+TEST(GiftsOfTheirOwn, Defect17_SendingGoesOnForEver) {
   TestWorkers workers({.gifts_max = 16, .gift_expiry_ms = 10});
   Gifts& gifts = workers[0].gifts;
   for (uint32_t i = 0; i < 300'000; ++i) {  // the prototype stopped at 210,780
     gifts.BeginTurn((1'000 + i) * time::kNsPerMs, (1'000 + i) * time::kNsPerMs);
-    uint32_t id = 0;
-    ASSERT_EQ(gifts.Send(kSend, &id), wire::SendResult::kOk) << i;
+    ASSERT_EQ(Send(gifts, kSend), wire::SendResult::kOk) << i;
   }
   gifts.book().Audit();
 }
 
-TEST(GiftsTest, AFullBookIsOverloadForASenderAndGivesTheMintersBack) {
+TEST(GiftsOfTheirOwn, AFullBookIsOverloadForASenderAndGivesTheMintersBack) {
   TestWorkers workers({.gifts_max = 2});
   Gifts& gifts = workers[0].gifts;
-  uint32_t id = 0;
-  EXPECT_EQ(gifts.Send(kSend, &id), wire::SendResult::kOk);
-  EXPECT_EQ(gifts.Send(kSend, &id), wire::SendResult::kOk);
-  EXPECT_EQ(gifts.Send(kSend, &id), wire::SendResult::kOverload);
+  EXPECT_EQ(Send(gifts, kSend), wire::SendResult::kOk);
+  EXPECT_EQ(Send(gifts, kSend), wire::SendResult::kOk);
+  EXPECT_EQ(Send(gifts, kSend), wire::SendResult::kOverload);
   gifts.Handle(GiftOf(0x80000001, 55, {1}));
   EXPECT_EQ(workers.Count(Counter::kGiftsOfferedAgain), 1U);
   gifts.Handle(GiftOf(0x80000001, 55, {}));
@@ -217,13 +219,13 @@ TEST(GiftsTest, AFullBookIsOverloadForASenderAndGivesTheMintersBack) {
   EXPECT_EQ(workers.directory.unopened(1), 2U);
 }
 
-TEST(GiftsTest, IdsOfSendersBelongToTheirOwnWorker) {
+TEST(GiftsOfTheirOwn, IdsOfSendersBelongToTheirOwnWorker) {
   TestWorkers workers({.workers = 3});
   std::set<uint32_t> ids;
   for (uint32_t worker = 0; worker < 3; ++worker) {
     for (int i = 0; i < 10; ++i) {
       uint32_t id = 0;
-      ASSERT_EQ(workers[worker].gifts.Send(kSmallSend, &id), wire::SendResult::kOk);
+      ASSERT_EQ(Send(workers[worker].gifts, kSmallSend, &id), wire::SendResult::kOk);
       EXPECT_EQ(OwnerOf(id, 3), worker);
       EXPECT_GE(id, kFirstSentGiftId);
       ids.insert(id);
@@ -232,23 +234,13 @@ TEST(GiftsTest, IdsOfSendersBelongToTheirOwnWorker) {
   EXPECT_EQ(ids.size(), 30U);
 }
 
-TEST(GiftsTest, AUserWithManyGiftsIsRemindedOfSomeAtATime) {
-  TestWorkers workers;
+TEST_F(GiftsTest, AUserWithManyGiftsIsRemindedOfSomeAndEachOpenedGiftLetsTheNextNoticeIn) {
   for (uint32_t i = 0; i < 100; ++i) {
     workers[0].gifts.Handle(GiftOf(0x80000001 + i, 10, {7}));
   }
   workers.Login(7);
   workers.HandleGiftMessages();
   EXPECT_EQ(workers.posted.size(), Gifts::kRemindMax);
-}
-
-TEST(GiftsTest, EachOpenedGiftLetsTheNextNoticeIn) {
-  TestWorkers workers;
-  for (uint32_t i = 0; i < 100; ++i) {
-    workers[0].gifts.Handle(GiftOf(0x80000001 + i, 10, {7}));
-  }
-  workers.Login(7);
-  workers.HandleGiftMessages();
   std::set<uint32_t> told;
   size_t opened = 0;
   while (!workers.posted.empty()) {
@@ -273,36 +265,34 @@ GiftSend SendOf(uint32_t sender, const std::vector<uint32_t>& users) {
 
 TEST(GiftsCaps, ASenderHasSoManyLiveGiftsInAllBooksTogether) {
   TestWorkers workers({.workers = 2, .gift_expiry_ms = 1'000, .gifts_per_sender = 5});
-  uint32_t id = 0;
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(workers[static_cast<size_t>(i % 2)].gifts.Send(SendOf(7, kInvited), &id), wire::SendResult::kOk);
+    EXPECT_EQ(Send(workers[static_cast<size_t>(i % 2)].gifts, SendOf(7, kInvited)), wire::SendResult::kOk);
   }
   for (const auto& worker : workers.workers) {
-    EXPECT_EQ(worker->gifts.Send(SendOf(7, {8, 9}), &id), wire::SendResult::kCapped);
+    EXPECT_EQ(Send(worker->gifts, SendOf(7, {8, 9})), wire::SendResult::kCapped);
   }
   EXPECT_EQ(workers.Count(Counter::kSendsSenderCap), 2U);
-  EXPECT_EQ(workers[0].gifts.Send(SendOf(6, kInvited), &id), wire::SendResult::kOk) << "another sender";
+  EXPECT_EQ(Send(workers[0].gifts, SendOf(6, kInvited)), wire::SendResult::kOk) << "another sender";
   workers.Turn(2'000);
   EXPECT_EQ(workers.directory.sent(7), 0U);
-  EXPECT_EQ(workers[0].gifts.Send(SendOf(7, kInvited), &id), wire::SendResult::kOk) << "they have expired";
+  EXPECT_EQ(Send(workers[0].gifts, SendOf(7, kInvited)), wire::SendResult::kOk) << "they have expired";
 }
 
 TEST(GiftsCaps, AnExpiredGiftCountsNoLongerAlsoWhenEverybodyHasOpenedIt) {
   TestWorkers workers({.gift_expiry_ms = 1'000, .gifts_per_sender = 1});
   Gifts& gifts = workers[0].gifts;
   uint32_t id = 0;
-  ASSERT_EQ(gifts.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
+  ASSERT_EQ(Send(gifts, SendOf(7, {1}), &id), wire::SendResult::kOk);
   gifts.Handle(OpenOf(id, 1));
-  EXPECT_EQ(gifts.Send(SendOf(7, {1}), &id), wire::SendResult::kCapped) << "opened gifts live until they expire";
+  EXPECT_EQ(Send(gifts, SendOf(7, {1})), wire::SendResult::kCapped) << "opened gifts live until they expire";
   workers.Turn(2'000);
-  EXPECT_EQ(gifts.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
+  EXPECT_EQ(Send(gifts, SendOf(7, {1})), wire::SendResult::kOk);
 }
 
 TEST(GiftsCaps, ASendThatIsRefusedIsNotCountedAsTheSenders) {
   TestWorkers workers({.gifts_per_sender = 3});
-  uint32_t id = 0;
   for (int i = 0; i < 10; ++i) {
-    EXPECT_EQ(workers[0].gifts.Send(SendOf(7, {1, 1}), &id), wire::SendResult::kRefused);
+    EXPECT_EQ(Send(workers[0].gifts, SendOf(7, {1, 1})), wire::SendResult::kRefused);
   }
   EXPECT_EQ(workers.directory.sent(7), 0U);
 }
@@ -310,27 +300,25 @@ TEST(GiftsCaps, ASendThatIsRefusedIsNotCountedAsTheSenders) {
 TEST(GiftsCaps, OneSenderDoesNotFloodOneUser) {
   TestWorkers workers({.gift_expiry_ms = 1'000, .gifts_per_pair = 3});
   Gifts& gifts = workers[0].gifts;
-  uint32_t id = 0;
   for (uint32_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(gifts.Send(SendOf(7, {100 + i, 1, 200 + i}), &id), wire::SendResult::kOk);
+    EXPECT_EQ(Send(gifts, SendOf(7, {100 + i, 1, 200 + i})), wire::SendResult::kOk);
   }
-  EXPECT_EQ(gifts.Send(SendOf(7, {300, 1}), &id), wire::SendResult::kCapped);
+  EXPECT_EQ(Send(gifts, SendOf(7, {300, 1})), wire::SendResult::kCapped);
   EXPECT_EQ(workers.Count(Counter::kSendsPairCap), 1U);
-  EXPECT_EQ(gifts.Send(SendOf(7, {300, 2}), &id), wire::SendResult::kOk) << "to others it may";
-  EXPECT_EQ(gifts.Send(SendOf(6, {300, 1}), &id), wire::SendResult::kOk) << "and others may to that one";
+  EXPECT_EQ(Send(gifts, SendOf(7, {300, 2})), wire::SendResult::kOk) << "to others it may";
+  EXPECT_EQ(Send(gifts, SendOf(6, {300, 1})), wire::SendResult::kOk) << "and others may to that one";
   workers.Turn(2'000);
-  EXPECT_EQ(gifts.Send(SendOf(7, {1}), &id), wire::SendResult::kOk);
+  EXPECT_EQ(Send(gifts, SendOf(7, {1})), wire::SendResult::kOk);
   gifts.book().Audit();
 }
 
 TEST(GiftsCaps, SendersLeaveAPartOfAUsersRoomAndOfTheBookToTheMinter) {
   TestWorkers workers({.gifts_max = 40});
   Gifts& gifts = workers[0].gifts;
-  uint32_t id = 0;
   for (uint32_t i = 0; i < 30; ++i) {
-    ASSERT_EQ(gifts.Send(SendOf(i, {99}), &id), wire::SendResult::kOk);
+    ASSERT_EQ(Send(gifts, SendOf(i, {99})), wire::SendResult::kOk);
   }
-  EXPECT_EQ(gifts.Send(SendOf(30, {98}), &id), wire::SendResult::kOverload);
+  EXPECT_EQ(Send(gifts, SendOf(30, {98})), wire::SendResult::kOverload);
   EXPECT_EQ(workers.Count(Counter::kSendsBookFull), 1U);
   for (uint32_t i = 0; i < 10; ++i) {
     gifts.Handle(GiftOf(0x80000001 + i, 300, {99}));
@@ -339,7 +327,7 @@ TEST(GiftsCaps, SendersLeaveAPartOfAUsersRoomAndOfTheBookToTheMinter) {
   TestWorkers others;
   while (others.directory.AddUnopened(1, Directory::kUnopenedOfSendsMax)) {
   }
-  EXPECT_EQ(others[0].gifts.Send(SendOf(7, {1, 2}), &id), wire::SendResult::kOverload);
+  EXPECT_EQ(Send(others[0].gifts, SendOf(7, {1, 2})), wire::SendResult::kOverload);
   EXPECT_EQ(others.Count(Counter::kSendsUserFull), 1U);
   EXPECT_EQ(others.directory.unopened(2), 0U);
   EXPECT_EQ(others.directory.sent(7), 0U);

@@ -3,50 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <set>
 
-#include "libhongbao/serve/minter.h"
-#include "tests/serve/fake_ledger.h"
+#include "tests/serve/minter_life.h"
 
 namespace hongbao::serve {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr int64_t kSecond = time::kNsPerSecond;
-constexpr int64_t kNow = 1'424'183'400;
-
-// One life of a minter.
-struct Life {
-  explicit Life(size_t capacity = 1 << 12, int64_t now_s = kNow)
-      : clock(now_s * kSecond + 300'000'000),
-        pool(capacity),
-        claimer(pool),
-        minter(&wall, &pool, 100, 2,
-               [this](uint32_t, const MintedGift& gift) {
-                 gifts[gift.gift_id] = gift;
-                 return true;
-               },
-               &ledger, &returned) {}
-
-  // Issued in the second that begins now and is stepped through to its end.
-  uint64_t RunSecond() {
-    const uint64_t before = pool.issued().count + gifts.size();
-    const int64_t end = (time::UnixSecond(clock.WallNs()) + 1) * kSecond;
-    while (clock.WallNs() < end) {
-      const int64_t next = minter.Step();
-      clock.Advance(std::min(next, end) - clock.WallNs());
-      envelope::LuckyEnvelope one;
-      while (claim && claimer.Claim(one)) {
-        EXPECT_TRUE(claimed.emplace(one.id, one.amount.value()).second) << "issued twice";
-      }
-    }
-    return pool.issued().count + gifts.size() - before;
-  }
-  void RunFor(int seconds) {
-    for (int i = 0; i < seconds; ++i) {
-      RunSecond();
-    }
+// With a ledger, and all that is issued is won at once.
+struct Life : MinterLife {
+  explicit Life(size_t capacity = 1 << 12, int64_t now_s = kNow) : MinterLife(capacity, /*with_ledger=*/true, now_s) {
+    claim = true;
   }
   void Restore(const ledger::Order& order, std::vector<bool> taken) {
     ledger::Recovered recovered;
@@ -61,28 +29,12 @@ struct Life {
         order.first_id + static_cast<uint64_t>(order.count);
     minter.Restore(recovered);
   }
-
-  time::FakeClock clock;
-  time::WallSteps wall{clock};
-  FakeLedger ledger;
-  Returned returned;
-  envelope::LuckyPool pool;
-  envelope::LuckyClaimer claimer;
-  bool claim = true;
-  std::map<uint32_t, int64_t> claimed;
-  std::map<uint32_t, MintedGift> gifts;
-  Minter minter;
 };
-
-MintOrder Shakes(int64_t rate, int64_t count) { return {.rate = rate, .count = count}; }
-MintOrder Gifts(int64_t rate, int64_t count) {
-  return {.kind = MintOrder::Kind::kGift, .rate = rate, .count = count, .users = 3, .first_user = 10, .last_user = 99};
-}
 
 TEST(MinterLedgerTest, AnOrderIsRecordedWholeBeforeAnythingOfItIsIssued) {
   Life life;
-  ASSERT_TRUE(life.minter.Add(Shakes(100, 150)).ok());
-  ASSERT_TRUE(life.minter.Add(Gifts(100, 5)).ok());
+  ASSERT_TRUE(life.minter.Add(ShakeOrder(100, 150)).ok());
+  ASSERT_TRUE(life.minter.Add(GiftOrderFor(100, 5)).ok());
   ASSERT_EQ(life.ledger.orders.size(), 2U);
   EXPECT_EQ(life.pool.issued().count, 0U);
   const ledger::Order& order = life.ledger.orders[0];
@@ -101,29 +53,29 @@ TEST(MinterLedgerTest, AnOrderIsRecordedWholeBeforeAnythingOfItIsIssued) {
 
 TEST(MinterLedgerTest, TwoOrdersOfNoSeedAreDrawnFromDifferentKeys) {
   Life life;
-  ASSERT_TRUE(life.minter.Add(Shakes(100, 1)).ok());
-  ASSERT_TRUE(life.minter.Add(Shakes(100, 1)).ok());
+  ASSERT_TRUE(life.minter.Add({.rate = 100, .count = 1}).ok());
+  ASSERT_TRUE(life.minter.Add({.rate = 100, .count = 1}).ok());
   EXPECT_NE(life.ledger.orders[0].key, life.ledger.orders[1].key);
 }
 
 TEST(MinterLedgerTest, AnOrderThatTheLedgerRefusesIssuesNothing) {
   Life life;
   life.ledger.order_status = absl::FailedPreconditionError("the ledger is closed");
-  const auto refused = life.minter.Add(Shakes(100, 10));
+  const auto refused = life.minter.Add(ShakeOrder(100, 10));
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("closed"));
   life.RunFor(3);
   EXPECT_EQ(life.pool.issued().count, 0U);
   EXPECT_EQ(life.minter.runs(), 0U);
   life.ledger.order_status = absl::OkStatus();
-  EXPECT_EQ(life.minter.Add(Shakes(100, 10))->first_id, kFirstShakeId + 10) << "its ids are not used for another";
+  EXPECT_EQ(life.minter.Add(ShakeOrder(100, 10))->first_id, kFirstShakeId + 10) << "its ids are not used for another";
 }
 
 // Whatever was won in the first life, the second one issues the rest, and each place holds what it held.
 TEST(MinterLedgerTest, ARestartIssuesExactlyWhatIsMissing) {
   constexpr int64_t kCount = 40;
   Life first;
-  ASSERT_TRUE(first.minter.Add(Shakes(1'000, kCount)).ok());
+  ASSERT_TRUE(first.minter.Add(ShakeOrder(1'000, kCount)).ok());
   first.RunFor(3);
   ASSERT_EQ(first.claimed.size(), size_t{kCount});
   envelope::Random random = envelope::Random::FromSeed(5);
@@ -148,7 +100,7 @@ TEST(MinterLedgerTest, ARestartIssuesExactlyWhatIsMissing) {
 
 TEST(MinterLedgerTest, ARestartGoesOnAtTheOrdersRateAndAPauseIsNoSpike) {
   Life first;
-  ASSERT_TRUE(first.minter.Add(Shakes(100, 1'000)).ok());
+  ASSERT_TRUE(first.minter.Add(ShakeOrder(100, 1'000)).ok());
   first.RunFor(3);
   std::vector<bool> taken(1'000);
   for (const auto& [id, fen] : first.claimed) {
@@ -170,7 +122,7 @@ TEST(MinterLedgerTest, ARestartGoesOnAtTheOrdersRateAndAPauseIsNoSpike) {
 
 TEST(MinterLedgerTest, AnOrderForLaterStartsOnTimeAlsoAfterARestart) {
   Life first;
-  MintOrder order = Shakes(100, 10);
+  MintOrder order = ShakeOrder(100, 10);
   order.at_s = kNow + 100;
   ASSERT_TRUE(first.minter.Add(order).ok());
   Life second(1 << 12, kNow + 50);
@@ -183,7 +135,7 @@ TEST(MinterLedgerTest, AnOrderForLaterStartsOnTimeAlsoAfterARestart) {
 
 TEST(MinterLedgerTest, GiftsThatWereMadeAreNotMadeAgainAndTheOthersAreTheSame) {
   Life first;
-  ASSERT_TRUE(first.minter.Add(Gifts(100, 30)).ok());
+  ASSERT_TRUE(first.minter.Add(GiftOrderFor(100, 30)).ok());
   first.RunFor(3);
   ASSERT_EQ(first.gifts.size(), 30U);
   Life second(16, kNow + 500);
@@ -207,18 +159,18 @@ TEST(MinterLedgerTest, NewIdsBeginBehindTheOnesThatWereUsed) {
   recovered.next_shake_id = kFirstShakeId + 500;
   recovered.next_minted_gift_id = kFirstMintedGiftId + 70;
   life.minter.Restore(recovered);
-  EXPECT_EQ(life.minter.Add(Shakes(1, 1))->first_id, kFirstShakeId + 500);
-  EXPECT_EQ(life.minter.Add(Gifts(1, 1))->first_id, kFirstMintedGiftId + 70);
+  EXPECT_EQ(life.minter.Add(ShakeOrder(1, 1))->first_id, kFirstShakeId + 500);
+  EXPECT_EQ(life.minter.Add(GiftOrderFor(1, 1))->first_id, kFirstMintedGiftId + 70);
   Life fresh;
   ledger::Recovered nothing;
   fresh.minter.Restore(nothing);
-  EXPECT_EQ(fresh.minter.Add(Shakes(1, 1))->first_id, kFirstShakeId);
+  EXPECT_EQ(fresh.minter.Add(ShakeOrder(1, 1))->first_id, kFirstShakeId);
 }
 
 TEST(MinterLedgerTest, ReturnedEnvelopesGoOutAgainAsSoonAsThereIsRoom) {
   Life life(/*capacity=*/2);
   life.claim = false;
-  ASSERT_TRUE(life.minter.Add(Shakes(1'000, 5)).ok());
+  ASSERT_TRUE(life.minter.Add(ShakeOrder(1'000, 5)).ok());
   life.RunFor(2);
   EXPECT_EQ(life.pool.left(), 2U);
   life.returned.GiveEnvelope({.id = 0x700000, .amount = envelope::Fen(77)});
@@ -234,7 +186,7 @@ TEST(MinterLedgerTest, ReturnedEnvelopesGoOutAgainAsSoonAsThereIsRoom) {
 
 TEST(MinterLedgerTest, AKeyAndTheEndOfAnOrderHoldOverARestart) {
   Life first;
-  MintOrder order = Shakes(100, 500);
+  MintOrder order = ShakeOrder(100, 500);
   order.key = "monday";
   const uint32_t id = first.minter.Add(order)->first_id;
   first.RunFor(3);
@@ -274,7 +226,7 @@ TEST(MinterLedgerTest, AKeyAndTheEndOfAnOrderHoldOverARestart) {
 
 TEST(MinterLedgerTest, ARestoredOrderWithHolesIsCancelledToTheFen) {
   Life first;
-  ASSERT_TRUE(first.minter.Add(Shakes(1'000, 3'000)).ok());
+  ASSERT_TRUE(first.minter.Add(ShakeOrder(1'000, 3'000)).ok());
   first.RunFor(5);
   Life second(64, kNow + 500);  // little room: some are drawn and not published
   second.claim = false;
@@ -302,7 +254,7 @@ TEST(MinterLedgerTest, ARestoredOrderWithHolesIsCancelledToTheFen) {
 
 TEST(MinterLedgerTest, ACancelThatTheLedgerDoesNotTakeEndsNothing) {
   Life life;
-  const uint32_t id = life.minter.Add(Shakes(100, 300))->first_id;
+  const uint32_t id = life.minter.Add(ShakeOrder(100, 300))->first_id;
   life.RunFor(2);
   life.ledger.order_status = absl::FailedPreconditionError("the ledger is closed");
   EXPECT_EQ(life.minter.Cancel(id).status().code(), absl::StatusCode::kFailedPrecondition);
@@ -348,7 +300,7 @@ TEST(MinterLedgerTest, AnOlderOrderGoesOnWithTheAmountsItHad) {
 TEST(MinterLedgerTest, AnOrderOfAllTheNumbersThereAreTakesNoTimeToPlaceNorToRestore) {
   constexpr int64_t kCount = kLastShakeId - kFirstShakeId + int64_t{1};
   Life first;
-  ASSERT_TRUE(first.minter.Add(Shakes(1'000'000, kCount)).ok());
+  ASSERT_TRUE(first.minter.Add(ShakeOrder(1'000'000, kCount)).ok());
   const ledger::Order order = first.ledger.orders[0];
   EXPECT_EQ(order.total, envelope::Amounts(order.key, 10, 309, kCount).Total());
   ledger::Order lately = order;
@@ -367,7 +319,7 @@ TEST(MinterLedgerTest, AnOrderOfAllTheNumbersThereAreTakesNoTimeToPlaceNorToRest
 
 TEST(MinterLedgerTest, AGiftThatFindsNoRoomIsOfferedAgainUntilThereIs) {
   Life life;
-  ASSERT_TRUE(life.minter.Add(Gifts(100, 30)).ok());
+  ASSERT_TRUE(life.minter.Add(GiftOrderFor(100, 30)).ok());
   life.RunFor(2);
   ASSERT_EQ(life.gifts.size(), 30U);
   const MintedGift refused = life.gifts.begin()->second;
@@ -383,7 +335,7 @@ TEST(MinterLedgerTest, AGiftThatFindsNoRoomIsOfferedAgainUntilThereIs) {
 
 TEST(MinterLedgerTest, GiftsOfACancelledOrderThatComeBackAreCancelledToo) {
   Life life;
-  const uint32_t id = life.minter.Add(Gifts(100, 300))->first_id;
+  const uint32_t id = life.minter.Add(GiftOrderFor(100, 300))->first_id;
   life.RunFor(2);
   const MintedGift early = life.gifts.begin()->second, late = life.gifts.rbegin()->second;
   const int64_t posted = static_cast<int64_t>(life.gifts.size());

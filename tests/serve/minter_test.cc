@@ -8,75 +8,16 @@
 #include <string>
 #include <thread>
 
+#include "tests/serve/minter_life.h"
+
 namespace hongbao::serve {
 namespace {
 
-constexpr int64_t kSecond = time::kNsPerSecond;
-constexpr int64_t kNow = 1'424'183'400;
-
-struct World {
-  explicit World(size_t capacity = 1 << 16, uint32_t users_max = 100)
-      : clock(kNow * kSecond + 300'000'000),
-        pool(capacity),
-        claimer(pool),
-        minter(&wall, &pool, users_max, 2, [this](uint32_t worker, const MintedGift& gift) {
-          if (room == 0) {
-            return false;
-          }
-          --room;
-          gifts.emplace_back(worker, gift);
-          return true;
-        }) {}
-
-  // Steps as the thread would, up to `until_s` (unix). Returns issued per second.
-  std::vector<uint64_t> RunTo(int64_t until_s) {
-    std::vector<uint64_t> issued;
-    while (clock.WallNs() < until_s * kSecond) {
-      const uint64_t before = pool.issued().count + gifts.size();
-      const int64_t second_end = (time::UnixSecond(clock.WallNs()) + 1) * kSecond;
-      while (clock.WallNs() < second_end) {
-        const int64_t next = minter.Step();
-        EXPECT_GT(next, clock.WallNs());
-        clock.Advance(std::min(next, second_end) - clock.WallNs());
-      }
-      issued.push_back(pool.issued().count + gifts.size() - before);
-    }
-    return issued;
-  }
-  std::vector<envelope::LuckyEnvelope> ClaimAll() {
-    std::vector<envelope::LuckyEnvelope> all;
-    envelope::LuckyEnvelope one;
-    while (claimer.Claim(one)) {
-      all.push_back(one);
-    }
-    return all;
-  }
-
-  time::FakeClock clock;
-  time::WallSteps wall{clock};
-  envelope::LuckyPool pool;
-  envelope::LuckyClaimer claimer;
-  uint64_t room = 1'000'000;
-  std::vector<std::pair<uint32_t, MintedGift>> gifts;
-  Minter minter;
-};
-
-MintOrder Shakes(int64_t rate, int64_t count) {
-  return {.kind = MintOrder::Kind::kShake, .rate = rate, .count = count, .seed = 7};
-}
-MintOrder Gifts(int64_t rate, int64_t count, uint32_t users = 3, uint32_t first = 0, uint32_t last = 99) {
-  return {.kind = MintOrder::Kind::kGift,
-          .rate = rate,
-          .count = count,
-          .seed = 7,
-          .users = users,
-          .first_user = first,
-          .last_user = last};
-}
+using World = MinterLife;
 
 TEST(MinterHistory, TellsOfEachSecondHoweverLateItIsAsked) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Shakes(200, 700)).ok());
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(200, 700)).ok());
   world.RunTo(kNow + 7);
   count::Values<MintCounter> by_then;
   std::vector<uint64_t> issued;
@@ -92,7 +33,7 @@ TEST(MinterHistory, TellsOfEachSecondHoweverLateItIsAsked) {
 
 TEST(MinterTest, StartsAtTheNextWholeSecondAndHoldsTheRateInEachSecond) {
   World world;
-  const absl::StatusOr<MintReceipt> receipt = world.minter.Add(Shakes(200, 1'000));
+  const absl::StatusOr<MintReceipt> receipt = world.minter.Add(ShakeOrder(200, 1'000));
   ASSERT_TRUE(receipt.ok());
   EXPECT_EQ(receipt->at_s, kNow + 1);
   EXPECT_EQ(receipt->first_id, kFirstShakeId);
@@ -102,75 +43,57 @@ TEST(MinterTest, StartsAtTheNextWholeSecondAndHoldsTheRateInEachSecond) {
 
 TEST(MinterTest, Defect08_EachEnvelopeHasAnIdOfItsOwnAndAnAmountInRange) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Shakes(1'000, 2'000)).ok());
-  EXPECT_EQ(world.minter.Add(Shakes(1'000, 2'000))->first_id, kFirstShakeId + 2'000);
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(1'000, 2'000)).ok());
+  EXPECT_EQ(world.minter.Add(ShakeOrder(1'000, 2'000))->first_id, kFirstShakeId + 2'000);
   world.RunTo(kNow + 4);
-  std::set<uint32_t> ids;
-  int64_t sum = 0;
-  for (const envelope::LuckyEnvelope& envelope : world.ClaimAll()) {
-    ids.insert(envelope.id);
-    EXPECT_GE(envelope.amount.value(), 10);
-    EXPECT_LE(envelope.amount.value(), 309);
-    sum += envelope.amount.value();
+  world.ClaimAll();
+  for (const auto& [id, fen] : world.claimed) {
+    EXPECT_GE(fen, 10);
+    EXPECT_LE(fen, 309);
   }
-  EXPECT_EQ(ids.size(), 4'000U);
-  EXPECT_EQ(*ids.begin(), kFirstShakeId);
-  EXPECT_EQ(*ids.rbegin(), kFirstShakeId + 3'999);
-  EXPECT_EQ(world.pool.issued().sum.value(), sum);
+  EXPECT_EQ(world.claimed.size(), 4'000U);
+  EXPECT_EQ(world.claimed.begin()->first, kFirstShakeId);
+  EXPECT_EQ(world.claimed.rbegin()->first, kFirstShakeId + 3'999);
+  EXPECT_EQ(world.pool.issued().sum.value(), world.ClaimedFen());
 }
 
 TEST(MinterTest, Defect01_AFullPoolLosesNothingAndCountsNothingTooEarly) {
   World world(/*capacity=*/16);
-  ASSERT_TRUE(world.minter.Add(Shakes(100, 100)).ok());
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(100, 100)).ok());
   world.RunTo(kNow + 5);
   EXPECT_EQ(world.pool.issued().count, 16U);
   EXPECT_EQ(world.minter.waiting(), 84);
-  std::set<uint32_t> ids;
-  int64_t sum = 0;
   for (int round = 0; round < 100; ++round) {
-    for (const envelope::LuckyEnvelope& envelope : world.ClaimAll()) {
-      ids.insert(envelope.id);
-      sum += envelope.amount.value();
-    }
+    world.ClaimAll();
     world.minter.Step();
   }
-  EXPECT_EQ(ids.size(), 100U);
+  EXPECT_EQ(world.claimed.size(), 100U);
   EXPECT_EQ(world.pool.issued().count, 100U);
-  EXPECT_EQ(world.pool.issued().sum.value(), sum);
+  EXPECT_EQ(world.pool.issued().sum.value(), world.ClaimedFen());
   EXPECT_EQ(world.minter.waiting(), 0);
 }
 
 TEST(MinterTest, Defect02_AFullInboxKeepsTheGiftForLater) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Gifts(100, 100)).ok());
+  ASSERT_TRUE(world.minter.Add(GiftOrderFor(100, 100)).ok());
   world.room = 40;
   world.RunTo(kNow + 3);
   EXPECT_EQ(world.gifts.size(), 40U);
   EXPECT_EQ(world.minter.waiting(), 60);
   world.room = 1'000;
   world.RunTo(kNow + 5);
-  ASSERT_EQ(world.gifts.size(), 100U);
-  for (uint32_t i = 0; i < 100; ++i) {
-    EXPECT_EQ(world.gifts[i].second.gift_id, kFirstMintedGiftId + i) << "none twice, none left out";
-  }
-}
-
-TEST(MinterTest, GiftsGoToTheirOwnersInTurn) {
-  World world;
-  ASSERT_TRUE(world.minter.Add(Gifts(100, 100)).ok());
-  world.RunTo(kNow + 3);
-  for (const auto& [worker, gift] : world.gifts) {
-    EXPECT_EQ(worker, OwnerOf(gift.gift_id, 2));
-  }
+  ASSERT_EQ(world.gifts.size(), 100U) << "none twice, none left out; each to its owner (the fixture looks)";
+  EXPECT_EQ(world.gifts.begin()->first, kFirstMintedGiftId);
+  EXPECT_EQ(world.gifts.rbegin()->first, kFirstMintedGiftId + 99);
 }
 
 TEST(MinterTest, Defect06_InvitedUsersAreDistinctAlsoWhenTheRangeIsAsSmallAsTheGift) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Gifts(1'000, 1'000, 3, 50, 52)).ok());
-  ASSERT_TRUE(world.minter.Add(Gifts(1'000, 1'000, 50, 0, 99)).ok());
+  ASSERT_TRUE(world.minter.Add(GiftOrderFor(1'000, 1'000, 3, 50, 52)).ok());
+  ASSERT_TRUE(world.minter.Add(GiftOrderFor(1'000, 1'000, 50, 0, 99)).ok());
   world.RunTo(kNow + 3);
   ASSERT_EQ(world.gifts.size(), 2'000U);
-  for (const auto& [worker, gift] : world.gifts) {
+  for (const auto& [id, gift] : world.gifts) {
     const std::set<uint32_t> users(gift.invited.Users().begin(), gift.invited.Users().end());
     EXPECT_EQ(users.size(), gift.invited.count);
     if (gift.invited.count == 3) {
@@ -183,12 +106,12 @@ TEST(MinterTest, Defect06_InvitedUsersAreDistinctAlsoWhenTheRangeIsAsSmallAsTheG
 
 TEST(MinterTest, Defect06_EveryUserOfTheRangeIsInvitedAboutEquallyOften) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Gifts(10'000, 10'000, 3, 10, 19)).ok());
+  ASSERT_TRUE(world.minter.Add(GiftOrderFor(10'000, 10'000, 3, 10, 19)).ok());
   world.RunTo(kNow + 3);
   std::vector<int> invited(10);
-  for (const auto& [worker, gift] : world.gifts) {
-    for (uint32_t i = 0; i < gift.invited.count; ++i) {
-      ++invited[gift.invited.users[i] - 10];
+  for (const auto& [id, gift] : world.gifts) {
+    for (const uint32_t user : gift.invited.Users()) {
+      ++invited[user - 10];
     }
   }
   for (const int times : invited) {
@@ -203,24 +126,24 @@ TEST(MinterTest, WrongOrdersSayWhy) {
     EXPECT_FALSE(receipt.ok()) << word;
     EXPECT_THAT(std::string(receipt.status().message()), testing::HasSubstr(word));
   };
-  refused(Shakes(0, 10), "rate");
-  refused(Shakes(10, 0), "count");
-  refused(Shakes(2'000'000, 10), "rate");
-  refused(Gifts(1, 1, 0), "users");
-  refused(Gifts(1, 1, 51), "users");
-  refused(Gifts(1, 1, 3, 0, 100), "last_user");
-  refused(Gifts(1, 1, 3, 8, 7), "first_user");
-  refused(Gifts(1, 1, 3, 8, 9), "users");
-  MintOrder order = Shakes(1, 1);
+  refused(ShakeOrder(0, 10), "rate");
+  refused(ShakeOrder(10, 0), "count");
+  refused(ShakeOrder(2'000'000, 10), "rate");
+  refused(GiftOrderFor(1, 1, 0), "users");
+  refused(GiftOrderFor(1, 1, 51), "users");
+  refused(GiftOrderFor(1, 1, 3, 0, 100), "last_user");
+  refused(GiftOrderFor(1, 1, 3, 8, 7), "first_user");
+  refused(GiftOrderFor(1, 1, 3, 8, 9), "users");
+  MintOrder order = ShakeOrder(1, 1);
   order.min_fen = 0;
   refused(order, "min_fen");
   order.min_fen = 400;
   refused(order, "min_fen");
-  order = Gifts(1, 1, 50);
+  order = GiftOrderFor(1, 1, 50);
   order.min_fen = 1;
   order.max_fen = 49;
   refused(order, "max_fen");
-  order = Shakes(1, 1);
+  order = ShakeOrder(1, 1);
   order.at_s = kNow;
   refused(order, "at");
   EXPECT_EQ(world.minter.runs(), 0U);
@@ -228,23 +151,21 @@ TEST(MinterTest, WrongOrdersSayWhy) {
 
 TEST(MinterTest, IdsAreNeverGivenTwiceAlsoWhenTheyRunOut) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Shakes(1, kLastShakeId - kFirstShakeId)).ok());
-  EXPECT_TRUE(world.minter.Add(Shakes(1, 1)).ok()) << "the last one";
-  EXPECT_EQ(world.minter.Add(Shakes(1, 1)).status().code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(1, kLastShakeId - kFirstShakeId)).ok());
+  EXPECT_TRUE(world.minter.Add(ShakeOrder(1, 1)).ok()) << "the last one";
+  EXPECT_EQ(world.minter.Add(ShakeOrder(1, 1)).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST(MinterTest, TheSameSeedGivesTheSameRun) {
-  std::vector<std::vector<int64_t>> amounts;
+  std::vector<std::map<uint32_t, int64_t>> amounts;
   for (const uint64_t seed : {7U, 7U, 8U}) {
     World world;
-    MintOrder order = Shakes(100, 100);
+    MintOrder order = ShakeOrder(100, 100);
     order.seed = seed;
     ASSERT_TRUE(world.minter.Add(order).ok());
     world.RunTo(kNow + 3);
-    amounts.emplace_back();
-    for (const envelope::LuckyEnvelope& envelope : world.ClaimAll()) {
-      amounts.back().push_back(envelope.amount.value());
-    }
+    world.ClaimAll();
+    amounts.push_back(world.claimed);
   }
   EXPECT_EQ(amounts[0], amounts[1]);
   EXPECT_NE(amounts[0], amounts[2]);
@@ -261,14 +182,14 @@ TEST(MinterTest, TheThreadIssuesByItselfAndStopsWhenTold) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   minter.Stop();
-  EXPECT_EQ(minter.Add(Shakes(1, 1)).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(minter.Add(ShakeOrder(1, 1)).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 // ---- an order's key, its budget and its end ----
 
 TEST(MinterOrders, TheSameKeyIsTheSameOrderAndAnotherBodyIsRefused) {
   World world;
-  MintOrder order = Shakes(100, 200);
+  MintOrder order = ShakeOrder(100, 200);
   order.key = "monday";
   const absl::StatusOr<MintReceipt> first = world.minter.Add(order);
   ASSERT_TRUE(first.ok());
@@ -288,7 +209,7 @@ TEST(MinterOrders, TheSameKeyIsTheSameOrderAndAnotherBodyIsRefused) {
     field < 5 ? ++*fields[field] : static_cast<int64_t>(++other.seed);
     EXPECT_EQ(world.minter.Add(other).status().code(), absl::StatusCode::kAlreadyExists) << field;
   }
-  MintOrder gift = Gifts(100, 200);
+  MintOrder gift = GiftOrderFor(100, 200);
   gift.key = "monday";
   EXPECT_EQ(world.minter.Add(gift).status().code(), absl::StatusCode::kAlreadyExists);
   order.key = "tuesday";
@@ -299,7 +220,7 @@ TEST(MinterOrders, TheSameKeyIsTheSameOrderAndAnotherBodyIsRefused) {
 
 TEST(MinterOrders, ARepeatIsTheSameOrderAlsoWhenItsSecondHasPassed) {
   World world;
-  MintOrder order = Shakes(100, 20);
+  MintOrder order = ShakeOrder(100, 20);
   order.at_s = kNow + 2;
   order.key = "at-nine";
   const auto first = world.minter.Add(order);
@@ -312,7 +233,7 @@ TEST(MinterOrders, ARepeatIsTheSameOrderAlsoWhenItsSecondHasPassed) {
 
 TEST(MinterOrders, KeysAreBounded) {
   World world;
-  MintOrder order = Shakes(100, 20);
+  MintOrder order = ShakeOrder(100, 20);
   for (const std::string& key : {std::string(129, 'k'), std::string("two words"), std::string("a\nb"), std::string("\xc3\xa4")}) {
     order.key = key;
     EXPECT_EQ(world.minter.Add(order).status().code(), absl::StatusCode::kInvalidArgument) << key;
@@ -323,14 +244,14 @@ TEST(MinterOrders, KeysAreBounded) {
 
 TEST(MinterOrders, MoreThanTwoToThe62FenIsRefusedWithWhatIsLeft) {
   World world;
-  MintOrder order = Shakes(1, int64_t{1} << 29);
+  MintOrder order = ShakeOrder(1, int64_t{1} << 29);
   order.max_fen = 0xffff'ffff;
   ASSERT_TRUE(world.minter.Add(order).ok());
   ASSERT_TRUE(world.minter.Add(order).ok()) << "2^62 less 2^30";
   const absl::Status refused = world.minter.Add(order).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("1073741824 fen at most"));
-  order = Shakes(1, 1'000);
+  order = ShakeOrder(1, 1'000);
   EXPECT_TRUE(world.minter.Add(order).ok()) << "a refused order has taken nothing";
   const ledger::Order most{.count = int64_t{1} << 31, .max_fen = 0xffff'ffff};
   EXPECT_GE(OrderBook::MaxOf(most).value(), envelope::Amounts::kTotalMaxFen - 1) << "bounded, not wrapped";
@@ -338,14 +259,14 @@ TEST(MinterOrders, MoreThanTwoToThe62FenIsRefusedWithWhatIsLeft) {
 
 TEST(MinterOrders, AnOrderThatWouldTakeTheLastIdsIsToldWhatIsLeft) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Shakes(1, kLastShakeId - kFirstShakeId - 9)).ok());
-  const absl::Status refused = world.minter.Add(Shakes(1, 12)).status();
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(1, kLastShakeId - kFirstShakeId - 9)).ok());
+  const absl::Status refused = world.minter.Add(ShakeOrder(1, 12)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("only 10 envelope ids are left"));
-  EXPECT_TRUE(world.minter.Add(Shakes(1, 10)).ok()) << "a refused order has taken none";
-  EXPECT_THAT(std::string(world.minter.Add(Shakes(1, 1)).status().message()), testing::HasSubstr("only 0"));
-  ASSERT_TRUE(world.minter.Add(Gifts(1, kLastMintedGiftId - kFirstMintedGiftId + int64_t{1})).ok());
-  EXPECT_THAT(std::string(world.minter.Add(Gifts(1, 1)).status().message()), testing::HasSubstr("only 0 gift ids"));
+  EXPECT_TRUE(world.minter.Add(ShakeOrder(1, 10)).ok()) << "a refused order has taken none";
+  EXPECT_THAT(std::string(world.minter.Add(ShakeOrder(1, 1)).status().message()), testing::HasSubstr("only 0"));
+  ASSERT_TRUE(world.minter.Add(GiftOrderFor(1, kLastMintedGiftId - kFirstMintedGiftId + int64_t{1})).ok());
+  EXPECT_THAT(std::string(world.minter.Add(GiftOrderFor(1, 1)).status().message()), testing::HasSubstr("only 0 gift ids"));
 }
 
 // What was issued stays; issued + cancelled = ordered, whatever had room and whenever the end came.
@@ -353,7 +274,7 @@ TEST(MinterOrders, ACancelledOrderIssuesNothingMore) {
   for (const size_t capacity : {size_t{1} << 16, size_t{16}}) {
     for (int64_t seconds = 0; seconds < 5; ++seconds) {
       World world(capacity);
-      const uint32_t id = world.minter.Add(Shakes(100, 300))->first_id;
+      const uint32_t id = world.minter.Add(ShakeOrder(100, 300))->first_id;
       world.RunTo(kNow + seconds);
       const uint64_t issued = world.pool.issued().count;
       const absl::StatusOr<KnownOrder> cancelled = world.minter.Cancel(id);
@@ -383,7 +304,7 @@ TEST(MinterOrders, ACancelledOrderIssuesNothingMore) {
 
 TEST(MinterOrders, ACancelledGiftOrderMakesNoMoreGifts) {
   World world;
-  const uint32_t id = world.minter.Add(Gifts(100, 300))->first_id;
+  const uint32_t id = world.minter.Add(GiftOrderFor(100, 300))->first_id;
   world.room = 140;
   world.RunTo(kNow + 3);
   const absl::StatusOr<KnownOrder> cancelled = world.minter.Cancel(id);
@@ -400,7 +321,7 @@ TEST(MinterOrders, ACancelledGiftOrderMakesNoMoreGifts) {
 TEST(MinterOrders, ListedByIdAPageAtATimeAndFoundByKey) {
   World world;
   for (int i = 0; i < 5; ++i) {
-    MintOrder order = i % 2 == 0 ? Shakes(100, 10) : Gifts(100, 10);
+    MintOrder order = i % 2 == 0 ? ShakeOrder(100, 10) : GiftOrderFor(100, 10);
     order.key = "key-" + std::to_string(i);
     ASSERT_TRUE(world.minter.Add(order).ok());
   }
@@ -485,7 +406,7 @@ TEST(MinterClock, AnOrderUnderWayGoesOnAtItsRateWhereverTheWallClockIsSet) {
            {-kHour}, {kHour}, {kHour, -kHour}, {-kHour, kHour}, {-kHour, -kHour, 3 * kHour, -kHour}, {-kNow * kSecond}}) {
     World world;
     world.clock.Advance(700 * time::kNsPerMs);  // at the start of a second
-    ASSERT_TRUE(world.minter.Add(Shakes(20, 100'000)).ok());
+    ASSERT_TRUE(world.minter.Add(ShakeOrder(20, 100'000)).ok());
     EXPECT_THAT(IssuedIn(world, 3), testing::ElementsAre(0, 20, 20));
     for (const int64_t step_ns : steps) {
       world.clock.StepWall(step_ns);
@@ -498,7 +419,7 @@ TEST(MinterClock, AnOrderUnderWayGoesOnAtItsRateWhereverTheWallClockIsSet) {
 TEST(MinterClock, OfAStepThatIsNoWholeSecondHalfASecondsWorthIsEarlyOrLate) {
   World world;
   world.clock.Advance(700 * time::kNsPerMs);
-  ASSERT_TRUE(world.minter.Add(Shakes(20, 100'000)).ok());
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(20, 100'000)).ok());
   IssuedIn(world, 3);
   uint64_t issued = 0;
   for (int i = 0; i < 100; ++i) {  // a hundred times
@@ -514,7 +435,7 @@ TEST(MinterClock, OfAStepThatIsNoWholeSecondHalfASecondsWorthIsEarlyOrLate) {
 
 TEST(MinterClock, AnOrderForTheNextSecondBeginsThenEvenIfTheClockIsSetBackBefore) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Shakes(20, 100)).ok());
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(20, 100)).ok());
   world.clock.StepWall(-3'600 * kSecond);
   IssuedIn(world, 3);
   EXPECT_GE(world.pool.issued().count, 40U);
@@ -522,7 +443,7 @@ TEST(MinterClock, AnOrderForTheNextSecondBeginsThenEvenIfTheClockIsSetBackBefore
 
 TEST(MinterClock, AnOrderForALaterTimeWaitsForTheAgreedTime) {
   World world;
-  MintOrder order = Shakes(20, 100);
+  MintOrder order = ShakeOrder(20, 100);
   order.at_s = kNow + 10;
   ASSERT_TRUE(world.minter.Add(order).ok());
   IssuedIn(world, 3);
@@ -535,7 +456,7 @@ TEST(MinterClock, AnOrderForALaterTimeWaitsForTheAgreedTime) {
 
 TEST(MinterClock, SecondsAreFiledAfterAStepBackAsBefore) {
   World world;
-  ASSERT_TRUE(world.minter.Add(Shakes(20, 1'000)).ok());
+  ASSERT_TRUE(world.minter.Add(ShakeOrder(20, 1'000)).ok());
   IssuedIn(world, 3);
   world.clock.StepWall(-3'600 * kSecond);
   IssuedIn(world, 5);

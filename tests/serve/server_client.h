@@ -1,4 +1,4 @@
-// Client: a blocking client of a Server in this process, on a real socket.
+// Client: a blocking client of a Server in this process, on a real socket; and the fixture of tests that have such a server.
 #pragma once
 
 #include <arpa/inet.h>
@@ -7,11 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "libhongbao/serve/server.h"
-#include "libhongbao/wire/codec.h"
+#include "tests/serve/test_workers.h"
 
 namespace hongbao::serve {
 
@@ -68,27 +71,20 @@ class Client {
     return LoginAfter(user, version, 0).result;
   }
   wire::LoginResponse LoginAfter(uint32_t user, wire::Version version, uint64_t resume_after) {
-    Bytes frame(wire::LoginRequestBytes(version));
-    wire::EncodeLoginRequest(frame.data(),
-                             {.stamp = 1, .version = version, .first_user = user, .resume_after = resume_after});
-    Send(frame);
+    Send(LoginFrame(user, version, 1, 1, resume_after));
     wire::LoginResponse response;
     EXPECT_EQ(wire::DecodeLoginResponse(Take(), version, response), wire::Decoded::kOk);
     return response;
   }
-  void SendShake(uint32_t user, uint64_t stamp) {
-    Bytes frame(wire::kShakeRequestBytes);
-    wire::EncodeShakeRequest(frame.data(), {.stamp = stamp, .user_id = user});
-    Send(frame);
-  }
+  void SendShake(uint32_t user, uint64_t stamp) { Send(ShakeFrame(user, stamp)); }
   wire::ShakeResponse Shake(uint32_t user, uint64_t stamp) {
     SendShake(user, stamp);
     return TakeShake();
   }
   bool SendShakes(uint32_t user, int count) {
-    Bytes frames(wire::kShakeRequestBytes * static_cast<size_t>(count));
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-      wire::EncodeShakeRequest(frames.data() + i * wire::kShakeRequestBytes, {.stamp = i, .user_id = user});
+    Bytes frames;
+    for (int i = 0; i < count; ++i) {
+      frames = frames + ShakeFrame(user, static_cast<uint64_t>(i));
     }
     return Send(frames);
   }
@@ -103,9 +99,7 @@ class Client {
     return notice;
   }
   uint32_t Open(uint32_t user, uint32_t gift, wire::Version version) {
-    Bytes frame(wire::kOpenRequestBytes);
-    wire::EncodeOpenRequest(frame.data(), {.stamp = 2, .user_id = user, .envelope_id = gift});
-    Send(frame);
+    Send(OpenFrame(user, gift, 2));
     wire::OpenResponse response;
     EXPECT_EQ(wire::DecodeOpenResponse(Take(), version, response), wire::Decoded::kOk);
     return response.amount_fen;
@@ -130,6 +124,50 @@ class Client {
   }
 
   int socket_;
+};
+
+class ServerFixture : public testing::Test {
+ protected:
+  // Options that make a small server on a free port of the loopback interface.
+  static ServerOptions Small() {
+    return {.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK),
+            .users_max = 1'000,
+            .connections_max = 100,
+            .workers = 2,
+            .gifts_max = 1'024};
+  }
+  void Start(const ServerOptions& options, std::unique_ptr<ledger::Ledger> ledger = nullptr) {
+    absl::StatusOr<std::unique_ptr<Server>> started = Server::Start(options, &clock_, std::move(ledger));
+    ASSERT_TRUE(started.ok()) << started.status();
+    server_ = *std::move(started);
+  }
+  // Waits until `holds` does; what it waits for happens by itself.
+  template <class Condition>
+  void Await(const char* what, Condition holds) {
+    for (int i = 0; i < 2'000; ++i) {
+      if (holds()) {
+        return;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ADD_FAILURE() << "never: " << what;
+  }
+  // Drains, and expects that everything adds up.
+  void Stop(uint32_t drain_ms = 5'000) {
+    server_->Drain(drain_ms);
+    for (const Identity& identity : Identities(server_->Look(), server_->LookAtRest())) {
+      EXPECT_TRUE(identity.holds) << identity.name;
+    }
+    server_.reset();
+  }
+  void TearDown() override {
+    if (server_ != nullptr) {
+      Stop();
+    }
+  }
+
+  time::RealClock clock_;
+  std::unique_ptr<Server> server_;
 };
 
 }  // namespace hongbao::serve

@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "libhongbao/ledger/sqlite_ledger.h"
-#include "tests/serve/fake_ledger.h"
 #include "tests/serve/server_client.h"
 #include "tests/serve/step_ledger.h"
 
@@ -16,31 +15,12 @@ namespace {
 using testing::HasSubstr;
 using wire::Version;
 
-class ServerLedgerTest : public testing::Test {
+class ServerLedgerTest : public ServerFixture {
  protected:
-  static ServerOptions Small() {
-    return {.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK), .users_max = 1'000, .connections_max = 100, .workers = 2,
-            .gifts_max = 1'024};
-  }
   std::unique_ptr<ledger::Ledger> OpenFile() {
     auto opened = ledger::SqliteLedger::Open({.file = {.path = folder_.File()}}, clock_.WallNs() / time::kNsPerMs);
     EXPECT_TRUE(opened.ok()) << opened.status();
     return *std::move(opened);
-  }
-  void Start(std::unique_ptr<ledger::Ledger> ledger, const ServerOptions& options = Small()) {
-    absl::StatusOr<std::unique_ptr<Server>> started = Server::Start(options, &clock_, std::move(ledger));
-    ASSERT_TRUE(started.ok()) << started.status();
-    server_ = *std::move(started);
-  }
-  void ExpectIdentities() {
-    for (const Identity& identity : Identities(server_->Look(), server_->LookAtRest())) {
-      EXPECT_TRUE(identity.holds) << identity.name;
-    }
-  }
-  void Stop(uint32_t drain_ms = 5'000) {
-    server_->Drain(drain_ms);
-    ExpectIdentities();
-    server_.reset();
   }
   // Shakes until it has won `wins` more times; by stamp.
   std::map<uint64_t, wire::ShakeResponse> Win(Client& client, uint32_t user, size_t wins) {
@@ -56,27 +36,15 @@ class ServerLedgerTest : public testing::Test {
     }
     return won;
   }
-  template <class Condition>
-  void Await(const char* what, Condition holds) {
-    for (int i = 0; i < 2'000; ++i) {
-      if (holds()) {
-        return;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    ADD_FAILURE() << "never: " << what;
-  }
 
-  time::RealClock clock_;
   TestFolder folder_;
-  std::unique_ptr<Server> server_;
   uint64_t stamp_ = 1'000;
   std::set<uint32_t> ids_;
   uint64_t fen_ = 0;
 };
 
 TEST_F(ServerLedgerTest, OrdersGoOnAndClientsAreToldWhatTheyMissed) {
-  Start(OpenFile());
+  Start(Small(), OpenFile());
   EXPECT_TRUE(server_->durable());
   ASSERT_TRUE(server_->Mint({.rate = 1'000, .count = 40}).ok());
   std::map<uint64_t, wire::ShakeResponse> first;
@@ -87,7 +55,7 @@ TEST_F(ServerLedgerTest, OrdersGoOnAndClientsAreToldWhatTheyMissed) {
   }
   Stop();
 
-  Start(OpenFile());
+  Start(Small(), OpenFile());
   Client client(*server_);
   EXPECT_EQ(client.LoginAfter(7, Version::k2, 0).last_stamp, first.rbegin()->first);
   for (size_t i = 0; i < first.size(); ++i) {
@@ -111,7 +79,7 @@ TEST_F(ServerLedgerTest, OrdersGoOnAndClientsAreToldWhatTheyMissed) {
 }
 
 TEST_F(ServerLedgerTest, AGiftOutlivesTheServer) {
-  Start(OpenFile());
+  Start(Small(), OpenFile());
   uint32_t share = 0;
   {
     Client one(*server_);
@@ -125,7 +93,7 @@ TEST_F(ServerLedgerTest, AGiftOutlivesTheServer) {
   Stop();
   ServerOptions three_workers = Small();
   three_workers.workers = 3;  // its owner is another one now
-  Start(OpenFile(), three_workers);
+  Start(three_workers, OpenFile());
   Client two(*server_);
   ASSERT_EQ(two.Login(2, Version::k1), wire::LoginResult::kOk);
   const wire::GiftNotice notice = two.TakeNotice(Version::k1);
@@ -137,7 +105,7 @@ TEST_F(ServerLedgerTest, AGiftOutlivesTheServer) {
 }
 
 TEST_F(ServerLedgerTest, AUserBeyondUsersMaxIsNamedWithItsCure) {
-  Start(OpenFile());
+  Start(Small(), OpenFile());
   ASSERT_TRUE(server_->Mint({.rate = 1'000, .count = 1}).ok());
   {
     Client client(*server_);
@@ -151,7 +119,7 @@ TEST_F(ServerLedgerTest, AUserBeyondUsersMaxIsNamedWithItsCure) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("--users-max 901"));
   fewer.users_max = 901;
-  Start(OpenFile(), fewer);
+  Start(fewer, OpenFile());
   Stop();
 }
 
@@ -172,7 +140,7 @@ TEST_F(ServerLedgerTest, MoreGiftsThanABookHoldsAreRefusedInWords) {
 TEST_F(ServerLedgerTest, ADrainWaitsForTheOutcomesThatAreOwed) {
   auto owned = std::make_unique<FakeLedger>();
   FakeLedger* ledger = owned.get();
-  Start(std::move(owned));
+  Start(Small(), std::move(owned));
   ASSERT_TRUE(server_->Mint({.rate = 1'000, .count = 1}).ok());
   Await("an envelope", [this] { return server_->Look().issued.count == 1; });
   Client client(*server_);
@@ -186,13 +154,12 @@ TEST_F(ServerLedgerTest, ADrainWaitsForTheOutcomesThatAreOwed) {
   EXPECT_EQ(client.TakeShake().result, wire::ShakeResult::kWon) << "before the end";
   EXPECT_TRUE(client.Closed());
   drain.join();
-  ExpectIdentities();
 }
 
 TEST_F(ServerLedgerTest, TheIdentitiesHoldAlsoWhenADrainEndsWithEverythingUnderWay) {
   auto owned = std::make_unique<FakeLedger>();
   FakeLedger* ledger = owned.get();
-  Start(std::move(owned));
+  Start(Small(), std::move(owned));
   ASSERT_TRUE(server_->Mint({.rate = 1'000, .count = 3}).ok());
   ASSERT_TRUE(server_->Mint({.kind = MintOrder::Kind::kGift, .rate = 1'000, .count = 2, .users = 1, .first_user = 7,
                              .last_user = 7}).ok());
@@ -202,9 +169,7 @@ TEST_F(ServerLedgerTest, TheIdentitiesHoldAlsoWhenADrainEndsWithEverythingUnderW
   Client client(*server_);
   ASSERT_EQ(client.Login(7, Version::k2), wire::LoginResult::kOk);
   const uint32_t gift = client.TakeNotice(Version::k2).envelope_id;
-  Client::Bytes frame(wire::kOpenRequestBytes);
-  wire::EncodeOpenRequest(frame.data(), {.stamp = 2, .user_id = 7, .envelope_id = gift});
-  client.Send(frame);
+  client.Send(OpenFrame(7, gift, 2));
   client.SendShake(7, 50);
   client.SendShake(7, 51);
   Await("a gift, an open and two wins", [ledger] { return ledger->waiting() == 4; });
@@ -215,7 +180,6 @@ TEST_F(ServerLedgerTest, TheIdentitiesHoldAlsoWhenADrainEndsWithEverythingUnderW
   EXPECT_EQ(rest.pending_wins.count, 2U);
   EXPECT_EQ(rest.pending_shares.count, 1U);
   EXPECT_EQ(rest.pending_opens.count, 1U);
-  ExpectIdentities();
 }
 
 }  // namespace

@@ -5,9 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <thread>
-
 #include "tests/serve/server_client.h"
 
 namespace hongbao::serve {
@@ -17,48 +14,21 @@ using net::CloseReason;
 using wire::Version;
 using Bytes = std::vector<std::byte>;
 
-class ServerTest : public testing::Test {
+class ServerTest : public ServerFixture {
  protected:
-  // Options that make a small server on a free port of the loopback interface.
-  static ServerOptions Small() {
-    return {.listen_address = SocketAddress::Ipv4(INADDR_LOOPBACK),
-            .users_max = 1'000,
-            .connections_max = 100,
-            .workers = 2,
-            .gifts_max = 1'024};
-  }
-  void Start(const ServerOptions& options) {
-    absl::StatusOr<std::unique_ptr<Server>> started = Server::Start(options, &clock_);
-    ASSERT_TRUE(started.ok()) << started.status().message();
-    server_ = *std::move(started);
-  }
-  // Waits until `holds` does; what it waits for happens by itself.
-  template <class Condition>
-  void Await(const char* what, Condition holds) {
-    for (int i = 0; i < 2'000; ++i) {
-      if (holds(server_->Look())) {
-        return;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  // The users 0.. on connections of their own.
+  std::vector<Client> LogIn(uint32_t users) {
+    std::vector<Client> clients;
+    for (uint32_t user = 0; user < users; ++user) {
+      clients.emplace_back(*server_);
+      EXPECT_EQ(clients.back().Login(user), wire::LoginResult::kOk);
     }
-    ADD_FAILURE() << "never: " << what;
+    return clients;
   }
   uint64_t Closes(CloseReason reason) { return server_->Look().closes[reason]; }
   void AwaitClose(CloseReason reason, uint64_t times = 1) {
-    Await("close", [&](const ServerCounts& counts) { return counts.closes[reason] == times; });
+    Await("close", [&] { return Closes(reason) == times; });
   }
-  void TearDown() override {
-    if (server_ == nullptr) {
-      return;
-    }
-    server_->Drain(2'000);
-    for (const Identity& identity : Identities(server_->Look(), server_->LookAtRest())) {
-      EXPECT_TRUE(identity.holds) << identity.name;
-    }
-  }
-
-  time::RealClock clock_;
-  std::unique_ptr<Server> server_;
 };
 
 TEST_F(ServerTest, WrongOptionsSayWhich) {
@@ -184,16 +154,12 @@ TEST_F(ServerTest, Defect20_OneConnectionTooManyIsToldAndThereIsRoomAgainAfterwa
   ServerOptions options = Small();
   options.connections_max = 3;
   Start(options);
-  std::vector<Client> clients;
-  for (uint32_t i = 0; i < 3; ++i) {
-    clients.emplace_back(*server_);
-    ASSERT_EQ(clients.back().Login(i), wire::LoginResult::kOk);
-  }
+  std::vector<Client> clients = LogIn(3);
   Client late(*server_);
   EXPECT_EQ(late.Login(3), wire::LoginResult::kFullOrDraining);
   EXPECT_TRUE(late.Closed());
   clients.pop_back();
-  Await("room again", [](const ServerCounts& counts) { return counts.connections == 2; });
+  Await("room again", [this] { return server_->Look().connections == 2; });
   Client next(*server_);
   EXPECT_EQ(next.Login(4), wire::LoginResult::kOk);
 }
@@ -201,16 +167,12 @@ TEST_F(ServerTest, Defect20_OneConnectionTooManyIsToldAndThereIsRoomAgainAfterwa
 TEST_F(ServerTest, AVanishedClientGivesBackItsSlotAndItsUser) {
   Start(Small());
   for (int round = 0; round < 5; ++round) {
-    std::vector<Client> clients;
-    for (uint32_t i = 0; i < 20; ++i) {
-      clients.emplace_back(*server_);
-      ASSERT_EQ(clients.back().Login(i), wire::LoginResult::kOk);
-    }
+    std::vector<Client> clients = LogIn(20);
     for (Client& client : clients) {
       client.SendShakes(1, 1);
       client.Vanish();
     }
-    Await("all gone", [](const ServerCounts& counts) { return counts.connections == 0; });
+    Await("all gone", [this] { return server_->Look().connections == 0; });
   }
   EXPECT_EQ(server_->Look().users_online(), 0);
 }
@@ -236,11 +198,7 @@ TEST_F(ServerTest, Defect13_14_15_GarbageEndsItsOwnConnectionOnly) {
 
 TEST_F(ServerTest, EveryEnvelopeIsWonOnceByWhoeverShakes) {
   Start(Small());
-  std::vector<Client> clients;
-  for (uint32_t user = 0; user < 8; ++user) {
-    clients.emplace_back(*server_);
-    ASSERT_EQ(clients.back().Login(user), wire::LoginResult::kOk);
-  }
+  std::vector<Client> clients = LogIn(8);
   ASSERT_TRUE(server_->Mint({.rate = 1'000, .count = 500}).ok());
   std::vector<bool> seen(500);
   int64_t received_fen = 0;
@@ -269,13 +227,11 @@ TEST_F(ServerTest, EveryEnvelopeIsWonOnceByWhoeverShakes) {
 
 TEST_F(ServerTest, DrainSendsWhatIsOwedThenCloses) {
   Start(Small());
-  std::vector<Client> clients;
+  std::vector<Client> clients = LogIn(20);
   for (uint32_t user = 0; user < 20; ++user) {
-    clients.emplace_back(*server_);
-    ASSERT_EQ(clients.back().Login(user), wire::LoginResult::kOk);
-    clients.back().SendShakes(user, 10);
+    clients[user].SendShakes(user, 10);
   }
-  Await("all received", [](const ServerCounts& counts) { return counts.serve[Counter::kReceived] == 200; });
+  Await("all received", [this] { return server_->Look().serve[Counter::kReceived] == 200; });
   server_->Drain(2'000);
   for (Client& client : clients) {
     for (int i = 0; i < 10; ++i) {

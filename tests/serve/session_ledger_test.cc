@@ -14,8 +14,14 @@ using wire::Version;
 
 TestOptions WithLedger() { return {.workers = 2, .ledger_credits = 8}; }
 
-TEST(SessionLedgerTest, AWinIsAnsweredByItsOutcomeAndByNothingElse) {
-  TestWorkers workers(WithLedger());
+// Two workers with a ledger; in the end all shakes reconcile.
+struct SessionLedgerTest : testing::Test {
+  explicit SessionLedgerTest(const TestOptions& options = WithLedger()) : workers(options) {}
+  ~SessionLedgerTest() override { workers.ExpectShakesReconcile(); }
+  TestWorkers workers;
+};
+
+TEST_F(SessionLedgerTest, AWinIsAnsweredByItsOutcomeAndByNothingElse) {
   TestWorkers::Peer peer = workers.Login(7);
   workers.Publish(kFirstShakeId, 257);
   peer.Feed(ShakeFrame(7, 5'000));
@@ -33,11 +39,9 @@ TEST(SessionLedgerTest, AWinIsAnsweredByItsOutcomeAndByNothingElse) {
   EXPECT_EQ(workers.Count(Counter::kWonFen), 257U);
   EXPECT_EQ(workers[0].sessions.shakes().pending_shakes(), 0U);
   EXPECT_EQ(workers.directory.grants(7), 0U) << "what the ledger knows is not kept twice";
-  workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, ALosingShakeIsAnsweredAtOnceAndTouchesNothing) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, ALosingShakeIsAnsweredAtOnceAndTouchesNothing) {
   TestWorkers::Peer peer = workers.Login(7);
   for (uint64_t stamp = 1; stamp <= 100; ++stamp) {
     const wire::ShakeResponse response = peer.Shake(7, stamp);
@@ -46,11 +50,10 @@ TEST(SessionLedgerTest, ALosingShakeIsAnsweredAtOnceAndTouchesNothing) {
   }
   EXPECT_EQ(workers.fake.waiting(), 0U);
   EXPECT_EQ(workers.directory.last_stamp(7), 0U);
-  workers.ExpectShakesReconcile();
 }
 
 // Also when there was something, and another worker has taken it.
-TEST(SessionLedgerTest, AnEmptyPoolIsForgottenUntilSomethingNewComes) {
+TEST(SessionLedger, AnEmptyPoolIsForgottenUntilSomethingNewComes) {
   for (const uint32_t cap : {0U, 3U}) {
     TestWorkers workers({.workers = 2, .wins_per_user = cap, .ledger_credits = 8});
     TestWorkers::Peer winner = workers.Login(8, Version::k2, 1);
@@ -74,8 +77,7 @@ TEST(SessionLedgerTest, AnEmptyPoolIsForgottenUntilSomethingNewComes) {
 constexpr uint64_t kEver = ~uint64_t{0};
 constexpr int64_t kLimit = 1'000'000;
 
-TEST(SessionLedgerTest, AStampTooFarAheadMakesNothingAndHoldsNobodyBack) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, AStampTooFarAheadMakesNothingAndHoldsNobodyBack) {
   workers[0].sessions.shakes().LimitStamps(kLimit);
   TestWorkers::Peer peer = workers.Login(7);
   for (const bool something : {false, true}) {
@@ -95,10 +97,9 @@ TEST(SessionLedgerTest, AStampTooFarAheadMakesNothingAndHoldsNobodyBack) {
   EXPECT_EQ(workers.Count(Counter::kStampsAhead), 5U);
   peer.Feed(ShakeFrame(7, kLimit));
   EXPECT_EQ(workers.CommitAll().settled, Settled::kNew) << "it wins as ever";
-  workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, OfAGatewayOnlyTheRequestsThatAreTooFarAheadAreRefused) {
+TEST(SessionLedger, OfAGatewayOnlyTheRequestsThatAreTooFarAheadAreRefused) {
   const wire::Token token{std::byte{1}};
   for (const bool something : {false, true}) {
     TestOptions options = WithLedger();
@@ -129,15 +130,13 @@ TEST(SessionLedgerTest, OfAGatewayOnlyTheRequestsThatAreTooFarAheadAreRefused) {
   }
 }
 
-TEST(SessionLedgerTest, StampsOfVersionOneAreNoTimeOfOurs) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, StampsOfVersionOneAreNoTimeOfOurs) {
   workers[0].sessions.shakes().LimitStamps(kLimit);
   TestWorkers::Peer peer = workers.Login(7, Version::k1);
   EXPECT_EQ(peer.Shake(7, kEver).result, ShakeResult::kNothing);
 }
 
-TEST(SessionLedgerTest, AnOpenOfAStampTooFarAheadIsServedWithoutIt) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, AnOpenOfAStampTooFarAheadIsServedWithoutIt) {
   workers[0].sessions.shakes().LimitStamps(kLimit);
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(OpenFrame(7, kFirstMintedGiftId, kEver) + OpenFrame(7, kFirstMintedGiftId, kLimit));
@@ -147,7 +146,7 @@ TEST(SessionLedgerTest, AnOpenOfAStampTooFarAheadIsServedWithoutIt) {
 }
 
 // Of a ledger that has such stamps from before: also when the clock has caught up with them.
-TEST(SessionLedgerTest, ARequestThatIsKnownByNameIsLookedUpWhateverTheClock) {
+TEST(SessionLedger, ARequestThatIsKnownByNameIsLookedUpWhateverTheClock) {
   for (const int64_t limit : {int64_t{50}, kLimit}) {
     TestOptions options = WithLedger();
     const std::vector<ledger::RequestName> far = {{7, 500}, {7, kEver}, {9, 700}};
@@ -181,8 +180,7 @@ TEST(SessionLedgerTest, ARequestThatIsKnownByNameIsLookedUpWhateverTheClock) {
   }
 }
 
-TEST(SessionLedgerTest, ARepeatGetsTheFirstOutcomeBeforeAndAfterItsCommit) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, ARepeatGetsTheFirstOutcomeBeforeAndAfterItsCommit) {
   TestWorkers::Peer peer = workers.Login(7);
   workers.Publish(kFirstShakeId, 100);
   workers.Publish(kFirstShakeId + 1, 200);
@@ -202,11 +200,9 @@ TEST(SessionLedgerTest, ARepeatGetsTheFirstOutcomeBeforeAndAfterItsCommit) {
   EXPECT_EQ(workers.pool.left(), 1U) << "a repeat claims nothing";
   EXPECT_EQ(workers.Count(Counter::kRepeated), 2U);
   EXPECT_EQ(workers.Count(Counter::kWon), 1U);
-  workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, ARepeatOnANewerSessionWhileTheFirstIsUnderWay) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, ARepeatOnANewerSessionWhileTheFirstIsUnderWay) {
   workers.Publish(kFirstShakeId, 100);
   TestWorkers::Peer old_one = workers.Login(7, Version::k2, 0);
   old_one.Feed(ShakeFrame(7, 5'000));
@@ -221,11 +217,10 @@ TEST(SessionLedgerTest, ARepeatOnANewerSessionWhileTheFirstIsUnderWay) {
   EXPECT_EQ(workers.told[1].settled, Settled::kRepeat);
   EXPECT_EQ(workers.told[1].envelope_id, kFirstShakeId);
   EXPECT_EQ(workers.told[1].reply_to, new_one.address);
-  workers.ExpectShakesReconcile();
 }
 
 // The lanes know no order among each other: what was looked for and not found must not be won any more.
-TEST(SessionLedgerTest, ARepeatThatOvertakesItsFirstTryMakesItTooLate) {
+TEST(SessionLedger, ARepeatThatOvertakesItsFirstTryMakesItTooLate) {
   TestWorkers workers({.workers = 2, .wins_per_user = 1, .ledger_credits = 8});
   workers.Publish(kFirstShakeId, 100);
   TestWorkers::Peer old_one = workers.Login(7, Version::k2, 0);
@@ -251,8 +246,7 @@ TEST(SessionLedgerTest, ARepeatThatOvertakesItsFirstTryMakesItTooLate) {
   workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, ASupersededSessionClaimsNothing) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, ASupersededSessionClaimsNothing) {
   TestWorkers::Peer old_one = workers.Login(7, Version::k2, 0);
   TestWorkers::Peer new_one = workers.Login(7, Version::k2, 1);
   workers.Publish(kFirstShakeId, 100);
@@ -263,10 +257,9 @@ TEST(SessionLedgerTest, ASupersededSessionClaimsNothing) {
   EXPECT_EQ(workers.fake.waiting(), 0U);
   new_one.Feed(ShakeFrame(7, 5'000));
   EXPECT_EQ(workers.CommitAll().settled, Settled::kNew);
-  workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, AFullLaneIsOverloadBeforeAnythingIsTaken) {
+TEST(SessionLedger, AFullLaneIsOverloadBeforeAnythingIsTaken) {
   TestWorkers workers({.workers = 2, .wins_per_user = 9, .ledger_credits = 2});
   TestWorkers::Peer peer = workers.Login(7);
   workers.PublishMany(5);
@@ -287,7 +280,7 @@ TEST(SessionLedgerTest, AFullLaneIsOverloadBeforeAnythingIsTaken) {
   workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, EndlessRepeatsEndTheConnectionInsteadOfFillingTheMemory) {
+TEST(SessionLedger, EndlessRepeatsEndTheConnectionInsteadOfFillingTheMemory) {
   TestWorkers workers({.ledger_credits = 4});
   TestWorkers::Peer peer = workers.Login(7);
   workers.Publish(kFirstShakeId, 100);
@@ -305,7 +298,7 @@ TEST(SessionLedgerTest, EndlessRepeatsEndTheConnectionInsteadOfFillingTheMemory)
   workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, TheCapHoldsWhileCommitsAreUnderWay) {
+TEST(SessionLedger, TheCapHoldsWhileCommitsAreUnderWay) {
   TestWorkers workers({.workers = 2, .wins_per_user = 2, .ledger_credits = 8});
   workers.PublishMany(8);
   TestWorkers::Peer peer = workers.Login(7, Version::k2, 0);
@@ -319,8 +312,7 @@ TEST(SessionLedgerTest, TheCapHoldsWhileCommitsAreUnderWay) {
   workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, VersionOneHasNoIdentity) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, VersionOneHasNoIdentity) {
   workers.PublishMany(2);
   TestWorkers::Peer peer = workers.Login(7, Version::k1);
   peer.Feed(ShakeFrame(7, 1'486'824'165) + ShakeFrame(7, 1'486'824'165));
@@ -332,8 +324,7 @@ TEST(SessionLedgerTest, VersionOneHasNoIdentity) {
 
 // ---- logins ----
 
-TEST(SessionLedgerTest, ALoginIsSentWhatTheClientDoesNotKnow) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, ALoginIsSentWhatTheClientDoesNotKnow) {
   TestWorkers::Peer peer = workers.Login(7);
   for (uint32_t i = 0; i < 3; ++i) {
     workers.Publish(kFirstShakeId + i, 100);
@@ -361,8 +352,7 @@ TEST(SessionLedgerTest, ALoginIsSentWhatTheClientDoesNotKnow) {
   EXPECT_EQ(workers.fake.waiting(), 0U) << "version 1 has no way to ask";
 }
 
-TEST(SessionLedgerTest, LastStampCountsFromTheDecisionOn) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, LastStampCountsFromTheDecisionOn) {
   workers.Publish(kFirstShakeId, 100);
   TestWorkers::Peer peer = workers.Login(7, Version::k2, 0);
   peer.Feed(ShakeFrame(7, 1'000));
@@ -371,14 +361,12 @@ TEST(SessionLedgerTest, LastStampCountsFromTheDecisionOn) {
   EXPECT_EQ(again.TakeLogin().last_stamp, 1'000U) << "its commit is under way";
 }
 
-TEST(SessionLedgerTest, AFullLedgerLetsNobodyInAndSaysSo) {
+TEST(SessionLedger, AFullLedgerLetsNobodyInAndSaysSo) {
   TestWorkers workers({.ledger_credits = 1});
   workers.Publish(kFirstShakeId, 100);
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(ShakeFrame(7, 1));
-  TestWorkers::Peer late = workers.Connect();
-  EXPECT_EQ(late.Feed(LoginFrame(8, Version::k2)).close, CloseReason::kFull);
-  EXPECT_EQ(late.TakeLogin().result, wire::LoginResult::kFullOrDraining);
+  workers.ExpectRefused(LoginFrame(8, Version::k2), CloseReason::kFull, wire::LoginResult::kFullOrDraining);
   EXPECT_EQ(workers.Count(Counter::kLedgerFull), 1U);
   EXPECT_EQ(peer.Feed(StatementFrame(7, 2)).close, CloseReason::kNone) << "waits for its turn";
   EXPECT_EQ(peer.Feed(StatementFrame(7, 3)).close, CloseReason::kSwamped) << "there is no answer that says later";
@@ -386,8 +374,7 @@ TEST(SessionLedgerTest, AFullLedgerLetsNobodyInAndSaysSo) {
   EXPECT_EQ(workers.Login(8).session.user, 8U);
 }
 
-TEST(SessionLedgerTest, WhatAnEarlierLifeLeftIsAskedForFirst) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, WhatAnEarlierLifeLeftIsAskedForFirst) {
   workers.directory.Restore(7, 9'000, 1);
   workers.Publish(kFirstShakeId, 100);
   TestWorkers::Peer peer = workers.Login(7, Version::k2, 0, 9'000);
@@ -400,8 +387,7 @@ TEST(SessionLedgerTest, WhatAnEarlierLifeLeftIsAskedForFirst) {
 
 // ---- the other frames ----
 
-TEST(SessionLedgerTest, AStatementIsTheLedgers) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, AStatementIsTheLedgers) {
   workers.Publish(kFirstShakeId, 257);
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(ShakeFrame(7, 5) + StatementFrame(7, 6));
@@ -413,8 +399,7 @@ TEST(SessionLedgerTest, AStatementIsTheLedgers) {
   EXPECT_EQ(statement.stamp, 6U);
 }
 
-TEST(SessionLedgerTest, ASendIsAnsweredByItsOutcomeAndARepeatByTheFirst) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, ASendIsAnsweredByItsOutcomeAndARepeatByTheFirst) {
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50) + SendFrame(7, 300, {1, 2, 3}, 50));
   EXPECT_TRUE(peer.replies.empty());
@@ -430,7 +415,7 @@ TEST(SessionLedgerTest, ASendIsAnsweredByItsOutcomeAndARepeatByTheFirst) {
   workers[0].gifts.book().Audit();
 }
 
-TEST(SessionLedgerTest, ARepeatedSendIsNeverToldThatNothingHappened) {
+TEST(SessionLedger, ARepeatedSendIsNeverToldThatNothingHappened) {
   TestWorkers workers({.ledger_credits = 1});
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(SendFrame(7, 300, {1, 2, 3}, 50));
@@ -501,8 +486,7 @@ TEST_F(FullBookTest, ASendThatANewerSessionWasToldHasNotHappenedIsNotMadeByTheOl
   EXPECT_EQ(workers.CommitAll().settled, Settled::kNew) << "the newer session itself may";
 }
 
-TEST(SessionLedgerTest, ASupersededSessionSendsNothing) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, ASupersededSessionSendsNothing) {
   TestWorkers::Peer old_one = workers.Login(7, Version::k2, 0);
   TestWorkers::Peer new_one = workers.Login(7, Version::k2, 1);
   workers[1].sessions.Drain();
@@ -516,8 +500,7 @@ TEST(SessionLedgerTest, ASupersededSessionSendsNothing) {
   EXPECT_EQ(workers.CommitAll().settled, Settled::kNone) << "the older one's try has left its stamp: looked up, and still no";
 }
 
-TEST(SessionLedgerTest, WhileDrainingNothingNewIsDecidedAndRepeatsAreAnswered) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, WhileDrainingNothingNewIsDecidedAndRepeatsAreAnswered) {
   workers.PublishMany(2);
   TestWorkers::Peer peer = workers.Login(7);
   peer.Feed(ShakeFrame(7, 1));
@@ -528,11 +511,9 @@ TEST(SessionLedgerTest, WhileDrainingNothingNewIsDecidedAndRepeatsAreAnswered) {
   EXPECT_EQ(peer.Send(7, 3, {1}, 3).result, wire::SendResult::kOverload);
   peer.Feed(ShakeFrame(7, 1));
   EXPECT_EQ(workers.CommitAll().settled, Settled::kRepeat);
-  workers.ExpectShakesReconcile();
 }
 
-TEST(SessionLedgerTest, MoneyIsDecidedForAConnectionThatTakesNoMoreBytesButIsNotLost) {
-  TestWorkers workers(WithLedger());
+TEST_F(SessionLedgerTest, MoneyIsDecidedForAConnectionThatTakesNoMoreBytesButIsNotLost) {
   TestWorkers::Peer peer = workers.Connect(0, /*cap=*/36);  // room for the login's answer only
   peer.Feed(LoginFrame(7, Version::k2));
   workers.Publish(kFirstShakeId, 100);

@@ -160,11 +160,8 @@ TEST(SessionTest, Defect14_AUserBeyondTheRangeIsToldAndClosed) {
   for (const uint32_t user : {1'000U, 1'199'872U, 0xffffffffU}) {
     for (const Version version : {Version::k1, Version::k2}) {
       TestWorkers workers({.users_max = 1'000});
-      TestWorkers::Peer peer = workers.Connect();
-      EXPECT_EQ(peer.Feed(LoginFrame(user, version) + ShakeFrame(user)).close, CloseReason::kRefused);
-      EXPECT_EQ(peer.TakeLogin().result, wire::LoginResult::kUserOutOfRange);
-      EXPECT_TRUE(peer.replies.empty()) << "nothing after it is answered";
-      peer.Close();
+      workers.ExpectRefused(LoginFrame(user, version) + ShakeFrame(user), CloseReason::kRefused,
+                            wire::LoginResult::kUserOutOfRange);
       EXPECT_EQ(workers.Count(Counter::kUsersLeft), 0U);
     }
   }
@@ -172,9 +169,7 @@ TEST(SessionTest, Defect14_AUserBeyondTheRangeIsToldAndClosed) {
 
 TEST(SessionTest, GatewaysAreNotTakenYetFullAndDrainingAreTold) {
   TestWorkers workers;
-  TestWorkers::Peer gateway = workers.Connect();
-  EXPECT_EQ(gateway.Feed(LoginFrame(7, Version::k2, 1, 100)).close, CloseReason::kRefused);
-  EXPECT_EQ(gateway.TakeLogin().result, wire::LoginResult::kBadToken);
+  workers.ExpectRefused(LoginFrame(7, Version::k2, 1, 100), CloseReason::kRefused, wire::LoginResult::kBadToken);
 
   TestWorkers::Peer late = workers.Connect();
   late.session.over_limit = true;
@@ -182,9 +177,7 @@ TEST(SessionTest, GatewaysAreNotTakenYetFullAndDrainingAreTold) {
   EXPECT_EQ(late.TakeLogin().result, wire::LoginResult::kFullOrDraining);
 
   workers[0].sessions.Drain();
-  TestWorkers::Peer last = workers.Connect();
-  EXPECT_EQ(last.Feed(LoginFrame(7)).close, CloseReason::kDrain);
-  EXPECT_EQ(last.TakeLogin().result, wire::LoginResult::kFullOrDraining);
+  workers.ExpectRefused(LoginFrame(7), CloseReason::kDrain, wire::LoginResult::kFullOrDraining);
   EXPECT_EQ(workers.directory.Find(7), kOffline);
 }
 

@@ -218,6 +218,15 @@ class TestWorkers : public ledger::OutcomeSink {
     return peer;
   }
 
+  // A connection whose login is answered with that, and which is closed for that.
+  void ExpectRefused(const std::vector<std::byte>& login, net::CloseReason close, wire::LoginResult result, uint32_t worker = 0) {
+    Peer peer = Connect(worker);
+    EXPECT_EQ(peer.Feed(login).close, close);
+    EXPECT_EQ(peer.TakeLogin().result, result);
+    EXPECT_TRUE(peer.replies.empty()) << "nothing behind it is answered";
+    peer.Close();
+  }
+
   void Publish(uint32_t id, int64_t fen) {
     const envelope::LuckyEnvelope envelope{.id = id, .amount = envelope::Fen(fen)};
     ASSERT_EQ(pool.Publish({&envelope, 1}), 1U);
