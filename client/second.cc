@@ -17,9 +17,10 @@ using watch::Sum;
 using wire::Slot;
 
 // The record has latencies in ns.
-template <double count::LatencyUs::*kPercentile>
+template <count::LatencyUs Second::*kWhich, double count::LatencyUs::*kPercentile>
 Amount Latency(const Second& second) {
-  return second.latency.count > 0 ? Measured(second.latency.*kPercentile * 1e3) : watch::kUnknownAmount;
+  const count::LatencyUs& latency = second.*kWhich;
+  return latency.count > 0 ? Measured(latency.*kPercentile * 1e3) : watch::kUnknownAmount;
 }
 
 constexpr watch::Figure<Second> kFigures[] = {
@@ -35,11 +36,11 @@ constexpr watch::Figure<Second> kFigures[] = {
     {Column::kNothing, Sum<Counter::kNothing>},
     {Column::kCap, Sum<Counter::kCap>},
     {Column::kRefused, Sum<Counter::kRefused>},
-    {Column::kP50Us, Latency<&count::LatencyUs::p50>},
-    {Column::kP90Us, Latency<&count::LatencyUs::p90>},
-    {Column::kP99Us, Latency<&count::LatencyUs::p99>},
-    {Column::kP999Us, Latency<&count::LatencyUs::p999>},
-    {Column::kMaxUs, Latency<&count::LatencyUs::max>},
+    {Column::kP50Us, Latency<&Second::latency, &count::LatencyUs::p50>},
+    {Column::kP90Us, Latency<&Second::latency, &count::LatencyUs::p90>},
+    {Column::kP99Us, Latency<&Second::latency, &count::LatencyUs::p99>},
+    {Column::kP999Us, Latency<&Second::latency, &count::LatencyUs::p999>},
+    {Column::kMaxUs, Latency<&Second::latency, &count::LatencyUs::max>},
     {Column::kOpened, Sum<Counter::kOpened>},
     {Column::kGotFen, Sum<Counter::kWonFen, Counter::kOpenedFen>},
     {Column::kGotTotalFen,
