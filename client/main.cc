@@ -8,28 +8,28 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/status.h"
-#include "client/routes.h"
 #include "client/metrics.h"
 #include "client/money_log.h"
 #include "client/options.h"
 #include "client/reach.h"
 #include "client/reporter.h"
+#include "client/routes.h"
+#include "client/status.h"
 #include "client/summary.h"
 #include "client/verdict.h"
-#include "libhongbao/cli/numbers.h"
-#include "libhongbao/http/admin_server.h"
 #include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/json_lines.h"
 #include "libhongbao/cli/linger.h"
+#include "libhongbao/cli/numbers.h"
 #include "libhongbao/cli/options.h"
-#include "libhongbao/watch/watch.h"
 #include "libhongbao/cli/report.h"
 #include "libhongbao/cli/signals.h"
 #include "libhongbao/cli/standard_streams.h"
+#include "libhongbao/http/admin_server.h"
 #include "libhongbao/load/client.h"
 #include "libhongbao/net/set_up.h"
 #include "libhongbao/time/clock.h"
+#include "libhongbao/watch/watch.h"
 
 namespace hongbao::client {
 namespace {
@@ -54,9 +54,9 @@ void SayBanner(const Options& options, const load::Client& client, const std::st
   const std::string target = options.load.max_rate ? "as fast as it goes"
                                                    : absl::StrCat("target ", WithCommas(options.qps), "/s in all, ",
                                                                   WithCommas(static_cast<int64_t>(here)), "/s here");
-  Say(absl::StrCat("hongbao-client ", cli::Version(), ": users ", WithCommas(users.first), "-", WithCommas(users.last),
-                   " of ", WithCommas(users.total), ", ", target, ", protocol v", static_cast<int>(options.load.version),
-                   ", server ", options.server.ToString(), ", ", client.addresses().sources(), " source address",
+  Say(absl::StrCat("hongbao-client ", cli::Version(), ": users ", WithCommas(users.first), "-", WithCommas(users.last), " of ",
+                   WithCommas(users.total), ", ", target, ", protocol v", static_cast<int>(options.load.version), ", server ",
+                   options.server.ToString(), ", ", client.addresses().sources(), " source address",
                    client.addresses().sources() == 1 ? "" : "es"));
   if (!options.steps.empty()) {
     Say(absl::StrCat("          profile ", options.profile, ": ", WithCommas(static_cast<int64_t>(options.profile_requests)),
@@ -134,10 +134,7 @@ class Run {
     return event != SignalEvent::kStop && event != SignalEvent::kStopNow;
   }
 
-  bool Over() const {
-    return client_.Ended() ||
-           (options_.load.requests_max > 0 && client_.SentAll());
-  }
+  bool Over() const { return client_.Ended() || (options_.load.requests_max > 0 && client_.SentAll()); }
 
   // The first rate, or the profile, from `at_second` on, and silence after the duration (whole seconds).
   bool Plan(int64_t at_second) {
@@ -262,8 +259,7 @@ class Run {
       ending.schedule += phase.never_served.lost;
       ending.service += phase.never_served.lost;
     }
-    const nlohmann::json report =
-        ReportJson(options_, live, client_.Look(), phases, seconds, process, ending);
+    const nlohmann::json report = ReportJson(options_, live, client_.Look(), phases, seconds, process, ending);
     if (options_.json) {
       cli::JsonLines(stdout).Write(report);
     } else {
@@ -378,11 +374,8 @@ int Main(int argc, char** argv) {
     return ClientFamilies(options.load, (*client)->Look(), MomentOf(**client, watch.LastUnixSecond()));
   });
   AddRoutes(http, options, **client);
-  if (const absl::Status status =
-          http.Start({.host = admin_at->host,
-                      .port = admin_at->port,
-                      .allow_remote = options.admin_remote,
-                      .hosts = options.admin_hosts});
+  if (const absl::Status status = http.Start(
+          {.host = admin_at->host, .port = admin_at->port, .allow_remote = options.admin_remote, .hosts = options.admin_hosts});
       !status.ok()) {
     return Fail(status);
   }

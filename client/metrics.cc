@@ -10,14 +10,14 @@
 namespace hongbao::client {
 namespace {
 
+using load::ClientCounts;
+using load::Counter;
 using watch::CounterOf;
 using watch::Families;
 using watch::GaugeOf;
 using watch::HistogramOf;
 using watch::Whole;
 using watch::With;
-using load::ClientCounts;
-using load::Counter;
 
 prometheus::MetricFamily ConnectFailures(const ClientCounts& snapshot) {
   std::vector<std::pair<std::string, uint64_t>> by_reason = {
@@ -54,8 +54,7 @@ Families ConnectionFamilies(const ClientCounts& snapshot) {
           CounterOf("hongbao_logins_total", "Logins, by what came of them.",
                     {With("result", "ok", c[Counter::kLogins]), With("result", "refused", c[Counter::kLoginsRefused]),
                      With("result", "timed_out", c[Counter::kLoginsTimedOut]),
-                     With("result", "closed", c[Counter::kLoginsClosed]),
-                     With("result", "garbled", c[Counter::kLoginsGarbled])}),
+                     With("result", "closed", c[Counter::kLoginsClosed]), With("result", "garbled", c[Counter::kLoginsGarbled])}),
           CounterOf("hongbao_connections_closed_idle_total",
                     "Connections that the server closed for idleness; their users were back at once.", c[Counter::kClosedIdle]),
           CounterOf("hongbao_sessions_superseded_total",
@@ -65,31 +64,30 @@ Families ConnectionFamilies(const ClientCounts& snapshot) {
 
 Families RequestFamilies(const ClientCounts& snapshot) {
   const auto& c = snapshot.counters;
-  return {
-      CounterOf("hongbao_requests_total", "Requests sent for the first time, by what they ask for.",
-                {With("type", "login", c[Counter::kConnects]), With("type", "shake", c[Counter::kSent]),
-                 With("type", "open", c[Counter::kOpensSent])}),
-      CounterOf("hongbao_requests_repeated_total", "Requests sent again after a reconnect, with the stamp they had.",
-                {With("type", "shake", c[Counter::kShakesRepeated]), With("type", "open", c[Counter::kOpensRepeated])}),
-      CounterOf("hongbao_requests_due_total", "Shakes whose time came: sent or missed.", c[Counter::kDue]),
-      CounterOf("hongbao_missed_sends_total",
-                "Shakes that were due and not sent: too late, no session, or too many without an answer.",
-                {With("reason", "late", c[Counter::kMissedLate]), With("reason", "offline", c[Counter::kMissedOffline]),
-                 With("reason", "backlog", c[Counter::kMissedBacklog])}),
-      CounterOf("hongbao_late_sends_total", "Shakes sent more than 1 ms after they were due.", c[Counter::kLate]),
-      CounterOf("hongbao_requests_lost_total", "Shakes sent that will have no answer.", c[Counter::kLost]),
-      CounterOf("hongbao_stamps_ahead_total",
-                "Requests refused because they were stamped more than an hour ahead of the server's clock.",
-                c[Counter::kStampsAhead]),
-      GaugeOf("hongbao_requests_outstanding", "Requests without an answer now.",
-              {With("type", "shake", c[Counter::kOutstanding]), With("type", "open", c[Counter::kOpensOutstanding])}),
-      CounterOf("hongbao_responses_total",
-                "Answers to shakes: won, nothing (to win), cap (the user has won enough), refused (overload, or a "
-                "stamp too far ahead); "
-                "error: frames that the protocol does not have or that answer nothing.",
-                {With("result", "won", c[Counter::kWon]), With("result", "nothing", c[Counter::kNothing]),
-                 With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kRefused]),
-                 With("result", "error", c[Counter::kMalformed] + c[Counter::kUnexpected] + c[Counter::kStampMismatch])})};
+  return {CounterOf("hongbao_requests_total", "Requests sent for the first time, by what they ask for.",
+                    {With("type", "login", c[Counter::kConnects]), With("type", "shake", c[Counter::kSent]),
+                     With("type", "open", c[Counter::kOpensSent])}),
+          CounterOf("hongbao_requests_repeated_total", "Requests sent again after a reconnect, with the stamp they had.",
+                    {With("type", "shake", c[Counter::kShakesRepeated]), With("type", "open", c[Counter::kOpensRepeated])}),
+          CounterOf("hongbao_requests_due_total", "Shakes whose time came: sent or missed.", c[Counter::kDue]),
+          CounterOf("hongbao_missed_sends_total",
+                    "Shakes that were due and not sent: too late, no session, or too many without an answer.",
+                    {With("reason", "late", c[Counter::kMissedLate]), With("reason", "offline", c[Counter::kMissedOffline]),
+                     With("reason", "backlog", c[Counter::kMissedBacklog])}),
+          CounterOf("hongbao_late_sends_total", "Shakes sent more than 1 ms after they were due.", c[Counter::kLate]),
+          CounterOf("hongbao_requests_lost_total", "Shakes sent that will have no answer.", c[Counter::kLost]),
+          CounterOf("hongbao_stamps_ahead_total",
+                    "Requests refused because they were stamped more than an hour ahead of the server's clock.",
+                    c[Counter::kStampsAhead]),
+          GaugeOf("hongbao_requests_outstanding", "Requests without an answer now.",
+                  {With("type", "shake", c[Counter::kOutstanding]), With("type", "open", c[Counter::kOpensOutstanding])}),
+          CounterOf("hongbao_responses_total",
+                    "Answers to shakes: won, nothing (to win), cap (the user has won enough), refused (overload, or a "
+                    "stamp too far ahead); "
+                    "error: frames that the protocol does not have or that answer nothing.",
+                    {With("result", "won", c[Counter::kWon]), With("result", "nothing", c[Counter::kNothing]),
+                     With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kRefused]),
+                     With("result", "error", c[Counter::kMalformed] + c[Counter::kUnexpected] + c[Counter::kStampMismatch])})};
 }
 
 Families MoneyFamilies(const ClientCounts& snapshot) {
@@ -108,22 +106,21 @@ Families MoneyFamilies(const ClientCounts& snapshot) {
 Families TimeFamilies(const load::ClientOptions& options, const ClientCounts& snapshot, const Moment& moment) {
   const double part = static_cast<double>(options.users.count()) / static_cast<double>(std::max(1U, options.users.total));
   const double offset_s = snapshot.skew.samples == 0 ? std::nan("") : static_cast<double>(snapshot.skew.skew_ns) * 1e-9;
-  return {
-      HistogramOf("hongbao_request_duration_seconds", "From the time a shake was due to its answer: what a user would have felt.",
-                  moment.request),
-      HistogramOf("hongbao_service_duration_seconds", "From the send of a shake to its answer.", moment.service),
-      HistogramOf("hongbao_schedule_lag_seconds", "From the time a shake was due to its send: what is this client's own.",
-                  moment.lag),
-      GaugeOf("hongbao_latency_sample_every", "Of so many shakes the three durations of one are recorded.",
-              Whole(load::LatencySampleEvery(options))),
-      GaugeOf("hongbao_target_requests_per_second",
-              "Shakes a second of this client now; 0 also when it sends as fast as it goes.", snapshot.target_qps * part),
-      GaugeOf("hongbao_fleet_target_requests_per_second", "Shakes a second of the whole fleet now.", snapshot.target_qps),
-      GaugeOf("hongbao_clock_offset_seconds", "The server's clock less this one's, by its login replies; NaN before the first.",
-              offset_s),
-      watch::ClockStepsOf(snapshot.clock_steps.count),
-      GaugeOf("hongbao_last_second_timestamp_seconds", "The last second that is counted to its end, unix time; 0: none.",
-              static_cast<double>(moment.last_unix_s))};
+  return {HistogramOf("hongbao_request_duration_seconds",
+                      "From the time a shake was due to its answer: what a user would have felt.", moment.request),
+          HistogramOf("hongbao_service_duration_seconds", "From the send of a shake to its answer.", moment.service),
+          HistogramOf("hongbao_schedule_lag_seconds", "From the time a shake was due to its send: what is this client's own.",
+                      moment.lag),
+          GaugeOf("hongbao_latency_sample_every", "Of so many shakes the three durations of one are recorded.",
+                  Whole(load::LatencySampleEvery(options))),
+          GaugeOf("hongbao_target_requests_per_second",
+                  "Shakes a second of this client now; 0 also when it sends as fast as it goes.", snapshot.target_qps * part),
+          GaugeOf("hongbao_fleet_target_requests_per_second", "Shakes a second of the whole fleet now.", snapshot.target_qps),
+          GaugeOf("hongbao_clock_offset_seconds",
+                  "The server's clock less this one's, by its login replies; NaN before the first.", offset_s),
+          watch::ClockStepsOf(snapshot.clock_steps.count),
+          GaugeOf("hongbao_last_second_timestamp_seconds", "The last second that is counted to its end, unix time; 0: none.",
+                  static_cast<double>(moment.last_unix_s))};
 }
 
 }  // namespace

@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "libhongbao/watch/metrics.h"
 #include "libhongbao/count/histogram.h"
 #include "libhongbao/load/client.h"
+#include "libhongbao/watch/metrics.h"
 
 namespace hongbao::client {
 

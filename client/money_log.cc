@@ -27,7 +27,7 @@ bool IsMoneyLog(std::FILE* file) {
 // Makes the end of the file the end of a line: of one that a crash has cut off the start goes, nobody could read it. False:
 // errno says why not.
 bool EndWithALine(std::FILE* file) {
-  struct stat stat{};
+  struct stat stat {};
   if (fstat(fileno(file), &stat) != 0) {
     return false;
   }

@@ -42,8 +42,9 @@ std::string WrongAddress(const Options& options) {
                         ": nobody listens on port 0; give the port that is printed there");
   }
   if (!options.admin_remote && !options.admin.IsLoopback()) {
-    return absl::StrCat("--admin ", options.admin.ToString(), ": whoever reaches it can change the rate; give 127.0.0.1:",
-                        options.admin.port, " and reach it through ssh -L, or add --admin-remote");
+    return absl::StrCat("--admin ", options.admin.ToString(),
+                        ": whoever reaches it can change the rate; give 127.0.0.1:", options.admin.port,
+                        " and reach it through ssh -L, or add --admin-remote");
   }
   return "";
 }
@@ -83,23 +84,21 @@ std::string WrongTogether(const load::ClientOptions& load, const GatewayFlags& g
 }
 
 void AddGatewayFlags(CLI::App& app, load::ClientOptions& load, GatewayFlags& gateway) {
-  cli::AddCount(
-      app, "--gateways", &load.gateways,
-      "carry all users over so many connections, at least two each, requests back to back (protocol 2); none is "
-      "dropped: what finds no room is sent late; latency is sampled, one request in 64; 0 = a connection for each "
-      "user",
-      {.max = load::kGatewaysMax});
+  cli::AddCount(app, "--gateways", &load.gateways,
+                "carry all users over so many connections, at least two each, requests back to back (protocol 2); none is "
+                "dropped: what finds no room is sent late; latency is sampled, one request in 64; 0 = a connection for each "
+                "user",
+                {.max = load::kGatewaysMax});
   cli::AddFile(app, "--gateway-token-file", &gateway.token_file,
-                 "file with the 32 hex digits that the server lets gateways in for (openssl rand -hex 16 > FILE)");
+               "file with the 32 hex digits that the server lets gateways in for (openssl rand -hex 16 > FILE)");
   cli::AddFile(app, "--user-key-file", &gateway.user_key_file,
-                 "file with the server's user keys: log in with tokens made with the first of them (protocol 2)");
-  cli::AddCount(
-      app, "--requests", &gateway.requests,
-      "with --gateways: so many requests of the whole fleet (with --qps max: of this client), then the answers, "
-      "the statements, and the end, e.g. 10G; 0 = no limit. A rate set later by HTTP has none",
-      {.max = static_cast<int64_t>(load::kRequestsMax)});
+               "file with the server's user keys: log in with tokens made with the first of them (protocol 2)");
+  cli::AddCount(app, "--requests", &gateway.requests,
+                "with --gateways: so many requests of the whole fleet (with --qps max: of this client), then the answers, "
+                "the statements, and the end, e.g. 10G; 0 = no limit. A rate set later by HTTP has none",
+                {.max = static_cast<int64_t>(load::kRequestsMax)});
   cli::AddCount(app, "--window", &load.window, "with --gateways: requests without an answer at most, per gateway",
-                  {.min = 1, .max = 1 << 20});
+                {.min = 1, .max = 1 << 20});
 }
 
 // Tokens of our own making. They are good for a day, which the clocks of two machines do not differ by; each login has a new one.
@@ -126,23 +125,22 @@ absl::Status TakeUserKeys(const std::string& path, load::ClientOptions& load) {
 void AddPeerFlags(CLI::App& app, ring::SocketOptions& sockets) {
   constexpr int64_t kDayMs = 24 * 3'600'000;
   cli::AddDurationMs(app, "--peer-timeout", &sockets.peer_timeout_ms,
-                       "a server whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
-                       "time",
-                       {.max = kDayMs});
+                     "a server whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
+                     "time",
+                     {.max = kDayMs});
   cli::AddDurationMs(app, "--keepalive", &sockets.keepalive_ms,
-                       "a server that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
+                     "a server that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
 }
 
 // How fast it connects, and when exactly a request leaves.
 void AddPaceFlags(CLI::App& app, load::ClientOptions& load) {
   cli::AddCount(app, "--connect-rate", &load.connects_per_second, "connects a second at most", {.min = 1});
-  cli::AddCount(app, "--connecting-max", &load.connecting_max_per_worker,
-                  "connects and logins under way at most, per thread", {.min = 1});
+  cli::AddCount(app, "--connecting-max", &load.connecting_max_per_worker, "connects and logins under way at most, per thread",
+                {.min = 1});
   cli::AddSwitch(app, "--burst", &load.burst, "all of a second's requests at its start, as in 2017");
-  cli::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent",
-                       {.min = 1'000'000});
+  cli::AddDurationNs(app, "--late-max", &load.late_max_ns, "a request later than this is missed, not sent", {.min = 1'000'000});
   cli::AddDurationNs(app, "--send-quantum", &load.send_quantum_ns, "wake for due requests at most this often",
-                       {.max = 100'000'000});
+                     {.max = 100'000'000});
   AddPeerFlags(app, load.sockets);
 }
 
@@ -150,24 +148,23 @@ void AddPaceFlags(CLI::App& app, load::ClientOptions& load) {
 void AddServerFlags(CLI::App& app, Options& options) {
   cli::AddHostPort(app, "--server", &options.server, "where hongbao-server listens: a name, or a number of IPv4 or [IPv6]");
   cli::AddDurationNs(app, "--wait-for-server", &options.wait_for_server_ns,
-                       "keep trying so long for a server that is still starting, or whose name is not known yet",
-                       {.max = 86'400'000'000'000});
+                     "keep trying so long for a server that is still starting, or whose name is not known yet",
+                     {.max = 86'400'000'000'000});
   cli::AddDurationNs(app, "--connect-timeout", &options.load.connect_timeout_ns,
-                       "a connect, and a login's answer, may take so long; when nobody has logged in by then, "
-                       "the client gives up",
-                       {.min = 100'000'000, .max = 3'600'000'000'000});
-  cli::AddDurationNs(
-      app, "--answer-timeout", &options.load.answer_timeout_ns,
-      "a connection that says nothing for so long while requests wait is made anew, and in protocol 2 they are "
-      "repeated; 0 = never",
-      {.max = 86'400'000'000'000});
+                     "a connect, and a login's answer, may take so long; when nobody has logged in by then, "
+                     "the client gives up",
+                     {.min = 100'000'000, .max = 3'600'000'000'000});
+  cli::AddDurationNs(app, "--answer-timeout", &options.load.answer_timeout_ns,
+                     "a connection that says nothing for so long while requests wait is made anew, and in protocol 2 they are "
+                     "repeated; 0 = never",
+                     {.max = 86'400'000'000'000});
 }
 
 CLI::Option* AddQps(CLI::App& app, Options& options) {
   CLI::Option* qps = cli::AddCountOr(app, "--qps", &options.qps, "max", &options.load.max_rate,
-                                       "requests a second of the whole fleet (0: none); max, with --gateways: no "
-                                       "schedule, as fast as the answers come",
-                                       {.max = time::kQpsMax});
+                                     "requests a second of the whole fleet (0: none); max, with --gateways: no "
+                                     "schedule, as fast as the answers come",
+                                     {.max = time::kQpsMax});
   return qps->default_str("TOTAL/20");
 }
 
@@ -193,12 +190,11 @@ absl::Status TakeGatewayFlags(const GatewayFlags& gateway, Options& options) {
 }
 
 CLI::Option* AddProfile(CLI::App& app, Options& options) {
-  return cli::AddText(
-             app, "--profile", &options.profile,
-             "the rate over time, linear from point to point: TIME:QPS,TIME:QPS.. from 0s on (the same time twice is "
-             "a jump), or a file with a point a line, or the series.csv of an earlier run, or gala2015: the curve of "
-             "that evening with --qps as its peak and --duration (4h) as its length. Ends with the last point, or "
-             "after --duration")
+  return cli::AddText(app, "--profile", &options.profile,
+                      "the rate over time, linear from point to point: TIME:QPS,TIME:QPS.. from 0s on (the same time twice is "
+                      "a jump), or a file with a point a line, or the series.csv of an earlier run, or gala2015: the curve of "
+                      "that evening with --qps as its peak and --duration (4h) as its length. Ends with the last point, or "
+                      "after --duration")
       ->type_name("TIME:QPS,..|FILE|gala2015");
 }
 
@@ -232,19 +228,20 @@ absl::Status TakeProfile(bool qps_given, const GatewayFlags& gateway, Options& o
 void AddOutputFlags(CLI::App& app, Options& options) {
   cli::AddAdminHosts(app, &options.admin_hosts);
   cli::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",
-                       {.max = 86'400'000'000'000});
+                     {.max = 86'400'000'000'000});
   cli::AddSwitch(app, "-q,--quiet", &options.quiet, "no rows");
   cli::AddSwitch(app, "--json", &options.json, "rows as JSON on stdout, one a line, the report as the last line");
   cli::AddFailIf(app, &options.thresholds,
-                   "what has to hold at the end, or the exit code is 3: 'p99<1ms,missed==0' passes a run whose p99 is below 1 ms "
-                   "and that missed nothing");
+                 "what has to hold at the end, or the exit code is 3: 'p99<1ms,missed==0' passes a run whose p99 is below 1 ms "
+                 "and that missed nothing");
 }
 
 }  // namespace
 
 absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& options) {
-  CLI::App app{"hongbao-client: simulated users who shake for red envelopes. Any number of clients, on any machines, keep one "
-               "rate together by the clock alone: give each its part of the users and all the same --qps."};
+  CLI::App app{
+      "hongbao-client: simulated users who shake for red envelopes. Any number of clients, on any machines, keep one "
+      "rate together by the clock alone: give each its part of the users and all the same --qps."};
   app.footer(kFooter);
   cli::UserRange users{0, 999, 1'000};
   cli::Sources sources;
@@ -256,33 +253,33 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   CLI::Option* qps = AddQps(app, options);
   CLI::Option* profile = AddProfile(app, options);
   cli::AddDurationNs(app, "--duration", &options.duration_ns,
-                       "how long to send; 0 = until SIGINT or SIGTERM, or until all --requests are sent",
-                       {.step = time::kNsPerSecond});  // rates begin and end with whole seconds
+                     "how long to send; 0 = until SIGINT or SIGTERM, or until all --requests are sent",
+                     {.step = time::kNsPerSecond});  // rates begin and end with whole seconds
   AddGatewayFlags(app, load, gateway);
   cli::AddCount(app, "--protocol", &protocol, "version of the wire protocol", {.min = 1, .max = 2})->type_name("1|2");
   cli::AddHostPort(app, "--admin", &options.admin, "HTTP: status, rate; port 0 = a free one, printed");
   cli::AddSwitch(app, "--admin-remote", &options.admin_remote,
-                   "allow --admin to be off the loopback interface: whoever reaches it can change the rate");
+                 "allow --admin to be off the loopback interface: whoever reaches it can change the rate");
   cli::AddHostPort(app, "--monitor", &options.monitor, "tell hongbao-monitor there of every second; it may be absent");
   cli::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end, in place of an earlier one");
   cli::AddFile(app, "--hgrm", &options.hgrm,
-                 "write the latencies from the intended time, in us, as an HdrHistogram percentile text to this file");
+               "write the latencies from the intended time, in us, as an HdrHistogram percentile text to this file");
   cli::AddCount(app, "-t,--workers", &load.workers, "threads; 0 = one per processor", {.max = 64});
   cli::AddTuning(app, &load.tuning);
   cli::AddSources(app, "--source", &sources,
-                        "source addresses of this machine for this client alone (default: the kernel's choice; to a server "
-                        "on 127.x as many of 127.0.0.1, 127.0.0.2.. as needed)");
+                  "source addresses of this machine for this client alone (default: the kernel's choice; to a server "
+                  "on 127.x as many of 127.0.0.1, 127.0.0.2.. as needed)");
   cli::AddCount(app, "--at", &options.at_second, "unix second of the first request (default: once all have connected)",
-                  {.max = time::kSecondMax});
+                {.max = time::kSecondMax});
   AddPaceFlags(app, load);
   cli::AddDurationNs(app, "--drain", &options.drain_ns,
-                       "wait at most this long for outstanding answers at the end, and then for the statements (for these "
-                       "1 s more per 20,000 users)");
+                     "wait at most this long for outstanding answers at the end, and then for the statements (for these "
+                     "1 s more per 20,000 users)");
   bool no_statements = false;
   cli::AddSwitch(app, "--no-statements", &no_statements,
-                   "do not ask the server at the end what each user got, to compare (protocol 2)");
+                 "do not ask the server at the end what each user got, to compare (protocol 2)");
   cli::AddFile(app, "--money-log", &options.money_log,
-                 "append every reply that brought money to this file: kind,user,stamp,envelope,fen");
+               "append every reply that brought money to this file: kind,user,stamp,envelope,fen");
   cli::AddSwitch(app, "--compat", &options.compat, "also GET /qps?qps=N, as in the 2017 prototype");
   AddOutputFlags(app, options);
   if (const absl::optional<int> code = cli::ParseCommandLine(app, kProgram, argc, argv)) {

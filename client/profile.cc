@@ -13,8 +13,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "libhongbao/cli/flags.h"
 #include "client/profiles.h"  // made by meson: kGala2015, the text of tools/profiles/gala2015
+#include "libhongbao/cli/flags.h"
 
 namespace hongbao::client {
 namespace {
@@ -75,8 +75,7 @@ absl::Status CheckPoints(const std::vector<Profile::Point>& points) {
     return absl::InvalidArgumentError(absl::StrCat("a profile has at least one point, e.g. ", kExample));
   }
   if (points.front().second != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the first point is at ", points.front().second, "s, it has to be at 0s"));
+    return absl::InvalidArgumentError(absl::StrCat("the first point is at ", points.front().second, "s, it has to be at 0s"));
   }
   for (size_t i = 0; i < points.size(); ++i) {
     if (points[i].second > Profile::kSecondsMax || points[i].qps > Profile::kQpsMax) {
@@ -199,8 +198,7 @@ absl::StatusOr<Profile> Profile::Scaled(const std::vector<Point>& points, int64_
     return status;
   }
   if (seconds < 1 || seconds > kSecondsMax || points.back().second < 1 || peak < 1 || peak > kQpsMax) {
-    return absl::InvalidArgumentError(
-        "a profile that is scaled is 1s to 24h long, with a peak of at least 1 request a second");
+    return absl::InvalidArgumentError("a profile that is scaled is 1s to 24h long, with a peak of at least 1 request a second");
   }
   Profile profile;
   profile.rates_ = StretchedRatesOf(points, seconds);
@@ -214,9 +212,7 @@ absl::StatusOr<Profile> Profile::Scaled(const std::vector<Point>& points, int64_
   return profile;
 }
 
-uint32_t Profile::QpsAt(int64_t second) const {
-  return second < seconds() ? rates_[static_cast<size_t>(second)] : last_;
-}
+uint32_t Profile::QpsAt(int64_t second) const { return second < seconds() ? rates_[static_cast<size_t>(second)] : last_; }
 
 uint32_t Profile::Peak(int64_t seconds) const {
   uint32_t peak = 0;
@@ -242,8 +238,8 @@ absl::StatusOr<std::vector<Profile::Step>> Profile::Steps(int64_t seconds) const
     }
   }
   if (steps.size() > kStepsMax) {
-    return absl::ResourceExhaustedError(absl::StrCat("the profile changes its rate ", steps.size(), " times, ",
-                                                     kStepsMax, " at most: make it coarser"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the profile changes its rate ", steps.size(), " times, ", kStepsMax, " at most: make it coarser"));
   }
   return steps;
 }
@@ -286,10 +282,8 @@ absl::StatusOr<std::vector<Profile::Point>> ParsePointLines(absl::string_view te
 
 absl::StatusOr<Profile> ParseSeriesCsv(absl::string_view text) {
   const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n', absl::SkipWhitespace());
-  const std::vector<absl::string_view> header =
-      absl::StrSplit(lines.empty() ? "" : absl::StripAsciiWhitespace(lines[0]), ',');
-  const size_t second_at = ColumnOf(header, "unix_s"), target_at = ColumnOf(header, "target"),
-               role_at = ColumnOf(header, "role");
+  const std::vector<absl::string_view> header = absl::StrSplit(lines.empty() ? "" : absl::StripAsciiWhitespace(lines[0]), ',');
+  const size_t second_at = ColumnOf(header, "unix_s"), target_at = ColumnOf(header, "target"), role_at = ColumnOf(header, "role");
   if (second_at == header.size() || target_at == header.size()) {
     return absl::InvalidArgumentError("want the columns unix_s and target in the first line");
   }
@@ -298,8 +292,7 @@ absl::StatusOr<Profile> ParseSeriesCsv(absl::string_view text) {
     const std::vector<absl::string_view> cells = absl::StrSplit(absl::StripAsciiWhitespace(lines[i]), ',');
     int64_t second = 0, target = 0;
     if (cells.size() != header.size() || !absl::SimpleAtoi(cells[second_at], &second) || second < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("row ", i, ": want ", header.size(), " columns, unix_s a whole number"));
+      return absl::InvalidArgumentError(absl::StrCat("row ", i, ": want ", header.size(), " columns, unix_s a whole number"));
     }
     if (cells[target_at].empty() || (role_at < header.size() && cells[role_at] != "client")) {
       continue;
@@ -334,8 +327,7 @@ absl::StatusOr<Profile> LoadProfile(const std::string& text, const ProfileScale&
                         : Profile::Scaled(*points, scale.seconds == 0 ? kGalaSeconds : scale.seconds, scale.peak);
   }
   if (scale.peak != 0) {
-    return absl::InvalidArgumentError(
-        "points and files say the rate themselves: without --qps, which is for names (gala2015)");
+    return absl::InvalidArgumentError("points and files say the rate themselves: without --qps, which is for names (gala2015)");
   }
   struct stat info {};
   if (stat(text.c_str(), &info) == 0) {

@@ -169,16 +169,16 @@ absl::Status CheckReach(const Options& options, const load::ClientCounts& snapsh
   }
   if (n[Counter::kBarred] == snapshot.target) {
     const bool unknown = snapshot.login_refusals[static_cast<load::LoginRefusal>(wire::LoginResult::kUserOutOfRange)] > 0;
-    return absl::FailedPreconditionError(
-        unknown ? absl::StrCat("the server knows none of the users ", users.first, "-", users.last,
-                               ": start it with --users-max of at least ", users.total)
-                : RefusalText(snapshot));
+    return absl::FailedPreconditionError(unknown
+                                             ? absl::StrCat("the server knows none of the users ", users.first, "-", users.last,
+                                                            ": start it with --users-max of at least ", users.total)
+                                             : RefusalText(snapshot));
   }
   if (n[Counter::kLogins] > 0) {
     return absl::OkStatus();
   }
-  const bool refused = !snapshot.connect_errors.empty() ||
-                       n[Counter::kLoginsClosed] + n[Counter::kLoginsGarbled] + n[Counter::kLoginsRefused] > 0;
+  const bool refused =
+      !snapshot.connect_errors.empty() || n[Counter::kLoginsClosed] + n[Counter::kLoginsGarbled] + n[Counter::kLoginsRefused] > 0;
   const int64_t timeout_ns = options.load.connect_timeout_ns;
   const int64_t patience_ns = std::max(options.wait_for_server_ns, refused ? std::min(kRefusedNs, timeout_ns) : timeout_ns);
   const auto waited_ns = static_cast<int64_t>(snapshot.connect_seconds * 1e9);
@@ -198,7 +198,8 @@ std::string TroubleOf(const Options& options, const load::ClientCounts& snapshot
     return "";
   }
   const bool met = n[Counter::kConnectsFailed] + n[Counter::kLoginsRefused] + n[Counter::kLoginsClosed] +
-                       n[Counter::kLoginsGarbled] + n[Counter::kLoginsTimedOut] > 0;
+                       n[Counter::kLoginsGarbled] + n[Counter::kLoginsTimedOut] >
+                   0;
   return absl::StrCat(Count(snapshot.target - in, "user"), " of ", cli::WithCommas(snapshot.target), " could not log in to ",
                       options.server.ToString(), met ? absl::StrCat(": ", MetText(snapshot)) : "");
 }

@@ -18,9 +18,12 @@ count::LatencyUs WithWaiting(count::HistogramSnapshot answers, const count::Hist
 
 std::vector<watch::RowColumn> RowColumns(bool wide) {
   const int many = wide ? 10 : 8;
-  return {{"second", 8},   {"users", 9},           {"target", many}, {"sent", many}, {"answered", many}, {"missed", 6},
-          {"late", wide ? 10 : 6}, {"won", 5, true}, {"nothing", wide ? 10 : 7}, {"refused", 7}, {"opened", 6}, {"errors", 6},
-          {"p50", 6, true}, {"p99", 6},            {"p99.9", 6},   {"max ms", 6}, {"cpu%", 5, true}};
+  return {{"second", 8},           {"users", 9},       {"target", many},
+          {"sent", many},          {"answered", many}, {"missed", 6},
+          {"late", wide ? 10 : 6}, {"won", 5, true},   {"nothing", wide ? 10 : 7},
+          {"refused", 7},          {"opened", 6},      {"errors", 6},
+          {"p50", 6, true},        {"p99", 6},         {"p99.9", 6},
+          {"max ms", 6},           {"cpu%", 5, true}};
 }
 
 Reporter::Reporter(const load::Client& client, const time::Clock& clock, watch::Watch& watch)
@@ -71,15 +74,15 @@ void Reporter::Show(const Second& second) {
   const auto cell = [&row](Column column) { return watch::CellText(row, column); };
   const uint64_t errors = delta[Counter::kMalformed] + delta[Counter::kUnexpected] + delta[Counter::kStampMismatch] +
                           delta[Counter::kLost] + delta[Counter::kConnectsFailed] + delta[Counter::kSuperseded];
-  watch_.Take({.row = row,
-               .document = SecondJson(second),
-               .cells = {cli::ClockTime(second.row.unix_second), cell(Column::kUsers),
-                         client_.options().max_rate ? "max" : cell(Column::kTarget), cell(Column::kSent), cell(Column::kAnswered),
-                         cell(Column::kMissed), cell(Column::kLate), cell(Column::kWon), cell(Column::kNothing),
-                         cell(Column::kRefused), cell(Column::kOpened), cli::WithCommas(static_cast<int64_t>(errors)),
-                         cell(Column::kP50Us), cell(Column::kP99Us), cell(Column::kP999Us), cell(Column::kMaxUs),
-                         cell(Column::kClientCpuPct)},
-               .record = &record});
+  watch_.Take(
+      {.row = row,
+       .document = SecondJson(second),
+       .cells = {cli::ClockTime(second.row.unix_second), cell(Column::kUsers),
+                 client_.options().max_rate ? "max" : cell(Column::kTarget), cell(Column::kSent), cell(Column::kAnswered),
+                 cell(Column::kMissed), cell(Column::kLate), cell(Column::kWon), cell(Column::kNothing), cell(Column::kRefused),
+                 cell(Column::kOpened), cli::WithCommas(static_cast<int64_t>(errors)), cell(Column::kP50Us), cell(Column::kP99Us),
+                 cell(Column::kP999Us), cell(Column::kMaxUs), cell(Column::kClientCpuPct)},
+       .record = &record});
 }
 
 }  // namespace hongbao::client

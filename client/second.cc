@@ -25,7 +25,9 @@ Amount Latency(const Second& second) {
 
 constexpr watch::Figure<Second> kFigures[] = {
     {Column::kUsers,
-     [](const Second& second) { return Amount{second.row.total[Counter::kOnline], second.row.total[Counter::kOnline]}; }},
+     [](const Second& second) {
+       return Amount{second.row.total[Counter::kOnline], second.row.total[Counter::kOnline]};
+     }},
     {Column::kTarget, Sum<Counter::kScheduled>},
     {Column::kSent, Sum<Counter::kSent>},
     {Column::kAnswered, Sum<Counter::kAnswered>},

@@ -23,7 +23,7 @@ struct Second {
   load::Client::Series::Row row{};
   count::LatencyUs latency{};  // from the intended time: of the answers of about that second, and of who still waited at its end
   count::LatencyUs lag{};      // of the requests sent in about that second: how late they left
-  uint32_t target_qps = 0;   // of the whole fleet
+  uint32_t target_qps = 0;     // of the whole fleet
   double cpu_percent = 0;
   int64_t rss_bytes = 0;
   watch::NetworkStats network{};  // of this machine, in the second

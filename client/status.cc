@@ -10,16 +10,16 @@
 
 #include "client/reach.h"
 #include "client/verdict.h"
-#include "libhongbao/watch/clock_news.h"
 #include "libhongbao/cli/options.h"
 #include "libhongbao/time/clock_sync.h"
+#include "libhongbao/watch/clock_news.h"
 
 namespace hongbao::client {
 namespace {
 
-using nlohmann::json;
 using load::Counter;
 using load::PhaseCounter;
+using nlohmann::json;
 
 constexpr int64_t kSkewToleranceNs = 5'000'000;
 
@@ -44,11 +44,11 @@ json ClockDocument(const time::Skew& skew, const time::StepCount& steps) {
   const char* warning = time::ClockWarning(kernel, skew, kSkewToleranceNs);
   json document = watch::ClockStepsJson(steps);
   document.update({{"synchronised", kernel.available && kernel.synchronised},
-          {"max_error_us", kernel.max_error_ns / 1'000},
-          {"server_samples", skew.samples},
-          {"server_skew_us", skew.skew_ns / 1'000},
-          {"server_round_trip_us", skew.round_trip_ns / 1'000},
-          {"warning", warning == nullptr ? json() : json(warning)}});
+                   {"max_error_us", kernel.max_error_ns / 1'000},
+                   {"server_samples", skew.samples},
+                   {"server_skew_us", skew.skew_ns / 1'000},
+                   {"server_round_trip_us", skew.round_trip_ns / 1'000},
+                   {"warning", warning == nullptr ? json() : json(warning)}});
   return document;
 }
 
@@ -131,7 +131,7 @@ json StatusJson(const Options& options, const load::ClientCounts& snapshot, cons
           {"users", {{"first", users.first}, {"last", users.last}, {"total", users.total}}},
           {"connections", ConnectionsDocument(options, snapshot)},
           {"target_qps", snapshot.target_qps},
-          {"gateways", options.load.gateways},                              // 0: a connection for each user
+          {"gateways", options.load.gateways},                               // 0: a connection for each user
           {"latency_sample_every", load::LatencySampleEvery(options.load)},  // requests; of one of them it is known
           {"requests",
            {{"due", counters[Counter::kDue]},
@@ -185,29 +185,25 @@ json StatusJson(const Options& options, const load::ClientCounts& snapshot, cons
 
 json Identities(const load::ClientCounts& snapshot, const absl::optional<MoneyLogEnd>& money_log) {
   const auto& n = snapshot.counters;
-  const uint64_t statements =
-      n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] + n[Counter::kStatementsSkipped];
-  return {{"due = sent + missed", n[Counter::kDue] == n[Counter::kSent] + load::Missed(n)},
-          {"sent = answered + lost + outstanding",
-           n[Counter::kSent] == n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]},
-          {"answered = won + nothing + cap + refused",
-           n[Counter::kAnswered] ==
-               n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kRefused]},
-          {"notices = opens_sent + repeated + misdelivered + not_opened",
-           n[Counter::kNotices] == n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
-                                       n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]},
-          {"opens_sent = opened + empty + outstanding",
-           n[Counter::kOpensSent] ==
-               n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]},
-          {"statements: what the server says each user got is what came", n[Counter::kStatementsDifferent] == 0},
-          {"statements: every user is compared or skipped", statements == 0 || statements == snapshot.target},
-          {"money log: complete", n[Counter::kMoneyLogFull] == 0 &&
-                                      (!money_log.has_value() ||
-                                       (!money_log->failed &&
-                                        money_log->written == n[Counter::kWon] + n[Counter::kOpened]))},
-          {"every frame was expected", n[Counter::kMalformed] + n[Counter::kUnexpected] + n[Counter::kStampMismatch] +
-                                               n[Counter::kNoticesMisdelivered] ==
-                                           0}};
+  const uint64_t statements = n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] + n[Counter::kStatementsSkipped];
+  return {
+      {"due = sent + missed", n[Counter::kDue] == n[Counter::kSent] + load::Missed(n)},
+      {"sent = answered + lost + outstanding",
+       n[Counter::kSent] == n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]},
+      {"answered = won + nothing + cap + refused",
+       n[Counter::kAnswered] == n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kRefused]},
+      {"notices = opens_sent + repeated + misdelivered + not_opened",
+       n[Counter::kNotices] == n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] + n[Counter::kNoticesMisdelivered] +
+                                   n[Counter::kNoticesNotOpened]},
+      {"opens_sent = opened + empty + outstanding",
+       n[Counter::kOpensSent] == n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]},
+      {"statements: what the server says each user got is what came", n[Counter::kStatementsDifferent] == 0},
+      {"statements: every user is compared or skipped", statements == 0 || statements == snapshot.target},
+      {"money log: complete",
+       n[Counter::kMoneyLogFull] == 0 &&
+           (!money_log.has_value() || (!money_log->failed && money_log->written == n[Counter::kWon] + n[Counter::kOpened]))},
+      {"every frame was expected",
+       n[Counter::kMalformed] + n[Counter::kUnexpected] + n[Counter::kStampMismatch] + n[Counter::kNoticesMisdelivered] == 0}};
 }
 
 bool AllHold(const json& identities) {
@@ -236,8 +232,8 @@ json ConditionsOf(const std::vector<cli::Judged>& judged, bool standard, bool in
 }  // namespace
 
 json ReportJson(const Options& options, const load::ClientCounts& live, const load::ClientCounts& final,
-                    const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
-                    const watch::ProcessStats& process, const Ending& ending) {
+                const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
+                const watch::ProcessStats& process, const Ending& ending) {
   json document = StatusJson(options, final, process);
   document["report"] = true;  // by which the last line of --json is known from the rows
   document["connections"]["live"] = live.counters[Counter::kOnline];
@@ -255,8 +251,7 @@ json ReportJson(const Options& options, const load::ClientCounts& live, const lo
   document["interrupted"] = ending.interrupted;
   document["latency_us"] = {{"schedule", LatencyDocument(ending.schedule.Summary())},
                             {"service", LatencyDocument(ending.service.Summary())}};
-  document["histogram_ns"] = {{"schedule", HistogramDocument(ending.schedule)},
-                              {"service", HistogramDocument(ending.service)}};
+  document["histogram_ns"] = {{"schedule", HistogramDocument(ending.schedule)}, {"service", HistogramDocument(ending.service)}};
   document["phases"] = json::array();
   for (const load::PhaseReport& phase : phases) {
     document["phases"].push_back(PhaseDocument(phase));

@@ -11,9 +11,9 @@
 #include "absl/types/optional.h"
 #include "client/options.h"
 #include "client/second.h"
-#include "libhongbao/watch/process_stats.h"
 #include "libhongbao/count/histogram.h"
 #include "libhongbao/load/client.h"
+#include "libhongbao/watch/process_stats.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::client {
@@ -30,7 +30,7 @@ struct Ending {
   bool interrupted = false;
   absl::optional<MoneyLogEnd> money_log{};
   count::HistogramSnapshot schedule{}, service{};  // latencies of the whole run
-  uint32_t workers = 1;     // threads that sent
+  uint32_t workers = 1;                            // threads that sent
 };
 
 // GET /v1/status.
@@ -42,7 +42,7 @@ bool AllHold(const nlohmann::json& identities);
 
 // --report: `live` as it stood before the connections were closed, `final` after it.
 nlohmann::json ReportJson(const Options& options, const load::ClientCounts& live, const load::ClientCounts& final,
-                              const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
-                              const watch::ProcessStats& process, const Ending& ending);
+                          const std::vector<load::PhaseReport>& phases, const std::vector<Second>& seconds,
+                          const watch::ProcessStats& process, const Ending& ending);
 
 }  // namespace hongbao::client

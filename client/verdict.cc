@@ -50,17 +50,17 @@ std::string NothingMeasured(const load::ClientCounts& snapshot) {
     return absl::StrCat("nothing was measured: none of ", Number(snapshot.target), " users logged in (",
                         Number(n[Counter::kLoginsRefused]), " logins refused", errors, ")");
   }
-  return n[Counter::kDue] == 0 ? std::string("nothing was measured: no request was due")
-                               : absl::StrCat("nothing was measured: none of ", Number(n[Counter::kDue]),
-                                              " requests was answered");
+  return n[Counter::kDue] == 0
+             ? std::string("nothing was measured: no request was due")
+             : absl::StrCat("nothing was measured: none of ", Number(n[Counter::kDue]), " requests was answered");
 }
 
 // Beside the figure: why requests were missed.
 std::string MissedBy(const count::Values<Counter>& n) {
   std::string text;
-  for (const auto& [id, words] : {std::pair(Counter::kMissedOffline, " without a session"),
-                                  std::pair(Counter::kMissedLate, " too late"),
-                                  std::pair(Counter::kMissedBacklog, " behind too many without an answer")}) {
+  for (const auto& [id, words] :
+       {std::pair(Counter::kMissedOffline, " without a session"), std::pair(Counter::kMissedLate, " too late"),
+        std::pair(Counter::kMissedBacklog, " behind too many without an answer")}) {
     if (n[id] > 0) {
       absl::StrAppend(&text, text.empty() ? "; " : ", ", Number(n[id]), words);
     }
@@ -71,7 +71,7 @@ std::string MissedBy(const count::Values<Counter>& n) {
 }  // namespace
 
 cli::Facts FactsOf(const Options& options, const load::ClientCounts& snapshot, const nlohmann::json& rate_held,
-                     const Ending& ending) {
+                   const Ending& ending) {
   const auto& n = snapshot.counters;
   const auto value = [](uint64_t count) { return static_cast<double>(count); };
   cli::Facts facts = {
@@ -84,8 +84,8 @@ cli::Facts FactsOf(const Options& options, const load::ClientCounts& snapshot, c
       {"unanswered", value(load::Unanswered(n))},
       {"wins", value(n[Counter::kWon])},
       {"superseded", value(n[Counter::kSuperseded])},
-      {"errors", value(n[Counter::kMalformed] + n[Counter::kUnexpected] + n[Counter::kStampMismatch] +
-                       n[Counter::kLost] + n[Counter::kConnectsFailed] + n[Counter::kSuperseded])},
+      {"errors", value(n[Counter::kMalformed] + n[Counter::kUnexpected] + n[Counter::kStampMismatch] + n[Counter::kLost] +
+                       n[Counter::kConnectsFailed] + n[Counter::kSuperseded])},
   };
   if (!rate_held.is_null()) {
     facts["seconds"] = rate_held["seconds"].get<double>();
@@ -142,30 +142,25 @@ std::vector<std::string> ReasonsOf(const load::ClientCounts& snapshot, const nlo
   return reasons;
 }
 
-nlohmann::json BoundByDocument(const Options& options, const load::ClientCounts& live,
-                               const std::vector<Second>& seconds, const Ending& ending) {
+nlohmann::json BoundByDocument(const Options& options, const load::ClientCounts& live, const std::vector<Second>& seconds,
+                               const Ending& ending) {
   const auto& n = live.counters;
   const double cores = CoresPerWorker(seconds, ending.workers);
   const std::string busy = absl::StrFormat("%.2f cores a worker", cores);
   if (options.load.max_rate) {
-    return cores >= kBusyWorker ? Bound("client", busy)
-                                : Bound("server", busy + ", the rest of the time no room in the windows");
+    return cores >= kBusyWorker ? Bound("client", busy) : Bound("server", busy + ", the rest of the time no room in the windows");
   }
   if (n[Counter::kDue] == 0) {
     return Bound("nothing", "nothing was due");
   }
-  const auto share = [due = static_cast<double>(n[Counter::kDue])](uint64_t count) {
-    return static_cast<double>(count) / due;
-  };
+  const auto share = [due = static_cast<double>(n[Counter::kDue])](uint64_t count) { return static_cast<double>(count) / due; };
   const bool server_closed = n[Counter::kClosed] > 0;
   const double late = share(n[Counter::kLate]);
   const double offline = share(n[Counter::kMissedOffline]);
   const double missed = share(n[Counter::kMissedLate]) + (server_closed ? 0 : offline);
   const double unserved =
-      share(n[Counter::kMissedBacklog] + n[Counter::kRefused] + load::Unanswered(n)) +
-      (server_closed ? offline : 0);
-  const std::string behind =
-      absl::StrFormat("missed %.1f %% of its schedule, late %.1f %%; %s", 100 * missed, 100 * late, busy);
+      share(n[Counter::kMissedBacklog] + n[Counter::kRefused] + load::Unanswered(n)) + (server_closed ? offline : 0);
+  const std::string behind = absl::StrFormat("missed %.1f %% of its schedule, late %.1f %%; %s", 100 * missed, 100 * late, busy);
   // A gateway sends late when its window is full of requests that the server has not answered.
   const bool waits_for_server = options.load.gateways > 0 && cores < kBusyWorker;
   const double client = waits_for_server ? 0 : std::max(missed / kMissedShare, late / kLateShare);
@@ -174,9 +169,8 @@ nlohmann::json BoundByDocument(const Options& options, const load::ClientCounts&
     return Bound("client", behind + (cores < kBusyWorker ? ", so it was woken late" : ""));
   }
   if (server >= 1) {
-    return Bound("server",
-                 absl::StrFormat("%.1f %% of the requests refused, lost, unanswered or held back%s; %s", 100 * unserved,
-                                 waits_for_server ? absl::StrFormat(", late %.1f %%", 100 * late) : "", busy));
+    return Bound("server", absl::StrFormat("%.1f %% of the requests refused, lost, unanswered or held back%s; %s", 100 * unserved,
+                                           waits_for_server ? absl::StrFormat(", late %.1f %%", 100 * late) : "", busy));
   }
   return Bound("nothing", behind);
 }

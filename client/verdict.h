@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "client/status.h"
 #include "client/options.h"
+#include "client/status.h"
 #include "libhongbao/cli/thresholds.h"
 #include "libhongbao/load/client.h"
 #include "nlohmann/json.hpp"
@@ -19,7 +19,7 @@ namespace hongbao::client {
 
 // By the keys of --fail-if. `rate_held`: as below.
 cli::Facts FactsOf(const Options& options, const load::ClientCounts& snapshot, const nlohmann::json& rate_held,
-                     const Ending& ending);
+                   const Ending& ending);
 
 // {"seconds": 300, "held": 298, "share": 0.99, "not_held": [1486824165, ..]}: in how many of the seconds in which something
 // was due that share was sent (rate_held.h). Null without a schedule: --qps max, and --requests, which are all sent,
@@ -34,8 +34,8 @@ std::vector<std::string> ReasonsOf(const load::ClientCounts& snapshot, const nlo
 // {"by": "client|server|nothing", "reason": "..."}. The client when it was not in time for its own schedule with a
 // processor that was busy or with nobody to wait for; the server when it refused, lost, or did not answer in time for
 // the next request. `live`: before the connections were closed.
-nlohmann::json BoundByDocument(const Options& options, const load::ClientCounts& live,
-                               const std::vector<Second>& seconds, const Ending& ending);
+nlohmann::json BoundByDocument(const Options& options, const load::ClientCounts& live, const std::vector<Second>& seconds,
+                               const Ending& ending);
 
 // Of a run that was not interrupted: 4 when an identity is broken, else 3 when there is another reason, else 0.
 int ExitCodeOf(const nlohmann::json& report);

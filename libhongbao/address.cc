@@ -44,11 +44,13 @@ bool IsName(absl::string_view host) {
 
 // getaddrinfo's verdict, with what helps.
 absl::Status CannotResolve(const HostPort& where, int code, int error) {
-  const std::string what = absl::StrCat("cannot resolve the name '", where.host, "': ",
-                                        code == EAI_SYSTEM ? std::strerror(error) : gai_strerror(code));
+  const std::string what = absl::StrCat("cannot resolve the name '", where.host,
+                                        "': ", code == EAI_SYSTEM ? std::strerror(error) : gai_strerror(code));
   if (code == EAI_AGAIN) {
-    return absl::UnavailableError(absl::StrCat(what, "; no name server answers: see /etc/resolv.conf, or give the address "
-                                                     "itself, such as 10.0.0.5:", where.port));
+    return absl::UnavailableError(absl::StrCat(what,
+                                               "; no name server answers: see /etc/resolv.conf, or give the address "
+                                               "itself, such as 10.0.0.5:",
+                                               where.port));
   }
   return absl::NotFoundError(
       absl::StrCat(what, "; correct it (getent hosts ", where.host,
@@ -150,9 +152,7 @@ bool HostPort::IsNumeric() const { return host == kLocalhost || ParseAddress(hos
 
 bool HostPort::IsLoopback() const { return host == kLocalhost || ParseAddress(host).IsLoopback(); }
 
-std::string HostPort::ToString() const {
-  return IsIpv6() ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
-}
+std::string HostPort::ToString() const { return IsIpv6() ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port); }
 
 SocketAddress ParseAddress(absl::string_view text) {
   const std::string host(text);
@@ -206,8 +206,9 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
     result.host = "0.0.0.0";
   }
   if (!ParseAddress(result.host).given() && !IsName(result.host)) {
-    return Wrong(text, "is neither an address nor a name with a port; write it like 127.0.0.1:1025, server.example.com:1025 or "
-                       "[::1]:1025");
+    return Wrong(text,
+                 "is neither an address nor a name with a port; write it like 127.0.0.1:1025, server.example.com:1025 or "
+                 "[::1]:1025");
   }
   return result;
 }

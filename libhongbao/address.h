@@ -67,7 +67,7 @@ static_assert(sizeof(SocketAddress) == 28);
 
 struct HostPort {
   std::string host{};  // a number without brackets, or a name
-  uint16_t port = 0;  // 0: to listen, let the kernel pick one
+  uint16_t port = 0;   // 0: to listen, let the kernel pick one
 
   bool IsIpv6() const { return host.find(':') != std::string::npos; }
   // A number, or "localhost": nobody has to be asked what it means.

@@ -39,7 +39,7 @@ class Handover {
   }
 
   bool Pop(Record& record) {
-    const uint64_t tail = tail_.load(std::memory_order_relaxed);  // our own
+    const uint64_t tail = tail_.load(std::memory_order_relaxed);      // our own
     if (tail == head_.load(std::memory_order_acquire)) return false;  // pairs with Push: the record is whole
     record = records_[tail & (capacity_ - 1)];
     tail_.store(tail + 1, std::memory_order_release);  // gives the place back

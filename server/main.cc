@@ -9,18 +9,18 @@
 #include <thread>
 #include <vector>
 
-#include "libhongbao/http/admin_server.h"
 #include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/json_lines.h"
 #include "libhongbao/cli/linger.h"
 #include "libhongbao/cli/numbers.h"
 #include "libhongbao/cli/options.h"
-#include "libhongbao/watch/watch.h"
 #include "libhongbao/cli/report.h"
 #include "libhongbao/cli/signals.h"
 #include "libhongbao/cli/standard_streams.h"
+#include "libhongbao/http/admin_server.h"
 #include "libhongbao/net/set_up.h"
 #include "libhongbao/serve/server.h"
+#include "libhongbao/watch/watch.h"
 #include "server/metrics.h"
 #include "server/money.h"
 #include "server/options.h"
@@ -126,7 +126,7 @@ void SayReady(const serve::Server& server, const ProcessFacts& facts, const std:
 
 int Main(int argc, const char* const* argv) {
   Options options;
-  cli::Signals signals;  // before any thread
+  cli::Signals signals;                                               // before any thread
   absl::optional<cli::LeaveAtSignal> leave(absl::in_place, signals);  // until it serves: files and a recovery take their time
   if (const absl::optional<int> code = ParseOptions(argc, argv, options)) {
     return *code;
@@ -142,8 +142,8 @@ int Main(int argc, const char* const* argv) {
     return CouldNotRun(status);
   }
   const time::RealClock clock;
-  absl::StatusOr<std::unique_ptr<ledger::Ledger>> ledger = OpenLedger(
-      options.ledger, clock.WallNs() / time::kNsPerMs, options.server.clock_settle_ns / time::kNsPerMs);
+  absl::StatusOr<std::unique_ptr<ledger::Ledger>> ledger =
+      OpenLedger(options.ledger, clock.WallNs() / time::kNsPerMs, options.server.clock_settle_ns / time::kNsPerMs);
   if (!ledger.ok()) {
     return CouldNotRun(ledger.status());
   }

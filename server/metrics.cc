@@ -9,14 +9,14 @@
 namespace hongbao::server {
 namespace {
 
+using serve::Counter;
+using serve::ServerCounts;
 using watch::CounterOf;
 using watch::Families;
 using watch::GaugeOf;
 using watch::Labelled;
 using watch::Whole;
 using watch::With;
-using serve::Counter;
-using serve::ServerCounts;
 
 double Fen(const envelope::Tally& tally) { return static_cast<double>(tally.sum.value()); }
 
@@ -44,29 +44,28 @@ Families ConnectionFamilies(const ServerCounts& counts) {
 
 Families RequestFamilies(const ServerCounts& counts) {
   const auto& c = counts.serve;
-  return {
-      CounterOf("hongbao_requests_total", "Requests received, by what they ask for.",
-                {With("type", "login", c[Counter::kFramesLogin]), With("type", "shake", c[Counter::kFramesShake]),
-                 With("type", "open", c[Counter::kFramesOpen]), With("type", "send", c[Counter::kFramesSend]),
-                 With("type", "statement", c[Counter::kFramesStatement])}),
-      CounterOf("hongbao_responses_total",
-                "Answers to shakes: won, nothing (to win), cap (the user has won enough), refused (overload, or a "
-                "stamp too far ahead), repeated "
-                "(the first outcome once more).",
-                {With("result", "won", c[Counter::kWon]), With("result", "nothing", c[Counter::kNothing]),
-                 With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kRefused]),
-                 With("result", "repeated", c[Counter::kRepeated])}),
-      CounterOf("hongbao_requests_dropped_total", "Shakes without an answer, because the connection had no room for it.",
-                c[Counter::kDropped]),
-      CounterOf("hongbao_ledger_refusals_total", "Requests refused because too many records waited for the ledger.",
-                c[Counter::kLedgerFull]),
-      CounterOf("hongbao_gateways_moved_total", "Gateways that went to another worker at their login, as it had fewer of them.",
-                c[Counter::kGatewaysMoved]),
-      CounterOf("hongbao_stamps_ahead_total",
-                "Requests refused because they were stamped more than an hour ahead of the server's clock.",
-                c[Counter::kStampsAhead]),
-      GaugeOf("hongbao_ledger_waiting_requests", "Shakes whose answer waits for the ledger now.",
-              Left(c[Counter::kReceived], c[Counter::kReplied] + c[Counter::kRefused] + c[Counter::kDropped]))};
+  return {CounterOf("hongbao_requests_total", "Requests received, by what they ask for.",
+                    {With("type", "login", c[Counter::kFramesLogin]), With("type", "shake", c[Counter::kFramesShake]),
+                     With("type", "open", c[Counter::kFramesOpen]), With("type", "send", c[Counter::kFramesSend]),
+                     With("type", "statement", c[Counter::kFramesStatement])}),
+          CounterOf("hongbao_responses_total",
+                    "Answers to shakes: won, nothing (to win), cap (the user has won enough), refused (overload, or a "
+                    "stamp too far ahead), repeated "
+                    "(the first outcome once more).",
+                    {With("result", "won", c[Counter::kWon]), With("result", "nothing", c[Counter::kNothing]),
+                     With("result", "cap", c[Counter::kCap]), With("result", "refused", c[Counter::kRefused]),
+                     With("result", "repeated", c[Counter::kRepeated])}),
+          CounterOf("hongbao_requests_dropped_total", "Shakes without an answer, because the connection had no room for it.",
+                    c[Counter::kDropped]),
+          CounterOf("hongbao_ledger_refusals_total", "Requests refused because too many records waited for the ledger.",
+                    c[Counter::kLedgerFull]),
+          CounterOf("hongbao_gateways_moved_total",
+                    "Gateways that went to another worker at their login, as it had fewer of them.", c[Counter::kGatewaysMoved]),
+          CounterOf("hongbao_stamps_ahead_total",
+                    "Requests refused because they were stamped more than an hour ahead of the server's clock.",
+                    c[Counter::kStampsAhead]),
+          GaugeOf("hongbao_ledger_waiting_requests", "Shakes whose answer waits for the ledger now.",
+                  Left(c[Counter::kReceived], c[Counter::kReplied] + c[Counter::kRefused] + c[Counter::kDropped]))};
 }
 
 Families EnvelopeFamilies(const ServerCounts& counts) {
@@ -81,8 +80,7 @@ Families EnvelopeFamilies(const ServerCounts& counts) {
       CounterOf("hongbao_envelopes_opened_total", "Grants: shake envelopes won, and shares of gifts opened.",
                 {With("kind", "shake", c[Counter::kWon]), With("kind", "gift", c[Counter::kOpened])}),
       GaugeOf("hongbao_envelopes_left", "What nobody has yet: shake envelopes in the pool, shares of gifts that live.",
-              {With("kind", "shake", counts.envelopes_left),
-               {.labels = {{"kind", "gift"}}, .value = Left(shares, shares_gone)}}),
+              {With("kind", "shake", counts.envelopes_left), {.labels = {{"kind", "gift"}}, .value = Left(shares, shares_gone)}}),
       GaugeOf("hongbao_queue_envelopes", "Envelopes ordered and not issued yet.",
               static_cast<double>(std::max<int64_t>(counts.mint_waiting, 0))),
       CounterOf("hongbao_gifts_refused_total", "Gifts refused: users' that may not be, minted ones without room in the book.",
@@ -121,8 +119,7 @@ Families MoneyFamilies(const ServerCounts& counts) {
                 c[Counter::kRefundedFen]),
       GaugeOf("hongbao_money_left_fen", "Money in envelopes that nobody has yet, in fen.",
               {{.labels = {{"kind", "shake"}}, .value = Left(issued_fen, c[Counter::kWonFen])},
-               {.labels = {{"kind", "gift"}},
-                .value = Left(gifts_fen, c[Counter::kOpenedFen] + c[Counter::kRefundedFen])}})};
+               {.labels = {{"kind", "gift"}}, .value = Left(gifts_fen, c[Counter::kOpenedFen] + c[Counter::kRefundedFen])}})};
 }
 
 Families NetworkFamilies(const ServerCounts& counts) {
@@ -150,8 +147,7 @@ Families ServerFamilies(const ServerCounts& counts, const Moment& moment) {
                         NetworkFamilies(counts)}) {
     std::move(part.begin(), part.end(), std::back_inserter(all));
   }
-  all.push_back(GaugeOf("hongbao_draining", "1 once the server sends what it owes and lets nobody in.",
-                        moment.draining ? 1 : 0));
+  all.push_back(GaugeOf("hongbao_draining", "1 once the server sends what it owes and lets nobody in.", moment.draining ? 1 : 0));
   all.push_back(watch::ClockStepsOf(counts.clock_steps.count));
   all.push_back(GaugeOf("hongbao_clock_confirmed", "1 while gifts expire by the wall clock; 0: nobody has confirmed it yet.",
                         counts.clock_confirmed ? 1 : 0));

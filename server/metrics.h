@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "libhongbao/watch/metrics.h"
 #include "libhongbao/serve/server.h"
+#include "libhongbao/watch/metrics.h"
 
 namespace hongbao::server {
 

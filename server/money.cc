@@ -80,12 +80,11 @@ absl::Status PrintAudit(const std::string& flag) {
   if (!file.ok()) {
     return file.status();
   }
-  const std::vector<ledger::AuditFinding> findings =
-      ledger::Audit((*file)->db(), ledger::AuditScope::kAll, 0);
+  const std::vector<ledger::AuditFinding> findings = ledger::Audit((*file)->db(), ledger::AuditScope::kAll, 0);
   for (const ledger::AuditFinding& finding : findings) {
-    cli::WriteOut(stdout, absl::StrFormat("%-6s  %s%s%s  (%.1f s)\n", finding.breach.empty() ? "holds" : "BREACH",
-                                            finding.name, finding.breach.empty() ? "" : ": ", finding.breach,
-                                            static_cast<double>(finding.us) * 1e-6));
+    cli::WriteOut(stdout,
+                  absl::StrFormat("%-6s  %s%s%s  (%.1f s)\n", finding.breach.empty() ? "holds" : "BREACH", finding.name,
+                                  finding.breach.empty() ? "" : ": ", finding.breach, static_cast<double>(finding.us) * 1e-6));
   }
   return ledger::Judge(findings);
 }

@@ -32,7 +32,7 @@ void AddOptions(CLI::App& app, Options& options) {
   constexpr int64_t kDayMs = 24 * 3'600'000;
   serve::ServerOptions& server = options.server;
   cli::AddHostPort(app, "--listen", &options.listen,
-                     "address for clients, a number or a name; port 0 = a free one; [::]:1025 is IPv6 and IPv4");
+                   "address for clients, a number or a name; port 0 = a free one; [::]:1025 is IPv6 and IPv4");
   cli::AddHostPort(app, "--admin", &options.admin, "address for HTTP; whoever reaches it can issue money");
   cli::AddSwitch(app, "--admin-remote", &options.admin_remote, "allow --admin to be off the loopback interface");
   cli::AddAdminHosts(app, &options.admin_hosts);
@@ -40,55 +40,54 @@ void AddOptions(CLI::App& app, Options& options) {
   cli::AddCount(app, "--connections-max", &server.connections_max, "connections at most", {.min = 1, .max = 1 << 26});
   cli::AddCount(app, "-t,--workers", &server.workers, "threads, 0 = one per processor", {.max = 256});
   cli::AddTuning(app, &server.tuning);
-  cli::AddCount(app, "--max-qps", &server.max_qps, "shakes and sends per second, 0 = no limit",
-                  {.max = 1'000'000'000});
+  cli::AddCount(app, "--max-qps", &server.max_qps, "shakes and sends per second, 0 = no limit", {.max = 1'000'000'000});
   cli::AddDurationNs(app, "--queue-wait-max", &options.queue_wait_ns,
-                       "average wait of requests above which fewer users are admitted, 0 = never",
-                       {.max = 60 * time::kNsPerSecond, .step = time::kNsPerUs});
+                     "average wait of requests above which fewer users are admitted, 0 = never",
+                     {.max = 60 * time::kNsPerSecond, .step = time::kNsPerUs});
   cli::AddCount(app, "--wins-per-user", &server.wins_per_user, "shake wins of one user at most, 0 = no limit",
-                  {.max = serve::Directory::kShakeWinsMax});
+                {.max = serve::Directory::kShakeWinsMax});
   cli::AddDurationMs(app, "--gift-expiry", &server.gift_expiry_ms, "what is not opened by then goes back",
-                       {.min = 1, .max = 365 * kDayMs});
+                     {.min = 1, .max = 365 * kDayMs});
   cli::AddDurationNs(app, "--clock-settle", &options.server.clock_settle_ns,
-                       "no gift expires by a wall clock that is further than this from what the ledger saw last, until the "
-                       "kernel says that it is kept or it has stood for so long; 0 = any clock is good",
-                       {.max = 24 * 3'600 * time::kNsPerSecond});
+                     "no gift expires by a wall clock that is further than this from what the ledger saw last, until the "
+                     "kernel says that it is kept or it has stood for so long; 0 = any clock is good",
+                     {.max = 24 * 3'600 * time::kNsPerSecond});
   cli::AddCount(app, "--gifts-max", &server.gifts_max, "gifts that have not expired, at most",
-                  {.min = 256, .max = (1 << 26) - 1});
-  cli::AddCount(app, "--gifts-per-sender", &server.gifts_per_sender,
-                  "gifts of one sender that have not expired, 0 = no limit", {.max = 1'000'000});
+                {.min = 256, .max = (1 << 26) - 1});
+  cli::AddCount(app, "--gifts-per-sender", &server.gifts_per_sender, "gifts of one sender that have not expired, 0 = no limit",
+                {.max = 1'000'000});
   cli::AddCount(app, "--gifts-per-pair", &server.gifts_per_pair,
-                  "of those to one and the same user, in each thread's book, 0 = no limit", {.max = 1'000'000});
+                "of those to one and the same user, in each thread's book, 0 = no limit", {.max = 1'000'000});
   cli::AddText(app, "--ledger", &options.ledger,
-                 "where money is durable: a file, made if it is not there, or none: it lives as long as this process")
+               "where money is durable: a file, made if it is not there, or none: it lives as long as this process")
       ->type_name("sqlite:FILE|none");
   cli::AddCount(app, "--ledger-waiting-max", &server.ledger_waiting_max,
-                  "records under way to the ledger; beyond it shakes and sends are answered \"overloaded\"",
-                  {.min = 256, .max = 1 << 22});
+                "records under way to the ledger; beyond it shakes and sends are answered \"overloaded\"",
+                {.min = 256, .max = 1 << 22});
   cli::AddSwitch(app, "--audit-only", &options.audit_only, "check every identity of the ledger, print them, and end");
   cli::AddFile(app, "--gateway-token-file", &options.gateway_token_file,
-                 "let gateways in, connections that carry many users, that know the 32 hex digits in this file");
+               "let gateways in, connections that carry many users, that know the 32 hex digits in this file");
   cli::AddFile(app, "--user-key-file", &options.user_key_file,
-                 "let in only logins with a token made with a key in this file, 64 hex digits a line; else anybody may be "
-                 "any user");
+               "let in only logins with a token made with a key in this file, 64 hex digits a line; else anybody may be "
+               "any user");
   cli::AddCount(app, "--gateways-max", &server.gateways_max, "gateways at most, per thread", {.min = 1, .max = 1'024});
   cli::AddDurationMs(app, "--login-deadline", &options.login_deadline_ms, "how long the first frame may take, 0 = for ever",
-                       {.max = kDayMs});
-  cli::AddDurationMs(app, "--frame-deadline", &options.frame_deadline_ms,
-                       "how long the rest of a frame that has begun may take", {.min = 1, .max = kDayMs});
+                     {.max = kDayMs});
+  cli::AddDurationMs(app, "--frame-deadline", &options.frame_deadline_ms, "how long the rest of a frame that has begun may take",
+                     {.min = 1, .max = kDayMs});
   cli::AddDurationMs(app, "--idle-timeout", &options.idle_timeout_ms,
-                       "a connection without a byte for so long is closed, 0 = never", {.max = 7 * kDayMs});
+                     "a connection without a byte for so long is closed, 0 = never", {.max = 7 * kDayMs});
   cli::AddDurationMs(app, "--unsent-deadline", &options.unsent_deadline_ms,
-                       "who is held back for not reading, and takes nothing for so long, is closed", {.min = 100, .max = kDayMs});
+                     "who is held back for not reading, and takes nothing for so long, is closed", {.min = 100, .max = kDayMs});
   cli::AddDurationMs(app, "--peer-timeout", &server.sockets.peer_timeout_ms,
-                       "a peer whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
-                       "time",
-                       {.max = kDayMs});
+                     "a peer whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
+                     "time",
+                     {.max = kDayMs});
   cli::AddDurationMs(app, "--keepalive", &server.sockets.keepalive_ms,
-                       "a peer that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
+                     "a peer that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
   cli::AddDurationMs(app, "--drain", &options.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});
   cli::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",
-                       {.max = 24 * 3'600 * time::kNsPerSecond});
+                     {.max = 24 * 3'600 * time::kNsPerSecond});
   cli::AddSwitch(app, "--compat", &options.compat, "also the prototype's GET /yaohongbao and /fahongbao");
   cli::AddHostPort(app, "--monitor", &options.monitor, "tell hongbao-monitor there of every second; it may be absent");
   cli::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end");
@@ -117,7 +116,7 @@ absl::Status Settle(Options& options) {
       return keys.status();
     }
     options.server.user_token = [keys = *std::move(keys)](const wire::Token& token, uint32_t first_user, uint32_t user_count,
-                                                        int64_t unix_s) {
+                                                          int64_t unix_s) {
       return keys.Check(token, first_user, user_count, unix_s);
     };
   }

@@ -28,9 +28,7 @@ class Reader {
   explicit Reader(const Request& request) : request_(request) {}
 
   int64_t Need(const char* name, int64_t min, int64_t max) { return Take(request_.Count(name, min, max)); }
-  int64_t May(const char* name, int64_t min, int64_t max, int64_t absent) {
-    return Take(request_.Count(name, min, max, absent));
-  }
+  int64_t May(const char* name, int64_t min, int64_t max, int64_t absent) { return Take(request_.Count(name, min, max, absent)); }
   // The caller's key: the header Idempotency-Key, with or without the quotes of its draft standard, or the parameter key.
   std::string Key() {
     std::string key = request_.Header("idempotency-key");
@@ -72,8 +70,7 @@ Response Place(serve::Server& server, const absl::Status& read, const MintOrder&
   if (!receipt.ok()) {
     return http::ErrorResponse(receipt.status());
   }
-  Response response =
-      http::JsonResponse({{"first_id", receipt->first_id}, {"count", receipt->count}, {"at", receipt->at_s}});
+  Response response = http::JsonResponse({{"first_id", receipt->first_id}, {"count", receipt->count}, {"at", receipt->at_s}});
   // Who gives a key is told whether there was an order already. Without one the answer is what it always was.
   response.status = order.key.empty() || receipt->repeated ? 200 : 201;
   return response;
@@ -145,18 +142,12 @@ const char* StateOf(const serve::KnownOrder& known) {
 // Sums may be beyond what a reader of JSON takes for a whole number (2^53): they are there as text, in yuan.
 json OrderJson(const serve::KnownOrder& known) {
   const ledger::Order& order = known.order;
-  json shown = {{"id", order.first_id},
-                {"kind", order.is_gift ? "gift" : "shake"},
-                {"state", StateOf(known)},
-                {"count", order.count},
-                {"issued", known.issued},
-                {"cancelled", known.cancelled()},
-                {"left", known.left()},
-                {"rate", order.rate},
-                {"min_fen", order.min_fen},
-                {"max_fen", order.max_fen},
-                {"at", order.at_s},
-                {"created_unix_ms", order.created_ms}};
+  json shown = {{"id", order.first_id},     {"kind", order.is_gift ? "gift" : "shake"},
+                {"state", StateOf(known)},  {"count", order.count},
+                {"issued", known.issued},   {"cancelled", known.cancelled()},
+                {"left", known.left()},     {"rate", order.rate},
+                {"min_fen", order.min_fen}, {"max_fen", order.max_fen},
+                {"at", order.at_s},         {"created_unix_ms", order.created_ms}};
   if (!order.caller_key.empty()) {
     shown["key"] = order.caller_key;
   }

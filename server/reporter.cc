@@ -13,9 +13,9 @@ namespace hongbao::server {
 using serve::Counter;
 
 std::vector<watch::RowColumn> RowColumns() {
-  return {{"second", 8},      {"conns", 9, true}, {"users", 9},       {"received", 8, true}, {"won", 6},
-          {"nothing", 8},     {"cap", 5},         {"refused", 7},    {"issued", 6, true},   {"left", 6},
-          {"gifts", 5, true}, {"notices", 7},     {"opened", 6},      {"cpu%", 5, true},     {"rss MB", 6}};
+  return {{"second", 8},      {"conns", 9, true}, {"users", 9},   {"received", 8, true}, {"won", 6},
+          {"nothing", 8},     {"cap", 5},         {"refused", 7}, {"issued", 6, true},   {"left", 6},
+          {"gifts", 5, true}, {"notices", 7},     {"opened", 6},  {"cpu%", 5, true},     {"rss MB", 6}};
 }
 
 Reporter::Reporter(const serve::Server& server, const time::Clock& clock, watch::Watch& watch)
@@ -74,8 +74,7 @@ void Reporter::SayGateways() {
   }
   gateways_ = counts.gateways;
   std::fprintf(stderr, "hongbao-server: gateways by worker: %s (%llu moved there by another)\n",
-               absl::StrJoin(gateways_, " ").c_str(),
-               static_cast<unsigned long long>(counts.serve[Counter::kGatewaysMoved]));
+               absl::StrJoin(gateways_, " ").c_str(), static_cast<unsigned long long>(counts.serve[Counter::kGatewaysMoved]));
 }
 
 // By the minter's own seconds; where it has not finished this one, by what there is now, and the next second has the less.

@@ -11,7 +11,6 @@
 namespace hongbao::server {
 
 // `compat`: also the prototype's GET /yaohongbao and GET /fahongbao, which anyone's browser can follow.
-void AddRoutes(http::AdminServer& admin, serve::Server& server, const ProcessFacts& facts, const time::Clock& clock,
-               bool compat);
+void AddRoutes(http::AdminServer& admin, serve::Server& server, const ProcessFacts& facts, const time::Clock& clock, bool compat);
 
 }  // namespace hongbao::server

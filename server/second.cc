@@ -31,7 +31,10 @@ constexpr watch::Figure<Second> kFigures[] = {
     {Column::kNothing, Sum<Counter::kNothing>},
     {Column::kCap, Sum<Counter::kCap>},
     {Column::kRefused, Sum<Counter::kRefused>},
-    {Column::kIssued, [](const Second& second) { return Amount{second.issued, second.issued_total}; }},
+    {Column::kIssued,
+     [](const Second& second) {
+       return Amount{second.issued, second.issued_total};
+     }},
     {Column::kOpened, Sum<Counter::kOpened>},
     {Column::kGivenFen, Sum<Counter::kWonFen, Counter::kOpenedFen>},
     {Column::kGivenTotalFen,

@@ -21,7 +21,7 @@ struct Second {
   uint64_t issued = 0;        // shake envelopes published since the row before
   uint64_t issued_total = 0;  // since the start
   int64_t rss_bytes = 0;
-  double cpu_percent = 0;  // 100 = one core
+  double cpu_percent = 0;         // 100 = one core
   watch::NetworkStats network{};  // of this machine, in the second
 };
 

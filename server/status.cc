@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "libhongbao/cli/options.h"
 #include "libhongbao/watch/clock_news.h"
 #include "libhongbao/watch/process_stats.h"
-#include "libhongbao/cli/options.h"
 
 namespace hongbao::server {
 namespace {
@@ -34,8 +34,8 @@ json GiftsJson(const serve::ServerCounts& counts) {
           {"opened_again", c[Counter::kOpenedAgain]},
           {"empty", c[Counter::kOpensEmpty]},
           {"left_shares", c[Counter::kGiftShares] + counts.restored.count - c[Counter::kOpened] - c[Counter::kRefundedShares]},
-          {"left_fen", c[Counter::kGiftsSentFen] + static_cast<uint64_t>(counts.restored.sum.value()) -
-                           c[Counter::kOpenedFen] - c[Counter::kRefundedFen]},
+          {"left_fen", c[Counter::kGiftsSentFen] + static_cast<uint64_t>(counts.restored.sum.value()) - c[Counter::kOpenedFen] -
+                           c[Counter::kRefundedFen]},
           {"refunded_shares", c[Counter::kRefundedShares]},
           {"refunded_fen", c[Counter::kRefundedFen]},
           {"notices", c[Counter::kNotices]},
@@ -89,9 +89,7 @@ json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, 
           {"ready", !server.draining()},
           {"connections", ConnectionsJson(counts)},
           {"users",
-           {{"online", counts.users_online()},
-            {"max", server.options().users_max},
-            {"superseded", c[Counter::kSuperseded]}}},
+           {{"online", counts.users_online()}, {"max", server.options().users_max}, {"superseded", c[Counter::kSuperseded]}}},
           {"gateways", {{"by_worker", counts.gateways}, {"moved", c[Counter::kGatewaysMoved]}}},
           {"logins",
            {{"ok", c[Counter::kLoginsOk]},

@@ -16,16 +16,15 @@ namespace hongbao::server {
 
 // What the process knows about itself beside the counters.
 struct ProcessFacts {
-  std::string listen;  // HOST:PORT
+  std::string listen;           // HOST:PORT
   std::string ledger = "none";  // as --ledger has it
-  int64_t started_ns = 0;  // monotonic
+  int64_t started_ns = 0;       // monotonic
 };
 
 nlohmann::json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, const ProcessFacts& facts,
                           const time::Clock& clock);
 
 // Adds series, identities and verdict.
-void AddReport(nlohmann::json& document, const std::vector<Second>& seconds,
-               const std::vector<serve::Identity>& identities);
+void AddReport(nlohmann::json& document, const std::vector<Second>& seconds, const std::vector<serve::Identity>& identities);
 
 }  // namespace hongbao::server

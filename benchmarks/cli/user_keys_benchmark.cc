@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "libhongbao/cli/user_keys.h"
 #include "libhongbao/check.h"
+#include "libhongbao/cli/user_keys.h"
 
 namespace hongbao::cli {
 namespace {

@@ -33,8 +33,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "benchmarks/end_to_end/harness.h"
-#include "libhongbao/cli/options.h"
 #include "libhongbao/check.h"
+#include "libhongbao/cli/options.h"
 #include "libhongbao/net/run.h"
 #include "libhongbao/ring/listener.h"
 #include "libhongbao/serve/worker_parts.h"
@@ -60,9 +60,9 @@ struct Partial {
 
 struct Connection {
   serve::Session session;
-  uint32_t generation = 0;  // makes the address of each connection on this descriptor its own
-  bool ending = false;      // closed once `unsent` has left
-  std::unique_ptr<Partial> partial;               // the start of a frame
+  uint32_t generation = 0;                         // makes the address of each connection on this descriptor its own
+  bool ending = false;                             // closed once `unsent` has left
+  std::unique_ptr<Partial> partial;                // the start of a frame
   std::unique_ptr<std::vector<std::byte>> unsent;  // what a short send left over
 };
 
@@ -98,9 +98,9 @@ struct Worker {
 };
 
 struct ThreadOptions {
-  uint8_t index = 0;       // in its process
+  uint8_t index = 0;  // in its process
   int listener = -1;
-  int stop = -1;           // eventfd: readable when it is time to leave
+  int stop = -1;  // eventfd: readable when it is time to leave
   uint32_t descriptors = 0;
   int64_t batch_wait_ns = 0;
 };
@@ -126,16 +126,15 @@ class EpollThread {
   bool SendUnsent(int descriptor, Connection& connection);
   void Close(int descriptor);
   uint64_t AddressOf(int descriptor, const Connection& connection) const {
-    return serve::Pack({.worker = options_.index,
-                        .generation = connection.generation,
-                        .slot = static_cast<uint32_t>(descriptor)});
+    return serve::Pack(
+        {.worker = options_.index, .generation = connection.generation, .slot = static_cast<uint32_t>(descriptor)});
   }
 
   const ThreadOptions options_;
   const time::Clock& clock_;
   Worker worker_;
   GatheredReplies replies_;
-  std::vector<Connection> connections_;  // by descriptor
+  std::vector<Connection> connections_;                                 // by descriptor
   std::array<std::byte, kReceiveBytes + wire::kFrameBytesMax> buffer_;  // the start of a frame, and what comes to it
   std::array<epoll_event, kEventsMax> events_;
   int epoll_ = -1;
@@ -455,8 +454,7 @@ int Main(int argc, char** argv) {
   int64_t batch_wait_ns = 0;
   AddOptions(app, options);
   cli::AddDurationNs(app, "--batch-wait", &batch_wait_ns,
-                       "under load, sleep this long before looking again, as hongbao does (50us); 0 = never",
-                       {.max = 100'000'000});
+                     "under load, sleep this long before looking again, as hongbao does (50us); 0 = never", {.max = 100'000'000});
   if (const absl::optional<int> code = cli::ParseCommandLine(app, "epoll_server", argc, argv)) {
     return *code;
   }
@@ -469,9 +467,8 @@ int Main(int argc, char** argv) {
                .batch_wait_ns = batch_wait_ns};
   plan.threads = (options.workers + plan.processes - 1) / plan.processes;
   // Sockets of one TCP port, made before any fork: nobody else may have it, and the kernel spreads over all of them.
-  absl::StatusOr<ring::Listeners> listeners =
-      ring::Listeners::Open(SocketAddress::Ipv4(kLoopbackIpv4, static_cast<uint16_t>(options.port)),
-                            plan.processes * plan.threads, /*backlog=*/4'096);
+  absl::StatusOr<ring::Listeners> listeners = ring::Listeners::Open(
+      SocketAddress::Ipv4(kLoopbackIpv4, static_cast<uint16_t>(options.port)), plan.processes * plan.threads, /*backlog=*/4'096);
   if (!listeners.ok()) {
     return Fail(std::string(listeners.status().message()));
   }

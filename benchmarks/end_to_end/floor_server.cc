@@ -28,8 +28,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "benchmarks/end_to_end/harness.h"
-#include "libhongbao/cli/options.h"
 #include "libhongbao/check.h"
+#include "libhongbao/cli/options.h"
 #include "libhongbao/net/block_pool.h"
 #include "libhongbao/net/lazy_array.h"
 #include "libhongbao/net/run.h"
@@ -68,7 +68,7 @@ struct Connection {
   uint32_t pending;  // block of replies that leave next
   uint32_t partial;  // block with the start of a frame
   bool receiving;
-  bool ending;  // receives no more; closed once nothing is in flight
+  bool ending;   // receives no more; closed once nothing is in flight
   bool dirty;    // listed in dirty_
   bool starved;  // listed in starved_
 };
@@ -237,8 +237,8 @@ void Ring::ArmReceive(uint32_t slot) {
   connections_[slot].receiving = true;
   io_uring_sqe* sqe = NextSqe();
   io_uring_prep_recv_multishot(sqe, static_cast<int>(slot), nullptr, 0, 0);
-  sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;                  // there is nothing yet
-  sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;       // a provided buffer, a direct descriptor
+  sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;             // there is nothing yet
+  sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;  // a provided buffer, a direct descriptor
   sqe->buf_group = kBufferGroup;
   sqe->user_data = Tag(Op::kReceive, slot);
 }

@@ -72,8 +72,7 @@ class Pair {
   explicit Pair(std::function<void()> second) : second_(std::move(second)), thread_([this] { Loop(); }) {}
   ~Pair() {
     ending_ = true;
-    rounds_.fetch_add(
-        1);  // sequentially consistent, as all here: a round is long, its borders are not what is measured
+    rounds_.fetch_add(1);  // sequentially consistent, as all here: a round is long, its borders are not what is measured
     thread_.join();
   }
   // Seconds from the start that both saw to the end of whoever was slower.

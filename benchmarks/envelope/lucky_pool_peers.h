@@ -97,8 +97,7 @@ struct BoostPool {
   struct Publisher {
     explicit Publisher(BoostPool& owner) : pool(owner) {}
     size_t Publish(absl::Span<const LuckyEnvelope> envelopes) {
-      return PublishEach(envelopes,
-                         [this](const LuckyEnvelope& envelope) { return pool.queue.bounded_push(envelope); });
+      return PublishEach(envelopes, [this](const LuckyEnvelope& envelope) { return pool.queue.bounded_push(envelope); });
     }
     BoostPool& pool;
   };

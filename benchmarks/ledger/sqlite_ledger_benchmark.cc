@@ -134,8 +134,14 @@ void BM_PacedGrants(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * count);
   RemoveFile(path);
 }
-BENCHMARK(BM_PacedGrants)->ArgNames({"rate", "ms"})->Args({1'000, 20'000})->Args({60'000, 20'000})->Args({1'000, 100})
-    ->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_PacedGrants)
+    ->ArgNames({"rate", "ms"})
+    ->Args({1'000, 20'000})
+    ->Args({60'000, 20'000})
+    ->Args({1'000, 100})
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 // From the start of the process's work to being ready to serve, with `grants` in the file; and the whole audit.
 void BM_Restart(benchmark::State& state) {

@@ -31,9 +31,7 @@ class MemoryRing {
   void Accept(int) {}
   void WatchWake() {}
   int Install(uint32_t, int) { return 0; }
-  void Connect(uint32_t slot, uint32_t generation, const SocketAddress&) {
-    Complete(Operation::kConnect, generation, slot, 0);
-  }
+  void Connect(uint32_t slot, uint32_t generation, const SocketAddress&) { Complete(Operation::kConnect, generation, slot, 0); }
   void Receive(uint32_t slot, uint32_t generation) { armed_ = {Operation::kReceive, generation, slot}; }
   void ReceiveBulk(uint32_t slot, uint32_t generation) { armed_ = {Operation::kReceiveBulk, generation, slot}; }
   void Cancel(ring::Tag target) {
@@ -76,8 +74,7 @@ class MemoryRing {
       wire::LoginRequest login;
       wire::DecodeLoginRequest(sent_, login);
       answers_.resize(wire::LoginResponseBytes(wire::Version::k2));
-      wire::EncodeLoginResponse(answers_.data(), wire::Version::k2,
-                                {.stamp = login.stamp, .first_user = login.first_user});
+      wire::EncodeLoginResponse(answers_.data(), wire::Version::k2, {.stamp = login.stamp, .first_user = login.first_user});
     } else {
       DecideShakes();
     }
@@ -137,12 +134,10 @@ class Bench {
     tally_.phases[0] = std::make_unique<PhaseTally>();
     Check(schedule_.Add({.at_second = kT, .qps = 14'000'000}).ok(), "the rate is possible");
     net::Port* const ports[] = {&port_};
-    fleet_ = std::make_unique<GatewayFleet>(FleetOptions{.own = {0, 1'000'000},
-                                                         .total_users = 1'000'000,
-                                                         .statements = false,
-                                                         .window = window,
-                                                         .max_rate = max_rate},
-                                            addresses_, ports, wall_, schedule_, skew_, tally_);
+    fleet_ = std::make_unique<GatewayFleet>(
+        FleetOptions{
+            .own = {0, 1'000'000}, .total_users = 1'000'000, .statements = false, .window = window, .max_rate = max_rate},
+        addresses_, ports, wall_, schedule_, skew_, tally_);
     set_ = std::make_unique<net::Set<MemoryRing, GatewayFleet>>(ring_, port_, *fleet_, counters_);
     while (tally_.cells.Get(Counter::kOnline) == 0) {
       Turn();

@@ -61,8 +61,7 @@ void TickWithAMillionAlive(benchmark::State& state) {
       fixture->wheel.Schedule(connection, tick + kIdleTicks);
     });
   }
-  state.counters["looked_per_tick"] =
-      benchmark::Counter(static_cast<double>(looked), benchmark::Counter::kAvgIterations);
+  state.counters["looked_per_tick"] = benchmark::Counter(static_cast<double>(looked), benchmark::Counter::kAvgIterations);
 }
 BENCHMARK(TickWithAMillionAlive);
 

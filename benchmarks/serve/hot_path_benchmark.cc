@@ -60,8 +60,7 @@ class InstantRing {
 
   // ---- what the benchmark says ----
   void Accepted(uint32_t slot) {
-    completions_.push_back(
-        {.tag = {ring::Operation::kAccept, 0, 0}, .result = static_cast<int32_t>(slot), .more = true});
+    completions_.push_back({.tag = {ring::Operation::kAccept, 0, 0}, .result = static_cast<int32_t>(slot), .more = true});
   }
   // What connection `slot` will receive from now on, whenever it does.
   std::byte* Bytes(uint32_t slot, size_t length) {
@@ -152,8 +151,7 @@ void HotPathOfALosingShake(benchmark::State& state) {
   const auto shakes = static_cast<uint32_t>(state.range(0));
   Service service(shakes);
   for ([[maybe_unused]] auto step : state) service.ShakeAll();
-  Check(service.Count(Counter::kNothing) == static_cast<uint64_t>(state.iterations()) * shakes,
-        "all shakes found nothing");
+  Check(service.Count(Counter::kNothing) == static_cast<uint64_t>(state.iterations()) * shakes, "all shakes found nothing");
   state.SetItemsProcessed(state.iterations() * shakes);
 }
 BENCHMARK(HotPathOfALosingShake)->Arg(1)->Arg(64)->Arg(512);

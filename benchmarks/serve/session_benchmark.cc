@@ -44,9 +44,8 @@ struct Worker {
   explicit Worker(uint32_t users, uint32_t wins_per_user = 0, int64_t max_qps = 0, ledger::Ledger* books = nullptr)
       : shared(*Directory::Create(users), 1 << 16, max_qps, clock) {
     shared.ledger = books;
-    const WorkerOptions options{
-        .ledger_waiting_max = 1,
-        .sessions = {.wins_per_user = wins_per_user, .gateways_max = 1, .gateway_token = wire::Token{}}};
+    const WorkerOptions options{.ledger_waiting_max = 1,
+                                .sessions = {.wins_per_user = wins_per_user, .gateways_max = 1, .gateway_token = wire::Token{}}};
     parts = std::make_unique<WorkerParts>(0, 1, options, shared, clock, cells, [](uint32_t, const Message&) {});
     parts->overload.BeginTurn(time::kNsPerSecond, 0, 1);
   }

@@ -24,8 +24,8 @@ BENCHMARK(BM_DueNs)->Arg(60'000)->Arg(14'000'000);
 void BM_WalkerNextDue(benchmark::State& state) {
   Schedule schedule;
   (void)schedule.Add({.at_second = kT, .qps = static_cast<uint32_t>(state.range(2))});
-  Walker walker(schedule, Permutation(static_cast<uint64_t>(state.range(0))),
-                {0, static_cast<uint64_t>(state.range(1))}, kT * kNsPerSecond);
+  Walker walker(schedule, Permutation(static_cast<uint64_t>(state.range(0))), {0, static_cast<uint64_t>(state.range(1))},
+                kT * kNsPerSecond);
   Due due;
   for (auto _ : state) {
     benchmark::DoNotOptimize(walker.NextDue(kNever - 1, due));
@@ -43,8 +43,8 @@ BENCHMARK(BM_WalkerNextDue)
 void BM_WalkerNextDueMany(benchmark::State& state) {
   Schedule schedule;
   (void)schedule.Add({.at_second = kT, .qps = static_cast<uint32_t>(state.range(2))});
-  Walker walker(schedule, Permutation(static_cast<uint64_t>(state.range(0))),
-                {0, static_cast<uint64_t>(state.range(1))}, kT * kNsPerSecond);
+  Walker walker(schedule, Permutation(static_cast<uint64_t>(state.range(0))), {0, static_cast<uint64_t>(state.range(1))},
+                kT * kNsPerSecond);
   std::vector<DueUser> due(1'024);
   uint32_t segment = 0;
   for (auto _ : state) {

@@ -8,7 +8,7 @@
 namespace hongbao::cli {
 
 inline constexpr int kDone = 0;
-inline constexpr int kCouldNot = 1;          // start, run or write; the reason is on stderr
+inline constexpr int kCouldNot = 1;  // start, run or write; the reason is on stderr
 inline constexpr int kWrongUsage = 2;
 inline constexpr int kBadVerdict = 3;        // the work is done, and its answer is no: a condition does not hold
 inline constexpr int kDoesNotReconcile = 4;  // money or requests

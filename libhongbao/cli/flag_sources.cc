@@ -55,9 +55,7 @@ std::map<std::string, std::string> Given(const CLI::App& app, int argc, const ch
     const std::string name = absl::StrCat("--", option->get_lnames()[0]);
     auto& into = values[name] = std::make_unique<std::vector<std::string>>();
     if (option->get_expected_max() != 0) {
-      scanner.add_option(option->get_name(false, true), *into)
-          ->expected(1)
-          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      scanner.add_option(option->get_name(false, true), *into)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     } else {
       scanner.add_flag_callback(option->get_name(false, true), [&values, name] { values[name]->push_back(""); });
     }
@@ -77,7 +75,7 @@ std::map<std::string, std::string> Given(const CLI::App& app, int argc, const ch
 
 absl::StatusOr<std::string> ReadAll(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path == "-" ? "/dev/stdin" : path.c_str(), "re"),
-                                                                 &std::fclose);
+                                                             &std::fclose);
   std::string text(kFileBytesMax + 1, '\0');
   errno = 0;
   const size_t size = file == nullptr ? 0 : std::fread(text.data(), 1, text.size(), file.get());
@@ -85,8 +83,7 @@ absl::StatusOr<std::string> ReadAll(const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat(kFlagsFile, ": cannot read ", path, ": ", std::strerror(errno)));
   }
   if (size > kFileBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(kFlagsFile, ": ", path, " is larger than ", kFileBytesMax, " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat(kFlagsFile, ": ", path, " is larger than ", kFileBytesMax, " bytes"));
   }
   text.resize(size);
   return text;
@@ -107,16 +104,14 @@ absl::StatusOr<Settings> FromFile(const std::string& path, const std::map<std::s
     }
     const size_t end = line.find_first_of("= \t");
     const std::string name(line.substr(0, end));
-    const absl::string_view value = end == absl::string_view::npos
-                                        ? ""
-                                        : absl::StripAsciiWhitespace(line.substr(line.find_first_not_of(" \t", end)));
+    const absl::string_view value =
+        end == absl::string_view::npos ? "" : absl::StripAsciiWhitespace(line.substr(line.find_first_not_of(" \t", end)));
     const auto flag = flags.find(name);
     if (flag == flags.end() || name == kFlagsFile) {
       return absl::InvalidArgumentError(absl::StrCat(where, ": '", name, "' is no flag that can stand in a file"));
     }
     if (!settings.try_emplace(name, Setting{std::string(absl::StripPrefix(value, "=")), where}).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(where, ": ", name, " is given twice, first in ", settings[name].origin));
+      return absl::InvalidArgumentError(absl::StrCat(where, ": ", name, " is given twice, first in ", settings[name].origin));
     }
     settings[name].value = std::string(absl::StripAsciiWhitespace(settings[name].value));
   }
@@ -200,12 +195,10 @@ absl::Status Append(const std::string& name, bool takes_value, const Setting& se
 
 std::string VariableOf(const std::string& program, const std::string& flag) {
   const std::string tail = flag == "--" ? "" : flag.substr(2);
-  return absl::AsciiStrToUpper(
-      absl::StrReplaceAll(absl::StrCat(program, "-", tail), {{"tools/", "hongbao_"}, {"-", "_"}}));
+  return absl::AsciiStrToUpper(absl::StrReplaceAll(absl::StrCat(program, "-", tail), {{"tools/", "hongbao_"}, {"-", "_"}}));
 }
 
-absl::StatusOr<GatheredFlags> GatherFlags(const CLI::App& app, const std::string& program, int argc,
-                                          const char* const* argv) {
+absl::StatusOr<GatheredFlags> GatherFlags(const CLI::App& app, const std::string& program, int argc, const char* const* argv) {
   const std::map<std::string, bool> flags = FlagsOf(app);
   std::map<std::string, std::string> given = Given(app, argc, argv);
   GatheredFlags gathered{.arguments = {argv + 1, argv + argc}, .ignored = {}, .origin = {}};

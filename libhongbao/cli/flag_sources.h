@@ -22,8 +22,8 @@ class App;
 namespace hongbao::cli {
 
 struct GatheredFlags {
-  std::vector<std::string> arguments{};       // of the command line, then "--name=value" or "--switch" from elsewhere
-  std::vector<std::string> ignored{};         // variables
+  std::vector<std::string> arguments{};         // of the command line, then "--name=value" or "--switch" from elsewhere
+  std::vector<std::string> ignored{};           // variables
   std::map<std::string, std::string> origin{};  // "--name" -> "HONGBAO_SERVER_NAME" or "FILE:LINE", for messages
 };
 
@@ -32,7 +32,6 @@ std::string VariableOf(const std::string& program, const std::string& flag);
 
 // `app` has all flags of the program, --flags-file among them. InvalidArgument names the file and line, or the
 // variable.
-absl::StatusOr<GatheredFlags> GatherFlags(const CLI::App& app, const std::string& program, int argc,
-                                          const char* const* argv);
+absl::StatusOr<GatheredFlags> GatherFlags(const CLI::App& app, const std::string& program, int argc, const char* const* argv);
 
 }  // namespace hongbao::cli

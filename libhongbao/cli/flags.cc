@@ -25,19 +25,10 @@ struct Unit {
   int64_t factor;
 };
 
-constexpr std::array<Unit, 7> kCountUnits = {{{"", 1},
-                                              {"k", 1'000},
-                                              {"K", 1'000},
-                                              {"m", 1'000'000},
-                                              {"M", 1'000'000},
-                                              {"G", 1'000'000'000},
-                                              {"g", 1'000'000'000}}};
-constexpr std::array<Unit, 6> kTimeUnits = {{{"ns", 1},
-                                             {"us", 1'000},
-                                             {"ms", 1'000'000},
-                                             {"s", 1'000'000'000},
-                                             {"m", 60'000'000'000},
-                                             {"h", 3'600'000'000'000}}};
+constexpr std::array<Unit, 7> kCountUnits = {
+    {{"", 1}, {"k", 1'000}, {"K", 1'000}, {"m", 1'000'000}, {"M", 1'000'000}, {"G", 1'000'000'000}, {"g", 1'000'000'000}}};
+constexpr std::array<Unit, 6> kTimeUnits = {
+    {{"ns", 1}, {"us", 1'000}, {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}}};
 
 // "12", "1.5", "20,000" and what follows the number.
 struct Decimal {
@@ -62,8 +53,7 @@ bool StripCommas(absl::string_view digits, std::string* stripped) {
 
 bool SplitDecimal(absl::string_view text, Decimal* decimal) {
   const auto part_end = [&](size_t at, bool commas) {
-    while (at < text.size() &&
-           (absl::ascii_isdigit(static_cast<unsigned char>(text[at])) || (commas && text[at] == ','))) {
+    while (at < text.size() && (absl::ascii_isdigit(static_cast<unsigned char>(text[at])) || (commas && text[at] == ','))) {
       ++at;
     }
     return at;
@@ -93,15 +83,13 @@ enum class ScaleError { kNone, kTooLarge, kNotWhole };
 ScaleError Scale(const Decimal& decimal, int64_t factor, int64_t* value) {
   int64_t whole = 0;
   int64_t fraction = 0;
-  if (__builtin_mul_overflow(decimal.whole, factor, &whole) ||
-      __builtin_mul_overflow(decimal.fraction, factor, &fraction)) {
+  if (__builtin_mul_overflow(decimal.whole, factor, &whole) || __builtin_mul_overflow(decimal.fraction, factor, &fraction)) {
     return ScaleError::kTooLarge;
   }
   if (fraction % decimal.fraction_scale != 0) {
     return ScaleError::kNotWhole;
   }
-  return __builtin_add_overflow(whole, fraction / decimal.fraction_scale, value) ? ScaleError::kTooLarge
-                                                                                 : ScaleError::kNone;
+  return __builtin_add_overflow(whole, fraction / decimal.fraction_scale, value) ? ScaleError::kTooLarge : ScaleError::kNone;
 }
 
 // `text` as a number of the smallest unit; `example` ends each message.
@@ -136,8 +124,8 @@ constexpr absl::string_view kDurationExample = "5s, 30ms, 100us, 2m or 1h";
 absl::StatusOr<uint32_t> ParseUserId(absl::string_view whole, absl::string_view part) {
   const absl::StatusOr<int64_t> id = ParseCount(part);
   if (!id.ok() || *id > std::numeric_limits<uint32_t>::max()) {
-    return Wrong(whole, absl::StrCat("is not a user range: '", part,
-                                     "' is no number up to 4294967295; write it like 0-499999/1M or 20k"));
+    return Wrong(
+        whole, absl::StrCat("is not a user range: '", part, "' is no number up to 4294967295; write it like 0-499999/1M or 20k"));
   }
   return static_cast<uint32_t>(*id);
 }
@@ -216,8 +204,9 @@ absl::StatusOr<Sources::Range> ParseSource(absl::string_view item) {
     range.count = 1;
   }
   if (range.count == 0) {
-    return Wrong(item, "is no source address; write it like 10.0.0.1, 10.0.0.1-10.0.0.9, 127.0.0.0/8 or 2001:db8::1, several "
-                       "parted by commas");
+    return Wrong(item,
+                 "is no source address; write it like 10.0.0.1, 10.0.0.1-10.0.0.9, 127.0.0.0/8 or 2001:db8::1, several "
+                 "parted by commas");
   }
   return range;
 }
@@ -263,10 +252,9 @@ absl::StatusOr<UserRange> ParseUsers(absl::string_view text) {
   if (slash == absl::string_view::npos || dash == absl::string_view::npos || dash > slash) {
     return Wrong(text, "is not a user range; write it like 0-499999/1M (first-last/total, last included) or 20k");
   }
-  const std::array<std::pair<absl::string_view, uint32_t*>, 3> parts = {
-      {{text.substr(0, dash), &range.first},
-       {text.substr(dash + 1, slash - dash - 1), &range.last},
-       {text.substr(slash + 1), &range.total}}};
+  const std::array<std::pair<absl::string_view, uint32_t*>, 3> parts = {{{text.substr(0, dash), &range.first},
+                                                                         {text.substr(dash + 1, slash - dash - 1), &range.last},
+                                                                         {text.substr(slash + 1), &range.total}}};
   for (const auto& [part, field] : parts) {
     const absl::StatusOr<uint32_t> id = ParseUserId(text, part);
     if (!id.ok()) {

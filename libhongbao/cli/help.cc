@@ -51,8 +51,7 @@ std::string LineOf(const CLI::Option& option) {
 class Layout : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string /*name*/, CLI::AppFormatMode /*mode*/) const override {
-    std::string text =
-        absl::StrCat(Wrap(app->get_description(), kColumns, 0), "\n\nusage: ", app->get_name(), " [FLAGS]\n");
+    std::string text = absl::StrCat(Wrap(app->get_description(), kColumns, 0), "\n\nusage: ", app->get_name(), " [FLAGS]\n");
     std::vector<std::string> groups;
     for (const CLI::Option* option : app->get_options()) {
       const std::string& group = option->get_group();

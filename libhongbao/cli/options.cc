@@ -56,9 +56,8 @@ std::string ShowNs(int64_t value_ns) { return DurationToString(value_ns); }
 std::string ShowMs(int64_t value_ms) { return DurationToString(value_ms * 1'000'000); }
 
 template <typename Int>
-CLI::Option* BindNumber(CLI::App& app, const std::string& flag, Int* value, const std::string& help,
-                        const std::string& type, Limits limits, absl::StatusOr<int64_t> (*parse)(absl::string_view),
-                        std::string (*show)(int64_t)) {
+CLI::Option* BindNumber(CLI::App& app, const std::string& flag, Int* value, const std::string& help, const std::string& type,
+                        Limits limits, absl::StatusOr<int64_t> (*parse)(absl::string_view), std::string (*show)(int64_t)) {
   return Bind(app, flag, help, type, show(static_cast<int64_t>(*value)), [=](const std::string& text) -> absl::Status {
     const absl::StatusOr<int64_t> parsed = parse(text);
     if (!parsed.ok()) {
@@ -73,9 +72,8 @@ CLI::Option* BindNumber(CLI::App& app, const std::string& flag, Int* value, cons
 }
 
 template <typename Value>
-CLI::Option* BindValue(CLI::App& app, const std::string& flag, Value* value, const std::string& help,
-                       const std::string& type, const std::string& present,
-                       absl::StatusOr<Value> (*parse)(absl::string_view)) {
+CLI::Option* BindValue(CLI::App& app, const std::string& flag, Value* value, const std::string& help, const std::string& type,
+                       const std::string& present, absl::StatusOr<Value> (*parse)(absl::string_view)) {
   return Bind(app, flag, help, type, present, [=](const std::string& text) -> absl::Status {
     absl::StatusOr<Value> parsed = parse(text);
     if (parsed.ok()) {
@@ -122,13 +120,11 @@ CLI::Option* AddCountOr(CLI::App& app, const std::string& flag, uint32_t* value,
   });
 }
 
-CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help,
-                           Limits limits_ns) {
+CLI::Option* AddDurationNs(CLI::App& app, const std::string& flag, int64_t* value_ns, const std::string& help, Limits limits_ns) {
   return BindNumber(app, flag, value_ns, help, "TIME", limits_ns, &ParseDurationNs, &ShowNs);
 }
 
-CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* value_ms, const std::string& help,
-                           Limits limits_ms) {
+CLI::Option* AddDurationMs(CLI::App& app, const std::string& flag, int64_t* value_ms, const std::string& help, Limits limits_ms) {
   return BindNumber(app, flag, value_ms, help, "TIME", limits_ms, &ParseDurationMs, &ShowMs);
 }
 
@@ -235,12 +231,8 @@ int UsageError(const std::string& program, const std::string& reason) {
 const char* Version() { return HONGBAO_VERSION; }
 
 std::string DurationToString(int64_t duration_ns) {
-  constexpr std::array<std::pair<int64_t, const char*>, 6> kUnits = {{{3'600'000'000'000, "h"},
-                                                                      {60'000'000'000, "m"},
-                                                                      {1'000'000'000, "s"},
-                                                                      {1'000'000, "ms"},
-                                                                      {1'000, "us"},
-                                                                      {1, "ns"}}};
+  constexpr std::array<std::pair<int64_t, const char*>, 6> kUnits = {
+      {{3'600'000'000'000, "h"}, {60'000'000'000, "m"}, {1'000'000'000, "s"}, {1'000'000, "ms"}, {1'000, "us"}, {1, "ns"}}};
   if (duration_ns == 0) {
     return "0s";
   }

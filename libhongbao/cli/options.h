@@ -33,10 +33,8 @@ struct Limits {
 
 // Each writes `*value` only when the flag is given and right; the present `*value` is shown as the default in --help.
 // `flag` is the long name in kebab-case, possibly with a short one: "--users-max", "-t,--workers".
-CLI::Option* AddCount(CLI::App& app, const std::string& flag, int64_t* value, const std::string& help,
-                      Limits limits = {});
-CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& help,
-                      Limits limits = {});
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, int64_t* value, const std::string& help, Limits limits = {});
+CLI::Option* AddCount(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& help, Limits limits = {});
 // A count, or `word` instead of one: then `*is_word` is true and `*value` stays.
 CLI::Option* AddCountOr(CLI::App& app, const std::string& flag, uint32_t* value, const std::string& word, bool* is_word,
                         const std::string& help, Limits limits = {});
@@ -65,8 +63,8 @@ void AddTuning(CLI::App& app, Tuning* tuning) {
            "under load a thread gathers requests for so long before it looks again, 0 = it looks at once", {.max = 10'000});
   AddCount(app, "--sets-per-worker", &tuning->sets_per_worker, "rings of a thread at least, 0 = as many as the connections need",
            {.max = 256});
-  AddCount(app, "--receive-buffers", &tuning->receive_buffers,
-           "receive buffers of a ring, a power of two, 0 = chosen", {.max = 32'768});
+  AddCount(app, "--receive-buffers", &tuning->receive_buffers, "receive buffers of a ring, a power of two, 0 = chosen",
+           {.max = 32'768});
   AddCount(app, "--pin", &tuning->first_processor, "pin thread i to processor N + i, -1 = wherever the kernel likes",
            {.min = -1, .max = 4'095});
 }

@@ -63,8 +63,8 @@ absl::StatusOr<std::string> TargetOf(const std::string& path) {
     }
     const absl::string_view to(text, static_cast<size_t>(size));
     const size_t slash = target.rfind('/');
-    target = absl::StartsWith(to, "/") || slash == std::string::npos ? std::string(to)
-                                                                    : absl::StrCat(target.substr(0, slash + 1), to);
+    target =
+        absl::StartsWith(to, "/") || slash == std::string::npos ? std::string(to) : absl::StrCat(target.substr(0, slash + 1), to);
   }
   errno = ELOOP;
   return Failed("write", path);

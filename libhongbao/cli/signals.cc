@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "libhongbao/cli/standard_streams.h"
 #include "libhongbao/check.h"
+#include "libhongbao/cli/standard_streams.h"
 
 namespace hongbao::cli {
 namespace {
@@ -53,8 +53,7 @@ SignalEvent Signals::Wait(int64_t timeout_ns) {
   if (signal == SIGUSR1) {
     return SignalEvent::kStatus;
   }
-  if (signal <
-      0) {  // EAGAIN: nothing came; EINTR: a signal nobody waits for. The caller looks at its clock either way.
+  if (signal < 0) {  // EAGAIN: nothing came; EINTR: a signal nobody waits for. The caller looks at its clock either way.
     return SignalEvent::kTimeout;
   }
   if (stop_signal_ != 0) {

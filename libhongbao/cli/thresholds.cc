@@ -44,14 +44,14 @@ Kind KindOf(absl::string_view key) {
       return Kind::kCountOrShare;
     }
   }
-  return key == "rate" || key == "held"                                   ? Kind::kShare
+  return key == "rate" || key == "held"                                ? Kind::kShare
          : key == "wins" || key == "difference" || key == "superseded" ? Kind::kCount
                                                                        : Kind::kNone;
 }
 
 // Of the units that a duration can be given in.
 double NsOf(absl::string_view unit) {
-  constexpr std::pair<absl::string_view, double> kUnits[] = {{"ns", 1},   {"us", 1e3},  {"ms", 1e6},
+  constexpr std::pair<absl::string_view, double> kUnits[] = {{"ns", 1},  {"us", 1e3}, {"ms", 1e6},
                                                              {"s", 1e9}, {"m", 60e9}, {"h", 3'600e9}};
   for (const auto& [name, ns] : kUnits) {
     if (unit == name) {
@@ -96,8 +96,7 @@ absl::Status Wrong(absl::string_view part, absl::string_view reason) {
 
 // "99.5" as a share: digits and a point, nothing that a number of C could be besides.
 bool ParsePercent(absl::string_view text, double* percent) {
-  const bool plain = !text.empty() && text.size() <= 18 &&
-                     absl::ascii_isdigit(static_cast<unsigned char>(text.front())) &&
+  const bool plain = !text.empty() && text.size() <= 18 && absl::ascii_isdigit(static_cast<unsigned char>(text.front())) &&
                      absl::ascii_isdigit(static_cast<unsigned char>(text.back())) &&
                      std::all_of(text.begin(), text.end(),
                                  [](char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '.'; });
@@ -120,17 +119,16 @@ absl::Status ParseValue(absl::string_view part, Kind kind, absl::string_view tex
     return ParsePercent(share, &threshold.wanted) ? absl::OkStatus() : Wrong(part, "want a share, e.g. 99.5%");
   }
   if (kind == Kind::kShare) {
-    return Wrong(part, threshold.key == "held" ? "want a share of the seconds, e.g. 99%"
-                                               : "want a share of the requests due, e.g. 99.5%");
+    return Wrong(
+        part, threshold.key == "held" ? "want a share of the seconds, e.g. 99%" : "want a share of the requests due, e.g. 99.5%");
   }
   const absl::StatusOr<int64_t> count = ParseCount(text);
   threshold.unit = Unit::kCount;
   threshold.asked_in = threshold.key == "difference" ? "fen" : "";
   threshold.wanted = count.ok() ? static_cast<double>(*count) : 0;
-  return count.ok() ? absl::OkStatus()
-         : kind == Kind::kCountOrShare
-             ? Wrong(part, "want a count, e.g. 0 or 10k, or a share of the requests due, e.g. 0.1%")
-             : Wrong(part, "want a count, e.g. 0 or 10k");
+  return count.ok()                    ? absl::OkStatus()
+         : kind == Kind::kCountOrShare ? Wrong(part, "want a count, e.g. 0 or 10k, or a share of the requests due, e.g. 0.1%")
+                                       : Wrong(part, "want a count, e.g. 0 or 10k");
 }
 
 absl::StatusOr<Threshold> ParseOne(absl::string_view part) {
@@ -140,8 +138,7 @@ absl::StatusOr<Threshold> ParseOne(absl::string_view part) {
   }
   const size_t end = std::min(part.find_first_not_of(kOperatorCharacters, at), part.size());
   const absl::string_view given = part.substr(at, end - at);
-  const auto* const op =
-      std::find_if(kOperators.begin(), kOperators.end(), [=](const auto& one) { return one.first == given; });
+  const auto* const op = std::find_if(kOperators.begin(), kOperators.end(), [=](const auto& one) { return one.first == given; });
   if (op == kOperators.end()) {
     return Wrong(part, "want one of < <= > >= ==");
   }
@@ -153,10 +150,9 @@ absl::StatusOr<Threshold> ParseOne(absl::string_view part) {
   threshold.op = op->second;
   const Kind kind = KindOf(threshold.key);
   if (kind == Kind::kNone) {
-    return Wrong(
-        part,
-        "unknown key; there are p50 p90 p99 p99.9 p99.99 max, the same with service. before them, missed late lost "
-        "errors refused unanswered superseded rate held wins difference");
+    return Wrong(part,
+                 "unknown key; there are p50 p90 p99 p99.9 p99.99 max, the same with service. before them, missed late lost "
+                 "errors refused unanswered superseded rate held wins difference");
   }
   if (absl::Status status = ParseValue(part, kind, value, threshold); !status.ok()) {
     return status;

@@ -25,12 +25,12 @@ struct Threshold {
   enum class Unit : uint8_t { kNs, kCount, kPercent };
 
   std::string expr{};  // as it was given, without blanks
-  std::string key{};  // "p99", "service.max", "missed"
+  std::string key{};   // "p99", "service.max", "missed"
   Operator op = Operator::kLess;
   Unit unit = Unit::kCount;
-  double wanted = 0;  // ns, a count, or percent
+  double wanted = 0;       // ns, a count, or percent
   std::string asked_in{};  // the unit it was given in, which the answer has too: "ms", "%", "fen"; empty: a count
-  bool standard = false;  // one of kStandardConditions: nobody has asked for it
+  bool standard = false;   // one of kStandardConditions: nobody has asked for it
 };
 
 // What every run has to hold to pass, the gravest first. Whoever asks for something else of one of these keys gets that

@@ -15,8 +15,8 @@ constexpr size_t kDigits = 32;
 constexpr size_t kFileBytesMax = 256;  // more is no token file, whatever it is (a device never ends)
 
 absl::Status Wrong(const std::string& path, absl::string_view reason) {
-  return absl::InvalidArgumentError(absl::StrCat("token file ", path, ": ", reason,
-                                                 "; want 32 hex digits, as made by: openssl rand -hex 16"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("token file ", path, ": ", reason, "; want 32 hex digits, as made by: openssl rand -hex 16"));
 }
 
 int ValueOf(char digit) {

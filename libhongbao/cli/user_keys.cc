@@ -22,8 +22,8 @@ constexpr size_t kFileBytesMax = 4'096;
 constexpr size_t kExpiryBytes = 4;
 
 absl::Status Wrong(const std::string& path, absl::string_view reason) {
-  return absl::InvalidArgumentError(absl::StrCat("user key file ", path, ": ", reason,
-                                                 "; want 64 hex digits a line, as made by: openssl rand -hex 32"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("user key file ", path, ": ", reason, "; want 64 hex digits a line, as made by: openssl rand -hex 32"));
 }
 
 void StoreU32(unsigned char* to, uint32_t value) {
@@ -73,8 +73,7 @@ absl::StatusOr<UserKeys> UserKeys::ReadFile(const std::string& path) {
     }
     Key key;
     size_t bytes = 0;
-    if (sodium_hex2bin(key.data(), key.size(), line.data(), line.size(), nullptr, &bytes, nullptr) != 0 ||
-        bytes != key.size()) {
+    if (sodium_hex2bin(key.data(), key.size(), line.data(), line.size(), nullptr, &bytes, nullptr) != 0 || bytes != key.size()) {
       return Wrong(path, absl::StrCat("line ", number, " holds something that is no hex digit"));
     }
     if (sodium_is_zero(key.data(), key.size()) != 0) {

@@ -18,7 +18,9 @@ namespace hongbao::count {
 
 // An enum whose enumerators run 0, 1, 2.. and end with kCount.
 template <typename E>
-concept CounterEnum = std::is_enum_v<E> && requires { E::kCount; };
+concept CounterEnum = std::is_enum_v<E> && requires {
+  E::kCount;
+};
 
 template <CounterEnum E>
 inline constexpr size_t kCellsOf = static_cast<size_t>(E::kCount);

@@ -30,9 +30,7 @@ void MergeWorst(LatencyUs& into, const LatencyUs& other) {
   }
 }
 
-double HistogramSnapshot::MeanNs() const {
-  return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_);
-}
+double HistogramSnapshot::MeanNs() const { return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_); }
 
 uint64_t HistogramSnapshot::ValueAtNs(double quantile) const {
   if (count_ == 0) {
@@ -136,8 +134,7 @@ std::string HistogramSnapshot::Hgrm(double unit_ns, int ticks) const {
     const double value = static_cast<double>(edge_ns) / unit_ns;
     // Until all is reached, a line for each level that this bucket passes; the levels draw nearer to 1 by halves.
     while (below < count_ && level <= reached) {
-      AppendLine(out, "%12.3f %2.12f %10llu %14.2f\n", value, level, static_cast<unsigned long long>(below),
-                 1 / (1 - level));
+      AppendLine(out, "%12.3f %2.12f %10llu %14.2f\n", value, level, static_cast<unsigned long long>(below), 1 / (1 - level));
       const double halvings = std::floor(std::log2(1 / (1 - level))) + 1;
       level += 1 / (static_cast<double>(ticks) * std::exp2(halvings));
     }

@@ -39,9 +39,7 @@ constexpr uint64_t BucketLowNs(size_t bucket) {
   const size_t shift = group < 2 ? 0 : group - 1;
   return static_cast<uint64_t>(bucket - (shift << kSubBucketBits)) << shift;
 }
-constexpr uint64_t BucketHighNs(size_t bucket) {
-  return bucket + 1 < kBuckets ? BucketLowNs(bucket + 1) - 1 : kValueMaxNs;
-}
+constexpr uint64_t BucketHighNs(size_t bucket) { return bucket + 1 < kBuckets ? BucketLowNs(bucket + 1) - 1 : kValueMaxNs; }
 
 // What reports show, in microseconds.
 struct LatencyUs {

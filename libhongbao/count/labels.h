@@ -22,7 +22,7 @@ struct Label {
 // "kMissedLate".
 template <auto kId>
 constexpr std::string_view Spelling() {
-  // "... [with auto kId = hongbao::load::Counter::kMissedLate; ...]" (g++), "... [kId = hongbao::load::Counter::kMissedLate]" (clang++)
+  // g++: "... [with auto kId = hongbao::load::Counter::kMissedLate; ...]"; clang++ has "... [kId = " and a bracket behind it.
   const std::string_view text = __PRETTY_FUNCTION__;
   const size_t begin = text.find("kId = ");
   const std::string_view value = text.substr(begin, text.find_first_of(";]", begin) - begin);
@@ -52,7 +52,8 @@ constexpr auto LabelsOf() {
   return []<size_t... kIds>(std::index_sequence<kIds...>) {
     return std::array<Label<E>, kCellsOf<E>>{
         Label<E>{static_cast<E>(kIds), std::string_view(kSnakeCase<static_cast<E>(kIds)>.data())}...};
-  }(std::make_index_sequence<kCellsOf<E>>());
+  }
+  (std::make_index_sequence<kCellsOf<E>>());
 }
 
 }  // namespace hongbao::count

@@ -25,9 +25,9 @@ class Series {
   struct Row {
     int64_t unix_second = 0;  // its label
     int64_t second = 0;       // as the histories have it: each comes once
-    int64_t span = 1;    // seconds that `delta` covers, this one last; above 1 only when the reporter was very late
-    Values<E> delta{};   // what happened in the span
-    Values<E> total{};   // as it stood at the end of the second (the one to take for gauges)
+    int64_t span = 1;         // seconds that `delta` covers, this one last; above 1 only when the reporter was very late
+    Values<E> delta{};        // what happened in the span
+    Values<E> total{};        // as it stood at the end of the second (the one to take for gauges)
   };
 
   // The unix second by which a second of the histories is called. Absent: itself.

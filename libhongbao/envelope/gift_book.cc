@@ -48,8 +48,8 @@ GiftBook::GiftBook(const GiftBookOptions& options) : options_(options) {
   of_sender_.reserve(WithSlack(options.users_max));
 }
 
-GiftCreated GiftBook::Create(uint32_t gift_id, uint32_t sender, Fen total, absl::Span<const uint32_t> users,
-                             int64_t now_ms, int64_t expires_ms) {
+GiftCreated GiftBook::Create(uint32_t gift_id, uint32_t sender, Fen total, absl::Span<const uint32_t> users, int64_t now_ms,
+                             int64_t expires_ms) {
   if (!IsGood(total, users, now_ms, expires_ms)) return GiftCreated::kBad;
   if (slot_of_id_.contains(gift_id)) return GiftCreated::kBad;
   if (totals_.gifts_live >= options_.gifts_max) return GiftCreated::kFull;
@@ -145,8 +145,8 @@ GiftOpening GiftBook::Open(uint32_t gift_id, uint32_t user_id, int64_t now_ms, R
   Gift& gift = gifts_[found->second];
   // Also when the expiry has not been run yet: the answer depends on the moment, never on how far the sweep has come.
   if (now_ms >= gift.expires_ms || gift.held) return {};
-  const auto share = std::find_if(gift.shares.begin(), gift.shares.end(),
-                                  [user_id](const GiftShare& one) { return one.user_id == user_id; });
+  const auto share =
+      std::find_if(gift.shares.begin(), gift.shares.end(), [user_id](const GiftShare& one) { return one.user_id == user_id; });
   if (share == gift.shares.end()) return {};
   if (share->amount_fen != 0) return {GiftOpened::kAgain, Fen(share->amount_fen)};
 
@@ -355,8 +355,8 @@ void GiftBook::Audit() const {
       share = At(share).next;
     } while (share != head);
   }
-  Check(left == totals_.left && left_shares == totals_.left_shares && live == totals_.gifts_live &&
-            linked == left_shares && live == slot_of_id_.size() && live == expiries_.size(),
+  Check(left == totals_.left && left_shares == totals_.left_shares && live == totals_.gifts_live && linked == left_shares &&
+            live == slot_of_id_.size() && live == expiries_.size(),
         "the gift totals are what the gifts themselves add up to");
   CheckTotals();
 }

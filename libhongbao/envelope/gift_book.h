@@ -65,7 +65,7 @@ struct Gift {
   uint32_t shares_left = 0;
   uint32_t previous_of_sender = 0;  // ring of this sender's live gifts, by slot (internal)
   uint32_t next_of_sender = 0;
-  bool held = false;  // not to be opened or told of before Release
+  bool held = false;                           // not to be opened or told of before Release
   absl::InlinedVector<GiftShare, 3> shares{};  // in the order of the invited users
 
   // Writes the invited users to `users` (room for kGiftUsersMax) and returns how many: the list for a notice.
@@ -128,15 +128,15 @@ class GiftBook {
 
   // Calls `visit` for up to `limit` gifts that this user may still open, oldest first. `visit` must not change the
   // book. Returns the number of calls.
-  size_t ForEachUnopened(uint32_t user_id, int64_t now_ms, size_t limit,
-                         absl::FunctionRef<void(const Gift&)> visit) const;
+  size_t ForEachUnopened(uint32_t user_id, int64_t now_ms, size_t limit, absl::FunctionRef<void(const Gift&)> visit) const;
 
   // Takes out at most `budget` gifts with expires_ms <= now_ms, the earliest first, and calls `refund` for each that
   // still held money (after the totals have changed). A held gift stays, and what expires later stays behind it, until it is
   // released or cancelled. Returns the number taken out; == budget: there may be more.
   // `gone`: for each that was taken out, its sender.
-  size_t Expire(int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund,
-                absl::FunctionRef<void(uint32_t sender)> gone = [](uint32_t) {});
+  size_t Expire(
+      int64_t now_ms, size_t budget, absl::FunctionRef<void(const GiftRefund&)> refund,
+      absl::FunctionRef<void(uint32_t sender)> gone = [](uint32_t) {});
 
   // Gives each gift another moment at which it expires. O(gifts).
   void Reschedule(absl::FunctionRef<int64_t(const Gift&)> expires_ms);

@@ -54,8 +54,7 @@ inline bool LuckyClaimer::Take(uint64_t& position, size_t taken) {
   // claimed_ has passed it, and claimed_ never comes back to a value. Release on success: the reads are over before the
   // minter, which acquires this or a later move of claimed_, writes there. Relaxed on failure: `position` is only a
   // newer hint. Weak: a spurious failure costs one more turn.
-  return pool_->claimed_.compare_exchange_weak(position, position + taken, std::memory_order_release,
-                                               std::memory_order_relaxed);
+  return pool_->claimed_.compare_exchange_weak(position, position + taken, std::memory_order_release, std::memory_order_relaxed);
 }
 
 bool LuckyClaimer::ClaimOne(LuckyEnvelope& envelope) {

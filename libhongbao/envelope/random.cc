@@ -36,8 +36,14 @@ Random::Key Random::SystemKey() {
 }
 
 Random::Key Random::SeedKey(uint64_t seed, uint64_t stream) {
-  return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(stream),
-          static_cast<uint32_t>(stream >> 32), 0, 0, 0, 0};
+  return {static_cast<uint32_t>(seed),
+          static_cast<uint32_t>(seed >> 32),
+          static_cast<uint32_t>(stream),
+          static_cast<uint32_t>(stream >> 32),
+          0,
+          0,
+          0,
+          0};
 }
 
 void Random::Refill() {

@@ -18,10 +18,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "libhongbao/http/event_streams.h"
+#include "libhongbao/check.h"
 #include "libhongbao/cli/exact_json.h"
 #include "libhongbao/cli/flags.h"
-#include "libhongbao/check.h"
+#include "libhongbao/http/event_streams.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::http {
@@ -249,8 +249,7 @@ absl::Status Request::CheckNames(std::initializer_list<const char*> known) const
 }
 
 Response JsonResponse(const nlohmann::json& document) {
-  return {.body = cli::Dump(document, -1) + "\n",
-          .content_type = "application/json"};
+  return {.body = cli::Dump(document, -1) + "\n", .content_type = "application/json"};
 }
 
 Response ErrorResponse(int http_status, absl::string_view message) {
@@ -314,8 +313,7 @@ HttpDoor::Answer AdminServer::Impl::Answer(const HttpHead& head, const std::stri
   return {.bytes = std::move(bytes), .streams = std::exchange(answering, {}).streams};
 }
 
-httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request& request,
-                                                          httplib::Response& response) {
+httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request& request, httplib::Response& response) {
   const auto handled = httplib::Server::HandlerResponse::Handled;
   const auto path = routes.find(request.path);
   if (path == routes.end()) {
@@ -323,8 +321,9 @@ httplib::Server::HandlerResponse AdminServer::Impl::Route(const httplib::Request
     return handled;
   }
   if ((where.IsLoopback() || !hosts.empty()) && FromForeignPage(*answering.head, hosts)) {
-    Fill(ErrorResponse(403, "requests from web pages of other sites are refused; names by which this process is reached, "
-                            "as by a proxy, are given by --admin-hosts"),
+    Fill(ErrorResponse(403,
+                       "requests from web pages of other sites are refused; names by which this process is reached, "
+                       "as by a proxy, are given by --admin-hosts"),
          response);
     return handled;
   }
@@ -389,9 +388,9 @@ absl::Status AdminServer::Start(const AdminOptions& options) {
   impl.where = {.host = options.host, .port = options.port};
   impl.hosts = options.hosts;
   if (!impl.where.IsLoopback() && !options.allow_remote) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "refusing to serve admin commands on ", impl.where.ToString(),
-        ": whoever reaches them can issue money; use 127.0.0.1:", options.port, " and reach it through ssh -L"));
+    return absl::PermissionDeniedError(absl::StrCat("refusing to serve admin commands on ", impl.where.ToString(),
+                                                    ": whoever reaches them can issue money; use 127.0.0.1:", options.port,
+                                                    " and reach it through ssh -L"));
   }
   const int listener = Listen(impl.where);
   if (listener < 0) {
@@ -400,8 +399,7 @@ absl::Status AdminServer::Start(const AdminOptions& options) {
                                                  "; choose another with --admin HOST:PORT (port 0 picks a free one)"));
   }
   impl.codec.set_payload_max_length(options.limits.body_bytes_max);
-  impl.codec.set_pre_routing_handler(
-      [&impl](const auto& request, auto& response) { return impl.Route(request, response); });
+  impl.codec.set_pre_routing_handler([&impl](const auto& request, auto& response) { return impl.Route(request, response); });
   impl.codec.Post(".*", [&impl](const auto& request, auto& response) {  // Route has found it
     impl.Run(impl.routes.at(request.path).at("POST"), request, response);
   });

@@ -19,8 +19,8 @@
 #include <utility>
 #include <vector>
 
-#include "libhongbao/http/event_streams.h"
 #include "libhongbao/check.h"
+#include "libhongbao/http/event_streams.h"
 
 namespace hongbao::http {
 namespace {
@@ -28,10 +28,10 @@ namespace {
 constexpr uint64_t kListener = 0;  // ids of what epoll watches; connections count up from kFirst
 constexpr uint64_t kWake = 1;
 constexpr uint64_t kFirst = 2;
-constexpr int64_t kLingerMs = 2'000;         // for the peer to take the last bytes and to close
-constexpr int64_t kNoDescriptorsMs = 100;    // until the next try to take a connection
+constexpr int64_t kLingerMs = 2'000;       // for the peer to take the last bytes and to close
+constexpr int64_t kNoDescriptorsMs = 100;  // until the next try to take a connection
 constexpr size_t kReadBytes = 16 << 10;
-constexpr int kAcceptsATurn = 64;            // then those that are connected get their turn
+constexpr int kAcceptsATurn = 64;  // then those that are connected get their turn
 constexpr char kContinue[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 int64_t NowMs() {
@@ -412,8 +412,8 @@ void HttpDoor::Impl::Give(uint64_t id, Answer answer) {
 
 void HttpDoor::Impl::Write(uint64_t id, Connection& connection) {
   while (connection.sent < connection.out.size()) {
-    const ssize_t done = send(connection.socket, connection.out.data() + connection.sent,
-                              connection.out.size() - connection.sent, MSG_NOSIGNAL);
+    const ssize_t done =
+        send(connection.socket, connection.out.data() + connection.sent, connection.out.size() - connection.sent, MSG_NOSIGNAL);
     if (done < 0 && errno == EINTR) {
       continue;
     }

@@ -25,8 +25,8 @@ class EventStreams;
 struct HttpLimits {
   size_t head_bytes_max = 16 << 10;  // request line and headers
   size_t body_bytes_max = 64 << 10;
-  size_t connections_max = 128;  // beside event streams
-  size_t waiting_max = 64;       // requests that wait for a lane
+  size_t connections_max = 128;         // beside event streams
+  size_t waiting_max = 64;              // requests that wait for a lane
   size_t answers_bytes_max = 32 << 20;  // of all answers that peers have not taken yet; beyond it the oldest goes
   int64_t request_deadline_ms = 3'000;  // for the whole of a request to arrive
   int64_t answer_deadline_ms = 30'000;  // for the whole of its answer to be taken

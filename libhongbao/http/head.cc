@@ -99,12 +99,18 @@ HttpRefusal TakeFraming(size_t body_bytes_max, HttpHead* parsed) {
 
 const char* PhraseOf(int status) {
   switch (status) {
-    case 400: return "Bad Request";
-    case 413: return "Payload Too Large";
-    case 417: return "Expectation Failed";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    default: return "Service Unavailable";
+    case 400:
+      return "Bad Request";
+    case 413:
+      return "Payload Too Large";
+    case 417:
+      return "Expectation Failed";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    default:
+      return "Service Unavailable";
   }
 }
 

@@ -13,9 +13,9 @@
 namespace hongbao::ledger {
 
 struct AuditFinding {
-  std::string name{};  // of the identity
+  std::string name{};    // of the identity
   std::string breach{};  // "" = it holds; else the first row that breaks it
-  int64_t us = 0;      // how long it took
+  int64_t us = 0;        // how long it took
 };
 
 enum class AuditScope {

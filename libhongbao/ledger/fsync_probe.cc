@@ -25,11 +25,10 @@ absl::StatusOr<int64_t> MedianSyncUs(const std::string& path) {
   bool good = true;
   for (size_t i = 0; i < times_us.size() && good; ++i) {
     const auto begun = std::chrono::steady_clock::now();
-    good = pwrite(descriptor, page.data(), page.size(), static_cast<off_t>(i * page.size())) ==
-               static_cast<ssize_t>(page.size()) &&
-           fdatasync(descriptor) == 0;
-    times_us[i] =
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun).count();
+    good =
+        pwrite(descriptor, page.data(), page.size(), static_cast<off_t>(i * page.size())) == static_cast<ssize_t>(page.size()) &&
+        fdatasync(descriptor) == 0;
+    times_us[i] = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun).count();
   }
   const int error = errno;
   close(descriptor);

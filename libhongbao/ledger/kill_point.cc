@@ -30,8 +30,8 @@ absl::StatusOr<KillPlan> KillPlan::Parse(const std::string& text) {
   int64_t passing = 1;
   std::string names;
   for (const auto& [known, point] : kNames) {
-    if (name == known && (colon == std::string::npos ||
-                          (absl::SimpleAtoi(absl::string_view(text).substr(colon + 1), &passing) && passing > 0))) {
+    if (name == known &&
+        (colon == std::string::npos || (absl::SimpleAtoi(absl::string_view(text).substr(colon + 1), &passing) && passing > 0))) {
       return KillPlan(point, passing);
     }
     absl::StrAppend(&names, names.empty() ? "" : ", ", known);

@@ -16,9 +16,7 @@ class Lane {
  public:
   explicit Lane(uint32_t capacity) : records_(capacity) {}
 
-  void Push(const Record& record) {
-    Check(records_.Push(record), "a worker submits no more records than it has credits");
-  }
+  void Push(const Record& record) { Check(records_.Push(record), "a worker submits no more records than it has credits"); }
   bool Pop(Record& record) { return records_.Pop(record); }
   bool Empty() const { return records_.Empty(); }  // the last look before the consumer sleeps, see SqliteLedger::Wait
 

@@ -21,7 +21,7 @@
 namespace hongbao::ledger {
 
 inline constexpr uint32_t kInvitedMax = 50;
-inline constexpr uint32_t kResumePage = 64;  // grants handed out for one kResume, at most
+inline constexpr uint32_t kResumePage = 64;       // grants handed out for one kResume, at most
 inline constexpr uint32_t kNobody = 0xffff'ffff;  // sender of what was minted
 
 enum class RecordKind : uint8_t {
@@ -44,12 +44,12 @@ struct Record {
   uint32_t user = 0;
   uint32_t envelope_id = 0;
   uint32_t amount_fen = 0;
-  uint64_t stamp = 0;       // kResume: only grants above it
-  uint64_t reply_to = 0;    // the submitter's own
-  uint32_t cursor = 0;      // kResume: 0 = from the newest grant, else Outcome::cursor of the page before
-  uint32_t login = 0;       // which of the user's logins asks, counted up (and around)
-  int64_t at_ms = 0;        // unix time: when it happened
-  int64_t expires_ms = 0;   // kGift
+  uint64_t stamp = 0;      // kResume: only grants above it
+  uint64_t reply_to = 0;   // the submitter's own
+  uint32_t cursor = 0;     // kResume: 0 = from the newest grant, else Outcome::cursor of the page before
+  uint32_t login = 0;      // which of the user's logins asks, counted up (and around)
+  int64_t at_ms = 0;       // unix time: when it happened
+  int64_t expires_ms = 0;  // kGift
   uint32_t users[kInvitedMax] = {};
 };
 
@@ -60,20 +60,20 @@ enum class Settled : uint8_t {
 };
 
 struct Outcome {
-  RecordKind kind{};        // of the record; for a resumed grant kWin or kOpen with `resumed`
+  RecordKind kind{};  // of the record; for a resumed grant kWin or kOpen with `resumed`
   Settled settled{};
-  bool resumed = false;     // one of the grants that a kResume asked for
+  bool resumed = false;  // one of the grants that a kResume asked for
   bool has_stamp = false;
   uint32_t user = 0;
   uint32_t envelope_id = 0;  // as the wire names it
   uint32_t amount_fen = 0;
-  uint32_t unused_id = 0;    // kRepeat or kNone of kWin or kGift: the record's own envelope, not needed; else 0
+  uint32_t unused_id = 0;  // kRepeat or kNone of kWin or kGift: the record's own envelope, not needed; else 0
   uint32_t unused_fen = 0;
-  uint32_t grants = 0;       // kStatement
-  uint64_t total_fen = 0;    // kStatement
-  uint64_t stamp = 0;        // of the request that is answered
+  uint32_t grants = 0;     // kStatement
+  uint64_t total_fen = 0;  // kStatement
+  uint64_t stamp = 0;      // of the request that is answered
   uint64_t reply_to = 0;
-  uint32_t cursor = 0;       // kResume: where the next page begins; 0 = that was all
+  uint32_t cursor = 0;  // kResume: where the next page begins; 0 = that was all
 };
 
 // The outcome of a record that is settled as new, as it says.
@@ -93,8 +93,8 @@ inline Outcome AsNew(const Record& record) {
 // An order that something is left of: to be issued, or issued and not won.
 struct UnfinishedOrder {
   Order order{};
-  Places taken{};           // shares that have been won, gifts that were made
-  envelope::Fen taken_fen{};  // of a lot
+  Places taken{};                  // shares that have been won, gifts that were made
+  envelope::Fen taken_fen{};       // of a lot
   std::optional<Cancel> cancel{};  // of a lot: only what is below its place is left
 };
 
@@ -140,13 +140,13 @@ struct Recovered {
   std::vector<UnfinishedOrder> orders{};
   std::vector<FinishedOrder> closed{};
   std::vector<LiveGift> gifts{};
-  std::vector<UserState> users{};  // by id, up to the highest that ever appeared
+  std::vector<UserState> users{};         // by id, up to the highest that ever appeared
   std::vector<RequestName> far_stamps{};  // ascending; of grants and sends whose stamps are too far ahead of the clock
-  uint64_t granted_fen = 0;      // of all grants: what users have got so far
-  uint64_t next_shake_id = 0;        // 0 = none was ever used
-  uint64_t next_minted_gift_id = 0;  // 0 = none was ever used
-  uint64_t next_sent_gift_id = 0;    // 0 = none was ever used
-  int64_t clock_ms = 0;              // unix time that was confirmed last; 0 = never
+  uint64_t granted_fen = 0;               // of all grants: what users have got so far
+  uint64_t next_shake_id = 0;             // 0 = none was ever used
+  uint64_t next_minted_gift_id = 0;       // 0 = none was ever used
+  uint64_t next_sent_gift_id = 0;         // 0 = none was ever used
+  int64_t clock_ms = 0;                   // unix time that was confirmed last; 0 = never
 };
 
 // Where outcomes go. Called on the ledger's thread, after the commit. Must not wait for the submitting thread.

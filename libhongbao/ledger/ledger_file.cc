@@ -32,8 +32,9 @@ absl::Status Explain(const std::string& path, const absl::Status& status) {
       cure = "; a ledger belongs to one server: stop that one, or copy the file to look at it";
       break;
     case absl::StatusCode::kDataLoss:
-      cure = "; the file is damaged: keep it as it is, look at a copy with tools/audit, restore a backup (the old log, -wal, goes"
-             " with the old file)";
+      cure =
+          "; the file is damaged: keep it as it is, look at a copy with tools/audit, restore a backup (the old log, -wal, goes"
+          " with the old file)";
       break;
     case absl::StatusCode::kResourceExhausted:
       cure = "; make room on its file system";
@@ -159,9 +160,9 @@ absl::Status LedgerFile::Make(const FileOptions& options) {
   }
   for (const char* suffix : {"-wal", "-journal"}) {
     if (access((options.path + suffix).c_str(), F_OK) == 0) {  // a new file would take over what an old one left
-      return absl::FailedPreconditionError(
-          absl::StrCat("ledger ", options.path, ": the file is not there, but its log ", options.path, suffix,
-                       " is; put the file back beside it, or move the log away"));
+      return absl::FailedPreconditionError(absl::StrCat("ledger ", options.path, ": the file is not there, but its log ",
+                                                        options.path, suffix,
+                                                        " is; put the file back beside it, or move the log away"));
     }
   }
   std::remove(path.c_str());
@@ -202,7 +203,7 @@ absl::Status LedgerFile::CheckHeader() const {
   close(descriptor);
   if (owner != 0) {
     return Explain(options_.path, absl::UnavailableError(owner < 0 ? std::string("in use by a process that is not seen from here")
-                                                               : absl::StrCat("in use by process ", owner)));
+                                                                   : absl::StrCat("in use by process ", owner)));
   }
   static constexpr char kMagic[] = "SQLite format 3";
   const auto number = [&](size_t offset) {  // big-endian, as all of SQLite's format
@@ -211,13 +212,13 @@ absl::Status LedgerFile::CheckHeader() const {
   };
   if (got != static_cast<ssize_t>(header.size()) || std::memcmp(header.data(), kMagic, sizeof(kMagic)) != 0 ||
       number(68) != kApplicationId) {
-    return absl::FailedPreconditionError(absl::StrCat("ledger ", options_.path,
-                                                      ": not a ledger of hongbao's; it was left as it is, give another file"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("ledger ", options_.path, ": not a ledger of hongbao's; it was left as it is, give another file"));
   }
   if (number(60) < 1 || number(60) > kSchemaVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("ledger ", options_.path, ": its schema has version ", number(60), ", this program knows versions 1 to ",
-                     kSchemaVersion, "; it was left as it is, use the program that it belongs to"));
+    return absl::FailedPreconditionError(absl::StrCat("ledger ", options_.path, ": its schema has version ", number(60),
+                                                      ", this program knows versions 1 to ", kSchemaVersion,
+                                                      "; it was left as it is, use the program that it belongs to"));
   }
   return absl::OkStatus();
 }
@@ -238,9 +239,9 @@ absl::Status LedgerFile::OpenAndSettle() {
   db_.Run("PRAGMA locking_mode=EXCLUSIVE");  // before WAL: then the log's index is in our memory, and nobody else gets in
   const std::string journal = db_.Text("PRAGMA journal_mode=WAL");
   db_.Run(options_.planted_no_sync ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL");
-  db_.Run("PRAGMA wal_autocheckpoint=0");   // when, is ours to say
+  db_.Run("PRAGMA wal_autocheckpoint=0");  // when, is ours to say
   db_.Run("PRAGMA journal_size_limit=-1");
-  db_.Run("PRAGMA cache_size=-65536");      // 64 MiB
+  db_.Run("PRAGMA cache_size=-65536");  // 64 MiB
   db_.Run("PRAGMA temp_store=MEMORY");
   db_.Run("PRAGMA trusted_schema=OFF");
   sqlite3_wal_hook(
@@ -272,8 +273,8 @@ absl::Status LedgerFile::CheckContents() {
     // Not quick_check: that does not compare the indexes, and the keys that forbid to pay twice are indexes.
     const std::string found = db_.Text("PRAGMA integrity_check(1)");
     if (db_.ok() && found != "ok") {
-      return Explain(options_.path, absl::DataLossError(absl::StrCat("integrity_check found: ",
-                                                                     absl::StrReplaceAll(found, {{"\n", "; "}}))));
+      return Explain(options_.path,
+                     absl::DataLossError(absl::StrCat("integrity_check found: ", absl::StrReplaceAll(found, {{"\n", "; "}}))));
     }
   }
   const std::string tables = db_.Text(kTablesSql);

@@ -22,11 +22,11 @@ inline constexpr int64_t kSmallFileBytesMax = int64_t{256} << 20;
 
 struct FileOptions {
   std::string path{};
-  bool read_only = false;    // for looking at a copy: no lock is kept, nothing is written
-  bool check_small = true;   // SQLite's own integrity_check of files up to kSmallFileBytesMax
-  const char* vfs = nullptr;       // tests put faults in between; null = the system's
-  bool has_noreplace = true;       // tests only: false = a file system whose rename cannot be told not to replace
-  bool planted_no_sync = false;    // tests only: a build that forgets to sync, which the power-loss test must catch
+  bool read_only = false;        // for looking at a copy: no lock is kept, nothing is written
+  bool check_small = true;       // SQLite's own integrity_check of files up to kSmallFileBytesMax
+  const char* vfs = nullptr;     // tests put faults in between; null = the system's
+  bool has_noreplace = true;     // tests only: false = a file system whose rename cannot be told not to replace
+  bool planted_no_sync = false;  // tests only: a build that forgets to sync, which the power-loss test must catch
 };
 
 class LedgerFile {

@@ -40,8 +40,9 @@ class Reader {
   Reader(Sqlite& db, int64_t clock_ms)
       : db_(db),
         stamp_limit_(static_cast<uint64_t>(clock_ms + kFarStampMs) * 1'000'000),
-        invited_(db, "SELECT user_id, sum = row_sum(envelope_id, share_idx, user_id) FROM invites"
-                     " WHERE envelope_id = ? ORDER BY share_idx"),
+        invited_(db,
+                 "SELECT user_id, sum = row_sum(envelope_id, share_idx, user_id) FROM invites"
+                 " WHERE envelope_id = ? ORDER BY share_idx"),
         opened_(db, "SELECT share_idx, fen FROM grants WHERE envelope_id = ?"),
         made_(db, "SELECT id FROM envelopes WHERE id BETWEEN ? AND ? ORDER BY id") {}
 
@@ -78,14 +79,18 @@ class Reader {
   }
 
   absl::Status ReadCancels() {
-    Statement rows(db_, "SELECT first_id, place, shares, fen, at_ms, sum = row_sum(first_id, place, shares, fen, at_ms)"
-                        " FROM cancels");
+    Statement rows(db_,
+                   "SELECT first_id, place, shares, fen, at_ms, sum = row_sum(first_id, place, shares, fen, at_ms)"
+                   " FROM cancels");
     while (rows.Step()) {
       if (rows.Int(5) == 0) {
         return Altered("cancels", rows.Int(0));
       }
-      const Cancel cancel{.first_id = static_cast<uint32_t>(rows.Int(0)), .place = rows.Int(1), .shares = rows.Int(2),
-                          .amount = envelope::Fen(rows.Int(3)), .at_ms = rows.Int(4)};
+      const Cancel cancel{.first_id = static_cast<uint32_t>(rows.Int(0)),
+                          .place = rows.Int(1),
+                          .shares = rows.Int(2),
+                          .amount = envelope::Fen(rows.Int(3)),
+                          .at_ms = rows.Int(4)};
       cancels_.emplace(cancel.first_id, cancel);
     }
     return db_.status();
@@ -96,24 +101,30 @@ class Reader {
   }
 
   absl::Status ReadLots() {
-    Statement rows(db_, "SELECT id, total_fen, shares, left_fen, left_shares,"
-                        " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms),"
-                        " created_ms FROM envelopes WHERE kind = 1");
+    Statement rows(db_,
+                   "SELECT id, total_fen, shares, left_fen, left_shares,"
+                   " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms),"
+                   " created_ms FROM envelopes WHERE kind = 1");
     while (rows.Step()) {
       if (rows.Int(5) == 0) {
         return Altered("envelopes", rows.Int(0));
       }
       const uint32_t id = static_cast<uint32_t>(rows.Int(0));
-      lots_[id] = {.total_fen = rows.Int(1), .shares = rows.Int(2), .left_fen = rows.Int(3), .left_shares = rows.Int(4),
-                   .created_ms = rows.Int(6), .cancel = CancelOf(id)};
+      lots_[id] = {.total_fen = rows.Int(1),
+                   .shares = rows.Int(2),
+                   .left_fen = rows.Int(3),
+                   .left_shares = rows.Int(4),
+                   .created_ms = rows.Int(6),
+                   .cancel = CancelOf(id)};
     }
     return db_.status();
   }
 
   // The one pass: 10 million rows in some seconds. The sum is computed here and not in SQL: it is most of the time.
   absl::Status ReadGrants() {
-    Statement rows(db_, "SELECT grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen, at_ms,"
-                        " sum FROM grants ORDER BY grant_id");
+    Statement rows(db_,
+                   "SELECT grant_id, user_id, grant_no, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen, at_ms,"
+                   " sum FROM grants ORDER BY grant_id");
     while (rows.Step()) {
       const GrantRow row = ReadGrant(rows);
       if (!row.whole) {
@@ -236,8 +247,9 @@ class Reader {
   }
 
   void ReadSends() {
-    Statement rows(db_, "SELECT sender, stamp, sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms),"
-                        " id FROM envelopes WHERE stamp IS NOT NULL AND sender >= 0");
+    Statement rows(db_,
+                   "SELECT sender, stamp, sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms),"
+                   " id FROM envelopes WHERE stamp IS NOT NULL AND sender >= 0");
     while (rows.Step()) {
       if (rows.Int(2) == 0) {
         breach_ = Altered("envelopes", rows.Int(3));
@@ -250,17 +262,24 @@ class Reader {
   }
 
   void ReadOrders() {
-    Statement rows(db_, "SELECT o.first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user,"
-                        " o.sum = row_sum(o.first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user,"
-                        " last_user), t.sum IS row_sum(t.first_id, t.draw, t.created_ms, t.caller_key, t.asked),"
-                        " t.draw, t.created_ms, t.caller_key, t.asked"
-                        " FROM orders o LEFT JOIN order_terms t ON t.first_id = o.first_id ORDER BY o.first_id");
+    Statement rows(db_,
+                   "SELECT o.first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user, last_user,"
+                   " o.sum = row_sum(o.first_id, is_gift, count, rate, min_fen, max_fen, at_s, key, users, first_user,"
+                   " last_user), t.sum IS row_sum(t.first_id, t.draw, t.created_ms, t.caller_key, t.asked),"
+                   " t.draw, t.created_ms, t.caller_key, t.asked"
+                   " FROM orders o LEFT JOIN order_terms t ON t.first_id = o.first_id ORDER BY o.first_id");
     while (rows.Step() && breach_.ok()) {
       UnfinishedOrder open;
       Order& order = open.order;
-      order = {.is_gift = rows.Int(1) != 0, .first_id = static_cast<uint32_t>(rows.Int(0)), .count = rows.Int(2),
-               .rate = rows.Int(3), .min_fen = rows.Int(4), .max_fen = rows.Int(5), .at_s = rows.Int(6),
-               .users = static_cast<uint32_t>(rows.Int(8)), .first_user = static_cast<uint32_t>(rows.Int(9)),
+      order = {.is_gift = rows.Int(1) != 0,
+               .first_id = static_cast<uint32_t>(rows.Int(0)),
+               .count = rows.Int(2),
+               .rate = rows.Int(3),
+               .min_fen = rows.Int(4),
+               .max_fen = rows.Int(5),
+               .at_s = rows.Int(6),
+               .users = static_cast<uint32_t>(rows.Int(8)),
+               .first_user = static_cast<uint32_t>(rows.Int(9)),
                .last_user = static_cast<uint32_t>(rows.Int(10))};
       if (rows.Int(11) == 0 || !rows.Blob(7, absl::MakeSpan(order.key)) || !ReadTerms(rows, order)) {
         breach_ = Altered("orders", rows.Int(0));
@@ -316,9 +335,10 @@ class Reader {
 
   // The live gifts, and those that are about to be refunded: what is left of a gift has to be what nobody has opened.
   void ReadGifts(int64_t now_ms) {
-    Statement rows(db_, "SELECT id, sender, total_fen, created_ms, expires_ms, shares, left_fen, left_shares,"
-                        " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms) FROM envelopes"
-                        " WHERE kind = 2 AND (state = 1 OR expires_ms > ? AND state < 3) ORDER BY expires_ms, id");
+    Statement rows(db_,
+                   "SELECT id, sender, total_fen, created_ms, expires_ms, shares, left_fen, left_shares,"
+                   " sum = row_sum(id, kind, sender, stamp, total_fen, shares, created_ms, expires_ms) FROM envelopes"
+                   " WHERE kind = 2 AND (state = 1 OR expires_ms > ? AND state < 3) ORDER BY expires_ms, id");
     rows << now_ms;
     while (rows.Step()) {
       if (rows.Int(8) == 0) {

@@ -70,9 +70,7 @@ std::string Head(int64_t version) {
 
 }  // namespace
 
-std::string SchemaSql(int64_t version) {
-  return absl::StrCat(Head(version), kTables1, version == 1 ? "" : Tables2(""));
-}
+std::string SchemaSql(int64_t version) { return absl::StrCat(Head(version), kTables1, version == 1 ? "" : Tables2("")); }
 
 std::string StandInsSql() { return Tables2("TEMP "); }
 

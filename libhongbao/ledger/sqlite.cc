@@ -42,8 +42,8 @@ void Sqlite::Fail(absl::string_view doing) {
     return;
   }
   const int code = db_ == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(db_);
-  const std::string text = absl::StrCat(std::string(doing), ": ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_),
-                                        " (", sqlite3_errstr(code), ", code ", code, ")");
+  const std::string text = absl::StrCat(std::string(doing), ": ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_), " (",
+                                        sqlite3_errstr(code), ", code ", code, ")");
   switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -130,8 +130,8 @@ Statement& Statement::operator<<(absl::Span<const uint32_t> blob) {
 }
 
 Statement& Statement::operator<<(const std::string& text) {
-  if (db_->ok() && sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT) !=
-                       SQLITE_OK) {
+  if (db_->ok() &&
+      sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT) != SQLITE_OK) {
     db_->Fail("binding a text");
   }
   return *this;
@@ -166,8 +166,7 @@ std::string Statement::Text(int column) const {
   if (text == nullptr) {
     return "";
   }
-  return std::string(reinterpret_cast<const char*>(text),
-                     static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+  return std::string(reinterpret_cast<const char*>(text), static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
 }
 
 bool Statement::Blob(int column, absl::Span<uint32_t> to) const {

@@ -27,17 +27,16 @@ absl::StatusOr<std::unique_ptr<SqliteLedger>> SqliteLedger::Open(const SqliteLed
   // A clock that nobody has confirmed moves no money: then what had expired when the file was confirmed last is refunded, and
   // no more.
   const int64_t seen_ms = ClockOf(**file);
-  const bool good = options.clock_settle_ms == 0 || options.clock_kept || seen_ms == 0 ||
-                    std::abs(now_ms - seen_ms) <= options.clock_settle_ms;
+  const bool good =
+      options.clock_settle_ms == 0 || options.clock_kept || seen_ms == 0 || std::abs(now_ms - seen_ms) <= options.clock_settle_ms;
   absl::StatusOr<RecoveredFile> recovered =
       Recover(**file, good ? now_ms : std::min(now_ms, seen_ms), kill_plan, good ? now_ms : 0);
   if (!recovered.ok()) {
     const bool damaged = recovered.status().code() == absl::StatusCode::kDataLoss;
-    return absl::Status(
-        recovered.status().code(),
-        absl::StrCat("ledger ", options.file.path, ": ", std::string(recovered.status().message()),
-                     damaged ? "; it was left as it is: look at a copy with tools/audit, restore a backup"
-                             : "; nothing is lost: put right what is named and start again"));
+    return absl::Status(recovered.status().code(),
+                        absl::StrCat("ledger ", options.file.path, ": ", std::string(recovered.status().message()),
+                                     damaged ? "; it was left as it is: look at a copy with tools/audit, restore a backup"
+                                             : "; nothing is lost: put right what is named and start again"));
   }
   return std::unique_ptr<SqliteLedger>(new SqliteLedger(options, *std::move(file), *std::move(recovered)));
 }

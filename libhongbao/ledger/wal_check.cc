@@ -191,8 +191,8 @@ absl::Status CheckFrames(std::FILE* log, const WalHeader& header, Checksum check
     }
   }
   if (marked_frames > whole_frames || commits_behind > 1) {
-    return Damaged(path, absl::StrCat("frame ", whole_frames + 1,
-                                      " is damaged, and commits that were on disk would be lost with it"));
+    return Damaged(path,
+                   absl::StrCat("frame ", whole_frames + 1, " is damaged, and commits that were on disk would be lost with it"));
   }
   return absl::OkStatus();
 }
@@ -229,7 +229,7 @@ absl::Status CheckWal(const std::string& path) {
     return CheckFrames(log.get(), header, checksum, path);
   }
   return IsWrittenBack(log.get(), header, path) ? absl::OkStatus()
-                                        : Damaged(path, "its header is damaged, so the commits in it cannot be found");
+                                                : Damaged(path, "its header is damaged, so the commits in it cannot be found");
 }
 
 }  // namespace hongbao::ledger

@@ -35,33 +35,41 @@ bool IsEarlier(uint32_t login, uint32_t than) { return static_cast<int32_t>(logi
 
 Writer::Writer(Sqlite& db, UserHeads heads, uint32_t last_grant_id)
     : db_(db), heads_(std::move(heads)), last_grant_id_(last_grant_id) {
-  insert_grant_.Prepare(db, "INSERT INTO grants VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
-                            " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))"
-                            " ON CONFLICT(stamp, user_id) WHERE stamp IS NOT NULL DO NOTHING");
-  set_clock_.Prepare(db, "INSERT INTO meta VALUES('clock_ms', ?1, row_sum('clock_ms', ?1))"
-                         " ON CONFLICT(k) DO UPDATE SET v = ?1, sum = row_sum('clock_ms', ?1)");
+  insert_grant_.Prepare(db,
+                        "INSERT INTO grants VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
+                        " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))"
+                        " ON CONFLICT(stamp, user_id) WHERE stamp IS NOT NULL DO NOTHING");
+  set_clock_.Prepare(db,
+                     "INSERT INTO meta VALUES('clock_ms', ?1, row_sum('clock_ms', ?1))"
+                     " ON CONFLICT(k) DO UPDATE SET v = ?1, sum = row_sum('clock_ms', ?1)");
   insert_entry_.Prepare(db, "INSERT INTO entries VALUES(?,?,?,?,?)");
-  insert_envelope_.Prepare(db, "INSERT INTO envelopes VALUES(?1,?2,?3,?4,?5,?6,?7,?8,1,?9,?10,"
-                               " row_sum(?1,?2,?3,?4,?5,?6,?9,?10))"
-                               " ON CONFLICT(stamp, sender) WHERE stamp IS NOT NULL DO NOTHING");
+  insert_envelope_.Prepare(db,
+                           "INSERT INTO envelopes VALUES(?1,?2,?3,?4,?5,?6,?7,?8,1,?9,?10,"
+                           " row_sum(?1,?2,?3,?4,?5,?6,?9,?10))"
+                           " ON CONFLICT(stamp, sender) WHERE stamp IS NOT NULL DO NOTHING");
   insert_invite_.Prepare(db, "INSERT INTO invites VALUES(?1,?2,?3,row_sum(?1,?2,?3))");
-  insert_order_.Prepare(db, "INSERT INTO orders VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
-                            " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))");
+  insert_order_.Prepare(db,
+                        "INSERT INTO orders VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,"
+                        " row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11))");
   insert_terms_.Prepare(db, "INSERT INTO order_terms VALUES(?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))");
   insert_cancel_.Prepare(db, "INSERT INTO cancels VALUES(?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))");
-  take_from_lot_.Prepare(db, "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - ?3,"
-                             " state = CASE left_shares WHEN ?3 THEN 2 ELSE 1 END WHERE id = ?1 AND kind = 1 AND state = 1");
-  take_from_gift_.Prepare(db, "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - 1,"
-                              " state = CASE left_shares WHEN 1 THEN 2 ELSE 1 END WHERE id = ?1 AND kind = 2 AND state = 1");
-  refund_.Prepare(db, "UPDATE envelopes SET left_fen = 0, left_shares = 0, state = 3"
-                      " WHERE id = ? AND left_fen = ? AND left_shares = ? AND kind = 2 AND state = 1 RETURNING sender");
+  take_from_lot_.Prepare(db,
+                         "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - ?3,"
+                         " state = CASE left_shares WHEN ?3 THEN 2 ELSE 1 END WHERE id = ?1 AND kind = 1 AND state = 1");
+  take_from_gift_.Prepare(db,
+                          "UPDATE envelopes SET left_fen = left_fen - ?2, left_shares = left_shares - 1,"
+                          " state = CASE left_shares WHEN 1 THEN 2 ELSE 1 END WHERE id = ?1 AND kind = 2 AND state = 1");
+  refund_.Prepare(db,
+                  "UPDATE envelopes SET left_fen = 0, left_shares = 0, state = 3"
+                  " WHERE id = ? AND left_fen = ? AND left_shares = ? AND kind = 2 AND state = 1 RETURNING sender");
   find_grant_.Prepare(db, "SELECT envelope_id, share_idx, kind, fen FROM grants WHERE stamp = ? AND user_id = ?");
   find_open_.Prepare(db, "SELECT fen FROM grants WHERE envelope_id = ? AND user_id = ? AND kind = 2");
   find_send_.Prepare(db, "SELECT id, total_fen FROM envelopes WHERE stamp = ? AND sender = ?");
   share_of_.Prepare(db, "SELECT share_idx FROM invites WHERE envelope_id = ? AND user_id = ?");
   max_stamp_at_.Prepare(db, "SELECT max_stamp FROM grants WHERE grant_id = ?");
-  grant_by_id_.Prepare(db, "SELECT user_id, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen FROM grants"
-                           " WHERE grant_id = ?");
+  grant_by_id_.Prepare(db,
+                       "SELECT user_id, prev_id, stamp, max_stamp, envelope_id, share_idx, kind, fen FROM grants"
+                       " WHERE grant_id = ?");
 }
 
 void Writer::SetClock(int64_t clock_ms) {
@@ -277,8 +285,8 @@ void Writer::Gift(const Record& record, Outcome& outcome) {
   const std::optional<int64_t> stamp = record.has_stamp ? std::optional(ToColumn(record.stamp)) : std::nullopt;
   const int64_t sender = record.user == kNobody ? -1 : int64_t{record.user};
   insert_envelope_ << int64_t{record.envelope_id} << kGiftKind << sender << stamp << int64_t{record.amount_fen}
-                   << int64_t{record.user_count} << int64_t{record.amount_fen} << int64_t{record.user_count}
-                   << record.at_ms << record.expires_ms;
+                   << int64_t{record.user_count} << int64_t{record.amount_fen} << int64_t{record.user_count} << record.at_ms
+                   << record.expires_ms;
   insert_envelope_.Do();
   if (!db_.ok()) {
     return;
@@ -378,7 +386,10 @@ Writer::Lots::value_type* Writer::LotOf(uint32_t envelope_id) {
 
 void Writer::Resume(const Record& record, std::vector<Outcome>& outcomes) {
   const UserHead head = heads_.Get(record.user);
-  Outcome end{.kind = RecordKind::kResume, .settled = Settled::kNone, .user = record.user, .stamp = record.stamp,
+  Outcome end{.kind = RecordKind::kResume,
+              .settled = Settled::kNone,
+              .user = record.user,
+              .stamp = record.stamp,
               .reply_to = record.reply_to};
   uint32_t id = record.cursor != 0 ? record.cursor : head.last_id;
   size_t found = 0;
@@ -421,8 +432,8 @@ void Writer::State(const Record& record, Outcome& outcome) const {
 }
 
 void Writer::Impossible(const Record& record, const char* what) {
-  Refuse(absl::StrCat(what, " (kind ", static_cast<int>(record.kind), ", user ", record.user, ", envelope ",
-                      record.envelope_id, ", ", record.amount_fen, " fen)"));
+  Refuse(absl::StrCat(what, " (kind ", static_cast<int>(record.kind), ", user ", record.user, ", envelope ", record.envelope_id,
+                      ", ", record.amount_fen, " fen)"));
 }
 
 void Writer::Refuse(const std::string& why) {

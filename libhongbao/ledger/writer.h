@@ -98,7 +98,7 @@ class Writer {
   Sqlite& db_;
   UserHeads heads_;
   uint32_t last_grant_id_;
-  Lots lots_;  // by first id
+  Lots lots_;                               // by first id
   std::vector<Lots::value_type*> touched_;  // by this batch
   uint64_t lots_looked_at_ = 0;
   absl::flat_hash_map<std::pair<uint32_t, uint64_t>, uint32_t> denied_;  // (user, stamp): the login that was told so

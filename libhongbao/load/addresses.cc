@@ -9,26 +9,25 @@
 namespace hongbao::load {
 namespace {
 
-constexpr uint32_t kLoopbackSourcesMax = 65'000;    // 127.0.0.1 .. 127.0.253.232: never the broadcast address
+constexpr uint32_t kLoopbackSourcesMax = 65'000;  // 127.0.0.1 .. 127.0.253.232: never the broadcast address
 
 uint64_t DivideUp(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 
 absl::Status TooFew(const AddressOptions& options, uint64_t needed, uint64_t have, uint32_t per_pair, bool loopback6) {
-  return absl::ResourceExhaustedError(absl::StrCat(
-      options.users.count(), " users need ", needed, " (source, destination) pairs at ", per_pair,
-      " connections each (half of the local ports ", options.local_ports.first, "-", options.local_ports.last,
-      "; beyond half, connecting slows down a hundredfold), but there are ", have, ". ",
-      loopback6 ? "IPv6 has one loopback address: connect to 127.0.0.1, which has as many as are needed"
-                : "Give more sources (--source 10.0.0.0/24, addresses of this machine)",
-      ", or widen the range: sysctl -w net.ipv4.ip_local_port_range='1024 65535'"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat(options.users.count(), " users need ", needed, " (source, destination) pairs at ", per_pair,
+                   " connections each (half of the local ports ", options.local_ports.first, "-", options.local_ports.last,
+                   "; beyond half, connecting slows down a hundredfold), but there are ", have, ". ",
+                   loopback6 ? "IPv6 has one loopback address: connect to 127.0.0.1, which has as many as are needed"
+                             : "Give more sources (--source 10.0.0.0/24, addresses of this machine)",
+                   ", or widen the range: sysctl -w net.ipv4.ip_local_port_range='1024 65535'"));
 }
 
 // Those that a socket bound to one of the sources can connect to; all of them without sources.
 std::vector<SocketAddress> OfFamily(const std::vector<SocketAddress>& destinations, const std::vector<SourceRange>& sources) {
   std::vector<SocketAddress> reachable;
-  std::copy_if(destinations.begin(), destinations.end(), std::back_inserter(reachable), [&](const SocketAddress& one) {
-    return sources.empty() || one.family() == sources.front().first.family();
-  });
+  std::copy_if(destinations.begin(), destinations.end(), std::back_inserter(reachable),
+               [&](const SocketAddress& one) { return sources.empty() || one.family() == sources.front().first.family(); });
   return reachable;
 }
 

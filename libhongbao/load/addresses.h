@@ -40,7 +40,7 @@ struct SourceRange {
 
 struct AddressOptions {
   std::vector<SocketAddress> destinations{};  // at least one; all of them reach the same server
-  std::vector<SourceRange> sources{};  // addresses of this machine for this client alone; empty = chosen here
+  std::vector<SourceRange> sources{};         // addresses of this machine for this client alone; empty = chosen here
   PortRange local_ports{};
   UserRange users{};
 };

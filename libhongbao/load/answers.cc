@@ -9,8 +9,7 @@ PhaseTally& Answers::PhaseOfOtherSegment(uint32_t segment) {
   PhaseTally* const tally = tally_.phases[schedule_.phase(segment)].get();
   Check(tally != nullptr, "a rate segment was planned without a tally");
   const int64_t from_ns = schedule_.segment(segment).at_second * time::kNsPerSecond;
-  if (tally == newest_ &&
-      from_ns >= newest_from_ns_) {  // the next of a profile's: what was due before is of the same phase
+  if (tally == newest_ && from_ns >= newest_from_ns_) {  // the next of a profile's: what was due before is of the same phase
     segment_ = segment;
   } else if (newest_ == nullptr || from_ns >= newest_from_ns_) {  // another gateway may still be in the one before
     newest_ = tally;

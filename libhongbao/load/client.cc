@@ -113,11 +113,10 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& optio
   }
   // A gateway is one connection, whoever its users are.
   const UserRange connections = {0, options.gateways - 1, options.gateways};
-  absl::StatusOr<AddressPlan> addresses =
-      AddressPlan::Make({.destinations = options.servers,
-                         .sources = options.sources,
-                         .local_ports = ReadLocalPortRange(),
-                         .users = options.gateways > 0 ? connections : options.users});
+  absl::StatusOr<AddressPlan> addresses = AddressPlan::Make({.destinations = options.servers,
+                                                             .sources = options.sources,
+                                                             .local_ports = ReadLocalPortRange(),
+                                                             .users = options.gateways > 0 ? connections : options.users});
   if (!addresses.ok()) {
     return addresses.status();
   }
@@ -127,8 +126,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Start(const ClientOptions& optio
   }
   resolved.workers = std::min(resolved.workers, options.gateways > 0 ? options.gateways : resolved.users.count());
   std::unique_ptr<Client> client(new Client(resolved, *std::move(addresses), clock));
-  const absl::Status status =
-      options.gateways > 0 ? client->StartFleets<GatewayFleet>() : client->StartFleets<UserFleet>();
+  const absl::Status status = options.gateways > 0 ? client->StartFleets<GatewayFleet>() : client->StartFleets<UserFleet>();
   if (!status.ok()) {
     return status;
   }
@@ -163,11 +161,7 @@ absl::Status Client::StartFleets() {
 }
 
 Client::Client(const ClientOptions& options, AddressPlan addresses, const time::Clock& clock)
-    : options_(options),
-      addresses_(std::move(addresses)),
-      clock_(clock),
-      wall_(clock),
-      started_ns_(clock.MonotonicNs()) {
+    : options_(options), addresses_(std::move(addresses)), clock_(clock), wall_(clock), started_ns_(clock.MonotonicNs()) {
   for (uint32_t i = 0; i < options_.workers; ++i) {
     tallies_.push_back(std::make_unique<WorkerTally>(options_.money_records_per_worker));
   }
@@ -252,8 +246,7 @@ absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string
   std::lock_guard<std::mutex> lock(mutex_);
   const size_t phase = names_.size();
   segments.front().requests = phase == 0 && !options_.max_rate ? options_.requests_max : 0;
-  const bool silent =
-      std::all_of(segments.begin(), segments.end(), [](const time::Segment& one) { return one.qps == 0; });
+  const bool silent = std::all_of(segments.begin(), segments.end(), [](const time::Segment& one) { return one.qps == 0; });
   if (phase < time::Schedule::kPhasesMax && !silent) {
     for (std::unique_ptr<WorkerTally>& tally : tallies_) {
       tally->phases[phase] = std::make_unique<PhaseTally>();
@@ -280,8 +273,7 @@ absl::Status Client::Plan(std::vector<time::Segment> segments, const std::string
 ClientCounts Client::Look() const {
   ClientCounts snapshot;
   snapshot.target = options_.users.count();
-  snapshot.target_qps =
-      stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : QpsAt(time::UnixSecond(wall_.Now().steady_ns));
+  snapshot.target_qps = stopped_ns_.load(std::memory_order_relaxed) != 0 ? 0 : QpsAt(time::UnixSecond(wall_.Now().steady_ns));
   int64_t all_online_ns = 1;
   for (const std::unique_ptr<WorkerTally>& tally : tallies_) {
     // Acquire: pairs with the fleet's release; the logins counted before it are seen below.
@@ -296,8 +288,7 @@ ClientCounts Client::Look() const {
     snapshot.counters += tallies_[worker]->cells.Snapshot();
     errors += tallies_[worker]->connect_errors.Snapshot();
     snapshot.login_refusals += tallies_[worker]->login_refusals.Snapshot();
-    snapshot.idle_close_ns =
-        std::max(snapshot.idle_close_ns, tallies_[worker]->idle_close_ns.load(std::memory_order_relaxed));
+    snapshot.idle_close_ns = std::max(snapshot.idle_close_ns, tallies_[worker]->idle_close_ns.load(std::memory_order_relaxed));
     if (snapshot.stranger.empty()) {
       snapshot.stranger = tallies_[worker]->stranger.bytes();
     }

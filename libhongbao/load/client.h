@@ -122,7 +122,7 @@ class Client {
   bool SentAll() const;  // with requests_max: all of them
   // Sends no more; answers are still taken. Until Quiet() or the caller's patience ends.
   void StopSending();
-  bool Quiet() const;  // after StopSending: nothing will be sent any more, and everything that was has its answer
+  bool Quiet() const;            // after StopSending: nothing will be sent any more, and everything that was has its answer
   uint64_t Outstanding() const;  // requests and opens without an answer yet
   // After StopSending, v2 with statements: asks the server what every online user got, and compares.
   void AskStatements();

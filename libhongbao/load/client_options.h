@@ -30,19 +30,19 @@ struct ClientOptions {
   ring::SocketOptions sockets{.peer_timeout_ms = 20'000, .keepalive_ms = 60'000};
   int64_t late_max_ns = time::kNsPerSecond;
   int64_t send_quantum_ns = 50'000;
-  bool statements = true;              // v2: whether AskStatements has the bases it needs
+  bool statements = true;                 // v2: whether AskStatements has the bases it needs
   uint32_t money_records_per_worker = 0;  // of the way to the money log; 0 = none is kept
   // Makes the token of each login, v2 (docs/PROTOCOL.md, "User tokens"); called on all workers. Empty: logins carry none.
   UserTokenMaker user_token{};
   net::Tuning tuning{};
-  bool burst = false;                  // all of a second's requests at its start
+  bool burst = false;  // all of a second's requests at its start
   // Gateway mode, v2: so many connections carry all users, at least two each. 0 = a connection for each user. The next five
   // are for it alone, and late_max_ns and connecting_max_per_worker mean nothing in it.
   uint32_t gateways = 0;
   std::optional<wire::Token> gateway_token{};  // without it user_token makes the gateways' too
-  uint32_t window = 16'384;            // requests in flight per gateway
-  bool max_rate = false;               // whatever rate is set, but 0: as fast as the windows allow
-  uint64_t requests_max = 0;           // of the whole fleet, at max_rate of this client, from the first rate on; 0 = no limit
+  uint32_t window = 16'384;                    // requests in flight per gateway
+  bool max_rate = false;                       // whatever rate is set, but 0: as fast as the windows allow
+  uint64_t requests_max = 0;  // of the whole fleet, at max_rate of this client, from the first rate on; 0 = no limit
 };
 
 inline constexpr uint32_t kGatewaysMax = 4'096;

@@ -21,24 +21,24 @@ inline constexpr int64_t kIdleAtLeastNs = 1'000'000'000;
 inline constexpr int64_t kLateAfterNs = 1'000'000;
 
 enum class Counter : uint32_t {
-  kScheduled,       // own requests due in the second by the schedule alone: the same whatever happened; whole seconds only
-  kDue,             // own requests whose time came, as the worker came to them
+  kScheduled,  // own requests due in the second by the schedule alone: the same whatever happened; whole seconds only
+  kDue,        // own requests whose time came, as the worker came to them
   kSent,
-  kLate,            // of kSent: more than kLateAfterNs after the intended time
-  kMissedLate,      // not sent: more than late_max after the intended time
-  kMissedOffline,   // not sent: the user had no session
-  kMissedBacklog,   // not sent: the user has too many unanswered requests
+  kLate,           // of kSent: more than kLateAfterNs after the intended time
+  kMissedLate,     // not sent: more than late_max after the intended time
+  kMissedOffline,  // not sent: the user had no session
+  kMissedBacklog,  // not sent: the user has too many unanswered requests
   kAnswered,
-  kLost,            // sent, and given up: v1 when the connection ended, v2 when the client ended or the user was barred
-  kShakesRepeated,  // v2: sent again after a reconnect, with the stamp they had
+  kLost,             // sent, and given up: v1 when the connection ended, v2 when the client ended or the user was barred
+  kShakesRepeated,   // v2: sent again after a reconnect, with the stamp they had
   kAnswersRepeated,  // v2: outcomes that came once more: nothing is booked
-  kOutstanding,     // gauge
+  kOutstanding,      // gauge
   kWon,
   kWonFen,
   kNothing,
   kCap,
-  kRefused,         // answered "overloaded" or "ahead"
-  kStampsAhead,     // of kRefused: as the request was stamped too far ahead of the server's clock
+  kRefused,      // answered "overloaded" or "ahead"
+  kStampsAhead,  // of kRefused: as the request was stamped too far ahead of the server's clock
   kNotices,
   kNoticesRepeated,
   kNoticesMisdelivered,  // the user is not among the invited
@@ -66,14 +66,14 @@ enum class Counter : uint32_t {
   kMalformed,       // frames that the protocol does not have
   kUnexpected,      // frames that answer nothing or name another user
   kStampMismatch,   // v2: a login's reply that echoes another stamp
-  kStatementBases,      // v2: accounts of users with a history, learned behind the first login
-  kStatementBasesFen,   // what those users had got by then
-  kStatementsAsked,     // at the end; what comes of it, or of not asking:
+  kStatementBases,  // v2: accounts of users with a history, learned behind the first login
+  kStatementBasesFen,  // what those users had got by then
+  kStatementsAsked,    // at the end; what comes of it, or of not asking:
   kStatementsEqual,
   kStatementsDifferent,
   kStatementsDifferenceFen,  // of the different ones, what the server says more or less than what came
-  kStatementsSkipped,   // offline, something in flight, base unknown, or never answered
-  kMoneyLogFull,        // booked replies that found no room on their way to the money log
+  kStatementsSkipped,        // offline, something in flight, base unknown, or never answered
+  kMoneyLogFull,             // booked replies that found no room on their way to the money log
   kCount
 };
 

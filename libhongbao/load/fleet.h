@@ -35,10 +35,9 @@ namespace hongbao::load {
 // (whether a member has one user, or many), and ForEachWaiting(each): each(due_ns) for the shakes without an answer, or
 // a sample of them.
 template <class C>
-concept Carrier = requires(C& c, typename C::MemberT& member, const wire::Statement& answer,
-                           absl::Span<const std::byte> in, net::Port& port, net::Connection& connection,
-                           net::Replies& out, uint32_t id, uint64_t stamp, int64_t ns, bool flag,
-                           FinishedRequest& request) {
+concept Carrier = requires(C& c, typename C::MemberT& member, const wire::Statement& answer, absl::Span<const std::byte> in,
+                           net::Port& port, net::Connection& connection, net::Replies& out, uint32_t id, uint64_t stamp,
+                           int64_t ns, bool flag, FinishedRequest& request) {
   // ---- who the members are ----
   { c.members() } -> std::same_as<absl::Span<typename C::MemberT>>;
   { c.first_address() } -> std::same_as<uint32_t>;  // of the address plan
@@ -48,9 +47,9 @@ concept Carrier = requires(C& c, typename C::MemberT& member, const wire::Statem
   c.AccountOf(member, id).grants += 1;           // what the user got so far
   c.AccountOf(member, id).fen += 1;
   // ---- the turn ----
-  c.FollowWall();  // the wall clock was set
-  c.BeginTurn();   // learns what was planned
-  c.Send(ns, ns);  // what is due until then; the second is the steady time now
+  c.FollowWall();                                            // the wall clock was set
+  c.BeginTurn();                                             // learns what was planned
+  c.Send(ns, ns);                                            // what is due until then; the second is the steady time now
   { c.ScheduledBetween(ns, ns) } -> std::same_as<uint64_t>;  // requests that the schedule alone has there
   c.EndTurn();                                               // asks for statements, notes when everything was sent
   { c.NextTurnNs() } -> std::same_as<int64_t>;               // when it wants to send by itself, monotonic
@@ -60,8 +59,8 @@ concept Carrier = requires(C& c, typename C::MemberT& member, const wire::Statem
   // ---- a session ----
   { c.ResumeAfter(member, stamp) } -> std::same_as<uint64_t>;  // `stamp`: of the login
   { c.LetIn(port, connection) } -> std::same_as<bool>;         // false: it has no room, and has closed the connection
-  c.LoggedIn(member, flag, out);                   // after Entered; the flag: its users had a history before
-  { c.WantsBases(member) } -> std::same_as<bool>;  // it learns what its users had before it is online
+  c.LoggedIn(member, flag, out);                               // after Entered; the flag: its users had a history before
+  { c.WantsBases(member) } -> std::same_as<bool>;              // it learns what its users had before it is online
   { c.HasBases(member) } -> std::same_as<bool>;
   c.Entered(member);                           // it is online
   c.SessionEnded(member, net::CloseReason{});  // it was online
@@ -93,8 +92,8 @@ class Fleet {
   using Message = FleetMessage;
 
   // All references must outlive the fleet. `ports` has at least one.
-  Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Span<net::Port* const> ports,
-        time::WallSteps& wall, time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally);
+  Fleet(const FleetOptions& options, const AddressPlan& addresses, absl::Span<net::Port* const> ports, time::WallSteps& wall,
+        time::Schedule& schedule, time::SkewEstimator& skew, WorkerTally& tally);
 
   // net/'s application (net/application.h).
   int64_t OnTurn(int64_t now_ns);
@@ -111,10 +110,9 @@ class Fleet {
   void LoseShakes(MemberT& member);
 
   // Frames. False: counted, and the connection is to be closed.
-  bool OnFrame(net::Port& port, net::Connection& connection, MemberT& member, wire::FrameType type,
-               wire::FrameBytes frame, net::Replies& out);
-  bool OnLogin(net::Port& port, net::Connection& connection, MemberT& member, wire::FrameBytes frame,
+  bool OnFrame(net::Port& port, net::Connection& connection, MemberT& member, wire::FrameType type, wire::FrameBytes frame,
                net::Replies& out);
+  bool OnLogin(net::Port& port, net::Connection& connection, MemberT& member, wire::FrameBytes frame, net::Replies& out);
   bool OnSuperseded(const MemberT& member, wire::FrameBytes frame);
   bool OnShakeAnswer(MemberT& member, wire::FrameBytes frame);
   bool OnNotice(MemberT& member, wire::FrameBytes frame, net::Replies& out);

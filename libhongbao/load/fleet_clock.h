@@ -59,8 +59,8 @@ class FleetClock {
 
   time::SteadyWall wall_;
   time::Moment now_;
-  int64_t before_offset_ns_ = 0;  // steady - monotonic, before the last step
-  int64_t before_shift_s_ = 0;    // agreed - steady, before the last step
+  int64_t before_offset_ns_ = 0;                              // steady - monotonic, before the last step
+  int64_t before_shift_s_ = 0;                                // agreed - steady, before the last step
   int64_t stepped_ns_ = std::numeric_limits<int64_t>::min();  // monotonic: the turn that saw the last step
 };
 

@@ -72,8 +72,7 @@ void Fleet<CarrierT>::LoseShakes(MemberT& member) {
 }
 
 template <class CarrierT>
-size_t Fleet<CarrierT>::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in,
-                                net::Replies& out) {
+size_t Fleet<CarrierT>::OnBytes(net::Port& port, net::Connection& connection, absl::Span<const std::byte> in, net::Replies& out) {
   context_.now_ns = context_.clock.MonotonicNs();
   silence_.Heard(context_.now_ns);
   MemberT& member = ramp_.At(port, connection.slot);
@@ -193,6 +192,5 @@ bool Fleet<CarrierT>::OnSuperseded(const MemberT& member, wire::FrameBytes frame
   context_.cells.Add(Counter::kSuperseded);
   return true;
 }
-
 
 }  // namespace hongbao::load

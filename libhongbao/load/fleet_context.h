@@ -38,11 +38,11 @@ struct FleetOptions {
   int64_t answer_timeout_ns = 10 * time::kNsPerSecond;   // see SilenceWatch; 0 = never
   int64_t late_max_ns = time::kNsPerSecond;              // users: later than this a request is missed, not sent
   int64_t send_quantum_ns = 50'000;                      // wakes for due requests at most this often
-  uint32_t in_flight_max = 1 << 20;  // users: outstanding requests at most (address space; memory as used)
-  bool statements = true;            // v2: ask for users' bases, so that kStatements can compare
-  bool log_money = false;            // hand every booked reply with money over to WorkerTally::money
-  UserTokenMaker user_token{};       // v2: makes the token of each login; empty = none
-  uint64_t seed = 1;                 // of the back-off's jitter
+  uint32_t in_flight_max = 1 << 20;                      // users: outstanding requests at most (address space; memory as used)
+  bool statements = true;                                // v2: ask for users' bases, so that kStatements can compare
+  bool log_money = false;                                // hand every booked reply with money over to WorkerTally::money
+  UserTokenMaker user_token{};                           // v2: makes the token of each login; empty = none
+  uint64_t seed = 1;                                     // of the back-off's jitter
   // ---- gateways alone ----
   uint32_t gateways = 1;               // of this worker; at least two users for each
   uint32_t first_gateway = 0;          // this worker's first, numbered in the process: for the address plan
@@ -66,8 +66,8 @@ enum class Match { kFound, kRepeated, kNone };
 struct FleetContext {
   static constexpr int64_t kNoSecond = std::numeric_limits<int64_t>::min();
 
-  FleetContext(const FleetOptions& wish, absl::Span<net::Port* const> with_ports, time::WallSteps& wall,
-               time::Schedule& plan, WorkerTally& counted)
+  FleetContext(const FleetOptions& wish, absl::Span<net::Port* const> with_ports, time::WallSteps& wall, time::Schedule& plan,
+               WorkerTally& counted)
       : options(wish),
         ports(with_ports.begin(), with_ports.end()),
         clock(wall),
@@ -83,16 +83,11 @@ struct FleetContext {
   int64_t WallNs() const { return clock.WallAt(now_ns); }
   // Of the member's next request. In v1 a stamp is only the time.
   uint64_t NextStamp(Member& member, int64_t wall_ns) const {
-    return v2() ? load::NextStamp(member, wall_ns)
-                : static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0) / time::kNsPerSecond);
+    return v2() ? load::NextStamp(member, wall_ns) : static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0) / time::kNsPerSecond);
   }
   // Null: the connection has ended, or there is none.
-  net::Connection* Find(const Member& member) const {
-    return ports[member.port]->Find({member.slot, member.generation});
-  }
-  net::Replies Out(const Member& member, net::Connection& connection) const {
-    return ports[member.port]->Out(connection);
-  }
+  net::Connection* Find(const Member& member) const { return ports[member.port]->Find({member.slot, member.generation}); }
+  net::Replies Out(const Member& member, net::Connection& connection) const { return ports[member.port]->Out(connection); }
   // Every statement has been compared or skipped.
   void EndStatements() {
     asking = false;

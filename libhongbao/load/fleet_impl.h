@@ -40,8 +40,7 @@ int64_t Fleet<CarrierT>::OnTurn(int64_t now_ns) {
   ramp_.ConnectSome([this](const MemberT& member) { return !context_.stopping || carrier_.ComesBackToStop(member); });
   EndSilent();
   carrier_.EndTurn();
-  return std::min(
-      {clock.Monotonic((context_.second + 1) * time::kNsPerSecond), carrier_.NextTurnNs(), ramp_.NextTurnNs()});
+  return std::min({clock.Monotonic((context_.second + 1) * time::kNsPerSecond), carrier_.NextTurnNs(), ramp_.NextTurnNs()});
 }
 
 // Closes the second's book once it is over. What was due in it but not sent yet because the worker slept through the
@@ -72,8 +71,7 @@ template <class CarrierT>
 void Fleet<CarrierT>::EndSilent() {
   const absl::Span<MemberT> members = carrier_.members();
   const int64_t now_ns = context_.now_ns, round_ns = carrier_.silence_round_ns();
-  silent_credit_ +=
-      std::min(now_ns - std::exchange(silent_ns_, now_ns), round_ns) * static_cast<int64_t>(members.size());
+  silent_credit_ += std::min(now_ns - std::exchange(silent_ns_, now_ns), round_ns) * static_cast<int64_t>(members.size());
   const int64_t looks = silent_credit_ / round_ns;
   silent_credit_ -= looks * round_ns;
   for (int64_t i = 0; i < looks && silence_.on() && carrier_.AnyWaits(); ++i) {
@@ -126,5 +124,5 @@ void Fleet<CarrierT>::OnDrain() {
 
 }  // namespace hongbao::load
 
-#include "libhongbao/load/fleet_answers.h"  // IWYU pragma: export
+#include "libhongbao/load/fleet_answers.h"      // IWYU pragma: export
 #include "libhongbao/load/fleet_connections.h"  // IWYU pragma: export

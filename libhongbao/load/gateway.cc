@@ -4,12 +4,12 @@
 
 namespace hongbao::load {
 
-Gateway::Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t total_users, uint32_t window,
-                 GatewayPace pace, int64_t steady_ns)
+Gateway::Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t total_users, uint32_t window, GatewayPace pace,
+                 int64_t steady_ns)
     : users_(users),
       pace_(pace),
-      walker_(schedule, time::Permutation(total_users),
-              pace.max_rate ? time::UserRange{users.first, users.first} : users, steady_ns),
+      walker_(schedule, time::Permutation(total_users), pace.max_rate ? time::UserRange{users.first, users.first} : users,
+              steady_ns),
       window_(window),
       step_(time::Permutation(std::max<uint64_t>(users.size(), 1)).multiplier()) {
   Check(users.size() >= 2, "a gateway carries two users at least");
@@ -18,8 +18,7 @@ Gateway::Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t
 }
 
 bool Gateway::TakeOpen(uint64_t stamp, uint32_t user, uint32_t envelope_id) {
-  const auto found =
-      std::find_if(opens.begin(), opens.end(), [stamp](const GatewayOpen& open) { return open.stamp == stamp; });
+  const auto found = std::find_if(opens.begin(), opens.end(), [stamp](const GatewayOpen& open) { return open.stamp == stamp; });
   if (found == opens.end() || found->user != user || found->envelope_id != envelope_id) {
     return false;
   }

@@ -44,8 +44,8 @@ struct GatewayPace {
 class Gateway : public Member {
  public:
   // `users`: two or more. `schedule` must outlive the gateway.
-  Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t total_users, uint32_t window,
-          GatewayPace pace, int64_t steady_ns);
+  Gateway(time::UserRange users, const time::Schedule& schedule, uint64_t total_users, uint32_t window, GatewayPace pace,
+          int64_t steady_ns);
 
   uint32_t first_user() const { return static_cast<uint32_t>(users_.first); }
   uint32_t user_count() const { return static_cast<uint32_t>(users_.size()); }

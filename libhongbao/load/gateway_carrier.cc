@@ -30,8 +30,8 @@ GatewayCarrier::GatewayCarrier(FleetContext& context) : context_(context), accou
     const uint64_t quota = options.quota == std::numeric_limits<uint64_t>::max()
                                ? options.quota
                                : time::Slice({0, options.quota}, i, options.gateways).size();
-    gateways_.emplace_back(time::Slice(options.own, i, options.gateways), context.schedule, options.total_users,
-                           options.window, GatewayPace{options.max_rate, quota}, context.clock.steady_ns());
+    gateways_.emplace_back(time::Slice(options.own, i, options.gateways), context.schedule, options.total_users, options.window,
+                           GatewayPace{options.max_rate, quota}, context.clock.steady_ns());
   }
 }
 
@@ -132,9 +132,8 @@ void GatewayCarrier::SendScheduled(Gateway& gateway, net::Replies& out, int64_t 
       context_.tally.lag.Record(steady_ns - due[i].due_ns);
     }
     gateway.SendDue(out, due, context_.clock.shift_s() * time::kNsPerSecond, now_ns);
-    const auto in_time = std::partition_point(due.begin(), due.end(), [steady_ns](const time::DueUser& one) {
-      return steady_ns - one.due_ns > kLateAfterNs;
-    });
+    const auto in_time = std::partition_point(
+        due.begin(), due.end(), [steady_ns](const time::DueUser& one) { return steady_ns - one.due_ns > kLateAfterNs; });
     context_.answers.CountSent(context_.answers.PhaseOfSegment(segment), n, static_cast<size_t>(in_time - due.begin()));
     left -= n;
   }
@@ -222,8 +221,7 @@ int64_t GatewayCarrier::NextSendNs(Gateway& gateway) {
     return time::kNever;
   }
   const int64_t now_ns = context_.now_ns, due_ns = context_.clock.Monotonic(gateway.walker().next_due_ns());
-  return due_ns <= now_ns ? std::max(gateway.next_send_ns, now_ns)
-                          : std::max(due_ns, now_ns + context_.options.send_quantum_ns);
+  return due_ns <= now_ns ? std::max(gateway.next_send_ns, now_ns) : std::max(due_ns, now_ns + context_.options.send_quantum_ns);
 }
 
 // ---- the session ----
@@ -252,17 +250,14 @@ size_t GatewayCarrier::TakeNothings(Gateway& gateway, absl::Span<const std::byte
   GatewayWindow& window = gateway.window();
   const GatewayRequest* const oldest = window.oldest();
   // After a change of the rate the last ones of the phase before are looked at one by one.
-  if (gateway.state != MemberState::kOnline || oldest == nullptr ||
-      !context_.answers.DueInNewest(DueOf(gateway, *oldest))) {
+  if (gateway.state != MemberState::kOnline || oldest == nullptr || !context_.answers.DueInNewest(DueOf(gateway, *oldest))) {
     return 0;
   }
   PhaseTally& phase = context_.answers.newest_phase();
   const std::byte* const answers = in.data();
   const size_t taken = window.TakeInOrder(
       in.size() / kShakeResponseBytes,
-      [answers](size_t i, const GatewayRequest& request) {
-        return IsNothing(answers + i * kShakeResponseBytes, request);
-      },
+      [answers](size_t i, const GatewayRequest& request) { return IsNothing(answers + i * kShakeResponseBytes, request); },
       [this, &gateway, &phase](const GatewayAnswered& answered) {
         context_.answers.RecordLatency(phase, Finished(gateway, answered), /*won=*/false, context_.now_ns);
       });
@@ -313,8 +308,7 @@ void GatewayCarrier::Open(Gateway& gateway, uint32_t id, uint32_t envelope_id, n
   gateway.opens.push_back({.stamp = stamp, .user = id, .envelope_id = envelope_id});
 }
 
-Match GatewayCarrier::TakeOpen(Gateway& gateway, uint64_t stamp, uint32_t id, uint32_t envelope_id,
-                               FinishedRequest& open) {
+Match GatewayCarrier::TakeOpen(Gateway& gateway, uint64_t stamp, uint32_t id, uint32_t envelope_id, FinishedRequest& open) {
   open = {.stamp = stamp, .user = id};
   return gateway.TakeOpen(stamp, id, envelope_id) ? Match::kFound : NotInFlight(gateway, stamp);
 }
@@ -383,8 +377,7 @@ void GatewayCarrier::AbandonStatements() {
 Match GatewayCarrier::TakeStatement(Gateway& gateway, const wire::Statement& answer, bool& is_base) {
   is_base = gateway.state == MemberState::kBases;
   GatewayAnswered answered;
-  return gateway.statements().Take(answer.stamp, answer.user_id, answered) ? Match::kFound
-                                                                           : NotInFlight(gateway, answer.stamp);
+  return gateway.statements().Take(answer.stamp, answer.user_id, answered) ? Match::kFound : NotInFlight(gateway, answer.stamp);
 }
 
 template class Fleet<GatewayCarrier>;

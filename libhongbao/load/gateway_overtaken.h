@@ -83,8 +83,7 @@ class GatewayOvertaken {
   void TakeAll(Each each) {
     size_t count = 0;
     for (uint64_t at = 0; count < size_; ++at) {
-      if (table_[at].request.stamp != 0)
-        std::swap(table_[count++], table_[at]);  // what lies before `at` is gathered or free
+      if (table_[at].request.stamp != 0) std::swap(table_[count++], table_[at]);  // what lies before `at` is gathered or free
     }
     std::sort(table_.data(), table_.data() + count,
               [](const GatewayAnswered& a, const GatewayAnswered& b) { return a.request.stamp < b.request.stamp; });

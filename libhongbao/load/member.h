@@ -53,8 +53,7 @@ inline uint64_t NextStamp(Member& member, int64_t wall_ns) {
 // Whether the last stamp that a server names can be believed: a peer that goes on above a stamp of the year 2554 would
 // go there. Our own last stamp may be ahead of a clock that was set back, and the server's clock may be ahead of ours.
 inline bool IsCredible(const wire::LoginResponse& answer, uint64_t own_last_stamp, int64_t wall_ns) {
-  const uint64_t latest =
-      std::max({own_last_stamp, answer.server_unix_ns, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0))});
+  const uint64_t latest = std::max({own_last_stamp, answer.server_unix_ns, static_cast<uint64_t>(std::max<int64_t>(wall_ns, 0))});
   return answer.last_stamp <= latest || answer.last_stamp - latest <= uint64_t{wire::kStampAheadMaxMs} * time::kNsPerMs;
 }
 

@@ -10,8 +10,7 @@ using Row = count::Series<Counter>::Row;
 constexpr uint64_t kPieces = 64;  // that a second's requests are spread in
 
 // `n` requests that were given up between these two times.
-void AddSpread(count::HistogramSnapshot& histogram, uint64_t n, int64_t begin_ns, int64_t until_ns,
-               const NeverServedOf& of) {
+void AddSpread(count::HistogramSnapshot& histogram, uint64_t n, int64_t begin_ns, int64_t until_ns, const NeverServedOf& of) {
   const uint64_t samples = (n + of.sample_every - 1) / of.sample_every;
   const uint64_t pieces = std::min(samples, kPieces);
   for (uint64_t piece = 0; piece < pieces; ++piece) {
@@ -37,8 +36,8 @@ void AddRow(count::HistogramSnapshot& histogram, uint64_t n, const Row& row, con
 
 }  // namespace
 
-std::vector<NeverServed> NeverServedByPhase(const std::vector<Row>& rows,
-                                            const time::Schedule& schedule, size_t phases, NeverServedOf of) {
+std::vector<NeverServed> NeverServedByPhase(const std::vector<Row>& rows, const time::Schedule& schedule, size_t phases,
+                                            NeverServedOf of) {
   std::vector<NeverServed> found(phases);
   for (const Row& row : rows) {
     const uint64_t missed = std::min(Missed(row.delta), of.missed);

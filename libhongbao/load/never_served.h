@@ -28,7 +28,7 @@ struct NeverServedOf {
 };
 
 // By the schedule's phase, `phases` of them.
-std::vector<NeverServed> NeverServedByPhase(const std::vector<count::Series<Counter>::Row>& rows,
-                                            const time::Schedule& schedule, size_t phases, NeverServedOf of);
+std::vector<NeverServed> NeverServedByPhase(const std::vector<count::Series<Counter>::Row>& rows, const time::Schedule& schedule,
+                                            size_t phases, NeverServedOf of);
 
 }  // namespace hongbao::load

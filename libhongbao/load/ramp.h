@@ -171,8 +171,7 @@ class Ramp {
   }
   void CountFailed(int error) {
     context_.cells.Add(Counter::kConnectsFailed);
-    context_.tally.connect_errors.Add(
-        static_cast<Errno>(std::clamp<int>(error, 0, static_cast<int>(Errno::kCount) - 1)));
+    context_.tally.connect_errors.Add(static_cast<Errno>(std::clamp<int>(error, 0, static_cast<int>(Errno::kCount) - 1)));
   }
   void Settle(uint32_t members) {
     settled_ += members;

@@ -44,8 +44,7 @@ class MemberQueue {
 class RateLimit {
  public:
   explicit RateLimit(uint32_t per_second)
-      : interval_ns_(1'000'000'000 / std::max<int64_t>(per_second, 1)),
-        burst_ns_(std::max<int64_t>(10'000'000, interval_ns_)) {}
+      : interval_ns_(1'000'000'000 / std::max<int64_t>(per_second, 1)), burst_ns_(std::max<int64_t>(10'000'000, interval_ns_)) {}
 
   bool TryTake(int64_t now_ns) {
     next_ns_ = std::max(next_ns_, now_ns - burst_ns_);

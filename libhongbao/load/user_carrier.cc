@@ -20,8 +20,7 @@ UserCarrier::UserCarrier(FleetContext& context)
       first_user_(static_cast<uint32_t>(context.options.own.first)),
       users_(context.options.own.size(), net::Pages::kHuge),
       in_flight_(context.options.in_flight_max),
-      walker_(context.schedule, time::Permutation(context.options.total_users), context.options.own,
-              context.clock.steady_ns()) {
+      walker_(context.schedule, time::Permutation(context.options.total_users), context.options.own, context.clock.steady_ns()) {
   std::fill_n(users_.data(), users_.size(), User());
 }
 
@@ -82,8 +81,7 @@ int64_t UserCarrier::NextTurnNs() const {
   }
   const int64_t due_ns = context_.clock.Monotonic(walker_.next_due_ns());
   // Due and not sent: this turn's share was used up, go on at once.
-  return due_ns <= context_.now_ns ? context_.now_ns
-                                   : std::max(due_ns, context_.now_ns + context_.options.send_quantum_ns);
+  return due_ns <= context_.now_ns ? context_.now_ns : std::max(due_ns, context_.now_ns + context_.options.send_quantum_ns);
 }
 
 // ---- the session ----
@@ -139,8 +137,7 @@ void UserCarrier::Disconnected(User& user) {
 }
 
 int64_t UserCarrier::WaitedNs(const User& user) {
-  return user.state == MemberState::kOnline && Waits(user) ? context_.now_ns - in_flight_[user.requests.first].sent_ns
-                                                           : 0;
+  return user.state == MemberState::kOnline && Waits(user) ? context_.now_ns - in_flight_[user.requests.first].sent_ns : 0;
 }
 
 // ---- requests in flight ----
@@ -163,8 +160,7 @@ Match UserCarrier::Take(User& user, uint64_t stamp, uint32_t envelope_id, Finish
                      : envelope_id == 0 ? in_flight_.TakeFirstShake(user.requests, taken)
                                         : in_flight_.TakeOpen(user.requests, envelope_id, taken);
   if (!found) {  // one that is in flight asked for something else
-    return v2 && stamp <= user.last_stamp && !in_flight_.HoldsStamp(user.requests, stamp) ? Match::kRepeated
-                                                                                          : Match::kNone;
+    return v2 && stamp <= user.last_stamp && !in_flight_.HoldsStamp(user.requests, stamp) ? Match::kRepeated : Match::kNone;
   }
   --user.outstanding;
   request = Finished(user, taken);
@@ -259,8 +255,7 @@ Match UserCarrier::TakeStatement(User& user, const wire::Statement& answer, bool
     return Match::kNone;
   }
   is_base = user.statement == StatementState::kBaseAsked;
-  if ((!is_base && user.statement != StatementState::kAsked) ||
-      user.statement_mark != static_cast<uint32_t>(answer.stamp)) {
+  if ((!is_base && user.statement != StatementState::kAsked) || user.statement_mark != static_cast<uint32_t>(answer.stamp)) {
     return Match::kRepeated;
   }
   statements_out_ -= is_base ? 0 : 1;

@@ -49,7 +49,7 @@ struct WorkerTally {
   count::Cells<Errno> connect_errors;
   count::Cells<LoginRefusal> login_refusals;
   Stranger stranger;
-  std::atomic<int64_t> idle_close_ns{0};  // for how long the last connection of kClosedIdle had been silent
+  std::atomic<int64_t> idle_close_ns{0};                 // for how long the last connection of kClosedIdle had been silent
   std::atomic<uint64_t> missed_timed{0}, lost_timed{0};  // of Missed() and kLost: whose lateness is in the histograms above
   // Monotonic time when the last own user had had its first session (or was barred); 0 before.
   std::atomic<int64_t> all_online_ns{0};

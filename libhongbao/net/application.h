@@ -31,14 +31,15 @@ inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 // OnBytes returns how many bytes it has consumed: all whole frames, no part of one. The rest (shorter than a frame,
 // kFrameBytesMax) comes again, with what follows, in the next call.
 template <class App>
-concept Application = requires(App& app, Port& port, Connection& connection, absl::Span<const std::byte> in,
-                               Replies& out) {
+concept Application = requires(App& app, Port& port, Connection& connection, absl::Span<const std::byte> in, Replies& out) {
   { app.OnBytes(port, connection, in, out) } -> std::convertible_to<size_t>;
 };
 
 // Optional: a connection was accepted, or a Connect succeeded.
 template <class App>
-concept HasOnOpen = requires(App& app, Port& port, Connection& connection) { app.OnOpen(port, connection); };
+concept HasOnOpen = requires(App& app, Port& port, Connection& connection) {
+  app.OnOpen(port, connection);
+};
 // Optional: once for each OnOpen. The connection is not found any more; nothing can be sent to it.
 template <class App>
 concept HasOnClose = requires(App& app, Port& port, Connection& connection, CloseReason reason) {
@@ -56,7 +57,9 @@ concept HasOnTurn = requires(App& app, int64_t now_ns) {
 };
 // Optional: the service stops: no connection is accepted any more, and those there are will be closed once flushed.
 template <class App>
-concept HasOnDrain = requires(App& app) { app.OnDrain(); };
+concept HasOnDrain = requires(App& app) {
+  app.OnDrain();
+};
 // Optional, asked while the service stops: false as long as answers are owed that must come from elsewhere first. The
 // connections stay open until then, or until the drain's time is over.
 template <class App>
@@ -65,7 +68,9 @@ concept HasSettled = requires(const App& app) {
 };
 // Optional: `using Message = ...` and OnMessage, for what other workers and threads post (WorkerContext::Post).
 template <class App>
-concept HasOnMessage = requires(App& app, const typename App::Message& message) { app.OnMessage(message); };
+concept HasOnMessage = requires(App& app, const typename App::Message& message) {
+  app.OnMessage(message);
+};
 
 // Optional, all four: connections that change their port (Port::MoveOut and MoveIn), once for each that asks.
 //   OnMovedOut: the socket is the application's, for another port. True: it has taken it, and the connection is gone here

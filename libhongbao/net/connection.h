@@ -59,8 +59,8 @@ struct Connection {
   bool send_in_flight : 1 = false;
   bool connect_in_flight : 1 = false;
   bool close_in_flight : 1 = false;
-  bool starved : 1 = false;         // wants its receive re-armed once buffers are back
-  bool dirty : 1 = false;           // is on the port's list of connections with bytes to send
+  bool starved : 1 = false;  // wants its receive re-armed once buffers are back
+  bool dirty : 1 = false;    // is on the port's list of connections with bytes to send
   bool in_wheel : 1 = false;
   bool frame_pending : 1 = false;   // `deadline_tick` is the deadline of a partial frame
   bool was_open : 1 = false;        // OnOpen was called, so OnClose has to be
@@ -76,12 +76,12 @@ struct Connection {
   bool moves : 1 = false;           // is to be moved out once nothing of it is in flight, see Port::MoveOut
   bool take_out_in_flight : 1 = false;
   uint8_t cancels_in_flight : 3 = 0;
-  uint8_t connect_error = 0;        // errno of a failed connect; 0 = it took too long
-  uint16_t owed = 0;                // answers that are promised and come from elsewhere, see Port::Owe
-  uint32_t wheel_next = kNoIndex;   // deadline wheel: doubly linked list of slots
+  uint8_t connect_error = 0;       // errno of a failed connect; 0 = it took too long
+  uint16_t owed = 0;               // answers that are promised and come from elsewhere, see Port::Owe
+  uint32_t wheel_next = kNoIndex;  // deadline wheel: doubly linked list of slots
   uint32_t wheel_previous = kNoIndex;
-  uint32_t deadline_tick = 0;       // hard deadline (login or partial frame); 0 = none
-  uint32_t last_receive_tick = 0;   // for the idle timeout; stored, never moved in the wheel (lazy wheel)
+  uint32_t deadline_tick = 0;         // hard deadline (login or partial frame); 0 = none
+  uint32_t last_receive_tick = 0;     // for the idle timeout; stored, never moved in the wheel (lazy wheel)
   uint32_t partial_block = kNoIndex;  // first bytes of a frame that is not complete
   uint32_t sending_block = kNoIndex;  // bytes that the kernel reads now
   uint32_t pending_block = kNoIndex;  // bytes that leave when the send in flight has completed

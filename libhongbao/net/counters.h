@@ -13,22 +13,22 @@ namespace hongbao::net {
 
 enum class Counter : uint32_t {
   kAccepted,
-  kTurnedAway,     // accepted and closed at once: the table is too small for the descriptor's number
+  kTurnedAway,  // accepted and closed at once: the table is too small for the descriptor's number
   kConnected,
   kConnectFailed,
-  kReceives,       // completions with bytes
+  kReceives,  // completions with bytes
   kReceivedBytes,
-  kSends,          // completed sends
+  kSends,  // completed sends
   kSentBytes,
-  kShortSends,     // the kernel took a part only; the rest went in another send
-  kNoBuffers,      // receives that ended for want of a buffer and were armed again
-  kRearms,         // multishot receives that ended by themselves and were armed again
-  kHolds,          // times that a connection's receive was stopped, because the answers to more would have had no room
-  kAcceptPauses,   // accepts that ended by want of descriptors or memory and were armed again later
+  kShortSends,    // the kernel took a part only; the rest went in another send
+  kNoBuffers,     // receives that ended for want of a buffer and were armed again
+  kRearms,        // multishot receives that ended by themselves and were armed again
+  kHolds,         // times that a connection's receive was stopped, because the answers to more would have had no room
+  kAcceptPauses,  // accepts that ended by want of descriptors or memory and were armed again later
   kTurns,
   kSleeps,
   kEnters,
-  kOverflows,      // enters that found the CQ overflowed
+  kOverflows,  // enters that found the CQ overflowed
   kCount
 };
 

@@ -18,7 +18,7 @@ namespace hongbao::net {
 class DeadlineWheel {
  public:
   static constexpr uint32_t kTickMs = 100;
-  static constexpr uint32_t kBuckets = 4096;       // 409 s; a later deadline is looked at once in between
+  static constexpr uint32_t kBuckets = 4096;        // 409 s; a later deadline is looked at once in between
   static constexpr uint32_t kChecksPerTick = 4096;  // bounds the work of one call: the rest follows in the next
 
   explicit DeadlineWheel(SlotTable& table) : table_(table) { heads_.fill(kNoIndex); }

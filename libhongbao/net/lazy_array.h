@@ -33,8 +33,7 @@ class LazyArray {
     }
     // NORESERVE: the sum of all reservations may exceed the machine; what is used does not (it is derived from the
     // number of connections).
-    void* memory = mmap(nullptr, size * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1, 0);
+    void* memory = mmap(nullptr, size * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
       throw std::bad_alloc();  // while a program starts: see net/set_up.h
     }
@@ -43,8 +42,7 @@ class LazyArray {
     }
     data_ = static_cast<T*>(memory);
   }
-  LazyArray(LazyArray&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  LazyArray(LazyArray&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   LazyArray& operator=(LazyArray&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);

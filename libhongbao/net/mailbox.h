@@ -19,8 +19,7 @@ namespace hongbao::net {
 template <class Message>
 class Mailbox {
  public:
-  explicit Mailbox(uint32_t capacity)
-      : inbox_(capacity), wake_descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  explicit Mailbox(uint32_t capacity) : inbox_(capacity), wake_descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     Check(wake_descriptor_ >= 0, "no descriptor for a worker's eventfd (ulimit -n)");
   }
   ~Mailbox() { close(wake_descriptor_); }

@@ -486,8 +486,7 @@ void Port::FrameCompleted(Connection& connection) {
 uint32_t Port::NextLook(const Connection& connection) const {
   uint32_t next = connection.deadline_tick;
   // A connection that connects, flushes, or whose peer has sent its last byte, is not idle: its hard deadline bounds it.
-  const bool may_idle = connection.deadline_tick == 0 ||
-                        (connection.state == ConnectionState::kOpen && !connection.ended);
+  const bool may_idle = connection.deadline_tick == 0 || (connection.state == ConnectionState::kOpen && !connection.ended);
   if (options_.idle_timeout_ms != 0 && may_idle) {
     const uint32_t idle_at = connection.last_receive_tick + std::max(1u, TicksFor(options_.idle_timeout_ms));
     next = next == 0 ? idle_at : std::min(next, idle_at);

@@ -32,7 +32,7 @@ class Port {
   // ---- for applications ----
   uint32_t index() const { return index_; }  // which of its worker's ports, from 0
   uint32_t slots() const { return options_.slots; }
-  uint32_t live() const { return live_; }  // connections that OnOpen was called for and OnClose was not
+  uint32_t live() const { return live_; }                    // connections that OnOpen was called for and OnClose was not
   uint32_t slots_in_use() const { return table_.in_use(); }  // live, connecting, or not let go by the kernel yet
 
   // The connection if it is still that one and open, else null.
@@ -179,7 +179,7 @@ class Port {
   std::vector<uint32_t> starved_;
   std::vector<uint32_t> closing_;
   std::vector<Dial> dials_;
-  std::vector<uint32_t> switching_;  // their receives into small buffers are to be cancelled
+  std::vector<uint32_t> switching_;                 // their receives into small buffers are to be cancelled
   std::vector<std::unique_ptr<Arrival>> arrivals_;  // the set has not seen them yet
   // What the kernel had handed over of a held connection before its receive ended: at most the set's receive buffers.
   struct Parked {

@@ -74,8 +74,8 @@ std::string GroupOf(const std::string& root, const Hierarchy& hierarchy) {
       continue;
     }
     const std::vector<std::string> controllers = absl::StrSplit(parts[1], ',');
-    const bool is_it = hierarchy.is_v2 ? parts[0] == "0"
-                                       : std::find(controllers.begin(), controllers.end(), "cpu") != controllers.end();
+    const bool is_it =
+        hierarchy.is_v2 ? parts[0] == "0" : std::find(controllers.begin(), controllers.end(), "cpu") != controllers.end();
     if (is_it) {
       return parts[2];
     }

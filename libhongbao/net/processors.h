@@ -14,7 +14,7 @@
 namespace hongbao::net {
 
 struct Processors {
-  uint32_t count = 1;  // at least 1; a fraction of a processor counts as one
+  uint32_t count = 1;   // at least 1; a fraction of a processor counts as one
   std::string limit{};  // what makes it fewer than are online: "affinity 1 of 2", "cpu quota 0.50"; empty: nothing does
 };
 

@@ -14,7 +14,7 @@ namespace hongbao::net {
 struct RunOptions {
   std::string listen = "127.0.0.1:0";  // HOST:PORT, [::]:PORT for IPv6 and IPv4; port 0 = a free one, printed
   uint32_t connections_max = 1'000;
-  uint32_t workers = 0;                // 0 = one per processor
+  uint32_t workers = 0;  // 0 = one per processor
   uint32_t drain_ms = 10'000;
   // For applications that end it with Port::ClearDeadline; 0 = a connection needs no first message.
   uint32_t login_deadline_ms = 0;
@@ -31,9 +31,8 @@ void ReportListening(const std::string& listen, uint16_t port, const ServicePlan
 // Returns the program's exit code: 0 after a drain, 1 when it could not start (the reason is on stderr).
 template <Application App>
 int Run(const RunOptions& options) {
-  ServiceOptions service_options = {.connections_max = options.connections_max,
-                                    .workers = options.workers,
-                                    .login_deadline_ms = options.login_deadline_ms};
+  ServiceOptions service_options = {
+      .connections_max = options.connections_max, .workers = options.workers, .login_deadline_ms = options.login_deadline_ms};
   if (absl::Status status = ParseListen(options.listen, service_options); !status.ok()) {
     return ReportStartError(status);
   }

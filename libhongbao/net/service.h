@@ -111,8 +111,8 @@ absl::Status Service<App>::StartWorkers(const ServiceOptions& options, Factory& 
     worker_options.processor = options.tuning.first_processor < 0 ? -1 : static_cast<int>(options.tuning.first_processor + i);
     std::promise<absl::Status> promise;
     started.push_back(promise.get_future());
-    threads_.emplace_back([worker = workers_.back().get(), worker_options, features = plan_.features, descriptors,
-                           make_app, promise = std::move(promise)]() mutable {
+    threads_.emplace_back([worker = workers_.back().get(), worker_options, features = plan_.features, descriptors, make_app,
+                           promise = std::move(promise)]() mutable {
       absl::Status status = SetUp([&] { return worker->Init(worker_options, features, descriptors, make_app); });
       const bool ok = status.ok();
       promise.set_value(std::move(status));

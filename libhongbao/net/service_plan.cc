@@ -114,9 +114,9 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
     plan.worker.sets = std::max(static_cast<uint32_t>((per_worker + usable - 1) / usable), options.tuning.sets_per_worker);
     plan.sets = plan.worker.sets * plan.workers;
     if (plan.sets * 2 + kOwnDescriptors > open_files_limit) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(wanted, " connections need ", plan.sets, " rings and listeners, more than the limit of open files (",
-                       open_files_limit, ") allows; raise it with: ulimit -n"));
+      return absl::ResourceExhaustedError(absl::StrCat(wanted, " connections need ", plan.sets,
+                                                       " rings and listeners, more than the limit of open files (",
+                                                       open_files_limit, ") allows; raise it with: ulimit -n"));
     }
     // A small service may see all its connections hashed to one set; 1 % more lets a full one say so before it closes.
     slots = std::min(table, wanted + wanted / 100 + kOwnDescriptors);
@@ -128,8 +128,7 @@ absl::StatusOr<ServicePlan> PlanSets(const ServiceOptions& options, const ring::
     }
     // A slot is a descriptor's number, and any worker may be given any of them. The kernel gives out the lowest free one,
     // so that a limit of a billion needs no table of that size.
-    slots = std::min(open_files_limit,
-                     wanted + wanted / 100 + kOwnDescriptors + kOtherDescriptors + limits.open_files_now);
+    slots = std::min(open_files_limit, wanted + wanted / 100 + kOwnDescriptors + kOtherDescriptors + limits.open_files_now);
   }
   plan.worker.port = {.slots = static_cast<uint32_t>(slots),
                       .direct_descriptors = features.direct_descriptors,
@@ -199,8 +198,7 @@ absl::StatusOr<ServicePlan> PlanService(const ServiceOptions& options) {
 std::string ServicePlan::ToString() const {
   const std::string why = processors_limit.empty() ? "" : absl::StrCat(" (", processors_limit, ")");
   return absl::StrCat(workers, workers == 1 ? " worker" : " workers", why, ", ", sets, sets == 1 ? " set of " : " sets of ",
-                      worker.port.slots, " slots, ", features.ToString(),
-                      shrunk ? ", small rings (limit of locked memory)" : "");
+                      worker.port.slots, " slots, ", features.ToString(), shrunk ? ", small rings (limit of locked memory)" : "");
 }
 
 }  // namespace hongbao::net

@@ -25,10 +25,10 @@ struct Tuning {
 };
 
 struct ServiceOptions {
-  bool listen = true;             // false: a service that only connects
+  bool listen = true;                                              // false: a service that only connects
   SocketAddress listen_address = SocketAddress::Ipv4(INADDR_ANY);  // port 0 = a free one
   uint32_t connections_max = 1'000;
-  uint32_t workers = 0;           // 0 = one per processor
+  uint32_t workers = 0;  // 0 = one per processor
   uint32_t login_deadline_ms = 5'000;
   uint32_t frame_deadline_ms = 5'000;
   uint32_t idle_timeout_ms = 240'000;
@@ -37,7 +37,7 @@ struct ServiceOptions {
   uint32_t owed_bytes = 0;
   uint32_t unsent_deadline_ms = 15'000;
   ring::SocketOptions sockets{};
-  BulkOptions bulk{};             // of each set: nobody knows which of them the kernel gives a connection to
+  BulkOptions bulk{};               // of each set: nobody knows which of them the kernel gives a connection to
   uint32_t inbox_messages = 4'096;  // a power of two, at least 2
   Tuning tuning{};
   uint32_t completion_entries = 0;  // per set, at least 16; for tests, 0 = chosen

@@ -25,8 +25,7 @@ namespace hongbao::net {
 template <class RingT, class App>
 class Set {
  public:
-  Set(RingT& ring, Port& port, App& app, Counters& counters)
-      : ring_(ring), port_(port), app_(app), counters_(counters) {}
+  Set(RingT& ring, Port& port, App& app, Counters& counters) : ring_(ring), port_(port), app_(app), counters_(counters) {}
 
   // Starts to accept on `listener`, until StopAccept.
   void Accept(int listener);
@@ -51,7 +50,7 @@ class Set {
 
  private:
   static constexpr uint32_t kArrivals = 1u << 30;  // ids of arrivals begin where no slot is, see Port's limit
-  static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
+  static constexpr uint32_t kReapLimit = 512;      // bounds the time before replies leave and the memory they wait in
 
   bool HasHousekeeping() const {
     return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty() || !port_.switching_.empty() ||
@@ -93,7 +92,7 @@ class Set {
   bool accept_armed_ = false;
   bool accept_paused_ = false;  // ended by want of descriptors or memory: armed again at the next tick
   bool woken_ = false;
-  uint32_t drained_ = 0;        // slots that DrainSome has visited
+  uint32_t drained_ = 0;                             // slots that DrainSome has visited
   std::vector<std::unique_ptr<Arrival>> taking_in_;  // the kernel looks for their slots
   uint32_t next_arrival_ = 0;
 };

@@ -125,9 +125,9 @@ uint32_t Set<RingT, App>::DrainSome(uint32_t limit) {
 
 }  // namespace hongbao::net
 
-#include "libhongbao/net/set_arm.h"  // IWYU pragma: export
-#include "libhongbao/net/set_close.h"  // IWYU pragma: export
-#include "libhongbao/net/set_moves.h"  // IWYU pragma: export
-#include "libhongbao/net/set_open.h"  // IWYU pragma: export
+#include "libhongbao/net/set_arm.h"      // IWYU pragma: export
+#include "libhongbao/net/set_close.h"    // IWYU pragma: export
+#include "libhongbao/net/set_moves.h"    // IWYU pragma: export
+#include "libhongbao/net/set_open.h"     // IWYU pragma: export
 #include "libhongbao/net/set_receive.h"  // IWYU pragma: export
-#include "libhongbao/net/set_send.h"  // IWYU pragma: export
+#include "libhongbao/net/set_send.h"     // IWYU pragma: export

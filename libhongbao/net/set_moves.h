@@ -94,9 +94,8 @@ void Set<RingT, App>::StartArrivals() {
 
 template <class RingT, class App>
 void Set<RingT, App>::HandleTakenIn(const ring::Completion& completion) {
-  const auto found = std::find_if(taking_in_.begin(), taking_in_.end(), [&](const std::unique_ptr<Arrival>& arrival) {
-    return arrival->id == completion.tag.slot;
-  });
+  const auto found = std::find_if(taking_in_.begin(), taking_in_.end(),
+                                  [&](const std::unique_ptr<Arrival>& arrival) { return arrival->id == completion.tag.slot; });
   Check(found != taking_in_.end(), "a slot was found for nobody");
   const std::unique_ptr<Arrival> arrival = std::move(*found);
   taking_in_.erase(found);

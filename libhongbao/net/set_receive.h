@@ -108,8 +108,7 @@ size_t Set<RingT, App>::DeliverToPartial(Connection& connection, absl::Span<cons
     return taken;
   }
   // Nothing consumed of a block that holds a whole frame, or a whole frame left unread: not a frame after all.
-  if (consumed > partial.length || (consumed == 0 && partial.length >= kFrameBytesMax) ||
-      (consumed > 0 && consumed <= had)) {
+  if (consumed > partial.length || (consumed == 0 && partial.length >= kFrameBytesMax) || (consumed > 0 && consumed <= had)) {
     port_.Close(connection, CloseReason::kMalformed);
     return taken;
   }

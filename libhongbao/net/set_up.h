@@ -14,7 +14,7 @@
 
 namespace hongbao::net {
 
-absl::Status NoMemory();                             // std::bad_alloc: who limits it, and what raises that
+absl::Status NoMemory();                                // std::bad_alloc: who limits it, and what raises that
 absl::Status NoThread(const std::system_error& error);  // std::thread was refused
 
 // What `work` returns, or why it could not be done.

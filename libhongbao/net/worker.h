@@ -65,7 +65,7 @@ class Worker {
   // With one set, which needs no look into others: only when a wait really gathers some, at 40,000 a second.
   static constexpr uint32_t kBatchCompletionsPerTickOfOne = 4'000;
   static constexpr uint32_t kBatchConnections = 256;
-  static constexpr uint32_t kBatchMax = 128;                 // completions that end a batched wait early
+  static constexpr uint32_t kBatchMax = 128;       // completions that end a batched wait early
   static constexpr uint32_t kDrainPerTurn = 1000;  // closes, so that replies owed to others still leave in time
 
   struct Unit {

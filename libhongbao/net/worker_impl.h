@@ -18,8 +18,8 @@ namespace hongbao::net {
 
 template <class App>
 template <class Factory>
-absl::Status Worker<App>::Init(const WorkerOptions& options, const ring::Features& features,
-                               const std::vector<int>& listeners, Factory&& make_app) {
+absl::Status Worker<App>::Init(const WorkerOptions& options, const ring::Features& features, const std::vector<int>& listeners,
+                               Factory&& make_app) {
   batch_wait_us_ = options.batch_wait_us;
   listeners_ = listeners;
   prctl(PR_SET_TIMERSLACK, 1);  // the default lets the kernel wake us 50 us late

@@ -15,12 +15,10 @@ absl::Status BufferGroup::Init(io_uring& ring, int id, uint32_t buffers, uint32_
   buffer_bytes_ = buffer_bytes;
   ring_ = io_uring_setup_buf_ring(&ring, buffers, id, 0, &result);
   if (ring_ == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a ring of ", buffers, " receive buffers was refused: ", strerror(-result),
-                     "; Linux 6.1 or newer and enough locked memory (ulimit -l) are needed"));
+    return absl::ResourceExhaustedError(absl::StrCat("a ring of ", buffers, " receive buffers was refused: ", strerror(-result),
+                                                     "; Linux 6.1 or newer and enough locked memory (ulimit -l) are needed"));
   }
-  void* memory =
-      mmap(nullptr, size_t{buffers} * buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, size_t{buffers} * buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     return absl::ResourceExhaustedError(absl::StrCat("no memory for receive buffers: ", strerror(errno)));
   }

@@ -12,10 +12,10 @@ namespace hongbao::ring {
 
 struct Completion {
   Tag tag{};
-  int32_t result = 0;       // >= 0: bytes, or the accepted descriptor; < 0: -errno
-  bool more = false;        // the multishot operation goes on; without it, it has ended, whatever the result says
+  int32_t result = 0;  // >= 0: bytes, or the accepted descriptor; < 0: -errno
+  bool more = false;   // the multishot operation goes on; without it, it has ended, whatever the result says
   bool has_buffer = false;
-  uint16_t buffer = 0;      // id for Buffer() and RecycleBuffer(); of the group that the operation receives into
+  uint16_t buffer = 0;  // id for Buffer() and RecycleBuffer(); of the group that the operation receives into
 };
 
 }  // namespace hongbao::ring

@@ -72,7 +72,8 @@ std::string Kernel() {
 
 absl::Status FilterError(const Refusal& refusal) {
   return absl::PermissionDeniedError(absl::StrCat(
-      refusal.call, " is answered with \"", strerror(refusal.error), "\" by a seccomp filter (Docker, Podman and systemd's "
+      refusal.call, " is answered with \"", strerror(refusal.error),
+      "\" by a seccomp filter (Docker, Podman and systemd's "
       "SystemCallFilter= do this by default); start the container with --security-opt seccomp=unconfined, or with a profile "
       "that allows io_uring_setup, io_uring_enter and io_uring_register"));
 }
@@ -132,12 +133,13 @@ absl::Status Explain(const Refusal& refusal) {
     case EPERM:
       if (refusal.call == "io_uring_setup" && !refusal.disabled.empty() && refusal.disabled != "0") {
         const std::string group =
-            refusal.disabled == "1" ? absl::StrCat(", or let a group of this process in: sysctl -w kernel.io_uring_group=",
-                                                   refusal.group_id, " (it is ", refusal.group, ")")
-                                    : "";
-        return absl::PermissionDeniedError(absl::StrCat("io_uring is switched off by sysctl kernel.io_uring_disabled=",
-                                                        refusal.disabled,
-                                                        "; switch it on with: sysctl -w kernel.io_uring_disabled=0", group));
+            refusal.disabled == "1"
+                ? absl::StrCat(", or let a group of this process in: sysctl -w kernel.io_uring_group=", refusal.group_id,
+                               " (it is ", refusal.group, ")")
+                : "";
+        return absl::PermissionDeniedError(
+            absl::StrCat("io_uring is switched off by sysctl kernel.io_uring_disabled=", refusal.disabled,
+                         "; switch it on with: sysctl -w kernel.io_uring_disabled=0", group));
       }
       return FilterError(refusal);
     case ENOSYS:
@@ -153,8 +155,7 @@ absl::Status Explain(const Refusal& refusal) {
       return NoMemoryError();
     case EMFILE:
     case ENFILE:
-      return absl::ResourceExhaustedError(
-          "no descriptor left for an io_uring; raise the limit of open files (ulimit -n)");
+      return absl::ResourceExhaustedError("no descriptor left for an io_uring; raise the limit of open files (ulimit -n)");
     case EINVAL:
       if (refusal.call == "io_uring_setup" && !(refusal.filtered && VersionOf(refusal.kernel) >= std::pair(6, 1))) {
         return absl::UnimplementedError(
@@ -170,12 +171,14 @@ absl::Status Explain(const Refusal& refusal) {
   }
 }
 
-absl::Status SetupError(int error) { return Explain({.error = error,
-                                                     .kernel = Kernel(),
-                                                     .disabled = FirstLine("/proc/sys/kernel/io_uring_disabled"),
-                                                     .group = FirstLine("/proc/sys/kernel/io_uring_group"),
-                                                     .filtered = IsFiltered(),
-                                                     .group_id = getegid()}); }
+absl::Status SetupError(int error) {
+  return Explain({.error = error,
+                  .kernel = Kernel(),
+                  .disabled = FirstLine("/proc/sys/kernel/io_uring_disabled"),
+                  .group = FirstLine("/proc/sys/kernel/io_uring_group"),
+                  .filtered = IsFiltered(),
+                  .group_id = getegid()});
+}
 
 absl::StatusOr<Features> ProbeFeatures() {
   if (Hidden("io_uring")) {

@@ -36,11 +36,11 @@ absl::Status SetupError(int error);
 struct Refusal {
   std::string call = "io_uring_setup";
   int error = 0;
-  std::string kernel{};  // uname release
+  std::string kernel{};    // uname release
   std::string disabled{};  // sysctl kernel.io_uring_disabled, empty before 6.6
-  std::string group{};   // sysctl kernel.io_uring_group
-  bool filtered = false;  // a seccomp filter watches this process
-  uint32_t group_id = 0;  // this process's
+  std::string group{};     // sysctl kernel.io_uring_group
+  bool filtered = false;   // a seccomp filter watches this process
+  uint32_t group_id = 0;   // this process's
 };
 absl::Status Explain(const Refusal& refusal);
 

@@ -27,13 +27,13 @@ namespace hongbao::ring {
 struct RingOptions {
   uint32_t submission_entries = 1024;
   uint32_t completion_entries = 4096;
-  uint32_t slots = 1024;         // size of the table of direct descriptors
-  uint32_t buffers = 1024;       // provided receive buffers, a power of two
-  uint32_t buffer_bytes = 256;   // 16 pipelined shakes
-  uint32_t bulk_buffers = 0;     // buffers for ReceiveBulk, a power of two; 0 = there is none
+  uint32_t slots = 1024;        // size of the table of direct descriptors
+  uint32_t buffers = 1024;      // provided receive buffers, a power of two
+  uint32_t buffer_bytes = 256;  // 16 pipelined shakes
+  uint32_t bulk_buffers = 0;    // buffers for ReceiveBulk, a power of two; 0 = there is none
   uint32_t bulk_buffer_bytes = 65'536;
-  int wake_descriptor = -1;      // the worker's eventfd
-  bool shared_wake = false;      // several rings sleep on it: NotifyWake; else this ring is waited in: WatchWake
+  int wake_descriptor = -1;  // the worker's eventfd
+  bool shared_wake = false;  // several rings sleep on it: NotifyWake; else this ring is waited in: WatchWake
 };
 
 class KernelRing {
@@ -44,14 +44,14 @@ class KernelRing {
   KernelRing& operator=(const KernelRing&) = delete;
 
   // ---- operations; each queues one SQE, and its completion carries the tag named ----
-  void Accept(int listener);                                              // multishot; {kAccept}, result = the new slot
-  void Receive(uint32_t slot, uint32_t generation);                       // multishot; {kReceive, ...}
-  void ReceiveBulk(uint32_t slot, uint32_t generation);                   // once, into a bulk buffer; {kReceiveBulk, ...}
+  void Accept(int listener);                             // multishot; {kAccept}, result = the new slot
+  void Receive(uint32_t slot, uint32_t generation);      // multishot; {kReceive, ...}
+  void ReceiveBulk(uint32_t slot, uint32_t generation);  // once, into a bulk buffer; {kReceiveBulk, ...}
   void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length);  // bytes live until completion
   void Connect(uint32_t slot, uint32_t generation, const SocketAddress& destination);
-  void Cancel(Tag target);                                                // completes as {kCancel, target's rest}
+  void Cancel(Tag target);  // completes as {kCancel, target's rest}
   void Close(uint32_t slot, uint32_t generation);
-  void WatchWake();                                                       // multishot poll of the wake descriptor; {kWake}
+  void WatchWake();  // multishot poll of the wake descriptor; {kWake}
   // Out of one ring's table of direct descriptors and into another's. The first gives the socket a regular descriptor beside
   // its slot; the second reads a regular descriptor at `place`, which stays open, and puts the slot that it has found there.
   void TakeOut(uint32_t slot, uint32_t generation);  // {kTakeOut, ...}

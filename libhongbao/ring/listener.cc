@@ -104,8 +104,7 @@ absl::StatusOr<Listeners> Listeners::Open(const SocketAddress& address, uint32_t
   return listeners;
 }
 
-Listeners::Listeners(Listeners&& other) noexcept
-    : descriptors_(std::exchange(other.descriptors_, {})), port_(other.port_) {}
+Listeners::Listeners(Listeners&& other) noexcept : descriptors_(std::exchange(other.descriptors_, {})), port_(other.port_) {}
 
 Listeners& Listeners::operator=(Listeners&& other) noexcept {
   std::swap(descriptors_, other.descriptors_);

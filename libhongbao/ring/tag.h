@@ -17,12 +17,12 @@ namespace hongbao::ring {
 
 enum class Operation : uint8_t {
   kNone,
-  kAccept,   // slot and generation unused
+  kAccept,  // slot and generation unused
   kReceive,
   kReceiveBulk,  // its buffer is of the bulk group
   kSend,
   kConnect,
-  kCancel,   // carries the slot and generation of the connection whose operation it cancels
+  kCancel,  // carries the slot and generation of the connection whose operation it cancels
   kClose,
   kTakeOut,  // its result is a regular descriptor of the same socket
   kWake,     // the worker's eventfd became readable
@@ -39,8 +39,7 @@ struct Tag {
 };
 
 constexpr uint64_t Pack(Tag tag) {
-  return (uint64_t{static_cast<uint8_t>(tag.operation)} << 56) | (uint64_t{tag.generation & kGenerationMax} << 32) |
-         tag.slot;
+  return (uint64_t{static_cast<uint8_t>(tag.operation)} << 56) | (uint64_t{tag.generation & kGenerationMax} << 32) | tag.slot;
 }
 
 constexpr Tag Unpack(uint64_t user_data) {
@@ -49,11 +48,8 @@ constexpr Tag Unpack(uint64_t user_data) {
 }
 
 // The generation after `generation`: wraps, and never is 0.
-constexpr uint32_t NextGeneration(uint32_t generation) {
-  return generation >= kGenerationMax ? 1 : generation + 1;
-}
+constexpr uint32_t NextGeneration(uint32_t generation) { return generation >= kGenerationMax ? 1 : generation + 1; }
 
-static_assert(Unpack(Pack({Operation::kWake, kGenerationMax, 0xfffffffe})) ==
-              Tag{Operation::kWake, kGenerationMax, 0xfffffffe});
+static_assert(Unpack(Pack({Operation::kWake, kGenerationMax, 0xfffffffe})) == Tag{Operation::kWake, kGenerationMax, 0xfffffffe});
 
 }  // namespace hongbao::ring

@@ -406,8 +406,8 @@ void App::ContinueReminders() {
       continue;
     }
     if (!peer.HasUnsent()) {
-      reminder.place = parts_.sessions.logins().AskForSomeNotices(peer.session, reminder.address, reminder.place,
-                                                                   kRemindersAtOnce);
+      reminder.place =
+          parts_.sessions.logins().AskForSomeNotices(peer.session, reminder.address, reminder.place, kRemindersAtOnce);
       if (reminder.place == 0) {
         continue;  // all have been looked at
       }
@@ -468,11 +468,9 @@ void App::Handle(const GiftOpened& opened) {
   if (peer.connection->state != net::ConnectionState::kOpen) {
     return counters_.cells.Add(Counter::kRepliesLost);
   }
-  wire::EncodeOpenResponse(to, version,
-                           {.stamp = opened.stamp,
-                            .envelope_id = opened.gift_id,
-                            .amount_fen = opened.amount_fen,
-                            .user_id = opened.user});
+  wire::EncodeOpenResponse(
+      to, version,
+      {.stamp = opened.stamp, .envelope_id = opened.gift_id, .amount_fen = opened.amount_fen, .user_id = opened.user});
   peer.port.Paid(*peer.connection, 1);
 }
 

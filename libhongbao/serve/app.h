@@ -123,14 +123,14 @@ class App {
     uint32_t place = 0;
   };
   std::vector<Reminder> reminders_;
-  std::deque<AskForNotice> unnoticed_;  // notices that found no room with their connections: asked for again when there is some
-  int64_t reminders_ns_ = 0;  // not before
+  std::deque<AskForNotice> unnoticed_;    // notices that found no room with their connections: asked for again when there is some
+  int64_t reminders_ns_ = 0;              // not before
   std::vector<ledger::Outcome> resumes_;  // ends of pages whose connections have bytes to read first
-  int64_t turn_ns_ = 0;  // start of the turn under way, 0 before the first
+  int64_t turn_ns_ = 0;                   // start of the turn under way, 0 before the first
   time::SteadyWall wall_;
   bool clock_confirmed_ = true;  // as the gifts have it
   int64_t trust_ns_ = 0;         // worker 0: when to look at the clock again
-  int64_t wall_ns_ = 0;  // agreed time, as of this turn
+  int64_t wall_ns_ = 0;          // agreed time, as of this turn
 };
 
 }  // namespace hongbao::serve

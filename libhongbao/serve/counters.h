@@ -8,8 +8,8 @@
 #include <cstdint>
 
 #include "libhongbao/count/cells.h"
-#include "libhongbao/count/labels.h"
 #include "libhongbao/count/history.h"
+#include "libhongbao/count/labels.h"
 
 namespace hongbao::serve {
 
@@ -36,18 +36,18 @@ enum class Counter : uint32_t {
   kUsersLeft,
   kConnectionsOpened,
   kConnectionsClosed,
-  kSendsRefused,   // SendRequests answered "refused" (18)
-  kSendsOverload,  // SendRequests answered "overloaded" (17) or "ahead" (19)
+  kSendsRefused,    // SendRequests answered "refused" (18)
+  kSendsOverload,   // SendRequests answered "overloaded" (17) or "ahead" (19)
   kSendsSenderCap,  // answered "capped" (20): the sender has as many live gifts as one may have
   kSendsPairCap,    // the same: to one of the invited
   kSendsUserFull,   // of kSendsOverload: one of the invited has too many unopened gifts
   kSendsBookFull,   // of kSendsOverload: the part of the book that is for sends is full
   kSendsNoIds,      // of kSendsOverload: no numbers for gifts are left
-  kGiftsSent,      // gifts in a book, minted or sent by a user
+  kGiftsSent,       // gifts in a book, minted or sent by a user
   kGiftsSentFen,
   kGiftShares,
   kGiftsOfferedAgain,  // times a minted gift found no room and went back to the minter, to be offered again
-  kGiftsRefused,  // minted gifts that the book could not take
+  kGiftsRefused,       // minted gifts that the book could not take
   kGiftsRefusedFen,
   kOpened,  // shares
   kOpenedFen,

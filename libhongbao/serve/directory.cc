@@ -26,11 +26,10 @@ absl::StatusOr<Directory> Directory::Create(uint32_t users_max) {
     return absl::InvalidArgumentError("a server needs room for at least one user");
   }
   const size_t bytes = size_t{users_max} * sizeof(Record);
-  Directory directory(static_cast<Record*>(Map(bytes)), static_cast<Purse*>(Map(size_t{users_max} * sizeof(Purse))),
-                      users_max);
+  Directory directory(static_cast<Record*>(Map(bytes)), static_cast<Purse*>(Map(size_t{users_max} * sizeof(Purse))), users_max);
   if (directory.records_ == nullptr || directory.purses_ == nullptr) {
-    return absl::ResourceExhaustedError(absl::StrCat("no address space for the records of ", users_max, " users (",
-                                                     bytes, " bytes): ", std::strerror(errno),
+    return absl::ResourceExhaustedError(absl::StrCat("no address space for the records of ", users_max, " users (", bytes,
+                                                     " bytes): ", std::strerror(errno),
                                                      "; lower the number of users or raise the limit (ulimit -v)"));
   }
   // It fills up and is read at random: fewer TLB misses; a wish, no need.

@@ -41,7 +41,7 @@ class Directory {
 
   // ---- where the user is (packed addresses) ----
 
-  struct Came {  // what a login finds
+  struct Came {                    // what a login finds
     uint64_t replaced = kOffline;  // the session before
     uint64_t last_stamp = 0;       // the user's, read when the session had begun: see Decide
   };
@@ -51,9 +51,7 @@ class Directory {
   // a new gift counts it, then looks for the session. In the single order of seq_cst operations one of them comes
   // second and sees the other, so a gift that arrives during a login is noticed at least once (release/acquire alone
   // would let both miss: the store-buffer pattern).
-  Came Login(uint32_t user, uint64_t packed) {
-    return Enter(user, Session(user).exchange(packed, std::memory_order_seq_cst));
-  }
+  Came Login(uint32_t user, uint64_t packed) { return Enter(user, Session(user).exchange(packed, std::memory_order_seq_cst)); }
 
   // The same if `may_replace(uint64_t)` says so of the session before. Nothing: it does not, and nothing was changed. One step.
   template <class MayReplace>
@@ -70,8 +68,7 @@ class Directory {
   // Ends the session if it still is `packed`. False: a newer login owns the user, nothing was changed.
   bool Logout(uint32_t user, uint64_t packed) {
     // acq_rel: what this session did to the record happens before what the next session reads of it.
-    return Session(user).compare_exchange_strong(packed, kOffline, std::memory_order_acq_rel,
-                                                 std::memory_order_relaxed);
+    return Session(user).compare_exchange_strong(packed, kOffline, std::memory_order_acq_rel, std::memory_order_relaxed);
   }
 
   // The user's session or kOffline. seq_cst for the reason at Login; it costs what an acquire load costs on x86.
@@ -159,8 +156,7 @@ class Directory {
     return {.replaced = replaced, .last_stamp = last_stamp(user)};
   }
 
-  Directory(Record* records, Purse* purses, uint32_t users_max)
-      : records_(records), purses_(purses), users_max_(users_max) {}
+  Directory(Record* records, Purse* purses, uint32_t users_max) : records_(records), purses_(purses), users_max_(users_max) {}
 
   Record& At(uint32_t user) const {
     Check(user < users_max_, "users are checked against the directory's range at login");

@@ -52,7 +52,7 @@ void Gifts::CountUnopened(const ledger::LiveGift& gift, Directory& directory) {
 // A gift of a clock that was dead lives as long as one that is made now.
 int64_t Gifts::LivesMs(int64_t expires_ms, int64_t wall_ms) const {
   return expires_ms < time::kDeadClockMs && wall_ms >= time::kDeadClockMs ? options_.expiry_ms
-                                                                           : std::max<int64_t>(expires_ms - wall_ms, 1);
+                                                                          : std::max<int64_t>(expires_ms - wall_ms, 1);
 }
 
 void Gifts::ConfirmClock(int64_t now_ns, int64_t wall_ns) {
@@ -62,8 +62,7 @@ void Gifts::ConfirmClock(int64_t now_ns, int64_t wall_ns) {
   }
   book_.Reschedule([&](const envelope::Gift& gift) {
     const auto waits = waiting_.find(gift.id);
-    return waits == waiting_.end() ? gift.expires_ms
-                                   : now_ns / time::kNsPerMs + LivesMs(waits->second, wall_ns / time::kNsPerMs);
+    return waits == waiting_.end() ? gift.expires_ms : now_ns / time::kNsPerMs + LivesMs(waits->second, wall_ns / time::kNsPerMs);
   });
   waiting_ = {};
 }
@@ -76,8 +75,8 @@ void Gifts::Restore(const ledger::LiveGift& gift, int64_t now_ns, int64_t wall_n
   if (!confirmed) {
     waiting_[gift.id] = gift.expires_ms;
   }
-  const envelope::GiftCreated restored = book_.Restore(gift.id, gift.sender, envelope::Fen(gift.total_fen), gift.users,
-                                                       gift.opened_fen, now_ms, now_ms + lives_ms);
+  const envelope::GiftCreated restored =
+      book_.Restore(gift.id, gift.sender, envelope::Fen(gift.total_fen), gift.users, gift.opened_fen, now_ms, now_ms + lives_ms);
   Check(restored == envelope::GiftCreated::kOk, "a gift that was accepted once is good");
 }
 
@@ -105,9 +104,8 @@ void Gifts::Refund(const envelope::GiftRefund& refund) {
 wire::SendResult Gifts::Send(const GiftSend& send, uint32_t* gift_id) {
   const uint32_t amount_fen = send.amount_fen;
   const absl::Span<const uint32_t> users = send.users;
-  const bool good =
-      !users.empty() && users.size() <= kGiftUsersMax && amount_fen >= users.size() &&
-      std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_.users_max(); });
+  const bool good = !users.empty() && users.size() <= kGiftUsersMax && amount_fen >= users.size() &&
+                    std::all_of(users.begin(), users.end(), [this](uint32_t user) { return user < directory_.users_max(); });
   if (!good) {
     return wire::SendResult::kRefused;
   }
@@ -148,8 +146,7 @@ wire::SendResult Gifts::ReserveAllowance(const GiftSend& send) {
   }
   const uint32_t per_pair = options_.gifts_per_pair;
   // Not looked for while the sender has too few for it.
-  if (per_pair != 0 && directory_.sent(send.sender) >= per_pair &&
-      book_.AnyInvitedOften(send.sender, send.users, per_pair)) {
+  if (per_pair != 0 && directory_.sent(send.sender) >= per_pair && book_.AnyInvitedOften(send.sender, send.users, per_pair)) {
     cells_.Add(Counter::kSendsPairCap);
     return wire::SendResult::kCapped;
   }
@@ -167,8 +164,8 @@ void Gifts::ReleaseAllowance(uint32_t sender) {
   }
 }
 
-envelope::GiftCreated Gifts::Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
-                                       absl::Span<const uint32_t> users, uint32_t unopened_max) {
+envelope::GiftCreated Gifts::Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen, absl::Span<const uint32_t> users,
+                                    uint32_t unopened_max) {
   Check(OwnerOf(gift_id, workers_) == worker_, "a gift lives with its owner");
   // Counted before anyone looks for a session, see Directory::Login.
   size_t counted = 0;
@@ -333,11 +330,9 @@ void Gifts::AnswerOpen(const OpenGift& open, const envelope::GiftOpening& openin
   } else {
     cells_.Add(opening.outcome == envelope::GiftOpened::kAgain ? Counter::kOpenedAgain : Counter::kOpensEmpty);
   }
-  post_(Unpack(open.address).worker, GiftOpened{.address = open.address,
-                                                .stamp = open.stamp,
-                                                .user = open.user,
-                                                .gift_id = open.gift_id,
-                                                .amount_fen = amount_fen});
+  post_(Unpack(open.address).worker,
+        GiftOpened{
+            .address = open.address, .stamp = open.stamp, .user = open.user, .gift_id = open.gift_id, .amount_fen = amount_fen});
   if (is_new) {
     Remind({.address = open.address, .user = open.user}, remind_max_ - 1);
   }
@@ -360,8 +355,7 @@ void Gifts::Handle(const AskForNotice& ask) {
 }
 
 void Gifts::Notify(const envelope::Gift& gift, uint32_t user, uint64_t address) {
-  Notice notice{
-      .address = address, .user = user, .gift = {.gift_id = gift.id, .amount_fen = gift.total.ToWire(), .invited = {}}};
+  Notice notice{.address = address, .user = user, .gift = {.gift_id = gift.id, .amount_fen = gift.total.ToWire(), .invited = {}}};
   notice.gift.invited.count = static_cast<uint8_t>(gift.CopyUsers(notice.gift.invited.users));
   post_(Unpack(address).worker, notice);
 }

@@ -28,8 +28,8 @@ struct GiftOptions {
   uint32_t gifts_max = 100'000;  // live gifts in this worker's book
   int64_t expiry_ms = 24 * 3'600'000;
   uint64_t first_sent_id = kFirstSentGiftId;  // gifts sent by users are numbered from here on
-  uint32_t gifts_per_sender = 0;  // live gifts of one sender, in all books; 0 = no limit
-  uint32_t gifts_per_pair = 0;    // of one sender to one user, in this book; 0 = no limit
+  uint32_t gifts_per_sender = 0;              // live gifts of one sender, in all books; 0 = no limit
+  uint32_t gifts_per_pair = 0;                // of one sender to one user, in this book; 0 = no limit
 };
 
 // What a worker's gifts work with.
@@ -98,8 +98,8 @@ class Gifts {
   const envelope::Tally& pending_opens() const { return pending_opens_; }
 
  private:
-  envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen,
-                               absl::Span<const uint32_t> users, uint32_t unopened_max);
+  envelope::GiftCreated Create(uint32_t gift_id, uint32_t sender, uint32_t amount_fen, absl::Span<const uint32_t> users,
+                               uint32_t unopened_max);
   // Whether the sender may send such a gift now, and if not, the answer; counted. Counts it as the sender's if so.
   wire::SendResult ReserveAllowance(const GiftSend& send);
   void ReleaseAllowance(uint32_t sender);
@@ -135,9 +135,9 @@ class Gifts {
   envelope::GiftBook book_;
   int64_t now_ms_ = 0;
   int64_t wall_ms_ = 0;
-  int64_t floor_ms_ = 0;  // agreed less monotonic, at least
+  int64_t floor_ms_ = 0;                            // agreed less monotonic, at least
   absl::flat_hash_map<uint32_t, int64_t> waiting_;  // restored gifts whose expiry (unix ms) waits for a clock
-  uint64_t next_sent_id_;  // 64 bits: may stand one past the last id
+  uint64_t next_sent_id_;                           // 64 bits: may stand one past the last id
   envelope::Tally pending_shares_;
   envelope::Tally pending_opens_;
 };

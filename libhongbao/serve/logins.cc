@@ -85,8 +85,7 @@ bool Logins::Proves(const wire::LoginRequest& request) const {
   if (gateway_token_.has_value() && SameToken(request.token, *gateway_token_)) {
     return true;
   }
-  return user_token_ &&
-         user_token_(request.token, request.first_user, request.user_count, time::UnixSecond(clock_.WallNs()));
+  return user_token_ && user_token_(request.token, request.first_user, request.user_count, time::UnixSecond(clock_.WallNs()));
 }
 
 LoginResult Logins::Judge(const Session& session, uint64_t address, const wire::LoginRequest& request, bool proved) {
@@ -96,8 +95,7 @@ LoginResult Logins::Judge(const Session& session, uint64_t address, const wire::
     return LoginResult::kBadToken;
   }
   // A gateway's login looks each of its users up, some 100 ns each.
-  if (request.user_count > wire::kGatewayUsersMax ||
-      uint64_t{request.first_user} + request.user_count > directory_.users_max()) {
+  if (request.user_count > wire::kGatewayUsersMax || uint64_t{request.first_user} + request.user_count > directory_.users_max()) {
     return LoginResult::kUserOutOfRange;
   }
   // Connections that have proved nothing could take all places; gateways are counted by themselves.

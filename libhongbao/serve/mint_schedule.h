@@ -46,8 +46,7 @@ class MintSchedule {
 
   // When the next one is due. Meaningless when done().
   int64_t NextNs() const {
-    return start_ns_ +
-           static_cast<int64_t>(((Wide{issued_} * 2 + 1) * time::kNsPerSecond + 2 * rate_ - 1) / (2 * rate_));
+    return start_ns_ + static_cast<int64_t>(((Wide{issued_} * 2 + 1) * time::kNsPerSecond + 2 * rate_ - 1) / (2 * rate_));
   }
 
   int64_t issued() const { return issued_; }
@@ -62,8 +61,7 @@ class MintSchedule {
     if (now_ns <= start_ns_) {
       return 0;
     }
-    return static_cast<int64_t>((Wide{now_ns - start_ns_} * rate_ * 2 + time::kNsPerSecond) /
-                                (2 * time::kNsPerSecond));
+    return static_cast<int64_t>((Wide{now_ns - start_ns_} * rate_ * 2 + time::kNsPerSecond) / (2 * time::kNsPerSecond));
   }
 
   int64_t start_ns_;

@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "libhongbao/envelope/amounts.h"
 #include "libhongbao/check.h"
+#include "libhongbao/envelope/amounts.h"
 
 namespace hongbao::serve {
 namespace {
@@ -20,8 +20,8 @@ constexpr int64_t kRateMax = 1'000'000;
 constexpr int64_t kFenMax = std::numeric_limits<uint32_t>::max();
 constexpr int64_t kAheadMaxS = 7 * 24 * 3600;  // a start further off is a slip, not a plan
 constexpr size_t kKeyBytesMax = 128;
-constexpr size_t kBatch = 256;                 // envelopes drawn and published at once
-constexpr int64_t kRetryNs = time::kNsPerMs;   // when something had no room
+constexpr size_t kBatch = 256;                           // envelopes drawn and published at once
+constexpr int64_t kRetryNs = time::kNsPerMs;             // when something had no room
 constexpr int64_t kOfferAgainNs = 200 * time::kNsPerMs;  // a gift without room: until something is opened or expires
 constexpr int64_t kPassedOver = 1 << 16;  // places of older orders that one step draws only to get behind them: a millisecond
 
@@ -50,9 +50,9 @@ absl::Status CheckKey(const std::string& key) {
 
 // Two orders of one key are the same when this is.
 std::string Asked(const MintOrder& order) {
-  std::string text = absl::StrCat(order.kind == MintOrder::Kind::kGift ? "gift" : "shake", " rate=", order.rate, " count=",
-                                  order.count, " min_fen=", order.min_fen, " max_fen=", order.max_fen, " at=", order.at_s,
-                                  " seed=", order.seed);
+  std::string text =
+      absl::StrCat(order.kind == MintOrder::Kind::kGift ? "gift" : "shake", " rate=", order.rate, " count=", order.count,
+                   " min_fen=", order.min_fen, " max_fen=", order.max_fen, " at=", order.at_s, " seed=", order.seed);
   if (order.kind == MintOrder::Kind::kGift) {
     absl::StrAppend(&text, " users=", order.users, " first_user=", order.first_user, " last_user=");
     order.last_user.has_value() ? absl::StrAppend(&text, *order.last_user) : absl::StrAppend(&text, "last");
@@ -70,8 +70,8 @@ absl::Status NoOrder(const std::string& which) {
 
 }  // namespace
 
-Minter::Minter(time::WallSteps* wall, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers,
-               PostGift post_gift, ledger::Ledger* ledger, Returned* returned)
+Minter::Minter(time::WallSteps* wall, envelope::LuckyPool* pool, uint32_t users_max, uint32_t workers, PostGift post_gift,
+               ledger::Ledger* ledger, Returned* returned)
     : wall_(wall),
       steady_(*wall),
       pool_(pool),
@@ -161,8 +161,8 @@ absl::Status Minter::CheckRoom(const ledger::Order& order) const {
         " fen at most: all orders of a ledger together may not exceed 2^62 fen; lower one of them, or start with a new ledger"));
   }
   if (book_.full()) {
-    return absl::ResourceExhaustedError(absl::StrCat("a ledger holds ", OrderBook::kOrdersMax,
-                                                     " orders, and they are used up; start with a new ledger"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a ledger holds ", OrderBook::kOrdersMax, " orders, and they are used up; start with a new ledger"));
   }
   if (ledger_ != nullptr && ledger_->full()) {
     return absl::ResourceExhaustedError("the ledger file holds as many grants as it can; start with a new one");
@@ -197,8 +197,7 @@ absl::StatusOr<MintReceipt> Minter::Add(const MintOrder& order) {
   }
   Lock lock(mutex_);
   // First: what was a good order once may not be any more, its second has passed perhaps.
-  const KnownOrder* before =
-      order.key.empty() ? nullptr : FindRecorded(lock, [&] { return book_.FindByKey(order.key); });
+  const KnownOrder* before = order.key.empty() ? nullptr : FindRecorded(lock, [&] { return book_.FindByKey(order.key); });
   if (before != nullptr) {
     return before->order.asked == Asked(order)
                ? absl::StatusOr<MintReceipt>(ReceiptOf(before->order, true))
@@ -244,10 +243,8 @@ void Minter::Restore(ledger::Recovered& recovered) {
     book_.Add({.order = std::move(closed.order), .issued = closed.issued, .cancel = closed.cancel});
   }
   for (ledger::UnfinishedOrder& open : recovered.orders) {
-    KnownOrder& known = book_.Add({.order = std::move(open.order),
-                                   .issued = open.taken.count(),
-                                   .issued_fen = open.taken_fen,
-                                   .cancel = open.cancel});
+    KnownOrder& known = book_.Add(
+        {.order = std::move(open.order), .issued = open.taken.count(), .issued_fen = open.taken_fen, .cancel = open.cancel});
     Run run = MakeRun(known);
     run.taken = std::move(open.taken);
     run.schedule.CountIssued(run.taken.CountBelow(known.cancel.has_value() ? known.cancel->place : known.order.count));
@@ -269,8 +266,7 @@ std::optional<Minter::Run> Minter::TakeRun(const KnownOrder& known) {
 
 ledger::Cancel Minter::CancelOf(const KnownOrder& known, const Run* run) const {
   const ledger::Order& order = known.order;
-  ledger::Cancel cancel{
-      .first_id = order.first_id, .place = order.count, .at_ms = wall_->Now().wall_ns / time::kNsPerMs};
+  ledger::Cancel cancel{.first_id = order.first_id, .place = order.count, .at_ms = wall_->Now().wall_ns / time::kNsPerMs};
   if (run != nullptr) {
     cancel.place = run->drawn.empty() ? run->next_place : int64_t{run->drawn.front().id} - order.first_id;
   }

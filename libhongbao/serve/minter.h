@@ -113,9 +113,9 @@ class Minter {
     KnownOrder* known{};
     MintSchedule schedule;  // in steady time
     OrderDraw draw;
-    bool begun = false;          // its second has come
-    ledger::Places taken = {};   // issued in an earlier life
-    int64_t next_place = 0;      // all before it are issued, taken or drawn
+    bool begun = false;                               // its second has come
+    ledger::Places taken = {};                        // issued in an earlier life
+    int64_t next_place = 0;                           // all before it are issued, taken or drawn
     std::vector<envelope::LuckyEnvelope> drawn = {};  // shake: drawn and not published
     std::optional<MintedGift> gift = {};              // gift: drawn, and its owner had no room
   };
@@ -149,7 +149,7 @@ class Minter {
   PostGift post_gift_;
   ledger::Ledger* ledger_;
   Returned* returned_;
-  count::Cells<MintCounter> counted_;        // the minter's thread writes
+  count::Cells<MintCounter> counted_;  // the minter's thread writes
   count::History<MintCounter> history_;
   std::vector<envelope::LuckyEnvelope> again_;  // taken from returned_ and not published yet
 
@@ -159,7 +159,7 @@ class Minter {
   OrderBook book_;
   std::vector<Run> runs_;
   std::vector<MintedGift> gifts_again_;  // that found no room
-  int64_t offer_again_ns_ = 0;        // not before
+  int64_t offer_again_ns_ = 0;           // not before
   Cancelled cancelled_;
   uint64_t next_shake_id_ = kFirstShakeId;  // 64 bits: may stand one past the last id
   uint64_t next_gift_id_ = kFirstMintedGiftId;

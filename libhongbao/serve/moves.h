@@ -54,9 +54,8 @@ class Moves {
   std::vector<Move> CloseAndTakeAll(uint32_t worker) {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_.push_back(static_cast<uint8_t>(worker));
-    const auto others = std::stable_partition(moves_.begin(), moves_.end(), [worker](const Move& move) {
-      return Unpack(move.ticket).worker != worker;
-    });
+    const auto others = std::stable_partition(moves_.begin(), moves_.end(),
+                                              [worker](const Move& move) { return Unpack(move.ticket).worker != worker; });
     std::vector<Move> last(std::make_move_iterator(others), std::make_move_iterator(moves_.end()));
     moves_.erase(others, moves_.end());
     return last;

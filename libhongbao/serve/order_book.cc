@@ -7,8 +7,8 @@
 namespace hongbao::serve {
 
 envelope::Fen OrderBook::MaxOf(const ledger::Order& order) {
-  const absl::uint128 most = absl::uint128(static_cast<uint64_t>(order.count)) *
-                             static_cast<uint64_t>(std::max<int64_t>(order.max_fen, order.users));
+  const absl::uint128 most =
+      absl::uint128(static_cast<uint64_t>(order.count)) * static_cast<uint64_t>(std::max<int64_t>(order.max_fen, order.users));
   // An older file may hold more than is taken today: then nothing more is.
   return envelope::Fen(static_cast<int64_t>(std::min<absl::uint128>(most, uint64_t{std::numeric_limits<int64_t>::max()} / 2)));
 }

@@ -20,16 +20,14 @@ namespace hongbao::serve {
 
 struct KnownOrder {
   ledger::Order order{};
-  int64_t issued = 0;        // published or won; gifts: on their way to their owners, or taken by them
+  int64_t issued = 0;          // published or won; gifts: on their way to their owners, or taken by them
   envelope::Fen issued_fen{};  // of a shake order
-  int64_t offered_again = 0;  // gifts that found no room and wait to be offered again
-  bool recorded = true;      // false: it, or its end, is on its way to the ledger
+  int64_t offered_again = 0;   // gifts that found no room and wait to be offered again
+  bool recorded = true;        // false: it, or its end, is on its way to the ledger
   std::optional<ledger::Cancel> cancel{};
 
   // Not to be issued any more.
-  int64_t cancelled() const {
-    return !cancel.has_value() ? 0 : order.is_gift ? order.count - issued : cancel->shares;
-  }
+  int64_t cancelled() const { return !cancel.has_value() ? 0 : order.is_gift ? order.count - issued : cancel->shares; }
   int64_t left() const { return order.count - issued - cancelled(); }
 };
 

@@ -55,10 +55,8 @@ void EncodeOutcome(std::byte* to, const ledger::Outcome& outcome, wire::Version 
                                            .envelope_id = outcome.envelope_id});
     }
     case RecordKind::kStatement:
-      return wire::EncodeStatement(to, {.stamp = outcome.stamp,
-                                        .user_id = outcome.user,
-                                        .grants = outcome.grants,
-                                        .total_fen = outcome.total_fen});
+      return wire::EncodeStatement(
+          to, {.stamp = outcome.stamp, .user_id = outcome.user, .grants = outcome.grants, .total_fen = outcome.total_fen});
     case RecordKind::kRefund:
     case RecordKind::kResume:
       break;

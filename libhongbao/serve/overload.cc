@@ -38,8 +38,7 @@ bool RateLease::AcquireChunk(int64_t now_ns) {
 
 void DelayControl::CloseWindow(int64_t now_ns) {
   if (requests_ > 0) {
-    const bool late =
-        requests_ >= options_.requests_min && waited_ns_ / requests_ > options_.wait_max_us * time::kNsPerUs;
+    const bool late = requests_ >= options_.requests_min && waited_ns_ / requests_ > options_.wait_max_us * time::kNsPerUs;
     admitted_ = late ? std::max(kLeast, admitted_ - admitted_ / 20) : std::min(kAll, admitted_ + kAll / 100);
   }
   requests_ = 0;

@@ -36,8 +36,7 @@ class RateLimit {
  private:
   const int64_t per_second_;
   const int64_t burst_;
-  alignas(64) std::atomic<int64_t> taken_{
-      0};  // number of the next token to leave; jumps ahead over tokens that expired
+  alignas(64) std::atomic<int64_t> taken_{0};  // number of the next token to leave; jumps ahead over tokens that expired
 };
 
 // What one worker holds of the RateLimit.
@@ -70,7 +69,7 @@ struct DelayOptions {
 
 class DelayControl {
  public:
-  static constexpr uint32_t kAll = 1U << 16;     // the admitted share of users, in units of 2^-16
+  static constexpr uint32_t kAll = 1U << 16;  // the admitted share of users, in units of 2^-16
   // Never below 80 %. A refusal costs the server what a losing answer costs, one receive and one send, so it frees nothing
   // by itself: it asks clients to back off. Against clients that do not, refusing more only lowers what is served (measured
   // with an open-loop load beyond capacity and a least share of 5 %: answers given fell to 5 % of what the machine could do).

@@ -96,9 +96,10 @@ absl::Status Validate(const ServerOptions& options) {
   };
   for (const auto& range : ranges) {
     if (range.value < range.least || range.value > range.most) {
-      return Wrong(range.name, range.value, range.most == kNoMost     ? absl::StrCat("at least ", range.least)
-                                            : range.least == kNoLeast ? absl::StrCat("at most ", range.most)
-                                                                      : absl::StrCat(range.least, "..", range.most));
+      return Wrong(range.name, range.value,
+                   range.most == kNoMost     ? absl::StrCat("at least ", range.least)
+                   : range.least == kNoLeast ? absl::StrCat("at most ", range.most)
+                                             : absl::StrCat(range.least, "..", range.most));
     }
   }
   if (!std::has_single_bit(options.pool_envelopes) || options.pool_envelopes > 1U << 24) {
@@ -134,8 +135,8 @@ std::vector<Identity> Identities(const ServerCounts& counts, const ServerRest& r
                gifts.opened_shares + gifts.left_shares + gifts.refunded_shares &&
            serve[Counter::kOpened] + rest.pending_opens.count == gifts.opened_shares},
       {"requests: received = replied + refused + dropped",
-       serve[Counter::kReceived] == serve[Counter::kReplied] + serve[Counter::kRefused] + serve[Counter::kDropped] +
-                                        rest.pending_shakes},
+       serve[Counter::kReceived] ==
+           serve[Counter::kReplied] + serve[Counter::kRefused] + serve[Counter::kDropped] + rest.pending_shakes},
       {"replies: replied = won + nothing + cap",
        serve[Counter::kReplied] ==
            serve[Counter::kWon] + serve[Counter::kNothing] + serve[Counter::kCap] + serve[Counter::kRepeated]},
@@ -162,8 +163,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                      " sets are possible: lower --connections-max or raise the limit of open files (ulimit -Hn)"));
   }
   if (plan->worker.port.slots > Address::kSlotMax) {
-    return absl::InvalidArgumentError(absl::StrCat("a set of ", plan->worker.port.slots, " slots; at most ",
-                                                   Address::kSlotMax, " are possible: lower --connections-max"));
+    return absl::InvalidArgumentError(absl::StrCat("a set of ", plan->worker.port.slots, " slots; at most ", Address::kSlotMax,
+                                                   " are possible: lower --connections-max"));
   }
   absl::StatusOr<Directory> directory = Directory::Create(options.users_max);
   if (!directory.ok()) {

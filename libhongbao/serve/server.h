@@ -25,7 +25,7 @@ namespace hongbao::serve {
 
 struct ServerOptions {
   SocketAddress listen_address = SocketAddress::Ipv4(INADDR_ANY, 1025);  // port 0 = a free one
-  uint32_t users_max = 1'000'000;  // users 0..users_max-1
+  uint32_t users_max = 1'000'000;                                        // users 0..users_max-1
   uint32_t connections_max = 100'000;
   uint32_t workers = 0;        // 0 = one per processor
   int64_t max_qps = 0;         // shakes and sends per second, 0 = no limit
@@ -40,15 +40,15 @@ struct ServerOptions {
   // With a ledger: how long a wall clock that is not the one that the ledger saw last has to stand before gifts expire by it.
   // 0 = any clock is good.
   int64_t clock_settle_ns = 0;
-  uint32_t gifts_max = 1'000'000;     // live gifts, over all workers; a gift lives until it expires
-  uint32_t gifts_per_sender = 500;    // live gifts of one sender, 0 = no limit
-  uint32_t gifts_per_pair = 100;      // of one sender to one user, in each worker's book, 0 = no limit
-  uint32_t pool_envelopes = 1 << 16;  // shake envelopes that nobody has won yet, a power of two
-  uint32_t ledger_waiting_max = 16'384;  // records that wait for the ledger, over all workers
+  uint32_t gifts_max = 1'000'000;              // live gifts, over all workers; a gift lives until it expires
+  uint32_t gifts_per_sender = 500;             // live gifts of one sender, 0 = no limit
+  uint32_t gifts_per_pair = 100;               // of one sender to one user, in each worker's book, 0 = no limit
+  uint32_t pool_envelopes = 1 << 16;           // shake envelopes that nobody has won yet, a power of two
+  uint32_t ledger_waiting_max = 16'384;        // records that wait for the ledger, over all workers
   std::optional<wire::Token> gateway_token{};  // without one of these two gateways are refused
-  UserTokenCheck user_token{};               // with it every login has to show a token; called on all workers
-  uint32_t gateways_max = 64;                // of one worker
-  uint32_t gateway_receive_bytes = 65'536;   // of a gateway's requests, taken in at once at most
+  UserTokenCheck user_token{};                 // with it every login has to show a token; called on all workers
+  uint32_t gateways_max = 64;                  // of one worker
+  uint32_t gateway_receive_bytes = 65'536;     // of a gateway's requests, taken in at once at most
   net::Tuning tuning{};
   DelayOptions delay{};
 };
@@ -61,16 +61,16 @@ struct ServerCounts {
   count::Values<Counter> serve{};
   count::Values<net::Counter> net{};
   count::Values<net::CloseReason> closes{};
-  envelope::Tally issued{};     // shake envelopes published
-  uint64_t envelopes_left = 0;  // published and not won
-  uint32_t connections = 0;     // live
+  envelope::Tally issued{};          // shake envelopes published
+  uint64_t envelopes_left = 0;       // published and not won
+  uint32_t connections = 0;          // live
   std::vector<uint32_t> gateways{};  // logged in or logging in, by worker
-  int64_t mint_waiting = 0;     // envelopes ordered and not issued
-  Cancelled cancelled{};        // of orders, in this life
-  envelope::Tally restored{};   // shares of gifts that an earlier life left unopened
-  uint64_t granted_before_fen = 0;  // what users had got by the ledger when this life began
-  time::StepCount clock_steps{};    // of the wall clock
-  bool clock_confirmed = true;      // money moves by it
+  int64_t mint_waiting = 0;          // envelopes ordered and not issued
+  Cancelled cancelled{};             // of orders, in this life
+  envelope::Tally restored{};        // shares of gifts that an earlier life left unopened
+  uint64_t granted_before_fen = 0;   // what users had got by the ledger when this life began
+  time::StepCount clock_steps{};     // of the wall clock
+  bool clock_confirmed = true;       // money moves by it
   int64_t clock_started_off_ns = 0;  // how far it was from what the ledger saw last, at the start; > 0: ahead
 
   int64_t users_online() const { return static_cast<int64_t>(serve[Counter::kUsersCame] - serve[Counter::kUsersLeft]); }
@@ -78,8 +78,8 @@ struct ServerCounts {
 
 // What the parts themselves hold after the end: the witness that the counters are compared with.
 struct ServerRest {
-  envelope::Tally left{};   // in the pool's slots
-  int64_t orders_left = 0;  // by the book of orders: neither issued nor cancelled
+  envelope::Tally left{};     // in the pool's slots
+  int64_t orders_left = 0;    // by the book of orders: neither issued nor cancelled
   envelope::Tally claimed{};  // by the workers' claimers
   envelope::GiftTotals gifts{};
   uint64_t users_in_directory = 0;  // must be 0: everybody has left
@@ -87,7 +87,7 @@ struct ServerRest {
   envelope::Tally pending_wins{};  // claimed
   uint64_t pending_shakes = 0;
   envelope::Tally pending_shares{};  // of gifts that are not made until it says so
-  envelope::Tally pending_opens{};  // drawn
+  envelope::Tally pending_opens{};   // drawn
 
   // Adds what a worker holds that has ended. Audits its gift book (aborts on a broken one).
   void Add(const WorkerParts& worker);

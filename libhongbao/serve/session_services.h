@@ -26,8 +26,7 @@ namespace hongbao::serve {
 
 // Whether a v2 login's token was made with a key of the server's for exactly these users, and has not expired (docs/PROTOCOL.md,
 // "User tokens"). A function of its own, so that serve/ links no cryptography.
-using UserTokenCheck =
-    std::function<bool(const wire::Token& token, uint32_t first_user, uint32_t user_count, int64_t unix_s)>;
+using UserTokenCheck = std::function<bool(const wire::Token& token, uint32_t first_user, uint32_t user_count, int64_t unix_s)>;
 
 struct SessionOptions {
   uint32_t wins_per_user = 0;  // shake wins of one user at most, 0 = no limit

@@ -116,9 +116,7 @@ void Shakes::SubmitWin(Session& session, uint64_t address, const Shake& shake, c
   ledger_.Submit(record);
 }
 
-bool Shakes::IsAtCap(uint32_t user) const {
-  return wins_per_user_ != 0 && directory_.shake_wins(user) >= wins_per_user_;
-}
+bool Shakes::IsAtCap(uint32_t user) const { return wins_per_user_ != 0 && directory_.shake_wins(user) >= wins_per_user_; }
 
 void Shakes::AnswerAhead(const std::byte* frame, std::byte* to) {
   cells_.Add(Counter::kRefused);

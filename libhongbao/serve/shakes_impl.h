@@ -141,8 +141,7 @@ net::CloseReason Shakes::DecideBatch(Session& session, uint64_t address, const s
   cells_.Add(Counter::kReceived, count);
   for (uint32_t done = 0; done < count;) {
     const std::byte* rest = frames + done * wire::kShakeRequestBytes;
-    if (durable_ && ledger_.swamped() &&
-        MayHaveOutcome(session, wire::LoadU32(rest + wire::kHeaderBytes), wire::StampOf(rest))) {
+    if (durable_ && ledger_.swamped() && MayHaveOutcome(session, wire::LoadU32(rest + wire::kHeaderBytes), wire::StampOf(rest))) {
       cells_.Add(Counter::kDropped, count - done);
       return net::CloseReason::kSwamped;  // see ServeMoney
     }

@@ -68,7 +68,7 @@ struct Shared {
   envelope::LuckyPool pool;
   RateLimit limit;
   Returned returned;
-  ledger::Ledger* ledger = nullptr;  // null: nothing is durable
+  ledger::Ledger* ledger = nullptr;             // null: nothing is durable
   std::vector<ledger::RequestName> far_stamps;  // see ledger::Recovered
   // What an earlier life left to the gifts' owners; read while the workers start, then emptied.
   std::vector<ledger::LiveGift> gifts;

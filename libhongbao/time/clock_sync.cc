@@ -36,8 +36,7 @@ void SkewEstimator::Add(int64_t sent_ns, int64_t received_ns, int64_t server_ns)
   }
   const int64_t middle_ns = sent_ns + (received_ns - sent_ns) / 2;
   const int64_t skew_us = std::clamp((server_ns - middle_ns) / kNsPerUs, -kSkewBiasUs, kSkewBiasUs - 1);
-  const uint64_t sample =
-      static_cast<uint64_t>(round_trip_us) << kSkewBits | static_cast<uint64_t>(skew_us + kSkewBiasUs);
+  const uint64_t sample = static_cast<uint64_t>(round_trip_us) << kSkewBits | static_cast<uint64_t>(skew_us + kSkewBiasUs);
   // Relaxed: the word is the whole message; nothing else is published through it.
   samples_.fetch_add(1, std::memory_order_relaxed);
   uint64_t best = best_.load(std::memory_order_relaxed);

@@ -25,9 +25,9 @@ KernelClock ReadKernelClock();
 
 // The best estimate so far of (server's clock - this clock).
 struct Skew {
-  uint64_t samples = 0;        // replies with a server time; 0: the rest means nothing
-  int64_t skew_ns = 0;         // > 0: the server's clock is ahead; whole us, saturates at about +-6 days
-  int64_t round_trip_ns = 0;   // of the sample used, rounded up to us; the skew is within half of it
+  uint64_t samples = 0;       // replies with a server time; 0: the rest means nothing
+  int64_t skew_ns = 0;        // > 0: the server's clock is ahead; whole us, saturates at about +-6 days
+  int64_t round_trip_ns = 0;  // of the sample used, rounded up to us; the skew is within half of it
 };
 
 // Keeps the sample with the smallest round trip. Any thread adds, any thread reads; once per login, not per request.

@@ -34,9 +34,9 @@ void Walker::Learn() {
   const uint32_t count = schedule_->size();
   for (; known_ < count; ++known_) {
     const Planned planned{schedule_->segment(known_), known_};
-    const auto place = std::lower_bound(
-        plan_.begin(), plan_.end(), planned.segment.at_second,
-        [](const Planned& other, int64_t at_second) { return other.segment.at_second < at_second; });
+    const auto place =
+        std::lower_bound(plan_.begin(), plan_.end(), planned.segment.at_second,
+                         [](const Planned& other, int64_t at_second) { return other.segment.at_second < at_second; });
     if (place != plan_.end() && place->segment.at_second == planned.segment.at_second) {
       *place = planned;
     } else {
@@ -227,9 +227,9 @@ uint64_t Walker::Rank(uint64_t number) const {
 }
 
 size_t Walker::PlanIndexAt(int64_t wall_ns) const {
-  const auto after = std::upper_bound(
-      plan_.begin(), plan_.end(), wall_ns,
-      [](int64_t wall, const Planned& planned) { return wall < planned.segment.at_second * kNsPerSecond; });
+  const auto after = std::upper_bound(plan_.begin(), plan_.end(), wall_ns, [](int64_t wall, const Planned& planned) {
+    return wall < planned.segment.at_second * kNsPerSecond;
+  });
   return after == plan_.begin() ? kBeforeAll : static_cast<size_t>(after - plan_.begin()) - 1;
 }
 

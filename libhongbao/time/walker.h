@@ -122,8 +122,8 @@ class Walker {
   Permutation permutation_;
   std::vector<uint32_t> positions_;  // ascending; empty when every user is own
   uint64_t own_count_;
-  uint32_t known_ = 0;         // segments of the schedule seen so far
-  uint32_t version_ = 0;       // of the schedule, as last seen
+  uint32_t known_ = 0;    // segments of the schedule seen so far
+  uint32_t version_ = 0;  // of the schedule, as last seen
   uint32_t moves_ = 0;
   int64_t shift_s_ = 0;        // agreed less steady time
   std::vector<Planned> plan_;  // by at_second, one per second

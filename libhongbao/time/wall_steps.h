@@ -78,7 +78,7 @@ class WallSteps {
   const Clock& clock_;
   std::atomic<uint64_t> steps_{0};
   std::atomic<int64_t> offset_ns_{0};  // wall - monotonic as some thread last followed it
-  mutable std::mutex mutex_;  // once in a step, never in a turn
+  mutable std::mutex mutex_;           // once in a step, never in a turn
   State state_;
   StepCount count_;
   std::vector<Label> labels_;  // ascending, kLabelsMax at most

@@ -21,8 +21,8 @@ absl::optional<std::string> ClockNews::News(const time::StepCount& steps) {
   if (fresh == 0) {
     return absl::nullopt;
   }
-  const std::string how = fresh == 1 ? Moved(steps.last_ns)
-                                     : absl::StrCat(fresh, " times, in all ", Moved(steps.sum_ns - said_.sum_ns));
+  const std::string how =
+      fresh == 1 ? Moved(steps.last_ns) : absl::StrCat(fresh, " times, in all ", Moved(steps.sum_ns - said_.sum_ns));
   said_ = steps;
   return absl::StrCat("the wall clock was set ", how, "; what has begun goes on (", steps.count,
                       steps.count == 1 ? " step" : " steps", " so far)");

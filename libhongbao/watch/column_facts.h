@@ -21,13 +21,13 @@ struct ColumnFacts {
   Column id;
   const char* name;
   Format format;
-  bool client, server;                // who knows the figure; nobody: it is worked out where rows are merged
-  wire::Role from;                    // whose figure stands in a row of several programs
-  std::array<uint8_t, 2> slots;       // of a counter record; several are added
-  uint8_t slot_count;                 // 0: the figure is in no record
+  bool client, server;           // who knows the figure; nobody: it is worked out where rows are merged
+  wire::Role from;               // whose figure stands in a row of several programs
+  std::array<uint8_t, 2> slots;  // of a counter record; several are added
+  uint8_t slot_count;            // 0: the figure is in no record
   Half half;
-  uint32_t per;                       // so many of the record's units are one of the row's
-  bool worst;                         // of several programs the highest stands, as percentiles cannot be added
+  uint32_t per;  // so many of the record's units are one of the row's
+  bool worst;    // of several programs the highest stands, as percentiles cannot be added
 
   constexpr bool KnownBy(wire::Role role) const {
     return role == wire::Role::kClient ? client : role == wire::Role::kServer ? server : from == role;

@@ -13,8 +13,8 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "libhongbao/watch/build_commit.h"  // made by meson: HONGBAO_COMMIT
 #include "libhongbao/cli/options.h"
+#include "libhongbao/watch/build_commit.h"  // made by meson: HONGBAO_COMMIT
 #include "libhongbao/watch/process_stats.h"
 #include "prometheus/text_serializer.h"
 
@@ -210,17 +210,15 @@ MetricFamily HistogramOf(std::string name, std::string help, const count::Histog
     for (; bucket < count::kBuckets && count::BucketHighNs(bucket) <= static_cast<uint64_t>(bound_ns); ++bucket) {
       below += values.CountAt(bucket);
     }
-    metric.histogram.bucket.push_back(
-        {.cumulative_count = below, .upper_bound = static_cast<double>(bound_ns) / 1e9});
+    metric.histogram.bucket.push_back({.cumulative_count = below, .upper_bound = static_cast<double>(bound_ns) / 1e9});
   }
-  metric.histogram.bucket.push_back(
-      {.cumulative_count = values.count(), .upper_bound = std::numeric_limits<double>::infinity()});
+  metric.histogram.bucket.push_back({.cumulative_count = values.count(), .upper_bound = std::numeric_limits<double>::infinity()});
   return {.name = std::move(name), .help = std::move(help), .type = MetricType::Histogram, .metric = {std::move(metric)}};
 }
 
 MetricFamily ClockStepsOf(uint64_t steps) {
-  return CounterOf("hongbao_clock_steps_total",
-                   "Times that the wall clock was set: it moved against the monotonic clock.", steps);
+  return CounterOf("hongbao_clock_steps_total", "Times that the wall clock was set: it moved against the monotonic clock.",
+                   steps);
 }
 
 MetricFamily ClosedConnectionsOf(const std::vector<std::pair<std::string, uint64_t>>& by_cause) {
@@ -229,7 +227,7 @@ MetricFamily ClosedConnectionsOf(const std::vector<std::pair<std::string, uint64
     if (cause == "none") {
       continue;
     }
-    const char* reason = cause == "peer" || cause == "reset"      ? "peer"
+    const char* reason = cause == "peer" || cause == "reset"        ? "peer"
                          : cause == "idle" || cause == "superseded" ? cause.c_str()
                          : cause == "drain"                         ? "shutdown"
                                                                     : "error";
@@ -271,8 +269,7 @@ Families HttpFamilies(const http::HttpCounts& counts) {
   return {CounterOf("hongbao_http_connections_total", "Connections to the HTTP side.", counts.connections),
           CounterOf("hongbao_http_requests_total", "Requests that came whole and within limits.", counts.requests),
           CounterOf("hongbao_http_refused_total",
-                    "Requests answered with an error before any route: malformed, too large, or too many wait.",
-                    counts.refused),
+                    "Requests answered with an error before any route: malformed, too large, or too many wait.", counts.refused),
           CounterOf("hongbao_http_dropped_total", "HTTP connections closed before they had their answer, by cause.",
                     {{.labels = {{"cause", "room"}}, .value = Whole(counts.dropped_for_room)},
                      {.labels = {{"cause", "deadline"}}, .value = Whole(counts.dropped_late)}})};

@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "libhongbao/http/admin_server.h"
 #include "libhongbao/count/cells.h"
 #include "libhongbao/count/histogram.h"
+#include "libhongbao/http/admin_server.h"
 #include "prometheus/collectable.h"
 #include "prometheus/metric_family.h"
 

@@ -231,8 +231,7 @@ int MonitorLink::Poll(int events, int timeout_ms) const {
 }
 
 std::string MonitorLink::StateText() const {
-  const std::string waits =
-      absl::StrCat(waiting(), waiting() == 1 ? " record waits, " : " records wait, ", dropped_, " dropped");
+  const std::string waits = absl::StrCat(waiting(), waiting() == 1 ? " record waits, " : " records wait, ", dropped_, " dropped");
   const std::string name = absl::StrCat("monitor ", monitor_.ToString(), ": ");
   if (connected()) {
     return absl::StrCat(name, "connected", waiting() > 0 || dropped_ > 0 ? absl::StrCat(", ", waits) : "");

@@ -78,8 +78,8 @@ class MonitorLink {
   std::string unresolved_;          // why the name stands for nothing; empty: it does, or is not known yet
   State state_ = State::kIdle;
   int socket_ = -1;
-  int error_ = 0;  // errno of the last trouble; 0 = none, or the monitor closed the connection
-  int64_t retry_ns_ = 0;        // monotonic: when to connect next, or to give up connecting
+  int error_ = 0;                // errno of the last trouble; 0 = none, or the monitor closed the connection
+  int64_t retry_ns_ = 0;         // monotonic: when to connect next, or to give up connecting
   int64_t changed_wall_ns_ = 0;  // when it was connected or lost
   std::deque<wire::CounterRecord> queue_;
   std::array<std::byte, wire::kCounterRecordBytes> sending_;

@@ -12,8 +12,8 @@
 #include <mutex>
 #include <string>
 
-#include "libhongbao/http/event_streams.h"
 #include "libhongbao/http/admin_server.h"
+#include "libhongbao/http/event_streams.h"
 #include "libhongbao/watch/second_row.h"
 
 namespace hongbao::watch {

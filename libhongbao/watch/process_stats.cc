@@ -84,9 +84,7 @@ std::string ContentsOf(const char* path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-double Seconds(const timeval& time) {
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-}
+double Seconds(const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; }
 
 }  // namespace
 
@@ -133,8 +131,7 @@ double CpuPercent(const ProcessStats& before, const ProcessStats& after, int64_t
   if (elapsed_ns <= 0) {
     return 0;
   }
-  return (after.user_s + after.system_s - before.user_s - before.system_s) * 100 /
-         (static_cast<double>(elapsed_ns) / 1e9);
+  return (after.user_s + after.system_s - before.user_s - before.system_s) * 100 / (static_cast<double>(elapsed_ns) / 1e9);
 }
 
 }  // namespace hongbao::watch

@@ -25,9 +25,7 @@ void SetProcess(wire::CounterRecord& record, const ProcessStats& before, const P
   record.Set(wire::Slot::kMemory, Known(now.rss_bytes), Known(now.rss_max_bytes));
 }
 
-void SetEnd(wire::CounterRecord& record, int exit_code) {
-  record.Set(wire::Slot::kEnd, 1, static_cast<uint64_t>(exit_code));
-}
+void SetEnd(wire::CounterRecord& record, int exit_code) { record.Set(wire::Slot::kEnd, 1, static_cast<uint64_t>(exit_code)); }
 
 RecordSender::RecordSender(std::string program, const HostPort& monitor, const time::Clock& clock)
     : program_(std::move(program)),
@@ -82,8 +80,6 @@ void RecordSender::End(int exit_code) {
   }
 }
 
-void RecordSender::Say(const std::string& line) const {
-  std::fprintf(stderr, "%s: %s\n", program_.c_str(), line.c_str());
-}
+void RecordSender::Say(const std::string& line) const { std::fprintf(stderr, "%s: %s\n", program_.c_str(), line.c_str()); }
 
 }  // namespace hongbao::watch

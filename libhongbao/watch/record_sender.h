@@ -11,9 +11,9 @@
 
 #include "absl/types/optional.h"
 #include "libhongbao/cli/flags.h"
+#include "libhongbao/time/clock.h"
 #include "libhongbao/watch/monitor_link.h"
 #include "libhongbao/watch/process_stats.h"
-#include "libhongbao/time/clock.h"
 #include "libhongbao/wire/counter_record.h"
 
 namespace hongbao::watch {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "libhongbao/cli/standard_streams.h"
 #include "libhongbao/check.h"
+#include "libhongbao/cli/standard_streams.h"
 
 namespace hongbao::watch {
 namespace {

@@ -25,7 +25,7 @@ nlohmann::json ColumnNames() {
 nlohmann::json RowValues(const SecondRow& row) {
   nlohmann::json values = nlohmann::json::array();
   for (const auto& column : kColumns) {
-    values.push_back(!row.Knows(column.id)                    ? nlohmann::json()
+    values.push_back(!row.Knows(column.id)                   ? nlohmann::json()
                      : cli::IsExactInDoubles(row[column.id]) ? nlohmann::json(row[column.id])
                                                              : nlohmann::json(absl::StrCat(row[column.id])));
   }
@@ -48,11 +48,15 @@ std::string CellText(const SecondRow& row, Column column) {
   }
   const int64_t value = row[column];
   switch (kColumns[static_cast<size_t>(column)].format) {
-    case Format::kMicros: return cli::Milliseconds(value * 1'000);
-    case Format::kYuan: return cli::Yuan(value);
-    case Format::kBytes: return absl::StrCat((value + 500'000) / 1'000'000);
+    case Format::kMicros:
+      return cli::Milliseconds(value * 1'000);
+    case Format::kYuan:
+      return cli::Yuan(value);
+    case Format::kBytes:
+      return absl::StrCat((value + 500'000) / 1'000'000);
     case Format::kWhole:
-    case Format::kPercent: break;
+    case Format::kPercent:
+      break;
   }
   return cli::WithCommas(value);
 }

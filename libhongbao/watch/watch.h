@@ -27,19 +27,19 @@ namespace hongbao::watch {
 class Watch {
  public:
   struct Options {
-    std::string role;   // "server", "client", "monitor"; the program is hongbao-ROLE
-    std::string title;  // of the page
-    HostPort monitor{};  // an empty host: no monitor
+    std::string role;                  // "server", "client", "monitor"; the program is hongbao-ROLE
+    std::string title;                 // of the page
+    HostPort monitor{};                // an empty host: no monitor
     std::vector<RowColumn> columns{};  // of the printed rows
-    bool quiet = false;  // no rows on stdout
-    bool json = false;   // JSON in their place
+    bool quiet = false;                // no rows on stdout
+    bool json = false;                 // JSON in their place
   };
 
   // One finished second, as each of those who look on wants it.
   struct Second {
-    const SecondRow& row;                   // page and monitor's files
-    nlohmann::json document;                // GET /v1/series and --json; "unix_s" is its second
-    std::vector<std::string> cells;         // one for each of Options::columns
+    const SecondRow& row;                         // page and monitor's files
+    nlohmann::json document;                      // GET /v1/series and --json; "unix_s" is its second
+    std::vector<std::string> cells;               // one for each of Options::columns
     const wire::CounterRecord* record = nullptr;  // for the monitor; null: none
   };
 

@@ -189,8 +189,7 @@ void EncodeStatement(std::byte* out, const Statement& message) {
 Decoded DecodeStatement(FrameBytes frame, Statement& message) {
   if (!IsFrameOf(frame, FrameType::kStatement, kStatementBytes)) return Decoded::kMalformed;
   const std::byte* in = frame.data();
-  message = {
-      .stamp = LoadU64(in + 4), .user_id = LoadU32(in + 12), .grants = LoadU32(in + 16), .total_fen = LoadU64(in + 20)};
+  message = {.stamp = LoadU64(in + 4), .user_id = LoadU32(in + 12), .grants = LoadU32(in + 16), .total_fen = LoadU64(in + 20)};
   return Decoded::kOk;
 }
 

@@ -102,8 +102,7 @@ inline constexpr LengthTable kLengthTable = MakeLengthTable();
 // Whether `receiver` on a connection of `version` may receive a frame of that raw type and length.
 constexpr bool IsFrame(Side receiver, Version version, uint32_t type, uint32_t length) {
   if (type > 15 || length - 4 > kFrameBytesMax - 4 || length % 4 != 0) return false;
-  const internal::LengthSet set =
-      internal::kLengthTable[static_cast<size_t>(receiver)][static_cast<size_t>(version)][type];
+  const internal::LengthSet set = internal::kLengthTable[static_cast<size_t>(receiver)][static_cast<size_t>(version)][type];
   return ((set >> (length / 4 - 1)) & 1) != 0;
 }
 

@@ -39,8 +39,7 @@ class FlagSourcesTest : public testing::Test {
     arguments.insert(arguments.begin(), "hongbao-prog");
     testing::internal::CaptureStderr();
     testing::internal::CaptureStdout();
-    const absl::optional<int> code =
-        ParseCommandLine(app, "hongbao-prog", static_cast<int>(arguments.size()), arguments.data());
+    const absl::optional<int> code = ParseCommandLine(app, "hongbao-prog", static_cast<int>(arguments.size()), arguments.data());
     said_ = testing::internal::GetCapturedStderr();
     testing::internal::GetCapturedStdout();
     return code.value_or(-1);
@@ -85,8 +84,7 @@ TEST_F(FlagSourcesTest, TheEnvironmentMayNameTheFile) {
 }
 
 TEST_F(FlagSourcesTest, LinesOfAFile) {
-  EXPECT_EQ(Parse({"--flags-file", File("# a comment\n\n  --compat\r\n\t--users-max = 5 \n--name -x=y\n")}), -1)
-      << said_;
+  EXPECT_EQ(Parse({"--flags-file", File("# a comment\n\n  --compat\r\n\t--users-max = 5 \n--name -x=y\n")}), -1) << said_;
   EXPECT_TRUE(compat_);
   EXPECT_EQ(users_, 5);
   EXPECT_EQ(name_, "-x=y");
@@ -95,14 +93,13 @@ TEST_F(FlagSourcesTest, LinesOfAFile) {
 }
 
 TEST_F(FlagSourcesTest, WhatIsWrongIsSaidWithItsPlace) {
-  const std::pair<const char*, const char*> cases[] = {
-      {"--compat\n--users-mxa 5\n", ":2: '--users-mxa'"},
-      {"users-max 5\n", ":1: 'users-max'"},
-      {"-u 5\n", ":1: '-u'"},
-      {"--flags-file x\n", ":1: '--flags-file'"},
-      {"--version\n", ":1: '--version'"},
-      {"--users-max 5\n--users-max 6\n", ":2: --users-max is given twice"},
-      {"--compat perhaps\n", ":1: --compat is true or false"}};
+  const std::pair<const char*, const char*> cases[] = {{"--compat\n--users-mxa 5\n", ":2: '--users-mxa'"},
+                                                       {"users-max 5\n", ":1: 'users-max'"},
+                                                       {"-u 5\n", ":1: '-u'"},
+                                                       {"--flags-file x\n", ":1: '--flags-file'"},
+                                                       {"--version\n", ":1: '--version'"},
+                                                       {"--users-max 5\n--users-max 6\n", ":2: --users-max is given twice"},
+                                                       {"--compat perhaps\n", ":1: --compat is true or false"}};
   for (const auto& [text, says] : cases) {
     EXPECT_EQ(Parse({"--flags-file", File(text)}), 2) << text;
     EXPECT_THAT(said_, HasSubstr(path_ + says));

@@ -71,8 +71,7 @@ TEST(ParseUsersTest, ReadsRanges) {
 TEST(ParseUsersTest, RefusesEmptyReversedAndOutside) {
   EXPECT_THAT(Message(ParseUsers("0-1M/1M").status()), HasSubstr("the last of 1000000 users is 999999"));
   EXPECT_THAT(Message(ParseUsers("9-3/10").status()), HasSubstr("comes after"));
-  for (const char* wrong :
-       {"", "0", "0-0/0", "1-2", "1/2", "-", "/", "1-/2", "-1/2", "1-2/", "a-b/c", "5/1-2", "0-1/5G"}) {
+  for (const char* wrong : {"", "0", "0-0/0", "1-2", "1/2", "-", "/", "1-/2", "-1/2", "1-2/", "a-b/c", "5/1-2", "0-1/5G"}) {
     EXPECT_FALSE(ParseUsers(wrong).ok()) << wrong;
   }
 }

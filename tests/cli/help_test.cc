@@ -40,14 +40,12 @@ TEST(HelpTest, ShowsNamesValueMeaningAndDefault) {
   EXPECT_THAT(help, HasSubstr("program: does something.\n\nusage: program [FLAGS]\n\noptions:\n"
                               "  -r, --rate N              how often (default 5)\n"));
   EXPECT_THAT(help, HasSubstr("  -h, --help                print this text and end\n"));
-  EXPECT_THAT(help,
-              HasSubstr("  --administration HOST:PORT\n                            where HTTP is answered (default "
-                        "127.0.0.1:8989)\n"));
+  EXPECT_THAT(help, HasSubstr("  --administration HOST:PORT\n                            where HTTP is answered (default "
+                              "127.0.0.1:8989)\n"));
   EXPECT_THAT(help, HasSubstr("  --name TEXT               what to call it (default: nothing)\n"));
   EXPECT_THAT(help, HasSubstr("  -q, --quiet               no rows\n"));
   EXPECT_THAT(help, HasSubstr("  --version                 print the version and end\n"));
-  EXPECT_THAT(help,
-              HasSubstr("\ntuning:\n  --more                    for those who measure\n\nexit codes:\n  0  done\n"));
+  EXPECT_THAT(help, HasSubstr("\ntuning:\n  --more                    for those who measure\n\nexit codes:\n  0  done\n"));
   EXPECT_THAT(help, Not(HasSubstr("\n\n\n")));
 }
 

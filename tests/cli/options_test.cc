@@ -54,8 +54,8 @@ Outcome Parse(std::vector<const char*> arguments) {
 }
 
 TEST(OptionsTest, RightFlagsGoThrough) {
-  const Outcome outcome = Parse({"--users-max", "1M", "-t", "4", "--drain=30ms", "--listen", "127.0.0.1:0", "--users",
-                                 "0-9/20", "--compat", "--report=r.json"});
+  const Outcome outcome = Parse({"--users-max", "1M", "-t", "4", "--drain=30ms", "--listen", "127.0.0.1:0", "--users", "0-9/20",
+                                 "--compat", "--report=r.json"});
   ASSERT_FALSE(outcome.code.has_value()) << outcome.err;
   EXPECT_EQ(outcome.values.users_max, 1'000'000);
   EXPECT_EQ(outcome.values.workers, 4u);

@@ -24,9 +24,7 @@ class ReportTest : public testing::Test {
     text << std::ifstream(path).rdbuf();
     return text.str();
   }
-  size_t FilesInFolder() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
-  }
+  size_t FilesInFolder() const { return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), {})); }
 
   const TestFolder place_;
   const std::string folder_ = place_.path().string();

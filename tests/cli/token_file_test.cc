@@ -37,8 +37,8 @@ class TokenFile : public testing::Test {
 };
 
 TEST_F(TokenFile, ThirtyTwoHexDigitsAreSixteenBytesInTheirOrder) {
-  for (const char* text : {"000102030405060708090a0b0c0d0eff", "000102030405060708090A0B0C0D0EFF\n",
-                           " \t000102030405060708090a0b0c0d0eFf\r\n\n"}) {
+  for (const char* text :
+       {"000102030405060708090a0b0c0d0eff", "000102030405060708090A0B0C0D0EFF\n", " \t000102030405060708090a0b0c0d0eFf\r\n\n"}) {
     const auto token = Read(text);
     ASSERT_TRUE(token.ok()) << token.status();
     for (size_t i = 0; i < 15; ++i) EXPECT_EQ(static_cast<size_t>((*token)[i]), i);

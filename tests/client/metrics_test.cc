@@ -64,8 +64,8 @@ TEST(ClientMetrics, EveryCounterStandsUnderItsOwnName) {
 
 TEST(ClientMetrics, ConnectFailuresHaveFiveReasonsFromTheStart) {
   load::ClientCounts snapshot;
-  snapshot.connect_errors = {{"ECONNREFUSED", 1}, {"ETIMEDOUT", 2}, {"EADDRNOTAVAIL", 3}, {"ECONNRESET", 4},
-                             {"EMFILE", 5}, {"ENOMEM", 6}};
+  snapshot.connect_errors = {{"ECONNREFUSED", 1}, {"ETIMEDOUT", 2}, {"EADDRNOTAVAIL", 3},
+                             {"ECONNRESET", 4},   {"EMFILE", 5},    {"ENOMEM", 6}};
   const std::string text = TextOf(snapshot);
   for (const char* line : {"refused\"} 1", "timeout\"} 2", "no_port\"} 3", "reset\"} 4", "other\"} 11"}) {
     EXPECT_THAT(text, HasSubstr("\nhongbao_connect_failures_total{reason=\"" + std::string(line) + "\n"));

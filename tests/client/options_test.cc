@@ -28,10 +28,15 @@ TEST(ClientOptions, DefaultsJustWorkAgainstALocalServer) {
 
 TEST(ClientOptions, TheContractOfTheCommandLine) {
   Options options;
-  ASSERT_FALSE(Parse({"--server", "10.0.0.5:1026", "--users", "0-499999/1M", "--qps", "60k", "--duration", "30s",
-                      "--protocol", "1", "--admin", "127.0.0.1:0", "--report", "r.json", "--connect-rate", "20k",
-                      "--source", "10.0.0.0/24", "--late-max", "500ms", "--burst", "--compat", "--quiet", "--at",
-                      "1486824165", "--workers", "3"},
+  ASSERT_FALSE(Parse({"--server",    "10.0.0.5:1026", "--users",
+                      "0-499999/1M", "--qps",         "60k",
+                      "--duration",  "30s",           "--protocol",
+                      "1",           "--admin",       "127.0.0.1:0",
+                      "--report",    "r.json",        "--connect-rate",
+                      "20k",         "--source",      "10.0.0.0/24",
+                      "--late-max",  "500ms",         "--burst",
+                      "--compat",    "--quiet",       "--at",
+                      "1486824165",  "--workers",     "3"},
                      options)
                    .has_value());
   EXPECT_EQ(options.server.ToString(), "10.0.0.5:1026");
@@ -126,11 +131,8 @@ TEST_F(GatewayOptions, WhatDoesNotGoTogetherIsWrongUsage) {
     Options options;
     EXPECT_EQ(ParseMore(wrong, options), 2) << wrong[0] << ' ' << wrong[1];
   }
-  for (const std::vector<const char*>& alone : std::vector<std::vector<const char*>>{{"--gateways", "2"},
-                                                                                     {"--qps", "max"},
-                                                                                     {"--requests", "10"},
-                                                                                     {"--window", "100"},
-                                                                                     {"--gateway-token-file", "x"}}) {
+  for (const std::vector<const char*>& alone : std::vector<std::vector<const char*>>{
+           {"--gateways", "2"}, {"--qps", "max"}, {"--requests", "10"}, {"--window", "100"}, {"--gateway-token-file", "x"}}) {
     Options options;
     EXPECT_EQ(Parse(alone, options), 2) << alone[0];
   }
@@ -148,24 +150,23 @@ TEST(ClientOptions, HelpAndVersionAreNoErrors) {
 }
 
 TEST(ClientOptions, WrongFlagsAndValuesExitWithTwo) {
-  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
-           {"--nonsense"},
-           {"--qps", "many"},
-           {"--qps", "-1"},
-           {"--users", "10-5/20"},
-           {"--users", "0-20/20"},
-           {"--protocol", "3"},
-           {"--duration", "30"},
-           {"--server", "::1:1025"},
-           {"--server", "10.1:1025"},
-           {"--monitor", "host:0"},
-           {"--admin", "0.0.0.0:9090"},
-           {"--admin", "[::]:9090"},
-           {"--admin", "host:9090"},
-           {"--server", "127.0.0.1:0"},
-           {"--server", "nobody"},
-           {"--connect-rate", "0"},
-           {"--source", "10.0.0.300"}}) {
+  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{{"--nonsense"},
+                                                                                     {"--qps", "many"},
+                                                                                     {"--qps", "-1"},
+                                                                                     {"--users", "10-5/20"},
+                                                                                     {"--users", "0-20/20"},
+                                                                                     {"--protocol", "3"},
+                                                                                     {"--duration", "30"},
+                                                                                     {"--server", "::1:1025"},
+                                                                                     {"--server", "10.1:1025"},
+                                                                                     {"--monitor", "host:0"},
+                                                                                     {"--admin", "0.0.0.0:9090"},
+                                                                                     {"--admin", "[::]:9090"},
+                                                                                     {"--admin", "host:9090"},
+                                                                                     {"--server", "127.0.0.1:0"},
+                                                                                     {"--server", "nobody"},
+                                                                                     {"--connect-rate", "0"},
+                                                                                     {"--source", "10.0.0.300"}}) {
     Options options;
     EXPECT_EQ(Parse(wrong, options), 2) << wrong[0] << ' ' << (wrong.size() > 1 ? wrong[1] : "");
   }
@@ -193,10 +194,14 @@ TEST(ClientOptions, AProfileIsTheRateAndTheLength) {
 }
 
 TEST(ClientOptions, AProfileThatMakesNoSenseIsAWrongCommandLine) {
-  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
-           {"--profile", "0s:5"}, {"--profile", "1s:5,2s:6"}, {"--profile", ""}, {"--profile", "nothing"},
-           {"--profile", "0s:5,9s:6", "--qps", "5"}, {"--profile", "gala2015", "--qps", "0"},
-           {"--profile", "gala2015", "--duration", "25h"}}) {
+  for (const std::vector<const char*>& wrong :
+       std::vector<std::vector<const char*>>{{"--profile", "0s:5"},
+                                             {"--profile", "1s:5,2s:6"},
+                                             {"--profile", ""},
+                                             {"--profile", "nothing"},
+                                             {"--profile", "0s:5,9s:6", "--qps", "5"},
+                                             {"--profile", "gala2015", "--qps", "0"},
+                                             {"--profile", "gala2015", "--duration", "25h"}}) {
     Options options;
     EXPECT_EQ(Parse(wrong, options), 2) << wrong[1];
   }

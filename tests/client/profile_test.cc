@@ -101,9 +101,9 @@ TEST(Profile, ASeriesIsReplayed) {
   const Profile profile = Of(path);
   EXPECT_EQ(profile.seconds(), 4);
   EXPECT_THAT(profile.Steps(9).value(), ElementsAre(Step{0, 21}, Step{1, 30}, Step{2, 0}, Step{3, 40}, Step{4, 0}));
-  for (const char* wrong : {"unix_s,sent\n1,2\n", "unix_s,target\n", "unix_s,target\n1,2,3\n", "unix_s,target\nx,2\n",
-                            "unix_s,target\n1,-2\n", "unix_s,target\n1,2\n100000,2\n", "unix_s,target\n1,9999999999\n",
-                            "unix_s,target\n1,600000000\n1,600000000\n"}) {
+  for (const char* wrong :
+       {"unix_s,sent\n1,2\n", "unix_s,target\n", "unix_s,target\n1,2,3\n", "unix_s,target\nx,2\n", "unix_s,target\n1,-2\n",
+        "unix_s,target\n1,2\n100000,2\n", "unix_s,target\n1,9999999999\n", "unix_s,target\n1,600000000\n1,600000000\n"}) {
     std::ofstream(path) << wrong;
     EXPECT_THAT(Error(path), HasSubstr(path)) << wrong;
   }
@@ -116,8 +116,7 @@ TEST(Profile, RandomCurvesAreWhatTheyAreByDefinition) {
     std::vector<Point> points = {{0, static_cast<uint32_t>(random() % 1'000)}};
     const int count = static_cast<int>(random() % 8);
     for (int i = 0; i < count; ++i) {
-      const bool jump =
-          random() % 3 == 0 && (points.size() == 1 || points[points.size() - 2].second != points.back().second);
+      const bool jump = random() % 3 == 0 && (points.size() == 1 || points[points.size() - 2].second != points.back().second);
       points.push_back({points.back().second + (jump ? 0 : 1 + static_cast<int64_t>(random() % 50)),
                         static_cast<uint32_t>(random() % (round % 2 == 0 ? 1'000'000'001 : 10))});
     }

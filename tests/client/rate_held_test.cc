@@ -8,8 +8,8 @@ namespace {
 int64_t HeldOf(const std::vector<ScheduledSecond>& seconds) { return RateHeldIn(seconds).held; }
 
 TEST(RateHeld, CountsTheSecondsWithNearlyAllThatWasDue) {
-  const RateHeld found = RateHeldIn(
-      {{1, 1, 0, 0}, {2, 1, 1'000, 1'000}, {3, 1, 1'000, 990}, {4, 1, 1'000, 989}, {6, 1, 1'000, 1'010}});
+  const RateHeld found =
+      RateHeldIn({{1, 1, 0, 0}, {2, 1, 1'000, 1'000}, {3, 1, 1'000, 990}, {4, 1, 1'000, 989}, {6, 1, 1'000, 1'010}});
   EXPECT_EQ(found.seconds, 4);
   EXPECT_EQ(found.held, 3);
   EXPECT_EQ(found.not_held, std::vector<int64_t>{4});

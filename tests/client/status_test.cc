@@ -59,11 +59,19 @@ TEST(RowOf, SaysWhatASecondCounted) {
   second.row.total[Counter::kWonFen] = 1'000;
   second.row.total[Counter::kOpenedFen] = 230;
   const watch::SecondRow row = RowOf(second);
-  const std::pair<Column, int64_t> expected[] = {
-      {Column::kUnixS, 1'486'824'165}, {Column::kUsers, 20'000},   {Column::kTarget, 3'000},  {Column::kSent, 2'990},
-      {Column::kAnswered, 2'980},      {Column::kMissed, 10},      {Column::kP50Us, 91},      {Column::kMaxUs, 1'300},
-      {Column::kGotFen, 123},          {Column::kGotTotalFen, 1'230}, {Column::kClientCpuPct, 50},
-      {Column::kClientRssBytes, 1'000'000}, {Column::kRxPackets, 7}};
+  const std::pair<Column, int64_t> expected[] = {{Column::kUnixS, 1'486'824'165},
+                                                 {Column::kUsers, 20'000},
+                                                 {Column::kTarget, 3'000},
+                                                 {Column::kSent, 2'990},
+                                                 {Column::kAnswered, 2'980},
+                                                 {Column::kMissed, 10},
+                                                 {Column::kP50Us, 91},
+                                                 {Column::kMaxUs, 1'300},
+                                                 {Column::kGotFen, 123},
+                                                 {Column::kGotTotalFen, 1'230},
+                                                 {Column::kClientCpuPct, 50},
+                                                 {Column::kClientRssBytes, 1'000'000},
+                                                 {Column::kRxPackets, 7}};
   for (const auto& [column, value] : expected) {
     EXPECT_EQ(row[column], value) << static_cast<int>(column);
   }
@@ -77,13 +85,33 @@ TEST(RowOf, SaysWhatASecondCounted) {
 
 // A checker that never failed proves nothing: every counter an identity speaks of breaks one when it is off by one.
 TEST(Identities, BreakWhenAnyCounterIsOffByOne) {
-  for (const Counter id :
-       {Counter::kDue, Counter::kMissedLate, Counter::kMissedOffline, Counter::kMissedBacklog, Counter::kSent,
-        Counter::kAnswered, Counter::kLost, Counter::kOutstanding, Counter::kWon, Counter::kNothing, Counter::kCap,
-        Counter::kRefused, Counter::kNotices, Counter::kNoticesRepeated, Counter::kNoticesMisdelivered,
-        Counter::kNoticesNotOpened, Counter::kOpensSent, Counter::kOpened, Counter::kOpenedEmpty,
-        Counter::kOpensOutstanding, Counter::kMalformed, Counter::kUnexpected, Counter::kStampMismatch,
-        Counter::kStatementsEqual, Counter::kStatementsDifferent, Counter::kStatementsSkipped, Counter::kMoneyLogFull}) {
+  for (const Counter id : {Counter::kDue,
+                           Counter::kMissedLate,
+                           Counter::kMissedOffline,
+                           Counter::kMissedBacklog,
+                           Counter::kSent,
+                           Counter::kAnswered,
+                           Counter::kLost,
+                           Counter::kOutstanding,
+                           Counter::kWon,
+                           Counter::kNothing,
+                           Counter::kCap,
+                           Counter::kRefused,
+                           Counter::kNotices,
+                           Counter::kNoticesRepeated,
+                           Counter::kNoticesMisdelivered,
+                           Counter::kNoticesNotOpened,
+                           Counter::kOpensSent,
+                           Counter::kOpened,
+                           Counter::kOpenedEmpty,
+                           Counter::kOpensOutstanding,
+                           Counter::kMalformed,
+                           Counter::kUnexpected,
+                           Counter::kStampMismatch,
+                           Counter::kStatementsEqual,
+                           Counter::kStatementsDifferent,
+                           Counter::kStatementsSkipped,
+                           Counter::kMoneyLogFull}) {
     load::ClientCounts snapshot = Sound();
     ++snapshot.counters[id];
     EXPECT_FALSE(AllHold(Identities(snapshot))) << static_cast<int>(id);
@@ -158,8 +186,7 @@ TEST(ReportJson, HasWhatTheReadersOfReportsLookFor) {
   phase.name = "load";
   phase.target_qps = 60'000;
   const Ending ending = {.interrupted = true, .money_log = MoneyLogEnd{"m.csv", 13}};
-  const nlohmann::json report =
-      ReportJson(options, snapshot, snapshot, {phase}, {second}, watch::ProcessStats{}, ending);
+  const nlohmann::json report = ReportJson(options, snapshot, snapshot, {phase}, {second}, watch::ProcessStats{}, ending);
   EXPECT_EQ(report["money_log"]["file"], "m.csv");
   EXPECT_EQ(report["money_log"]["written"], 13);
   EXPECT_EQ(report["statements"]["equal"], 7);

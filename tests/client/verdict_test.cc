@@ -30,8 +30,7 @@ load::ClientCounts Counts(std::initializer_list<std::pair<Counter, uint64_t>> va
   return snapshot;
 }
 
-std::string By(const load::ClientCounts& live, double cpu_percent = 10, const Options& options = {},
-               const Ending& ending = {}) {
+std::string By(const load::ClientCounts& live, double cpu_percent = 10, const Options& options = {}, const Ending& ending = {}) {
   const nlohmann::json bound = BoundByDocument(options, live, {Row(1, 1'000, cpu_percent)}, ending);
   EXPECT_FALSE(bound["reason"].get<std::string>().empty());
   return bound["by"];
@@ -65,8 +64,7 @@ TEST(BoundBy, TheServerWhenItDoesNotServe) {
   for (const Counter id : {Counter::kMissedBacklog, Counter::kRefused, Counter::kLost}) {
     EXPECT_EQ(By(Counts({{id, 10}})), "server");
   }
-  EXPECT_EQ(By(Counts({{Counter::kMissedOffline, 10}, {Counter::kClosed, 1}})), "server")
-      << "it has closed connections";
+  EXPECT_EQ(By(Counts({{Counter::kMissedOffline, 10}, {Counter::kClosed, 1}})), "server") << "it has closed connections";
   EXPECT_EQ(By(Counts({{Counter::kOutstanding, 10}})), "server");
   EXPECT_EQ(By(Counts({{Counter::kOpensOutstanding, 10}})), "server");
 }
@@ -85,28 +83,27 @@ TEST(BoundBy, AGatewaysLateRequestsWaitForTheServer) {
 
 TEST(Facts, AreWhatTheReportCounts) {
   load::ClientCounts snapshot = Counts({{Counter::kSent, 9'970},
-                                          {Counter::kMissedLate, 10},
-                                          {Counter::kMissedOffline, 20},
-                                          {Counter::kLate, 5},
-                                          {Counter::kLost, 3},
-                                          {Counter::kConnectsFailed, 2},
-                                          {Counter::kMalformed, 1},
-                                          {Counter::kSuperseded, 2},
-                                          {Counter::kOutstanding, 2},
-                                          {Counter::kOpensOutstanding, 1},
-                                          {Counter::kWon, 7},
-                                          {Counter::kRefused, 4}});
+                                        {Counter::kMissedLate, 10},
+                                        {Counter::kMissedOffline, 20},
+                                        {Counter::kLate, 5},
+                                        {Counter::kLost, 3},
+                                        {Counter::kConnectsFailed, 2},
+                                        {Counter::kMalformed, 1},
+                                        {Counter::kSuperseded, 2},
+                                        {Counter::kOutstanding, 2},
+                                        {Counter::kOpensOutstanding, 1},
+                                        {Counter::kWon, 7},
+                                        {Counter::kRefused, 4}});
   count::Histogram schedule;
   schedule.Record(1'000'000);
   Ending ending;
   ending.schedule = schedule.Snapshot();
   const nlohmann::json held = RateHeldDocument({}, {Row(1, 1'000), Row(2, 500)});
   const cli::Facts facts = FactsOf({}, snapshot, held, ending);
-  const cli::Facts wanted = {
-      {"due", 10'000},   {"sent", 9'970}, {"missed", 30}, {"late", 5}, {"lost", 3}, {"errors", 8},
-      {"superseded", 2}, {"seconds", 2},  {"held", 1},
-      {"refused", 4},  {"unanswered", 6}, {"wins", 7},    {"p50", 1e6}, {"p90", 1e6}, {"p99", 1e6},
-      {"p99.9", 1e6},  {"p99.99", 1e6},   {"max", 1e6}};  // no service, no statements: not measured
+  const cli::Facts wanted = {{"due", 10'000},   {"sent", 9'970},   {"missed", 30}, {"late", 5},  {"lost", 3},
+                             {"errors", 8},     {"superseded", 2}, {"seconds", 2}, {"held", 1},  {"refused", 4},
+                             {"unanswered", 6}, {"wins", 7},       {"p50", 1e6},   {"p90", 1e6}, {"p99", 1e6},
+                             {"p99.9", 1e6},    {"p99.99", 1e6},   {"max", 1e6}};  // no service, no statements: not measured
   EXPECT_EQ(facts, wanted);
   snapshot.counters[Counter::kStatementsDifferent] = 1;
   snapshot.counters[Counter::kStatementsDifferenceFen] = 55;
@@ -133,16 +130,13 @@ nlohmann::json Judged(std::initializer_list<std::pair<Counter, uint64_t>> values
   if (!asked.empty()) {
     options.thresholds = cli::ParseThresholds(asked).value();
   }
-  load::ClientCounts snapshot = Counts({{Counter::kSent, 10'000},
-                                          {Counter::kAnswered, 10'000},
-                                          {Counter::kNothing, 10'000},
-                                          {Counter::kEstablished, 10}});
+  load::ClientCounts snapshot =
+      Counts({{Counter::kSent, 10'000}, {Counter::kAnswered, 10'000}, {Counter::kNothing, 10'000}, {Counter::kEstablished, 10}});
   snapshot.target = 10;
   for (const auto& [id, value] : values) {
     snapshot.counters[id] = value;
   }
-  return ReportJson(options, snapshot, snapshot, {}, {Row(1, 1'000), Row(2, sent_in_second)}, {},
-                        {.interrupted = interrupted});
+  return ReportJson(options, snapshot, snapshot, {}, {Row(1, 1'000), Row(2, sent_in_second)}, {}, {.interrupted = interrupted});
 }
 
 TEST(Verdict, PassesARunThatHeldItsSchedule) {
@@ -158,8 +152,11 @@ TEST(Verdict, NamesWhatDidNotHold) {
     return report["reasons"];
   };
   using List = std::vector<std::string>;
-  EXPECT_EQ(reasons(Judged({{Counter::kSent, 9'980}, {Counter::kAnswered, 9'980}, {Counter::kNothing, 9'980},
-                            {Counter::kMissedOffline, 15}, {Counter::kMissedLate, 5}})),
+  EXPECT_EQ(reasons(Judged({{Counter::kSent, 9'980},
+                            {Counter::kAnswered, 9'980},
+                            {Counter::kNothing, 9'980},
+                            {Counter::kMissedOffline, 15},
+                            {Counter::kMissedLate, 5}})),
             List{"requests missed: 20 of 10,000 (0.2 %); missed<=0.1% has to hold; 15 without a session, 5 too late"});
   EXPECT_EQ(reasons(Judged({{Counter::kAnswered, 9'999}, {Counter::kNothing, 9'999}, {Counter::kLost, 1}})),
             List{"requests without an answer: 1; unanswered==0 has to hold"});
@@ -209,9 +206,11 @@ TEST(Verdict, AnInterruptedRunPassesForThePartThereWas) {
 TEST(ReportJson, JudgesWhatWasAsked) {
   Options options;
   options.thresholds = cli::ParseThresholds("missed==0,rate>=99%").value();
-  const load::ClientCounts snapshot = Counts(
-      {{Counter::kSent, 9'990}, {Counter::kMissedLate, 10}, {Counter::kAnswered, 9'990}, {Counter::kNothing, 9'990},
-       {Counter::kEstablished, 1}});
+  const load::ClientCounts snapshot = Counts({{Counter::kSent, 9'990},
+                                              {Counter::kMissedLate, 10},
+                                              {Counter::kAnswered, 9'990},
+                                              {Counter::kNothing, 9'990},
+                                              {Counter::kEstablished, 1}});
   const nlohmann::json report = ReportJson(options, snapshot, snapshot, {}, {}, {}, {});
   EXPECT_EQ(report["thresholds"][0]["ok"], false);
   EXPECT_EQ(report["thresholds"][1]["ok"], true);

@@ -195,8 +195,7 @@ TEST(GiftBook, GiftsOfUpToThreeSharesAllocateNothing) {
   const auto step = [&](int64_t now_ms) {
     const uint32_t first = static_cast<uint32_t>(random.Below(kUserIds - 2));
     const std::array<uint32_t, 3> users{first, first + 1, first + 2};
-    if (book.Create(id, 1, Fen(100), {users.data(), 1 + random.Below(3)}, now_ms, now_ms + 886) == GiftCreated::kOk)
-      ++id;
+    if (book.Create(id, 1, Fen(100), {users.data(), 1 + random.Below(3)}, now_ms, now_ms + 886) == GiftCreated::kOk) ++id;
     book.Open(id - 1 - static_cast<uint32_t>(random.Below(100)), first, now_ms, random);
     book.ForEachUnopened(first, now_ms, 10, [](const Gift&) {});
     book.Expire(now_ms, 10, [](const GiftRefund&) {});
@@ -251,9 +250,7 @@ void CreateInBoth(GiftBook& book, Oracle& oracle, Random& choice, uint32_t& next
   const int64_t total = static_cast<int64_t>(users.size()) + choice.Between(-1, 200);
   const int64_t expires_ms = now_ms + choice.Between(0, 100);
   const bool good = !users.empty() && total >= static_cast<int64_t>(users.size()) && expires_ms > now_ms;
-  const GiftCreated expected = !good                       ? GiftCreated::kBad
-                               : oracle.gifts.size() >= 20 ? GiftCreated::kFull
-                                                           : GiftCreated::kOk;
+  const GiftCreated expected = !good ? GiftCreated::kBad : oracle.gifts.size() >= 20 ? GiftCreated::kFull : GiftCreated::kOk;
   ASSERT_EQ(book.Create(next_id, sender, Fen(total), users, now_ms, expires_ms), expected);
   if (expected == GiftCreated::kOk) {
     oracle.gifts[next_id++] = {total, total, expires_ms, sender, users, {}};
@@ -292,7 +289,9 @@ TEST(GiftBook, RandomOperationsAgreeWithTheOracle) {
       now_ms += choice.Between(0, 3);
       const uint32_t user = static_cast<uint32_t>(choice.Below(12));
       switch (choice.Below(5)) {
-        case 0: CreateInBoth(book, oracle, choice, next_id, user, now_ms); break;
+        case 0:
+          CreateInBoth(book, oracle, choice, next_id, user, now_ms);
+          break;
         case 1:
         case 2: {
           const uint32_t id = next_id - static_cast<uint32_t>(choice.Below(30));
@@ -302,8 +301,12 @@ TEST(GiftBook, RandomOperationsAgreeWithTheOracle) {
           ASSERT_EQ(opening.amount, expected.amount);
           break;
         }
-        case 3: ASSERT_EQ(Unopened(book, user, now_ms), oracle.Unopened(user, now_ms)); break;
-        case 4: ExpireInBoth(book, oracle, choice.Below(4), now_ms); break;
+        case 3:
+          ASSERT_EQ(Unopened(book, user, now_ms), oracle.Unopened(user, now_ms));
+          break;
+        case 4:
+          ExpireInBoth(book, oracle, choice.Below(4), now_ms);
+          break;
       }
       ASSERT_FALSE(testing::Test::HasFatalFailure());
       book.Audit();

@@ -20,8 +20,7 @@ TEST(Random, IsTheChaCha20KeyStream) {
 
 // Key bytes 00 01 .. 1f, from an independent implementation.
 TEST(Random, UsesTheWholeKey) {
-  Random random(
-      Random::Key{0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c, 0x13121110, 0x17161514, 0x1b1a1918, 0x1f1e1d1c});
+  Random random(Random::Key{0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c, 0x13121110, 0x17161514, 0x1b1a1918, 0x1f1e1d1c});
   EXPECT_EQ(random.Next(), 0x6a19c5d97d2bfd39u);
   EXPECT_EQ(random.Next(), 0x494adcb87703bd8du);
 }

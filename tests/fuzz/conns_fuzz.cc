@@ -30,8 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   size_t found = 0;
   const Parsed parsed = hongbao::conns::ParseDatagram(bytes, 1, [&found](const Connection&) { ++found; });
   Check(found * (sizeof(nlmsghdr) + sizeof(inet_diag_msg)) <= size, "each socket has its bytes");
-  Check((parsed.verdict == Parsed::Verdict::kError) == (parsed.error != 0),
-        "an error has its number, nothing else has");
+  Check((parsed.verdict == Parsed::Verdict::kError) == (parsed.error != 0), "an error has its number, nothing else has");
   Check(parsed.error >= 0 && parsed.error <= 4'095, "an errno of the kernel's");
   return 0;
 }

@@ -16,11 +16,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "libhongbao/check.h"
 #include "libhongbao/http/admin_server.h"
 #include "libhongbao/watch/metrics.h"
 #include "libhongbao/watch/page.h"
 #include "libhongbao/watch/recent_rows.h"
-#include "libhongbao/check.h"
 #include "nlohmann/json.hpp"
 
 namespace hongbao::watch {
@@ -128,8 +128,7 @@ std::string ReadAll(int peer) {
 // One answer, whole: "HTTP/1.1 200 OK", headers, as much body as they say.
 void CheckAnswer(const std::string& answer, bool no_body) {
   if (answer.empty()) return;  // closed without a word
-  Check(answer.size() > 13 && absl::StartsWith(answer, "HTTP/1.1 ") && answer[12] == ' ',
-        "an answer begins with a status");
+  Check(answer.size() > 13 && absl::StartsWith(answer, "HTTP/1.1 ") && answer[12] == ' ', "an answer begins with a status");
   const size_t head_end = answer.find("\r\n\r\n");
   const bool events = absl::StrContains(answer, "text/event-stream");
   Check(head_end != std::string::npos || events, "a head has an end");

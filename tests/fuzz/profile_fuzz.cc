@@ -34,14 +34,12 @@ void CheckProfile(const absl::StatusOr<Profile>& profile) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static constexpr const char* kPieces[] = {"0s",     "0",      ":",      ",",       " ",      "\n",  "#",    "1s",
-                                            "5m10s",  "10",     "1k",     "5G",      "1M",     "24h", "3s:7", ",9s:1k",
-                                            "0s:10,", "unix_s", "target", "100,5\n", "-",      ".5",  "ms",   "x",
-                                            "1s",     "2s",     "30s",    "role",    "client", "\t"};
+  static constexpr const char* kPieces[] = {"0s", "0",  ":",  ",",   " ",    "\n",     "#",      "1s",     "5m10s",  "10",
+                                            "1k", "5G", "1M", "24h", "3s:7", ",9s:1k", "0s:10,", "unix_s", "target", "100,5\n",
+                                            "-",  ".5", "ms", "x",   "1s",   "2s",     "30s",    "role",   "client", "\t"};
   std::string text;
   for (size_t i = 0; i < size && i < 64; ++i) {
-    text +=
-        data[i] < 224 ? std::string(kPieces[data[i] % std::size(kPieces)]) : std::string(1, static_cast<char>(data[i]));
+    text += data[i] < 224 ? std::string(kPieces[data[i] % std::size(kPieces)]) : std::string(1, static_cast<char>(data[i]));
   }
   for (const auto& points : {hongbao::client::ParsePoints(text), hongbao::client::ParsePointLines(text)}) {
     if (points.ok()) {

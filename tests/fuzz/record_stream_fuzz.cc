@@ -31,8 +31,7 @@ Outcome Receive(Bytes bytes, Chunk chunk) {
     std::copy_n(bytes.begin(), size, exact.get());
     outcome.sound = stream.Take({exact.get(), size}, 1, [&](const auto& record) { outcome.records.push_back(record); });
     bytes.remove_prefix(size);
-    Check(!outcome.sound || stream.holds_memory() == (stream.began_ns() != 0),
-          "memory is held for a record that has begun only");
+    Check(!outcome.sound || stream.holds_memory() == (stream.began_ns() != 0), "memory is held for a record that has begun only");
   }
   return outcome;
 }
@@ -65,9 +64,8 @@ void Live(Bytes bytes) {
     const auto what = static_cast<uint64_t>(bytes[7]) % 4;
     const uint64_t connection = static_cast<uint64_t>(bytes[6]) % 5;
     now_s += what == 0 ? 1 : 0;
-    monitor.Take(
-        {.connection = connection, .peer = SocketAddress::Ipv4(1), .ended = what == 1, .record = Tame(bytes, now_s)},
-        now_s * kSecond, now_s * kSecond);
+    monitor.Take({.connection = connection, .peer = SocketAddress::Ipv4(1), .ended = what == 1, .record = Tame(bytes, now_s)},
+                 now_s * kSecond, now_s * kSecond);
     look(false);
   }
   look(true);

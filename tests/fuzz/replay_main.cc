@@ -20,8 +20,7 @@ constexpr uint8_t kLengths[] = {16, 20, 24, 28, 36, 44, 224, 228};
 std::vector<uint8_t> RandomFrames(std::mt19937_64& random) {
   std::vector<uint8_t> input{static_cast<uint8_t>(random()), static_cast<uint8_t>(random())};
   for (uint64_t frames = random() % 6; frames > 0; --frames) {
-    const uint8_t length =
-        random() % 4 != 0 ? kLengths[random() % std::size(kLengths)] : static_cast<uint8_t>(random());
+    const uint8_t length = random() % 4 != 0 ? kLengths[random() % std::size(kLengths)] : static_cast<uint8_t>(random());
     std::vector<uint8_t> frame(length < 4 ? 4 : length);
     for (uint8_t& byte : frame) byte = random() % 3 == 0 ? static_cast<uint8_t>(random()) : 0;
     frame[0] = random() % 64 == 0;

@@ -72,12 +72,13 @@ class SessionWorker {
  public:
   explicit SessionWorker(uint32_t wins_per_user)
       : shared_(*Directory::Create(kUsers), kEnvelopes, /*max_qps=*/0, clock_),
-        parts_(0, 1,
-               {.sessions = {.wins_per_user = wins_per_user, .gateways_max = 2, .gateway_token = wire::Token{}},
-                .gifts = {.gifts_max = 8, .expiry_ms = 50},
-                .delay = {.wait_max_us = 0}},
-               shared_, clock_, cells_, [this](uint32_t, const Message& message) { posted_.push_back(message); },
-               envelope::Random::FromSeed(1)) {
+        parts_(
+            0, 1,
+            {.sessions = {.wins_per_user = wins_per_user, .gateways_max = 2, .gateway_token = wire::Token{}},
+             .gifts = {.gifts_max = 8, .expiry_ms = 50},
+             .delay = {.wait_max_us = 0}},
+            shared_, clock_, cells_, [this](uint32_t, const Message& message) { posted_.push_back(message); },
+            envelope::Random::FromSeed(1)) {
     std::array<envelope::LuckyEnvelope, kEnvelopes> envelopes;
     for (uint32_t i = 0; i < kEnvelopes; ++i) {
       envelopes[i] = {.id = kFirstShakeId + i, .amount = envelope::Fen(10 + i)};
@@ -111,12 +112,10 @@ class SessionWorker {
     size_t size = 0;
     if (action % 16 < 2) {
       const wire::Version version = action % 2 == 0 ? wire::Version::k1 : wire::Version::k2;
-      wire::EncodeLoginRequest(
-          frame.data(),
-          {.stamp = ++stamp_,
-           .version = version,
-           .first_user = script.Take() % (kUsers + 1),
-           .user_count = version == wire::Version::k1 ? 1 : 1 + script.Take() % 3});
+      wire::EncodeLoginRequest(frame.data(), {.stamp = ++stamp_,
+                                              .version = version,
+                                              .first_user = script.Take() % (kUsers + 1),
+                                              .user_count = version == wire::Version::k1 ? 1 : 1 + script.Take() % 3});
       size = wire::LoginRequestBytes(version);
     } else if (action % 16 < 6) {
       wire::EncodeShakeRequest(frame.data(), {.stamp = ++stamp_, .user_id = user});
@@ -128,14 +127,12 @@ class SessionWorker {
         }
       }
     } else if (action % 16 < 9) {
-      wire::EncodeOpenRequest(
-          frame.data(), {.stamp = ++stamp_, .user_id = user, .envelope_id = kFirstSentGiftId + script.Take() % 4});
+      wire::EncodeOpenRequest(frame.data(),
+                              {.stamp = ++stamp_, .user_id = user, .envelope_id = kFirstSentGiftId + script.Take() % 4});
       size = wire::kOpenRequestBytes;
     } else if (action % 16 < 11) {
-      wire::SendRequest request{
-          .stamp = ++stamp_, .sender = user, .amount_fen = script.Take(), .count = script.Take() % 5};
-      for (uint32_t i = 0; i < request.count; ++i)
-        request.users[i] = script.Take() % 32 == 0 ? kUsers : (user + i) % kUsers;
+      wire::SendRequest request{.stamp = ++stamp_, .sender = user, .amount_fen = script.Take(), .count = script.Take() % 5};
+      for (uint32_t i = 0; i < request.count; ++i) request.users[i] = script.Take() % 32 == 0 ? kUsers : (user + i) % kUsers;
       wire::EncodeSendRequest(frame.data(), request);
       size = wire::SendRequestBytes(request.count);
     } else if (action % 16 < 12) {
@@ -165,8 +162,7 @@ class SessionWorker {
       std::array<std::byte, 64> answer{};
       logins.Answer(peer.session, wire::LoginResult::kOk, answer.data());
     } else {
-      Check(size < peer.kept.size() + in.size() || peer.kept.size() < wire::kFrameBytesMax,
-            "only a part of a frame stays");
+      Check(size < peer.kept.size() + in.size() || peer.kept.size() < wire::kFrameBytesMax, "only a part of a frame stays");
     }
   }
 

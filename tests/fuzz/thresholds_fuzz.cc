@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "libhongbao/cli/thresholds.h"
 #include "libhongbao/check.h"
+#include "libhongbao/cli/thresholds.h"
 #include "nlohmann/json.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -33,8 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const Threshold& threshold : *thresholds) {
     Check(std::isfinite(threshold.wanted) && threshold.wanted >= 0, "a bound is a number");
     const auto again = ParseThresholds(threshold.expr);
-    Check(again.ok() && again->size() == 1 && again->front().wanted == threshold.wanted &&
-              again->front().key == threshold.key && again->front().op == threshold.op,
+    Check(again.ok() && again->size() == 1 && again->front().wanted == threshold.wanted && again->front().key == threshold.key &&
+              again->front().op == threshold.op,
           "an expression means the same when it is read again");
   }
   Check(ThresholdsDocument(Judge(*thresholds, facts)).size() == thresholds->size(), "each is judged");

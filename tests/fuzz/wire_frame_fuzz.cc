@@ -37,8 +37,7 @@ Bytes Again(FrameType type, FrameBytes frame, Version version) {
       return again(ShakeResponse(), DecodeShakeResponse, EncodeShakeResponse);
     case FrameType::kGiftNotice:
       return versioned(GiftNotice(), DecodeGiftNotice, [](std::byte* to, Version v, const GiftNotice& message) {
-        EncodeGiftNotice(to, v,
-                         {message.stamp, message.envelope_id, message.amount_fen, message.users[0], message.Users()});
+        EncodeGiftNotice(to, v, {message.stamp, message.envelope_id, message.amount_fen, message.users[0], message.Users()});
       });
     case FrameType::kOpenRequest:
       return again(OpenRequest(), DecodeOpenRequest, EncodeOpenRequest);

@@ -164,8 +164,7 @@ TEST_F(HttpAdminTest, ABodyIsAskedForWhereThePeerWaits) {
   EXPECT_EQ(qps_, 5);
   ::close(socket);
   EXPECT_THAT(Ask("POST", "/v1/qps?qps=6", "Expect: 100-continue\r\n"), HasSubstr(R"("qps":6)"));
-  EXPECT_THAT(Ask("POST", "/v1/qps?qps=7", "Expect: 100-continue\r\nContent-Length: 1000000\r\n"),
-              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask("POST", "/v1/qps?qps=7", "Expect: 100-continue\r\nContent-Length: 1000000\r\n"), StartsWith("HTTP/1.1 413"));
   EXPECT_THAT(Ask("POST", "/v1/qps?qps=7", "Expect: tea\r\n"), StartsWith("HTTP/1.1 417"));
   EXPECT_EQ(qps_, 6);
 }
@@ -239,10 +238,8 @@ TEST_F(HttpAdminTest, PostTakesParametersFromQueryAndForm) {
   EXPECT_THAT(Ask("POST", "/v1/qps?qps=60k&at=99"), HasSubstr(R"({"at":99,"qps":60000})"));
   EXPECT_THAT(Ask("POST", "/v1/qps?qps=1", "Content-Length: 0\r\n"), HasSubstr(R"({"at":7,"qps":1})"));
   const std::string form = "qps=5";
-  EXPECT_THAT(
-      Raw("POST /v1/qps HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n\r\n" +
-          form),
-      HasSubstr(R"("qps":5)"));
+  EXPECT_THAT(Raw("POST /v1/qps HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n\r\n" + form),
+              HasSubstr(R"("qps":5)"));
 }
 
 // curl -X POST sends neither a length nor an end of its side; waiting for a body would end at the deadline with nothing done.
@@ -272,9 +269,8 @@ TEST_F(HttpAdminTest, WrongMethodIs405WithAllow) {
 TEST_F(HttpAdminTest, Defect24_RatesOfZeroOverflowAndNonsenseAreAnsweredNotObeyed) {
   EXPECT_THAT(Ask("POST", "/v1/qps?qps=0"), StartsWith("HTTP/1.1 200"));
   EXPECT_EQ(qps_, 0);
-  for (const char* wrong :
-       {"", "?qps=", "?qps=-1", "?qps=4294967297k", "?qps=99999999999999999999", "?qps=1e3", "?qps=0x10", "?qps=abc",
-        "?qps=1&qps=2", "?qps=%00", "?qps=1&speed=2", "?qps=1&at=0", "?qps=1&at=x", "?qps=%zz"}) {
+  for (const char* wrong : {"", "?qps=", "?qps=-1", "?qps=4294967297k", "?qps=99999999999999999999", "?qps=1e3", "?qps=0x10",
+                            "?qps=abc", "?qps=1&qps=2", "?qps=%00", "?qps=1&speed=2", "?qps=1&at=0", "?qps=1&at=x", "?qps=%zz"}) {
     const std::string answer = Ask("POST", std::string("/v1/qps") + wrong);
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << wrong;
     EXPECT_THAT(answer, HasSubstr("{\"error\":\"parameter '")) << wrong;
@@ -345,8 +341,7 @@ TEST_F(HttpAdminTest, GarbageDoesNotBringItDown) {
       byte = static_cast<char>(random());
     }
     // Half of them look like a request at first.
-    Raw(round % 2 == 0 ? bytes + "\r\n\r\n"
-                       : "POST /v1/qps?" + bytes + " HTTP/1.1\r\nHost: 127.0.0.1\r\n" + bytes + "\r\n\r\n");
+    Raw(round % 2 == 0 ? bytes + "\r\n\r\n" : "POST /v1/qps?" + bytes + " HTTP/1.1\r\nHost: 127.0.0.1\r\n" + bytes + "\r\n\r\n");
   }
   for (const char* line :
        {"", "\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "BREW / HTTP/1.1\r\n\r\n",

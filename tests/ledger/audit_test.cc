@@ -20,10 +20,10 @@ constexpr char kMend[] =
 
 struct Edit {
   const char* sql;
-  const char* found_as;   // the identity's name begins so
-  bool by_since;          // kSince finds it too
-  bool by_start;          // a start refuses the file
-  bool mended = true;     // with checksums that fit
+  const char* found_as;  // the identity's name begins so
+  bool by_since;         // kSince finds it too
+  bool by_start;         // a start refuses the file
+  bool mended = true;    // with checksums that fit
 };
 
 // One of everything: grants 1-3 and 6 are wins, 4-5 opens; lot 0x10000b is cancelled;
@@ -78,8 +78,13 @@ class AuditTest : public ::testing::Test {
   void Make(const std::string& path) {
     OpenedLedger ledger(path);
     ledger.AddOrder(ShakeOrder(kLotId, 10, 10));
-    ledger.Do({MakeGift(kGiftId, 7, 300, {1, 2, 3}, 1), MakeGift(kGiftId + 1, 8, 300, {1, 2, 3}, 1), Win(1, kLotId, 10, 2),
-               Win(2, kLotId + 1, 10, 2), Win(2, kLotId + 2, 10, 3), OpenGift(1, kGiftId, 100, 4), OpenGift(2, kGiftId, 100, 4),
+    ledger.Do({MakeGift(kGiftId, 7, 300, {1, 2, 3}, 1),
+               MakeGift(kGiftId + 1, 8, 300, {1, 2, 3}, 1),
+               Win(1, kLotId, 10, 2),
+               Win(2, kLotId + 1, 10, 2),
+               Win(2, kLotId + 2, 10, 3),
+               OpenGift(1, kGiftId, 100, 4),
+               OpenGift(2, kGiftId, 100, 4),
                {.kind = RecordKind::kRefund, .user_count = 3, .envelope_id = kGiftId + 1, .amount_fen = 300},
                MakeGift(kGiftId + 2, 9, 1, {1}, 1)});
     // One that was cancelled when two of its ten were issued, and one of them won.

@@ -130,8 +130,10 @@ class Books {
   }
   Record GiveBack() {
     Gift& gift = gifts_[open_gift_];
-    const Record record{.kind = RecordKind::kRefund, .user_count = static_cast<uint8_t>(gift.users.size()),
-                        .envelope_id = open_gift_, .amount_fen = static_cast<uint32_t>(gift.left_fen)};
+    const Record record{.kind = RecordKind::kRefund,
+                        .user_count = static_cast<uint8_t>(gift.users.size()),
+                        .envelope_id = open_gift_,
+                        .amount_fen = static_cast<uint32_t>(gift.left_fen)};
     gift.left_fen = 0;
     gift.refunded = true;
     return record;

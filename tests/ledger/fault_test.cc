@@ -109,7 +109,10 @@ void FailEach(Kind kind, Call call, const std::vector<int>& codes) {
   int64_t stopped = 0;
   int64_t nth = 1;
   for (;; ++nth) {
-    const Fault fault{.kind = kind, .call = call, .nth = nth, .code = codes[static_cast<size_t>(nth) % codes.size()],
+    const Fault fault{.kind = kind,
+                      .call = call,
+                      .nth = nth,
+                      .code = codes[static_cast<size_t>(nth) % codes.size()],
                       .stays = nth / 2 % 2 == 0};
     Life life(fault);
     ASSERT_EQ(life.Look(), "") << "call " << nth << ", code " << fault.code;

@@ -203,9 +203,7 @@ int Sync(sqlite3_file* file, int) {
   return SQLITE_OK;
 }
 
-int FileSize(sqlite3_file* file, sqlite3_int64* size) {
-  return Shim(file)->real->pMethods->xFileSize(Shim(file)->real, size);
-}
+int FileSize(sqlite3_file* file, sqlite3_int64* size) { return Shim(file)->real->pMethods->xFileSize(Shim(file)->real, size); }
 int Lock(sqlite3_file* file, int level) { return Shim(file)->real->pMethods->xLock(Shim(file)->real, level); }
 int Unlock(sqlite3_file* file, int level) { return Shim(file)->real->pMethods->xUnlock(Shim(file)->real, level); }
 int CheckReservedLock(sqlite3_file* file, int* held) {

@@ -60,10 +60,10 @@ class FaultyVfs {
     bool is_size = false;
   };
   struct Disk {
-    std::string synced;          // content at the last sync
-    std::vector<Change> since;   // in order
-    bool name_synced = false;    // the name is in its folder for sure
-    bool deleted = false;        // but the deletion is not
+    std::string synced;         // content at the last sync
+    std::vector<Change> since;  // in order
+    bool name_synced = false;   // the name is in its folder for sure
+    bool deleted = false;       // but the deletion is not
     uint64_t inode = 0;
   };
   struct Fault {

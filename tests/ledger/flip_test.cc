@@ -35,15 +35,27 @@ class FlipTest : public ::testing::Test {
     EXPECT_TRUE(ledger.TryOpen().ok());
     ledger.AddOrder(ShakeOrder(kLotId, 1'000, 70'000));
     ledger.AddOrder(ShakeOrder(kLotId + 1'000, 2'000, 5));
-    ledger.AddOrder({.is_gift = true, .first_id = 0x40000001, .count = 50, .rate = 3, .min_fen = 5, .max_fen = 9, .at_s = 77,
-                     .key = {1, 2, 3}, .users = 3, .first_user = 1, .last_user = 90});
+    ledger.AddOrder({.is_gift = true,
+                     .first_id = 0x40000001,
+                     .count = 50,
+                     .rate = 3,
+                     .min_fen = 5,
+                     .max_fen = 9,
+                     .at_s = 77,
+                     .key = {1, 2, 3},
+                     .users = 3,
+                     .first_user = 1,
+                     .last_user = 90});
     for (uint32_t i = 0; i < 20; ++i) {
       Order order = ShakeOrder(kLotId + 10'000 + i * 10, 10, 5);
       order.caller_key = absl::StrCat("a caller's key that is not short, number ", i);
       order.asked = "shake rate=100 count=10 min_fen=5 max_fen=5 at=0 seed=0";
       ledger.AddOrder(order);
-      ledger.CancelOrder({.first_id = order.first_id, .place = i % 10, .shares = 10 - i % 10,
-                          .amount = envelope::Fen(5 * (10 - i % 10)), .at_ms = 1'700'000'000'000});
+      ledger.CancelOrder({.first_id = order.first_id,
+                          .place = i % 10,
+                          .shares = 10 - i % 10,
+                          .amount = envelope::Fen(5 * (10 - i % 10)),
+                          .at_ms = 1'700'000'000'000});
     }
     for (uint32_t i = 0; i < 40; ++i) {
       ledger.writer().Begin();
@@ -89,9 +101,9 @@ class FlipTest : public ::testing::Test {
       return "";
     }
     std::string all;
-    for (const auto& [table, columns] : {std::pair("meta", 3), std::pair("orders", 12), std::pair("envelopes", 12),
-                                         std::pair("invites", 4), std::pair("entries", 5), std::pair("grants", 12),
-                                         std::pair("order_terms", 6), std::pair("cancels", 6)}) {
+    for (const auto& [table, columns] :
+         {std::pair("meta", 3), std::pair("orders", 12), std::pair("envelopes", 12), std::pair("invites", 4),
+          std::pair("entries", 5), std::pair("grants", 12), std::pair("order_terms", 6), std::pair("cancels", 6)}) {
       Statement rows(ledger.db(), absl::StrCat("SELECT * FROM ", table).c_str());
       while (rows.Step()) {
         for (int column = 0; column < columns; ++column) {

@@ -209,9 +209,7 @@ TEST_F(LedgerFileTest, RefusesAFolderThatIsNotThere) {
   Refuses(absl::StatusCode::kNotFound, "there is no folder", {.path = folder_.File("nowhere") + "/money.ledger"});
 }
 
-TEST_F(LedgerFileTest, LookingMakesNothing) {
-  Refuses(absl::StatusCode::kNotFound, "no such file", {.read_only = true});
-}
+TEST_F(LedgerFileTest, LookingMakesNothing) { Refuses(absl::StatusCode::kNotFound, "no such file", {.read_only = true}); }
 
 // Another process holds it: the refusal comes before anything in it is judged, and names that process.
 TEST_F(LedgerFileTest, RefusesAFileInUse) {

@@ -29,24 +29,44 @@ inline uint64_t Seeds(uint64_t usual) {
 }
 
 inline Order ShakeOrder(uint32_t first_id, int64_t count, int64_t fen_each) {
-  return {.first_id = first_id, .count = count, .rate = 100, .min_fen = fen_each, .max_fen = fen_each,
+  return {.first_id = first_id,
+          .count = count,
+          .rate = 100,
+          .min_fen = fen_each,
+          .max_fen = fen_each,
           .total = envelope::Fen(count * fen_each)};
 }
 inline Record Win(uint32_t user, uint32_t envelope_id, uint32_t fen, std::optional<uint64_t> stamp = std::nullopt) {
-  return {.kind = RecordKind::kWin, .has_stamp = stamp.has_value(), .user = user, .envelope_id = envelope_id,
-          .amount_fen = fen, .stamp = stamp.value_or(0), .at_ms = 1};
+  return {.kind = RecordKind::kWin,
+          .has_stamp = stamp.has_value(),
+          .user = user,
+          .envelope_id = envelope_id,
+          .amount_fen = fen,
+          .stamp = stamp.value_or(0),
+          .at_ms = 1};
 }
 inline Record MakeGift(uint32_t id, uint32_t sender, uint32_t fen, const std::vector<uint32_t>& users,
                        std::optional<uint64_t> stamp = std::nullopt, int64_t expires_ms = 1'000'000) {
-  Record record{.kind = RecordKind::kGift, .has_stamp = stamp.has_value(), .user_count = static_cast<uint8_t>(users.size()),
-                .user = sender, .envelope_id = id, .amount_fen = fen, .stamp = stamp.value_or(0), .at_ms = 1,
+  Record record{.kind = RecordKind::kGift,
+                .has_stamp = stamp.has_value(),
+                .user_count = static_cast<uint8_t>(users.size()),
+                .user = sender,
+                .envelope_id = id,
+                .amount_fen = fen,
+                .stamp = stamp.value_or(0),
+                .at_ms = 1,
                 .expires_ms = expires_ms};
   std::copy(users.begin(), users.end(), record.users);
   return record;
 }
 inline Record OpenGift(uint32_t user, uint32_t id, uint32_t fen, std::optional<uint64_t> stamp = std::nullopt) {
-  return {.kind = RecordKind::kOpen, .has_stamp = stamp.has_value(), .user = user, .envelope_id = id, .amount_fen = fen,
-          .stamp = stamp.value_or(0), .at_ms = 1};
+  return {.kind = RecordKind::kOpen,
+          .has_stamp = stamp.has_value(),
+          .user = user,
+          .envelope_id = id,
+          .amount_fen = fen,
+          .stamp = stamp.value_or(0),
+          .at_ms = 1};
 }
 inline Record Ask(RecordKind kind, uint32_t user, uint64_t stamp = 0, uint32_t envelope_id = 0) {
   return {.kind = kind, .has_stamp = true, .user = user, .envelope_id = envelope_id, .stamp = stamp};

@@ -64,9 +64,15 @@ class Oracle {
     std::vector<Outcome> outcomes;
     for (auto grant = grants_.rbegin(); grant != grants_.rend(); ++grant) {
       if (grant->user == record.user && grant->stamp.has_value() && *grant->stamp > record.stamp) {
-        outcomes.push_back({.kind = grant->kind, .settled = Settled::kRepeat, .resumed = true, .has_stamp = true,
-                            .user = grant->user, .envelope_id = grant->envelope, .amount_fen = grant->fen,
-                            .stamp = *grant->stamp, .reply_to = record.reply_to});
+        outcomes.push_back({.kind = grant->kind,
+                            .settled = Settled::kRepeat,
+                            .resumed = true,
+                            .has_stamp = true,
+                            .user = grant->user,
+                            .envelope_id = grant->envelope,
+                            .amount_fen = grant->fen,
+                            .stamp = *grant->stamp,
+                            .reply_to = record.reply_to});
       }
     }
     return outcomes;
@@ -142,9 +148,9 @@ class Oracle {
 
   std::vector<Grant> grants_;  // in the order of their commits
   std::map<Request, size_t> requests_;
-  std::map<Request, uint32_t> too_late_;  // the latest login that was told so
+  std::map<Request, uint32_t> too_late_;                     // the latest login that was told so
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> opens_;  // gift, user
-  std::map<Request, std::pair<uint32_t, uint32_t>> sends_;  // its gift
+  std::map<Request, std::pair<uint32_t, uint32_t>> sends_;   // its gift
 };
 
 }  // namespace hongbao::ledger

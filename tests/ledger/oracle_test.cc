@@ -154,7 +154,9 @@ class Comparison {
   Record OpenOrRefund() {
     Gift& gift = gifts_[random_() % gifts_.size()];
     if (random_() % 12 == 0) {
-      return {.kind = RecordKind::kRefund, .user_count = static_cast<uint8_t>(gift.unopened.size()), .envelope_id = gift.id,
+      return {.kind = RecordKind::kRefund,
+              .user_count = static_cast<uint8_t>(gift.unopened.size()),
+              .envelope_id = gift.id,
               .amount_fen = static_cast<uint32_t>(gift.left_fen)};
     }
     const int64_t others = static_cast<int64_t>(gift.unopened.size()) - 1;

@@ -32,8 +32,17 @@ class RecoveryTest : public ::testing::Test {
     return bits;
   }
   static Order GiftSend(uint32_t first_id, int64_t count) {
-    return {.is_gift = true, .first_id = first_id, .count = count, .rate = 3, .min_fen = 5, .max_fen = 9, .at_s = 77,
-            .key = {1, 2, 3, 0xffff'ffff}, .users = 4, .first_user = 10, .last_user = 90};
+    return {.is_gift = true,
+            .first_id = first_id,
+            .count = count,
+            .rate = 3,
+            .min_fen = 5,
+            .max_fen = 9,
+            .at_s = 77,
+            .key = {1, 2, 3, 0xffff'ffff},
+            .users = 4,
+            .first_user = 10,
+            .last_user = 90};
   }
 
   TestFolder folder_;
@@ -179,8 +188,7 @@ TEST_F(RecoveryTest, StampsFarAheadOfTheClockAreNoMeasureOfAUser) {
     EXPECT_EQ(ledger_.state.users[4].last_stamp, start == 0 ? kHistoryStamp : kNowNs) << "at first none of a stamp to go by";
     EXPECT_EQ(ledger_.state.users[5].last_stamp, kNowNs + kHourNs);
     EXPECT_EQ(ledger_.state.users[6].last_stamp, 0U);
-    EXPECT_EQ(ledger_.state.far_stamps,
-              (std::vector<RequestName>{{3, kEver}, {4, kEver}, {6, kNowNs + kHourNs + 1}}));
+    EXPECT_EQ(ledger_.state.far_stamps, (std::vector<RequestName>{{3, kEver}, {4, kEver}, {6, kNowNs + kHourNs + 1}}));
     const auto more = static_cast<uint32_t>(start);
     ledger_.Do({Win(4, kLotId + 5 + more, 1, kNowNs + more)});  // its chain goes on
   }

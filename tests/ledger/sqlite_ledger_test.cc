@@ -200,8 +200,15 @@ class SqliteLedgerClock : public SqliteLedgerTest {
     clock_ms = recovered.clock_ms;
     (*ledger)->Start(1, kLaneRecords, &box_);
     if (recovered.epoch == 1) {
-      Record gift{.kind = RecordKind::kGift, .has_stamp = true, .user_count = 2, .user = 7, .envelope_id = 5,
-                  .amount_fen = 100, .stamp = 9, .at_ms = now_ms, .expires_ms = now_ms + kDayMs};
+      Record gift{.kind = RecordKind::kGift,
+                  .has_stamp = true,
+                  .user_count = 2,
+                  .user = 7,
+                  .envelope_id = 5,
+                  .amount_fen = 100,
+                  .stamp = 9,
+                  .at_ms = now_ms,
+                  .expires_ms = now_ms + kDayMs};
       gift.users[0] = 1, gift.users[1] = 2;
       (*ledger)->Submit(0, gift);
       EXPECT_TRUE(box_.WaitFor(1));

@@ -194,7 +194,8 @@ TEST_F(WriterTest, NobodyOpensUninvited) {
 }
 
 TEST_F(WriterTest, ARefundIsWhatIsLeft) {
-  ledger_.Do({MakeGift(kGiftId, 7, 300, {1, 2, 3}, 1), OpenGift(1, kGiftId, 100, 2),
+  ledger_.Do({MakeGift(kGiftId, 7, 300, {1, 2, 3}, 1),
+              OpenGift(1, kGiftId, 100, 2),
               {.kind = RecordKind::kRefund, .user_count = 2, .envelope_id = kGiftId, .amount_fen = 200}});
   EXPECT_TRUE(ledger_.AuditAll().ok()) << ledger_.AuditAll();
   EXPECT_EQ(ledger_.db().Number("SELECT SUM(fen) FROM entries WHERE ref_kind = 3 AND credit = (4294967296 | 7)"), 200);

@@ -65,9 +65,8 @@ TEST(AddressPlan, ClientsOnOneMachineShareTheLoopbackPairsWithoutKnowingOfEachOt
 }
 
 TEST(AddressPlan, ElsewhereTheKernelChoosesTheSource) {
-  const auto plan = AddressPlan::Make({.destinations = {SocketAddress::Ipv4(0x0a00'0005, 1025)},
-                                       .local_ports = kKernelDefault,
-                                       .users = {500, 599, 1'000'000}});
+  const auto plan = AddressPlan::Make(
+      {.destinations = {SocketAddress::Ipv4(0x0a00'0005, 1025)}, .local_ports = kKernelDefault, .users = {500, 599, 1'000'000}});
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_FALSE(plan->PairOf(555).source.given());
 }

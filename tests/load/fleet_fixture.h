@@ -190,8 +190,7 @@ class FleetFixture : public testing::Test {
       wire::FrameBytes in{reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()};
       while (!in.empty()) {
         const bool login = in.size() >= 4 && in[3] == std::byte{0};
-        const wire::Peeked peeked =
-            wire::Peek(in, wire::Side::kServer, login ? wire::Version::kUnknown : options.version);
+        const wire::Peeked peeked = wire::Peek(in, wire::Side::kServer, login ? wire::Version::kUnknown : options.version);
         EXPECT_NE(peeked.framing, wire::Framing::kMalformed) << "the fleet sent what no server understands";
         if (peeked.framing != wire::Framing::kWhole) {
           break;
@@ -281,9 +280,8 @@ class FleetFixture : public testing::Test {
   }
   std::string Notice(uint32_t envelope_id, const std::vector<uint32_t>& users) const {
     return Bytes(wire::GiftNoticeBytes(options.version, users.size()), [&](std::byte* out) {
-      wire::EncodeGiftNotice(
-          out, options.version,
-          {.stamp = 1, .envelope_id = envelope_id, .amount_fen = 300, .recipient = users[0], .users = users});
+      wire::EncodeGiftNotice(out, options.version,
+                             {.stamp = 1, .envelope_id = envelope_id, .amount_fen = 300, .recipient = users[0], .users = users});
     });
   }
   std::string OpenAnswer(const wire::OpenRequest& request, uint32_t user, uint32_t amount_fen) const {
@@ -403,11 +401,10 @@ class FleetFixture : public testing::Test {
     const count::Values<Counter> n = tally.cells.Snapshot();
     EXPECT_EQ(n[Counter::kDue], n[Counter::kSent] + Missed(n));
     EXPECT_EQ(n[Counter::kSent], n[Counter::kAnswered] + n[Counter::kLost] + n[Counter::kOutstanding]);
-    EXPECT_EQ(n[Counter::kAnswered],
-              n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kRefused]);
+    EXPECT_EQ(n[Counter::kAnswered], n[Counter::kWon] + n[Counter::kNothing] + n[Counter::kCap] + n[Counter::kRefused]);
     EXPECT_EQ(n[Counter::kOpensSent], n[Counter::kOpened] + n[Counter::kOpenedEmpty] + n[Counter::kOpensOutstanding]);
-    EXPECT_EQ(n[Counter::kNotices], n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] +
-                                        n[Counter::kNoticesMisdelivered] + n[Counter::kNoticesNotOpened]);
+    EXPECT_EQ(n[Counter::kNotices], n[Counter::kOpensSent] + n[Counter::kNoticesRepeated] + n[Counter::kNoticesMisdelivered] +
+                                        n[Counter::kNoticesNotOpened]);
     if (tally.statements_done.load()) {
       EXPECT_EQ(options.own.size(),
                 n[Counter::kStatementsEqual] + n[Counter::kStatementsDifferent] + n[Counter::kStatementsSkipped]);
@@ -469,9 +466,9 @@ class GatewayFixture : public FleetFixture<GatewayFleet> {
     options.total_users = 2 * users;
     options.token.emplace();
     for (size_t i = 0; i < options.token->size(); ++i) (*options.token)[i] = static_cast<std::byte>(i + 1);
-    MakeFleet(options.gateways, {.slots = 16,
-                                 .idle_timeout_ms = 0,
-                                 .bulk = {.connections = bulk_connections, .unsent_bytes_max = unsent_bytes_max}});
+    MakeFleet(
+        options.gateways,
+        {.slots = 16, .idle_timeout_ms = 0, .bulk = {.connections = bulk_connections, .unsent_bytes_max = unsent_bytes_max}});
   }
   uint32_t bulk_connections = 8;
 };

@@ -48,8 +48,7 @@ TEST_F(UserFixture, AUserTheServerDoesNotKnowIsNotTriedAgain) {
   Make(2);
   for (const Frame& request : FirstLogins()) {
     const bool known = request.Login().first_user == 0;
-    Deliver(request.slot,
-            LoginAnswer(request.Login(), known ? wire::LoginResult::kOk : wire::LoginResult::kUserOutOfRange));
+    Deliver(request.slot, LoginAnswer(request.Login(), known ? wire::LoginResult::kOk : wire::LoginResult::kUserOutOfRange));
   }
   Settle();
   Run(20 * kSecond, 10 * kMs);
@@ -388,8 +387,7 @@ TEST_F(FleetAnswers, AnswersMayComeInPiecesOfAnySize) {
   const auto shakes = Shakes(28);
   const uint32_t slot = shakes[0].slot;
   for (size_t cut = 0; cut < 28; ++cut) {
-    const std::string answer =
-        ShakeAnswer(shakes[cut].Shake(), ShakeResult::kWon, 0x100001 + static_cast<uint32_t>(cut), 10);
+    const std::string answer = ShakeAnswer(shakes[cut].Shake(), ShakeResult::kWon, 0x100001 + static_cast<uint32_t>(cut), 10);
     if (cut > 0) Deliver(slot, answer.substr(0, cut));
     Deliver(slot, answer.substr(cut));
   }
@@ -897,8 +895,7 @@ class FleetSteps : public UserFixture {
 TEST_F(FleetSteps, AnHourBack) { ExpectItGoesOnAfter({-3'600 * kSecond}); }
 TEST_F(FleetSteps, AnHourAhead) { ExpectItGoesOnAfter({3'600 * kSecond}); }
 TEST_F(FleetSteps, AheadAndTakenBackManyTimes) {
-  ExpectItGoesOnAfter(
-      {3'600 * kSecond, -3'600 * kSecond, 3'600 * kSecond, -3'600 * kSecond, 7 * kSecond, -7 * kSecond});
+  ExpectItGoesOnAfter({3'600 * kSecond, -3'600 * kSecond, 3'600 * kSecond, -3'600 * kSecond, 7 * kSecond, -7 * kSecond});
 }
 TEST_F(FleetSteps, ToTheYear1970) { ExpectItGoesOnAfter({-kStartSecond * kSecond}); }
 

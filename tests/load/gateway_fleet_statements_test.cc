@@ -15,8 +15,7 @@ class GatewayStatements : public GatewayFixture {
       Turn();
       for (const Frame& frame : Take(FrameType::kStatementRequest)) {
         const auto base = bases[frame.user()];
-        Deliver(frame.slot,
-                Statement(frame, base.first + won[frame.user()].first, base.second + won[frame.user()].second));
+        Deliver(frame.slot, Statement(frame, base.first + won[frame.user()].first, base.second + won[frame.user()].second));
       }
     }
     EXPECT_TRUE(tally.statements_done.load());

@@ -105,8 +105,7 @@ class GatewayFleetTest : public GatewayFixture {
 
   // Logged in, and `qps` (of the whole fleet; about half of it is ours) from kRateSecond on, where the clock stands
   // now.
-  void Start(uint32_t users, FleetOptions wish, uint32_t qps, uint64_t requests = 0,
-             uint32_t unsent_bytes_max = 65'536) {
+  void Start(uint32_t users, FleetOptions wish, uint32_t qps, uint64_t requests = 0, uint32_t unsent_bytes_max = 65'536) {
     wish.statements = false;
     wish.send_quantum_ns = quantum_ns;
     Make(users, wish, unsent_bytes_max);
@@ -251,8 +250,7 @@ TEST_F(GatewayFleetTest, EveryResultIsCounted) {
   const Frames shakes = TakeShakes();
   ASSERT_GT(shakes.size(), 10u);
   Deliver(slot(), Nothing(shakes[0]) + ShakeAnswer(shakes[1].Shake(), ShakeResult::kCap) +
-                      ShakeAnswer(shakes[2].Shake(), ShakeResult::kOverload) + Won(shakes[3], 9, 1) +
-                      Nothings(shakes, 4));
+                      ShakeAnswer(shakes[2].Shake(), ShakeResult::kOverload) + Won(shakes[3], 9, 1) + Nothings(shakes, 4));
   ExpectCounts({{kCap, 1}, {kRefused, 1}, {kWon, 1}, {kNothing, shakes.size() - 3}});
   EXPECT_EQ(tally.phases[0]->cells.Get(PhaseCounter::kRefused), 1u);
   ExpectIdentities();
@@ -514,8 +512,7 @@ TEST_F(GatewayFleetTest, AtMaxRateSilenceIsSilenceAndTheQuotaIsTheEnd) {
     sent += shakes.size();
     for (const auto& [first, slot] : slot_of) {
       Frames own;
-      std::copy_if(shakes.begin(), shakes.end(), std::back_inserter(own),
-                   [slot](const Frame& one) { return one.slot == slot; });
+      std::copy_if(shakes.begin(), shakes.end(), std::back_inserter(own), [slot](const Frame& one) { return one.slot == slot; });
       Deliver(slot, Nothings(own));
     }
   }
@@ -592,8 +589,7 @@ TEST_F(GatewayFleetTest, WhateverHappensEveryRequestIsAnsweredOnceOrLost) {
       std::string answers;
       const size_t n = random() % (frames.size() + 1);
       for (size_t j = 0; j < n; ++j) {
-        const auto [known, fresh] =
-            outcomes.try_emplace({frames[j].stamp(), frames[j].user()}, random() % 10 == 0 ? 7 : 0);
+        const auto [known, fresh] = outcomes.try_emplace({frames[j].stamp(), frames[j].user()}, random() % 10 == 0 ? 7 : 0);
         fen += fresh ? known->second : 0;  // decided once, however often it is asked
         answers += known->second > 0 ? Won(frames[j], 5, known->second) : Nothing(frames[j]);
       }
@@ -651,8 +647,7 @@ class GatewaySteps : public GatewayFleetTest {
       for (const size_t sent : SentIn(2, 50 * kMs)) EXPECT_NEAR(static_cast<double>(sent), 200, 60) << step_ns;
     }
     EXPECT_EQ(Count(Counter::kDue), Count(Counter::kSent)) << "nothing is missed because of a step";
-    EXPECT_NEAR(static_cast<double>(Count(Counter::kDue) - Count(Counter::kScheduled)), 200, 60)
-        << "the second under way";
+    EXPECT_NEAR(static_cast<double>(Count(Counter::kDue) - Count(Counter::kScheduled)), 200, 60) << "the second under way";
     EXPECT_GT(tally.latency.Snapshot().count(), 0u);
     EXPECT_LT(tally.latency.Snapshot().max_ns(), static_cast<uint64_t>(kSecond)) << "a step is no latency";
   }

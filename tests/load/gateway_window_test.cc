@@ -237,8 +237,7 @@ class Oracle {
     answers.resize(std::min<size_t>(answers.size(), random_() % 40));
     // Those that have been overtaken are older, and not taken in order.
     size_t skipped = 0;
-    while (skipped < answers.size() && window_.oldest() != nullptr && answers[skipped].first < window_.oldest()->stamp)
-      ++skipped;
+    while (skipped < answers.size() && window_.oldest() != nullptr && answers[skipped].first < window_.oldest()->stamp) ++skipped;
     answers.erase(answers.begin(), answers.begin() + static_cast<std::ptrdiff_t>(skipped));
     const size_t taken = window_.TakeInOrder(
         answers.size(),

@@ -123,7 +123,9 @@ TEST(InFlight, Defect16And17_RecordsAllComeBack) {
     ASSERT_EQ(pool.used(), appended - taken);
   }
   for (RequestList& list : lists) {
-    while (pool.TakeFirst(list, [](const InFlightRequest&) { return true; }, found)) ++taken;
+    while (pool.TakeFirst(
+        list, [](const InFlightRequest&) { return true; }, found))
+      ++taken;
     EXPECT_EQ(list.last, kNoRequest);
   }
   EXPECT_EQ(appended, taken);

@@ -29,8 +29,8 @@ class NeverServedTest : public ::testing::Test {
 };
 
 TEST_F(NeverServedTest, EachIsAsLateAsItIsAtTheEnd) {
-  const auto found = NeverServedByPhase({Of(10, 0), Of(12, 100), Of(21, 10)}, schedule_, 2,
-                                        {.missed = 110, .lost = 0, .end_ns = 30 * kSecond});
+  const auto found =
+      NeverServedByPhase({Of(10, 0), Of(12, 100), Of(21, 10)}, schedule_, 2, {.missed = 110, .lost = 0, .end_ns = 30 * kSecond});
   EXPECT_EQ(found[0].missed.count(), 100u);
   EXPECT_EQ(found[1].missed.count(), 10u);
   EXPECT_EQ(found[0].lost.count() + found[1].lost.count(), 0u);
@@ -43,16 +43,16 @@ TEST_F(NeverServedTest, EachIsAsLateAsItIsAtTheEnd) {
 
 // The workers have recorded the last ones themselves, to the nanosecond.
 TEST_F(NeverServedTest, TheLastOnesAreNotCountedTwice) {
-  const auto found = NeverServedByPhase({Of(12, 60, 5), Of(13, 60, 5)}, schedule_, 2,
-                                        {.missed = 70, .lost = 5, .end_ns = 30 * kSecond});
+  const auto found =
+      NeverServedByPhase({Of(12, 60, 5), Of(13, 60, 5)}, schedule_, 2, {.missed = 70, .lost = 5, .end_ns = 30 * kSecond});
   EXPECT_EQ(found[0].missed.count(), 70u);
   EXPECT_EQ(found[0].lost.count(), 5u);
   EXPECT_GE(found[0].lost.ValueAtNs(0), uint64_t{17'000'000'000}) << "those of second 12";
 }
 
 TEST_F(NeverServedTest, OfASampleOneInSoManyIsCounted) {
-  const auto found = NeverServedByPhase({Of(12, 6'400)}, schedule_, 2,
-                                        {.missed = 6'400, .sample_every = 64, .end_ns = 30 * kSecond});
+  const auto found =
+      NeverServedByPhase({Of(12, 6'400)}, schedule_, 2, {.missed = 6'400, .sample_every = 64, .end_ns = 30 * kSecond});
   EXPECT_EQ(found[0].missed.count(), 100u);
 }
 

@@ -23,8 +23,7 @@ class RampTest : public testing::Test {
   net::Port port{0, {.slots = 4}};
   std::array<net::Port*, 1> ports{&port};
   FleetContext context{{}, ports, wall, schedule, tally};
-  AddressPlan addresses =
-      *AddressPlan::Make({.destinations = {SocketAddress::Ipv4(0x7f00'0001, 1025)}, .users = {0, 1, 2}});
+  AddressPlan addresses = *AddressPlan::Make({.destinations = {SocketAddress::Ipv4(0x7f00'0001, 1025)}, .users = {0, 1, 2}});
   std::array<User, 2> users;
   Ramp<User> ramp{context, absl::MakeSpan(users), 0, addresses};
 };

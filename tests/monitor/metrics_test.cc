@@ -43,11 +43,10 @@ TEST(MonitorMetrics, SumsAreOfAllLivesAndWhatStandsNowIsOfTheLiving) {
                       SourceOf(Role::kServer, Condition::kLiving, 3'000), SourceOf(Role::kServer, Condition::kSilent, 40)};
   ExpectLines(TextOf(snapshot),
               {"requests_total{role=\"client\"} 1200", "requests_total{role=\"server\"} 3040",
-               "responses_total{role=\"client\"} 1202",
-               "responses_total{role=\"server\"} 3042", "envelopes_won_total{role=\"client\"} 1204",
-               "envelopes_won_total{role=\"server\"} 3044", "missed_sends_total 1206", "late_sends_total 1208",
-               "requests_lost_total 1210", "users_online{role=\"client\"} 20", "users_online{role=\"server\"} 20",
-               "connections{role=\"client\"} 10", "connections{role=\"server\"} 10",
+               "responses_total{role=\"client\"} 1202", "responses_total{role=\"server\"} 3042",
+               "envelopes_won_total{role=\"client\"} 1204", "envelopes_won_total{role=\"server\"} 3044",
+               "missed_sends_total 1206", "late_sends_total 1208", "requests_lost_total 1210", "users_online{role=\"client\"} 20",
+               "users_online{role=\"server\"} 20", "connections{role=\"client\"} 10", "connections{role=\"server\"} 10",
                "sources{role=\"client\",condition=\"living\"} 1", "sources{role=\"client\",condition=\"replaced\"} 1",
                "sources{role=\"server\",condition=\"silent\"} 1", "sources{role=\"server\",condition=\"ended\"} 0"});
 }
@@ -61,12 +60,12 @@ TEST(MonitorMetrics, TheAccountAndWhatWasRefused) {
   inlet.Refuse(Refusal::kShort);
   inlet.Put({});
   const std::string text = TextOf(snapshot, RefusedBy(inlet));
-  ExpectLines(text, {"money_given_fen 900", "money_received_fen 700", "money_difference_fen 200", "money_left_fen 55",
-                     "records_total 1", "records_refused_total{reason=\"late\"} 2",
-                     "records_refused_total{reason=\"repeated\"} 3",
-                     "records_refused_total{reason=\"clock_off\"} 4", "records_refused_total{reason=\"too_many_sources\"} 5",
-                     "records_refused_total{reason=\"short\"} 1", "records_refused_total{reason=\"no_room\"} 1",
-                     "records_refused_total{reason=\"malformed\"} 0", "records_refused_total{reason=\"flood\"} 0"});
+  ExpectLines(
+      text, {"money_given_fen 900", "money_received_fen 700", "money_difference_fen 200", "money_left_fen 55", "records_total 1",
+             "records_refused_total{reason=\"late\"} 2", "records_refused_total{reason=\"repeated\"} 3",
+             "records_refused_total{reason=\"clock_off\"} 4", "records_refused_total{reason=\"too_many_sources\"} 5",
+             "records_refused_total{reason=\"short\"} 1", "records_refused_total{reason=\"no_room\"} 1",
+             "records_refused_total{reason=\"malformed\"} 0", "records_refused_total{reason=\"flood\"} 0"});
   EXPECT_THAT(text, HasSubstr("\nhongbao_last_second_timestamp_seconds 1800000000\n"));
 }
 

@@ -100,8 +100,8 @@ TEST_F(SourcesTest, OthersDoNotTakeAPlace) {
   Take(Tells(dead, kNow));
   Take(Gone(dead));
   Pass(3);
-  Take(Tells({.first_user = 100, .began_ns = 2, .connection = 2}, now_s_));                      // other users
-  Take(Tells({.role = wire::Role::kServer, .began_ns = 3, .connection = 3}, now_s_));            // another role
+  Take(Tells({.first_user = 100, .began_ns = 2, .connection = 2}, now_s_));            // other users
+  Take(Tells({.role = wire::Role::kServer, .began_ns = 3, .connection = 3}, now_s_));  // another role
   Take(Tells({.role = wire::Role::kNic, .began_ns = 4, .connection = 4}, now_s_));
   EXPECT_EQ(sources_.Of(1).after, 0u);
   const Who ended{.first_user = 500, .began_ns = 5, .connection = 5};

@@ -51,10 +51,9 @@ class PortTester {
         return false;
       }
     }
-    return port.live() == 0 && port.slots_in_use() == 0 && PartialBlocks(port) == 0 &&
-           ReplyBlocks(port) == 0 && port.dirty_.empty() && port.starved_.empty() && port.closing_.empty() &&
-           port.dials_.empty() && port.switching_.empty() && port.parked_.empty() && port.arrivals_.empty() &&
-           port.bulk_live_ == 0;
+    return port.live() == 0 && port.slots_in_use() == 0 && PartialBlocks(port) == 0 && ReplyBlocks(port) == 0 &&
+           port.dirty_.empty() && port.starved_.empty() && port.closing_.empty() && port.dials_.empty() &&
+           port.switching_.empty() && port.parked_.empty() && port.arrivals_.empty() && port.bulk_live_ == 0;
   }
 };
 

@@ -36,8 +36,8 @@ class ScriptedRing {
     int* place = nullptr;              // of a TakeIn
     SocketAddress destination{};
     int listener = -1;
-    uint64_t publishes = 0;            // PublishBuffers calls before it was queued
-    uint64_t number = 0;               // in the order of queueing
+    uint64_t publishes = 0;  // PublishBuffers calls before it was queued
+    uint64_t number = 0;     // in the order of queueing
   };
   static constexpr uint32_t kBuffers = 64;
   static constexpr uint32_t kBufferBytes = 256;
@@ -61,9 +61,7 @@ class ScriptedRing {
   void Connect(uint32_t slot, uint32_t generation, const SocketAddress& destination) {
     Queue({.tag = {ring::Operation::kConnect, generation, slot}, .destination = destination});
   }
-  void Cancel(ring::Tag target) {
-    Queue({.tag = {ring::Operation::kCancel, target.generation, target.slot}, .target = target});
-  }
+  void Cancel(ring::Tag target) { Queue({.tag = {ring::Operation::kCancel, target.generation, target.slot}, .target = target}); }
   void Close(uint32_t slot, uint32_t generation) {
     EXPECT_EQ(OfSlot(slot, /*cancels=*/true), 0u) << "slot " << slot << " closed with something in flight";
     ++closes;
@@ -246,8 +244,7 @@ class ScriptedRing {
 
   void Finish(ring::Tag tag, int32_t result, bool more) {
     auto found = in_flight_.find(Pack(tag));
-    for (uint64_t target = 1; tag.operation == ring::Operation::kCancel && found == in_flight_.end() && target < 8;
-         ++target) {
+    for (uint64_t target = 1; tag.operation == ring::Operation::kCancel && found == in_flight_.end() && target < 8; ++target) {
       found = in_flight_.find(Pack(tag) | (target << 60));
     }
     ASSERT_TRUE(found != in_flight_.end()) << "the test completes what is not in flight: operation "
@@ -269,11 +266,7 @@ class ScriptedRing {
     free_buffers_.pop_front();
     lent_[buffer] = true;
     std::memcpy(memory_[buffer].data(), bytes.data(), bytes.size());
-    return {.tag = tag,
-            .result = static_cast<int32_t>(bytes.size()),
-            .more = more,
-            .has_buffer = true,
-            .buffer = buffer};
+    return {.tag = tag, .result = static_cast<int32_t>(bytes.size()), .more = more, .has_buffer = true, .buffer = buffer};
   }
 
   std::vector<ring::Tag> queue_;

@@ -313,8 +313,7 @@ TEST_P(ServiceTest, BytesAndEndTogetherAreAnsweredAndEveryConnectionEnds) {
     }
     for (SocketClient& client : clients) {
       ASSERT_EQ(client.Receive(7), "request")
-          << "round " << round << ", client " << &client - clients.data() << ", "
-          << Describe(service, GetParam().workers);
+          << "round " << round << ", client " << &client - clients.data() << ", " << Describe(service, GetParam().workers);
       ASSERT_TRUE(client.Ended());
     }
     clients.clear();
@@ -394,8 +393,7 @@ TEST_P(ServiceTest, DrainEndsAtItsDeadlineWhateverPeersDo) {
   EXPECT_TRUE(WaitFor([&] {
     const uint64_t before = Sum(service, GetParam().workers, Counter::kSentBytes);
     slow.Send(std::string(1'024, 's'));
-    return Sum(service, GetParam().workers, Counter::kSentBytes) == before ||
-           Closes(service, GetParam().workers) > 0;
+    return Sum(service, GetParam().workers, Counter::kSentBytes) == before || Closes(service, GetParam().workers) > 0;
   }));
   turns = Sum(service, GetParam().workers, Counter::kTurns);
   service.Drain(400);

@@ -71,9 +71,7 @@ struct Side : SetSide<Mover> {
     ring.Complete(TagOf(operation, slot), result);
     TurnAll();
   }
-  void Receive(uint32_t slot, std::string_view bytes) {
-    EXPECT_TRUE(ring.CompleteReceive(slot, At(slot).generation, bytes));
-  }
+  void Receive(uint32_t slot, std::string_view bytes) { EXPECT_TRUE(ring.CompleteReceive(slot, At(slot).generation, bytes)); }
   void SendAll(uint32_t slot) {
     while (const ScriptedRing::Entry* entry = ring.Find(Operation::kSend, slot)) {
       ring.Complete(entry->tag, static_cast<int32_t>(entry->copy.size()));

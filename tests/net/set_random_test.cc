@@ -187,11 +187,11 @@ class Kernel {
 
  private:
   struct Peer {
-    uint64_t number = 0;        // names its stream
-    uint64_t bytes_sent = 0;    // to us
-    std::string echoed{};       // tail of what came back that is not compared yet
+    uint64_t number = 0;      // names its stream
+    uint64_t bytes_sent = 0;  // to us
+    std::string echoed{};     // tail of what came back that is not compared yet
     uint64_t frames_back = 0;
-    bool ended = false;         // its FIN or RST was delivered
+    bool ended = false;  // its FIN or RST was delivered
   };
 
   static PortOptions Options(uint32_t slots) {

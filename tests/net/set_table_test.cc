@@ -10,8 +10,7 @@ namespace {
 enum class Life { kOpen, kFlushing, kClosing, kStale };
 
 constexpr int32_t kGood = 1;  // stands for "some bytes"
-constexpr int32_t kResults[] = {kGood,   0,       -ECONNRESET, -EPIPE,  -ENOBUFS,
-                                -ECANCELED, -EINTR, -ENOMEM,     -EAGAIN};
+constexpr int32_t kResults[] = {kGood, 0, -ECONNRESET, -EPIPE, -ENOBUFS, -ECANCELED, -EINTR, -ENOMEM, -EAGAIN};
 
 using Case = std::tuple<Operation, int32_t, bool, Life>;
 
@@ -148,16 +147,15 @@ std::string Name(const testing::TestParamInfo<Case>& info) {
   constexpr const char* kOperations[] = {"None",    "Accept", "Receive", "ReceiveBulk", "Send",
                                          "Connect", "Cancel", "Close",   "Wake"};
   constexpr const char* kLives[] = {"Open", "Flushing", "Closing", "Stale"};
-  return std::string(kOperations[static_cast<int>(operation)]) + (result < 0 ? "Minus" : "") +
-         std::to_string(std::abs(result)) + (more ? "More" : "") + kLives[static_cast<int>(life)];
+  return std::string(kOperations[static_cast<int>(operation)]) + (result < 0 ? "Minus" : "") + std::to_string(std::abs(result)) +
+         (more ? "More" : "") + kLives[static_cast<int>(life)];
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SetTable,
                          testing::Combine(testing::Values(Operation::kReceive, Operation::kSend, Operation::kCancel,
                                                           Operation::kClose, Operation::kConnect),
                                           testing::ValuesIn(kResults), testing::Bool(),
-                                          testing::Values(Life::kOpen, Life::kFlushing, Life::kClosing,
-                                                          Life::kStale)),
+                                          testing::Values(Life::kOpen, Life::kFlushing, Life::kClosing, Life::kStale)),
                          Name);
 
 // ---- accept ----
@@ -183,8 +181,8 @@ TEST_P(SetAcceptTable, GoesOnAcceptingAndNeverSpins) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SetAcceptTable,
-                         testing::Combine(testing::Values(7, 0, -ECONNRESET, -ENOBUFS, -ECANCELED, -EINTR, -ENOMEM,
-                                                          -EAGAIN, -EMFILE, -ENFILE, -ECONNABORTED),
+                         testing::Combine(testing::Values(7, 0, -ECONNRESET, -ENOBUFS, -ECANCELED, -EINTR, -ENOMEM, -EAGAIN,
+                                                          -EMFILE, -ENFILE, -ECONNABORTED),
                                           testing::Bool()));
 
 // ---- connect ----
@@ -224,8 +222,8 @@ TEST_P(SetConnectTable, OpensOrFailsOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SetConnectTable,
-                         testing::Combine(testing::Values(0, -ECONNREFUSED, -ECONNRESET, -ENOBUFS, -ECANCELED, -EINTR,
-                                                          -ENOMEM, -EAGAIN, -ETIMEDOUT, -EADDRNOTAVAIL),
+                         testing::Combine(testing::Values(0, -ECONNREFUSED, -ECONNRESET, -ENOBUFS, -ECANCELED, -EINTR, -ENOMEM,
+                                                          -EAGAIN, -ETIMEDOUT, -EADDRNOTAVAIL),
                                           testing::Bool()));
 
 }  // namespace

@@ -126,12 +126,12 @@ TEST(SetCareless, ConsumingTooMuchOrNothingIsMalformed) {
     bool closed;
   };
   const Case cases[] = {
-      {256, 0, 0, true},     // a whole frame at most, and nothing taken
-      {255, 0, 0, false},    // may still become one
-      {255, 1, 0, true},     // has become one
-      {10, 0, 11, true},     // more than there was
-      {10, 10, 5, true},     // a frame that was whole before
-      {10, 10, 21, true},    // more than there was, from a partial block
+      {256, 0, 0, true},   // a whole frame at most, and nothing taken
+      {255, 0, 0, false},  // may still become one
+      {255, 1, 0, true},   // has become one
+      {10, 0, 11, true},   // more than there was
+      {10, 10, 5, true},   // a frame that was whole before
+      {10, 10, 21, true},  // more than there was, from a partial block
       {255, 255, 0, true},
   };
   for (const Case& c : cases) {

@@ -21,9 +21,8 @@ TEST(SetUp, WhatIsRefusedBecomesCauseAndCure) {
   });
   EXPECT_EQ(memory.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(memory.message()), HasSubstr("ulimit -v"));
-  const absl::Status thread = net::SetUp([]() -> absl::Status {
-    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
-  });
+  const absl::Status thread = net::SetUp(
+      []() -> absl::Status { throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again)); });
   EXPECT_EQ(thread.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(thread.message()), HasSubstr("TasksMax"));
   // More connections than any address space holds: the blocks of a port.

@@ -33,13 +33,12 @@ class AppTest : public testing::Test {
     }
     context_ = std::make_unique<net::WorkerContext<Message>>(0, clock_, mailboxes_);
     context_->AddPort(&port_);
-    app_ = std::make_unique<App>(
-        *context_,
-        WorkerOptions{.connections_max = 3,
-                      .sessions = {.gateways_max = 2, .gateway_token = kToken},
-                      .gifts = {.gifts_max = 100, .expiry_ms = 1'000},
-                      .delay = {.requests_min = 1}},
-        shared_, counters_);
+    app_ = std::make_unique<App>(*context_,
+                                 WorkerOptions{.connections_max = 3,
+                                               .sessions = {.gateways_max = 2, .gateway_token = kToken},
+                                               .gifts = {.gifts_max = 100, .expiry_ms = 1'000},
+                                               .delay = {.requests_min = 1}},
+                                 shared_, counters_);
     Turn();
   }
 
@@ -133,8 +132,8 @@ TEST_F(AppTest, ALargeGatewaysLoginTakesTurns) {
   EXPECT_FALSE(gateway.waits);
   EXPECT_EQ(shared_.directory.Find(39'000), AddressOf(gateway) | kGatewayBit);
   EXPECT_EQ(direct.close_reason, CloseReason::kSuperseded);
-  EXPECT_EQ(PortTester::TakeReplies(port_, gateway).size(),
-            wire::LoginResponseBytes(Version::k2) + wire::kShakeResponseBytes) << "the whole frame behind it";
+  EXPECT_EQ(PortTester::TakeReplies(port_, gateway).size(), wire::LoginResponseBytes(Version::k2) + wire::kShakeResponseBytes)
+      << "the whole frame behind it";
   EXPECT_NE(gateway.partial_block, net::kNoIndex) << "and the start of the next is kept";
   EXPECT_EQ(Count(Counter::kUsersCame), 40'000U);
 }

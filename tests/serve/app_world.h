@@ -46,9 +46,10 @@ class AppWorld : public ledger::OutcomeSink {
   AppWorld(const WorldOptions& options, ledger::Ledger* ledger, time::FakeClock& clock)
       : clock_(clock),
         shared_(*Directory::Create(options.users_max), options.pool, options.max_qps, clock),
-        minter_(&shared_.wall, &shared_.pool, options.users_max, options.workers,
-                [this](uint32_t worker, const MintedGift& gift) { return mailboxes_[worker]->Post(gift); }, ledger,
-                &shared_.returned) {
+        minter_(
+            &shared_.wall, &shared_.pool, options.users_max, options.workers,
+            [this](uint32_t worker, const MintedGift& gift) { return mailboxes_[worker]->Post(gift); }, ledger,
+            &shared_.returned) {
     shared_.ledger = ledger;
     ledger::Recovered recovered = ledger->TakeRecovered();
     for (uint32_t user = 0; user < recovered.users.size() && user < options.users_max; ++user) {
@@ -223,11 +224,11 @@ class AppWorld : public ledger::OutcomeSink {
     }
   }
 
-  static inline uint64_t moves = 0;  // of gateways, that have arrived, in all worlds
-  bool descriptors_left = true;      // for those that leave
-  bool slots_left = true;            // for those that arrive
+  static inline uint64_t moves = 0;    // of gateways, that have arrived, in all worlds
+  bool descriptors_left = true;        // for those that leave
+  bool slots_left = true;              // for those that arrive
   std::vector<std::byte> turned_away;  // what one without a slot was told
-  bool outcomes_overtake = false;  // what other workers have said, as when an inbox was full
+  bool outcomes_overtake = false;      // what other workers have said, as when an inbox was full
   Directory& directory() { return shared_.directory; }
   envelope::LuckyPool& pool() { return shared_.pool; }
   Minter& minter() { return minter_; }
@@ -242,7 +243,10 @@ class AppWorld : public ledger::OutcomeSink {
 
   struct Place {
     Place(AppWorld& world, uint32_t worker, const WorldOptions& options, const WorkerOptions& worker_options)
-        : port(0, {.slots = 64, .login_deadline_ms = 0, .frame_deadline_ms = 0, .idle_timeout_ms = 0,
+        : port(0, {.slots = 64,
+                   .login_deadline_ms = 0,
+                   .frame_deadline_ms = 0,
+                   .idle_timeout_ms = 0,
                    .unsent_bytes_max = options.unsent_bytes_max,
                    .bulk = {.connections = 2 * kGateways}}),
           context(worker, world.clock_, world.mailboxes_) {

@@ -210,8 +210,11 @@ class FakeLedger : public ledger::Ledger {
 
   // From the newest on; `cursor` is how many are left below.
   void Resume(const ledger::Record& record, std::vector<ledger::Outcome>& outcomes) {
-    ledger::Outcome end{.kind = ledger::RecordKind::kResume, .settled = ledger::Settled::kNone, .user = record.user,
-                        .stamp = record.stamp, .reply_to = record.reply_to};
+    ledger::Outcome end{.kind = ledger::RecordKind::kResume,
+                        .settled = ledger::Settled::kNone,
+                        .user = record.user,
+                        .stamp = record.stamp,
+                        .reply_to = record.reply_to};
     for (size_t i = record.cursor != 0 ? record.cursor : grants_.size(); i > 0; --i) {
       ledger::Outcome grant = grants_[i - 1];
       if (grant.user != record.user || !grant.has_stamp || grant.stamp <= record.stamp) {
@@ -234,12 +237,12 @@ class FakeLedger : public ledger::Ledger {
   uint32_t lane_records_ = 0;
   std::vector<uint32_t> in_lane_;
   std::deque<std::pair<uint32_t, ledger::Record>> waiting_;
-  std::vector<ledger::Outcome> grants_;                             // in the order of their commits
-  std::map<Key, size_t> keys_;                                      // of grants
-  std::set<Key> denied_;                                            // looked for and not found: too late for a win
-  std::map<Key, std::pair<uint32_t, uint32_t>> sends_;              // id, fen
-  std::map<Key, uint32_t> denied_sends_;                            // looked for and not found: too late for an earlier login
-  std::map<std::pair<uint32_t, uint32_t>, uint32_t> opens_;         // (gift, user): fen
+  std::vector<ledger::Outcome> grants_;                      // in the order of their commits
+  std::map<Key, size_t> keys_;                               // of grants
+  std::set<Key> denied_;                                     // looked for and not found: too late for a win
+  std::map<Key, std::pair<uint32_t, uint32_t>> sends_;       // id, fen
+  std::map<Key, uint32_t> denied_sends_;                     // looked for and not found: too late for an earlier login
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> opens_;  // (gift, user): fen
   std::set<uint32_t> refunds_;
 };
 

@@ -34,8 +34,7 @@ Bytes GatewayLogin(uint32_t first, uint32_t count, const wire::Token& token = kR
   return LoginFrame(first, Version::k2, /*stamp=*/1, count, /*resume_after=*/0, token);
 }
 
-TestWorkers::Peer Gateway(TestWorkers& workers, uint32_t first, uint32_t count, uint32_t worker = 0,
-                          size_t cap = 1 << 20) {
+TestWorkers::Peer Gateway(TestWorkers& workers, uint32_t first, uint32_t count, uint32_t worker = 0, size_t cap = 1 << 20) {
   TestWorkers::Peer peer = workers.Connect(worker, cap);
   EXPECT_EQ(peer.Feed(GatewayLogin(first, count)).close, CloseReason::kNone);
   const wire::LoginResponse response = peer.TakeLogin();
@@ -145,8 +144,8 @@ TEST(GatewaysTest, ALoginThatProvesNothingLeavesTheGatewayItsUsers) {
   for (const uint32_t user : {10U, 12U, 14U}) {
     TestWorkers workers(WithToken());
     TestWorkers::Peer gateway = Gateway(workers, 10, 5);
-    for (const Bytes& login : {LoginFrame(user, Version::k1), LoginFrame(user, Version::k2),
-                               LoginFrame(user, Version::k2, 1, 1, 0, Token(0x11))}) {
+    for (const Bytes& login :
+         {LoginFrame(user, Version::k1), LoginFrame(user, Version::k2), LoginFrame(user, Version::k2, 1, 1, 0, Token(0x11))}) {
       workers.ExpectRefused(login + ShakeFrame(user), CloseReason::kRefused, wire::LoginResult::kBadToken, 1);
     }
     EXPECT_TRUE(workers.posted.empty()) << "nobody is told to close";
@@ -225,8 +224,8 @@ class Twins {
       for (uint64_t i = random_() % 200; i > 0; --i) {
         const uint32_t user = static_cast<uint32_t>(random_() % kUsers);
         // Some repeat what was asked before.
-        const uint64_t stamp = !stamps_[user].empty() && random_() % 8 == 0 ? stamps_[user][random_() % stamps_[user].size()]
-                                                                           : ++stamp_;
+        const uint64_t stamp =
+            !stamps_[user].empty() && random_() % 8 == 0 ? stamps_[user][random_() % stamps_[user].size()] : ++stamp_;
         stamps_[user].push_back(stamp);
         peers_[user].Feed(ShakeFrame(user, stamp));
         stream = stream + ShakeFrame(user, stamp);
@@ -533,9 +532,7 @@ class GatewaysInSlices : public testing::Test {
  protected:
   static constexpr uint32_t kUsers = 100;
 
-  static TestOptions Options() {
-    return WithToken({.users_max = kUsers, .gateways_max = 8, .gateway_users_a_turn = 10});
-  }
+  static TestOptions Options() { return WithToken({.users_max = kUsers, .gateways_max = 8, .gateway_users_a_turn = 10}); }
   TestWorkers::Peer Begin(uint32_t first, uint32_t count, uint32_t worker = 0) {
     TestWorkers::Peer peer = workers_.Connect(worker);
     EXPECT_EQ(peer.worker->sessions.OnBytes(peer.session, peer.address, GatewayLogin(first, count), peer.replies).close,

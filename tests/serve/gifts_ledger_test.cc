@@ -16,8 +16,7 @@ const std::vector<uint32_t> kInvited = {1, 2, 3};
 TestOptions WithLedger(uint32_t credits = 64) { return {.gift_expiry_ms = 1'000, .ledger_credits = credits}; }
 
 struct GiftsLedgerTest : testing::Test {
-  explicit GiftsLedgerTest(const TestOptions& options = WithLedger())
-      : workers(options), gifts(workers[0].gifts) {}
+  explicit GiftsLedgerTest(const TestOptions& options = WithLedger()) : workers(options), gifts(workers[0].gifts) {}
   ~GiftsLedgerTest() override {
     gifts.book().Audit();
     ExpectReconciles();
@@ -213,8 +212,13 @@ struct GiftsRestoreTest : GiftsLedgerTest {
   bool confirmed = true;
   // `lives_ms` from now on (the fixture's clocks stand at 1,000 ms; the wall clock of the earlier life has gone on).
   void Restore(uint32_t id, int64_t lives_ms, const std::vector<uint32_t>& opened_fen = {0, 0, 0}) {
-    const ledger::LiveGift gift{.id = id, .sender = 7, .total_fen = 300, .created_ms = 1,
-                                .expires_ms = kWallMs + lives_ms, .users = kInvited, .opened_fen = opened_fen};
+    const ledger::LiveGift gift{.id = id,
+                                .sender = 7,
+                                .total_fen = 300,
+                                .created_ms = 1,
+                                .expires_ms = kWallMs + lives_ms,
+                                .users = kInvited,
+                                .opened_fen = opened_fen};
     Gifts::CountUnopened(gift, workers.directory);
     gifts.Restore(gift, 1'000 * time::kNsPerMs, kWallMs * time::kNsPerMs, confirmed);
   }
@@ -318,8 +322,13 @@ TEST_F(GiftsRestoreTest, NewIdsBeginBehindTheOnesThatWereUsed) {
 
 // 65,535 is what is counted for a user; a file may hold more, of a clock that was set back, or of an older server.
 TEST_F(GiftsRestoreTest, MoreUnopenedGiftsThanAreCountedAreNoReasonToFail) {
-  const ledger::LiveGift gift{.id = kGift, .sender = 7, .total_fen = 300, .created_ms = 1, .expires_ms = kWallMs + 500,
-                              .users = kInvited, .opened_fen = {0, 0, 0}};
+  const ledger::LiveGift gift{.id = kGift,
+                              .sender = 7,
+                              .total_fen = 300,
+                              .created_ms = 1,
+                              .expires_ms = kWallMs + 500,
+                              .users = kInvited,
+                              .opened_fen = {0, 0, 0}};
   for (int i = 0; i < 70'000; ++i) {
     Gifts::CountUnopened(gift, workers.directory);
   }

@@ -139,7 +139,7 @@ TEST(MinterLedgerTest, GiftsThatWereMadeAreNotMadeAgainAndTheOthersAreTheSame) {
   first.RunFor(3);
   ASSERT_EQ(first.gifts.size(), 30U);
   Life second(16, kNow + 500);
-  std::vector<bool> taken(20);  // nothing beyond place 19 was made
+  std::vector<bool> taken(20);                         // nothing beyond place 19 was made
   for (const size_t place : {0U, 3U, 4U, 11U, 19U}) {  // owners commit apart from each other: holes
     taken[place] = true;
   }
@@ -266,8 +266,14 @@ TEST(MinterLedgerTest, ACancelThatTheLedgerDoesNotTakeEndsNothing) {
 // An order of version 1: one stream of amounts, as it was drawn then.
 TEST(MinterLedgerTest, AnOlderOrderGoesOnWithTheAmountsItHad) {
   for (const bool is_gift : {false, true}) {
-    ledger::Order order{.is_gift = is_gift, .first_id = is_gift ? kFirstMintedGiftId : kFirstShakeId, .count = 100'000,
-                        .rate = 100'000, .min_fen = 10, .max_fen = 309, .at_s = kNow, .key = envelope::Random::SeedKey(5),
+    ledger::Order order{.is_gift = is_gift,
+                        .first_id = is_gift ? kFirstMintedGiftId : kFirstShakeId,
+                        .count = 100'000,
+                        .rate = 100'000,
+                        .min_fen = 10,
+                        .max_fen = 309,
+                        .at_s = kNow,
+                        .key = envelope::Random::SeedKey(5),
                         .draw = ledger::Draw::kInTurn};
     if (is_gift) {
       order.users = 1;

@@ -22,17 +22,18 @@ struct MinterLife {
       : clock(now_s * kSecond + 300'000'000),
         pool(capacity),
         claimer(pool),
-        minter(&wall, &pool, /*users_max=*/100, /*workers=*/2,
-               [this](uint32_t worker, const MintedGift& gift) {
-                 if (room == 0) {
-                   return false;
-                 }
-                 --room;
-                 EXPECT_EQ(worker, OwnerOf(gift.gift_id, 2));
-                 EXPECT_TRUE(gifts.emplace(gift.gift_id, gift).second) << "made twice";
-                 return true;
-               },
-               with_ledger ? &ledger : nullptr, &returned) {}
+        minter(
+            &wall, &pool, /*users_max=*/100, /*workers=*/2,
+            [this](uint32_t worker, const MintedGift& gift) {
+              if (room == 0) {
+                return false;
+              }
+              --room;
+              EXPECT_EQ(worker, OwnerOf(gift.gift_id, 2));
+              EXPECT_TRUE(gifts.emplace(gift.gift_id, gift).second) << "made twice";
+              return true;
+            },
+            with_ledger ? &ledger : nullptr, &returned) {}
 
   // Steps as the thread would, to the end of the second that has begun. Returns how many were issued in it.
   uint64_t RunSecond() {

@@ -23,7 +23,7 @@ class Oracle {
   struct Gift {
     uint32_t total = 0;
     std::set<uint32_t> users;
-    int64_t alive_until_ms = 0;  // at least
+    int64_t alive_until_ms = 0;             // at least
     std::map<uint32_t, uint32_t> opened{};  // by user
 
     uint64_t OpenedFen() const {
@@ -132,12 +132,12 @@ class Oracle {
     stamps_[user] = std::max(stamps_[user], stamp);
   }
 
-  std::map<Key, std::pair<uint32_t, uint32_t>> wins_;                              // id, fen
-  std::map<uint32_t, std::pair<uint32_t, std::optional<uint64_t>>> winners_;       // by envelope
+  std::map<Key, std::pair<uint32_t, uint32_t>> wins_;                         // id, fen
+  std::map<uint32_t, std::pair<uint32_t, std::optional<uint64_t>>> winners_;  // by envelope
   std::map<Key, uint32_t> sends_;
   std::set<Key> refused_;
   std::map<uint32_t, Gift> gifts_;
-  std::map<uint32_t, Key> senders_;  // by gift
+  std::map<uint32_t, Key> senders_;                            // by gift
   std::map<uint32_t, std::pair<uint32_t, uint64_t>> account_;  // grants told, fen told
   std::map<uint32_t, uint64_t> stamps_;
 };

@@ -50,17 +50,17 @@ struct Client {
   uint32_t user = 0;
   std::optional<Wire> wire;
   Version version = Version::k2;
-  bool logged_in = false;  // the login on this connection has its answer
+  bool logged_in = false;                   // the login on this connection has its answer
   uint32_t first_user = 0, user_count = 1;  // that it logged in for
-  std::map<uint64_t, Request> unanswered;  // by stamp
-  std::map<uint64_t, Request> requests;    // all that it remembers
-  std::map<uint64_t, Request> sends;       // all that there were: not the client's memory but the test's
-  std::map<uint64_t, int> asked;           // on this connection, and not answered on it: how often
-  uint64_t asked_without_stamp = 0;        // the same for version 1
-  uint64_t settled = 0;                    // highest stamp answered
-  std::set<uint32_t> gifts;                // told of
-  bool forgot = false;                     // has lost its memory once
-  bool spoke_v1 = false;                   // may have missed a grant that has no stamp
+  std::map<uint64_t, Request> unanswered;   // by stamp
+  std::map<uint64_t, Request> requests;     // all that it remembers
+  std::map<uint64_t, Request> sends;        // all that there were: not the client's memory but the test's
+  std::map<uint64_t, int> asked;            // on this connection, and not answered on it: how often
+  uint64_t asked_without_stamp = 0;         // the same for version 1
+  uint64_t settled = 0;                     // highest stamp answered
+  std::set<uint32_t> gifts;                 // told of
+  bool forgot = false;                      // has lost its memory once
+  bool spoke_v1 = false;                    // may have missed a grant that has no stamp
   // Sent on a connection whose login had no answer: it may come in after all, and then it is the newest. So no "no" is final.
   std::set<uint64_t> ahead_of_login;
 
@@ -102,8 +102,13 @@ class Story {
   void Begin() {
     ledger_ = std::make_unique<StepLedger>(folder_.File(), NowMs());
     ASSERT_TRUE(ledger_->ok()) << ledger_->status();
-    WorldOptions options{.workers = static_cast<uint32_t>(1 + Draw(3)), .users_max = kUsers, .wins_per_user = cap_,
-                         .max_qps = max_qps_, .gift_expiry_ms = kExpiryMs, .credits = credits_, .pool = 256,
+    WorldOptions options{.workers = static_cast<uint32_t>(1 + Draw(3)),
+                         .users_max = kUsers,
+                         .wins_per_user = cap_,
+                         .max_qps = max_qps_,
+                         .gift_expiry_ms = kExpiryMs,
+                         .credits = credits_,
+                         .pool = 256,
                          .gateway_token = kToken};
     if (small_book_) {  // what is alive has room
       options.gifts_max = 2 + static_cast<uint32_t>(ledger_->Number("SELECT COUNT(*) FROM envelopes WHERE kind = 2"));

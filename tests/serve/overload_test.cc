@@ -94,8 +94,7 @@ TEST(RateLimitTest, ZeroIsNoLimit) {
 
 // Runs windows in which `requests` users 0.. each ask once after waiting `wait_ms`; returns the share admitted in the
 // last.
-double RunWindows(DelayControl& control, int windows, uint32_t requests, int64_t wait_ms, int64_t* now_ns,
-                  int64_t hour = 1) {
+double RunWindows(DelayControl& control, int windows, uint32_t requests, int64_t wait_ms, int64_t* now_ns, int64_t hour = 1) {
   uint32_t admitted = 0;
   for (int window = 0; window < windows; ++window) {
     *now_ns += kSecond;

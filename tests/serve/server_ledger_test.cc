@@ -84,8 +84,16 @@ TEST_F(ServerLedgerTest, AGiftOutlivesTheServer) {
   {
     Client one(*server_);
     ASSERT_EQ(one.Login(1, Version::k2), wire::LoginResult::kOk);
-    ASSERT_TRUE(server_->Mint({.kind = MintOrder::Kind::kGift, .rate = 100, .count = 1, .min_fen = 300, .max_fen = 300,
-                               .users = 2, .first_user = 1, .last_user = 2}).ok());
+    ASSERT_TRUE(server_
+                    ->Mint({.kind = MintOrder::Kind::kGift,
+                            .rate = 100,
+                            .count = 1,
+                            .min_fen = 300,
+                            .max_fen = 300,
+                            .users = 2,
+                            .first_user = 1,
+                            .last_user = 2})
+                    .ok());
     const wire::GiftNotice notice = one.TakeNotice(Version::k2);
     share = one.Open(1, notice.envelope_id, Version::k2);
     EXPECT_EQ(one.Open(1, notice.envelope_id, Version::k2), share);
@@ -126,8 +134,11 @@ TEST_F(ServerLedgerTest, AUserBeyondUsersMaxIsNamedWithItsCure) {
 TEST_F(ServerLedgerTest, MoreGiftsThanABookHoldsAreRefusedInWords) {
   auto ledger = std::make_unique<FakeLedger>();
   for (uint32_t i = 0; i < 600; ++i) {  // all of one worker's
-    ledger->recovered.gifts.push_back({.id = kFirstSentGiftId + 2 * i, .sender = 7, .total_fen = 3,
-                                       .expires_ms = clock_.WallNs() / time::kNsPerMs + 60'000, .users = {1, 2},
+    ledger->recovered.gifts.push_back({.id = kFirstSentGiftId + 2 * i,
+                                       .sender = 7,
+                                       .total_fen = 3,
+                                       .expires_ms = clock_.WallNs() / time::kNsPerMs + 60'000,
+                                       .users = {1, 2},
                                        .opened_fen = {0, 0}});
   }
   const absl::Status status = Server::Start(Small(), &clock_, std::move(ledger)).status();
@@ -161,8 +172,9 @@ TEST_F(ServerLedgerTest, TheIdentitiesHoldAlsoWhenADrainEndsWithEverythingUnderW
   FakeLedger* ledger = owned.get();
   Start(Small(), std::move(owned));
   ASSERT_TRUE(server_->Mint({.rate = 1'000, .count = 3}).ok());
-  ASSERT_TRUE(server_->Mint({.kind = MintOrder::Kind::kGift, .rate = 1'000, .count = 2, .users = 1, .first_user = 7,
-                             .last_user = 7}).ok());
+  ASSERT_TRUE(
+      server_->Mint({.kind = MintOrder::Kind::kGift, .rate = 1'000, .count = 2, .users = 1, .first_user = 7, .last_user = 7})
+          .ok());
   Await("gifts", [ledger] { return ledger->waiting() == 2; });
   ledger->Commit(1);
   Await("envelopes", [this] { return server_->Look().issued.count == 3; });

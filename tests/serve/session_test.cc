@@ -123,15 +123,13 @@ TEST(SessionTest, WhatTheProtocolForbidsIsMalformed) {
   EXPECT_EQ(CloseOf(v1 + SendFrame(7, 3, {8})), CloseReason::kMalformed);
   EXPECT_EQ(CloseOf(v2 + StatementFrame(8)), CloseReason::kMalformed);
   EXPECT_EQ(CloseOf(v2 + SendFrame(8, 3, {9})), CloseReason::kMalformed);
-  EXPECT_EQ(CloseOf(v1 + Hex("0014000100000000589f22e50000000700000000")), CloseReason::kMalformed)
-      << "a server's frame";
+  EXPECT_EQ(CloseOf(v1 + Hex("0014000100000000589f22e50000000700000000")), CloseReason::kMalformed) << "a server's frame";
   EXPECT_EQ(CloseOf(LoginFrame(7, Version::k2, 1, 0)), CloseReason::kMalformed) << "a login of nobody";
   EXPECT_EQ(CloseOf(LoginFrame(0xffffffff, Version::k2, 1, 2)), CloseReason::kMalformed) << "beyond the last user";
 }
 
 TEST(SessionTest, Defect13_NoFourBytesEndTheServer) {
-  for (const char* bytes :
-       {"00000000", "00030000", "0004ffff", "000b0000", "ffff0000", "01010000", "0010ffff", "00100063"}) {
+  for (const char* bytes : {"00000000", "00030000", "0004ffff", "000b0000", "ffff0000", "01010000", "0010ffff", "00100063"}) {
     EXPECT_EQ(CloseOf(Hex(bytes)), CloseReason::kMalformed) << bytes;
     EXPECT_EQ(CloseOf(LoginFrame(7) + Hex(bytes)), CloseReason::kMalformed) << bytes;
   }

@@ -62,8 +62,7 @@ inline std::vector<std::byte> operator+(std::vector<std::byte> a, const std::vec
 }
 
 inline std::vector<std::byte> LoginFrame(uint32_t user, wire::Version version = wire::Version::k1, uint64_t stamp = 1,
-                                         uint32_t user_count = 1, uint64_t resume_after = 0,
-                                         const wire::Token& token = {}) {
+                                         uint32_t user_count = 1, uint64_t resume_after = 0, const wire::Token& token = {}) {
   std::vector<std::byte> frame(wire::LoginRequestBytes(version));
   wire::EncodeLoginRequest(frame.data(), {.stamp = stamp,
                                           .version = version,
@@ -88,10 +87,8 @@ inline std::vector<std::byte> StatementFrame(uint32_t user, uint64_t stamp = 1) 
   wire::EncodeStatementRequest(frame.data(), {.stamp = stamp, .user_id = user});
   return frame;
 }
-inline std::vector<std::byte> SendFrame(uint32_t sender, uint32_t fen, const std::vector<uint32_t>& users,
-                                        uint64_t stamp = 1) {
-  wire::SendRequest request{
-      .stamp = stamp, .sender = sender, .amount_fen = fen, .count = static_cast<uint32_t>(users.size())};
+inline std::vector<std::byte> SendFrame(uint32_t sender, uint32_t fen, const std::vector<uint32_t>& users, uint64_t stamp = 1) {
+  wire::SendRequest request{.stamp = stamp, .sender = sender, .amount_fen = fen, .count = static_cast<uint32_t>(users.size())};
   std::copy(users.begin(), users.end(), request.users.begin());
   std::vector<std::byte> frame(wire::SendRequestBytes(users.size()));
   wire::EncodeSendRequest(frame.data(), request);
@@ -286,8 +283,8 @@ class TestWorkers : public ledger::OutcomeSink {
     EXPECT_EQ(Count(Counter::kReplied),
               Count(Counter::kWon) + Count(Counter::kNothing) + Count(Counter::kCap) + Count(Counter::kRepeated));
     EXPECT_EQ(claimed.count, Count(Counter::kWon) + Count(Counter::kReturned) + pending_wins.count);
-    EXPECT_EQ(claimed.sum.value(), static_cast<int64_t>(Count(Counter::kWonFen) + Count(Counter::kReturnedFen)) +
-                                       pending_wins.sum.value());
+    EXPECT_EQ(claimed.sum.value(),
+              static_cast<int64_t>(Count(Counter::kWonFen) + Count(Counter::kReturnedFen)) + pending_wins.sum.value());
   }
 
   // Hands what waits for the owners of gifts to them until nothing of the kind is left; what is for connections stays in
@@ -353,11 +350,7 @@ inline MintedGift GiftOf(uint32_t id, uint32_t fen, const std::vector<uint32_t>&
 }
 // A user's open, from a connection that the user is not logged in on.
 inline OpenGift OpenOf(uint32_t id, uint32_t user, uint64_t stamp = 1) {
-  return {.address = Pack({.generation = 1, .slot = user}),
-          .stamp = stamp,
-          .user = user,
-          .gift_id = id,
-          .has_identity = true};
+  return {.address = Pack({.generation = 1, .slot = user}), .stamp = stamp, .user = user, .gift_id = id, .has_identity = true};
 }
 
 }  // namespace hongbao::serve

@@ -61,8 +61,8 @@ TEST(ServerMetrics, EveryCounterStandsUnderItsOwnName) {
 }
 
 TEST(ServerMetrics, GaugesAreWhatIsLeft) {
-  serve::ServerCounts counts{.issued = {.count = 10, .sum = envelope::Fen(1'000)}, .envelopes_left = 7,
-                              .connections = 4, .mint_waiting = 90};
+  serve::ServerCounts counts{
+      .issued = {.count = 10, .sum = envelope::Fen(1'000)}, .envelopes_left = 7, .connections = 4, .mint_waiting = 90};
   counts.restored = {.count = 5, .sum = envelope::Fen(50)};
   auto& c = counts.serve;
   c[Counter::kReceived] = 100, c[Counter::kReplied] = 80, c[Counter::kRefused] = 5, c[Counter::kDropped] = 1;
@@ -71,10 +71,9 @@ TEST(ServerMetrics, GaugesAreWhatIsLeft) {
   c[Counter::kGiftsSentFen] = 600, c[Counter::kOpenedFen] = 200, c[Counter::kRefundedFen] = 100;
   const std::string text = TextOf(counts, {.draining = true, .last_unix_s = 1'800'000'000});
   for (const char* line : {"connections 4", "users_online 3", "envelopes_left{kind=\"shake\"} 7",
-                           "envelopes_left{kind=\"gift\"} 8", "queue_envelopes 90",
-                           "money_left_fen{kind=\"shake\"} 700", "money_left_fen{kind=\"gift\"} 350",
-                           "ledger_waiting_requests 14", "draining 1", "last_second_timestamp_seconds 1800000000",
-                           "money_issued_fen_total{kind=\"shake\"} 1000"}) {
+                           "envelopes_left{kind=\"gift\"} 8", "queue_envelopes 90", "money_left_fen{kind=\"shake\"} 700",
+                           "money_left_fen{kind=\"gift\"} 350", "ledger_waiting_requests 14", "draining 1",
+                           "last_second_timestamp_seconds 1800000000", "money_issued_fen_total{kind=\"shake\"} 1000"}) {
     EXPECT_THAT(text, HasSubstr("\nhongbao_" + std::string(line) + "\n"));
   }
 }

@@ -63,9 +63,8 @@ TEST_F(RoutesTest, OrdersAnswerWithTheirIdsAndTheirSecond) {
   EXPECT_EQ(shake["first_id"], serve::kFirstShakeId);
   EXPECT_EQ(shake["count"], 6000);
   EXPECT_GT(shake["at"], now_s);
-  const json gift =
-      PostOk("/v1/envelopes/gift?rate=2k&count=10&users=5&first_user=10&last_user=20&min_fen=5&max_fen=50&at=" +
-             std::to_string(now_s + 3600) + "&seed=7");
+  const json gift = PostOk("/v1/envelopes/gift?rate=2k&count=10&users=5&first_user=10&last_user=20&min_fen=5&max_fen=50&at=" +
+                           std::to_string(now_s + 3600) + "&seed=7");
   EXPECT_EQ(gift["first_id"], serve::kFirstMintedGiftId);
   EXPECT_EQ(gift["at"], now_s + 3600);
   EXPECT_GE(server_->Look().mint_waiting, 10);
@@ -261,8 +260,8 @@ TEST_F(RoutesTest, AnOrderThatHasBeenIssuedIsNotCancelled) {
 TEST_F(RoutesTest, AnOrderThatWouldTakeTheLastIdsIsToldHowManyAreLeft) {
   Start(false);
   const int64_t all = int64_t{serve::kLastShakeId} - serve::kFirstShakeId + 1;
-  PostOk("/v1/envelopes/shake?rate=1&count=" + std::to_string(all - 3) + "&at=" +
-         std::to_string(time::UnixSecond(clock_.WallNs()) + 3'600));
+  PostOk("/v1/envelopes/shake?rate=1&count=" + std::to_string(all - 3) +
+         "&at=" + std::to_string(time::UnixSecond(clock_.WallNs()) + 3'600));
   const httplib::Result refused = http_->Post("/v1/envelopes/shake?rate=1&count=4");
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->status, 503);

@@ -25,11 +25,18 @@ TEST(ServerSecond, ARowSaysWhatASecondCounted) {
   second.row.total[Counter::kWonFen] = 1'000;
   second.row.total[Counter::kOpenedFen] = 230;
   const watch::SecondRow row = RowOf(second);
-  const std::pair<Column, int64_t> expected[] = {
-      {Column::kUnixS, 1'486'824'165}, {Column::kUsers, 10},      {Column::kConnections, 12},   {Column::kReceived, 3'000},
-      {Column::kAnswered, 3'000},      {Column::kRefused, 100},  {Column::kIssued, 40},        {Column::kGivenFen, 123},
-      {Column::kGivenTotalFen, 1'230}, {Column::kServerCpuPct, 100}, {Column::kServerRssBytes, 5'000'000},
-      {Column::kTxPackets, 9}};
+  const std::pair<Column, int64_t> expected[] = {{Column::kUnixS, 1'486'824'165},
+                                                 {Column::kUsers, 10},
+                                                 {Column::kConnections, 12},
+                                                 {Column::kReceived, 3'000},
+                                                 {Column::kAnswered, 3'000},
+                                                 {Column::kRefused, 100},
+                                                 {Column::kIssued, 40},
+                                                 {Column::kGivenFen, 123},
+                                                 {Column::kGivenTotalFen, 1'230},
+                                                 {Column::kServerCpuPct, 100},
+                                                 {Column::kServerRssBytes, 5'000'000},
+                                                 {Column::kTxPackets, 9}};
   for (const auto& [column, value] : expected) {
     EXPECT_EQ(row[column], value) << static_cast<int>(column);
   }

@@ -11,11 +11,11 @@
 #include <string>
 
 #include "client/status.h"
-#include "libhongbao/watch/page.h"
-#include "libhongbao/watch/recent_rows.h"
 #include "libhongbao/count/kept_rows.h"
 #include "libhongbao/count/series.h"
 #include "libhongbao/time/wall_steps.h"
+#include "libhongbao/watch/page.h"
+#include "libhongbao/watch/recent_rows.h"
 #include "server/status.h"
 #include "tools/monitor/monitor.h"
 
@@ -129,8 +129,7 @@ TEST(MonthTest, AMonitorIsAsLargeAfterThirtyDaysAsAfterTwo) {
     arrival.record.Set(wire::Slot::kEnd, end ? 1 : 0, 0);
     monitor->Take(arrival, clock.WallNs(), clock.MonotonicNs());
     if (end) {
-      monitor->Take({.connection = arrival.connection, .peer = arrival.peer, .ended = true}, clock.WallNs(),
-                    clock.MonotonicNs());
+      monitor->Take({.connection = arrival.connection, .peer = arrival.peer, .ended = true}, clock.WallNs(), clock.MonotonicNs());
     }
   };
   const auto turn = [&](int64_t second) {

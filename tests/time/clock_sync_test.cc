@@ -34,11 +34,11 @@ TEST(SkewEstimatorTest, TellsAClockThatIsBehind) {
 
 TEST(SkewEstimatorTest, LeavesOutWhatCannotBeTrueAndSaturates) {
   SkewEstimator estimator;
-  estimator.Add(kNow, kNow - 1, kNow);                     // received before sent: the wall clock was stepped
-  estimator.Add(kNow, kNow + 100, 0);                      // v1: no server time
-  estimator.Add(kNow, kNow + 20 * kNsPerSecond, kNow);     // too slow to say anything
+  estimator.Add(kNow, kNow - 1, kNow);                  // received before sent: the wall clock was stepped
+  estimator.Add(kNow, kNow + 100, 0);                   // v1: no server time
+  estimator.Add(kNow, kNow + 20 * kNsPerSecond, kNow);  // too slow to say anything
   EXPECT_EQ(estimator.Best().samples, 0u);
-  estimator.Add(kNow, kNow + 100, 1);                      // a server that lives in 1970
+  estimator.Add(kNow, kNow + 100, 1);  // a server that lives in 1970
   EXPECT_LT(estimator.Best().skew_ns, -6 * 86'400 * kNsPerSecond);
   EXPECT_EQ(estimator.Best().samples, 1u);
 }

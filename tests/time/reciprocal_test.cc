@@ -16,8 +16,19 @@ void ExpectExact(uint64_t dividend, uint64_t divisor) {
 
 TEST(Reciprocal, ExactAtEveryEdge) {
   constexpr uint64_t kMax = ~uint64_t{0};
-  const uint64_t edges[] = {1, 2, 3, 5, 7, 10, 641, 1'000'000'000, (uint64_t{1} << 32) - 1, uint64_t{1} << 32,
-                            (uint64_t{1} << 32) + 1, (uint64_t{1} << 63) - 1, uint64_t{1} << 63};
+  const uint64_t edges[] = {1,
+                            2,
+                            3,
+                            5,
+                            7,
+                            10,
+                            641,
+                            1'000'000'000,
+                            (uint64_t{1} << 32) - 1,
+                            uint64_t{1} << 32,
+                            (uint64_t{1} << 32) + 1,
+                            (uint64_t{1} << 63) - 1,
+                            uint64_t{1} << 63};
   for (const uint64_t divisor : edges) {
     for (const uint64_t near : {uint64_t{0}, divisor, divisor * 2, divisor * 3, kMax / divisor * divisor, kMax, kMax / 2}) {
       for (const uint64_t dividend : {near - 2, near - 1, near, near + 1, near + 2}) ExpectExact(dividend, divisor);

@@ -16,7 +16,7 @@ int64_t DueByDefinition(uint64_t number, uint32_t qps) {
   return static_cast<int64_t>((Wide{number} * 1'000'000'000 + qps - 1) / qps);
 }
 
-constexpr int64_t kGala = 1'424'183'400;     // 2015-02-18
+constexpr int64_t kGala = 1'424'183'400;  // 2015-02-18
 constexpr int64_t kYear2100 = 4'102'444'800;
 
 TEST(DueNsTest, IsTheCeilingOfTheExactTime) {
@@ -252,8 +252,8 @@ TEST(ScheduleClockTest, AnEndGoesWithItsBeginning) {
 TEST(ScheduleClockTest, ABeginningThatTheStepJumpedOverIsNowAndAProfileIsJoined) {
   Schedule schedule;
   ASSERT_TRUE(schedule.Add({.at_second = kS, .qps = 10}).ok());
-  const Segment profile[] = {{.at_second = kS + 10, .qps = 1}, {.at_second = kS + 20, .qps = 2},
-                             {.at_second = kS + 30, .qps = 3}};
+  const Segment profile[] = {
+      {.at_second = kS + 10, .qps = 1}, {.at_second = kS + 20, .qps = 2}, {.at_second = kS + 30, .qps = 3}};
   Schedule other;
   ASSERT_TRUE(other.AddPhase(profile).ok());
   schedule.FollowWall(1, 3'600, kS - 100);

@@ -54,8 +54,7 @@ std::vector<Request> WithoutNumbers(std::vector<Request> requests) {
 void Add(Schedule& schedule, const Segment& segment) { ASSERT_TRUE(schedule.Add(segment).ok()); }
 
 // The schedule written out number by number: what every walker must agree with.
-std::vector<Request> ByDefinition(const Schedule& schedule, const Permutation& permutation, int64_t from_ns,
-                                  int64_t until_ns) {
+std::vector<Request> ByDefinition(const Schedule& schedule, const Permutation& permutation, int64_t from_ns, int64_t until_ns) {
   std::vector<Request> requests;
   for (int64_t second = from_ns / kNsPerSecond; second * kNsPerSecond < until_ns; ++second) {
     const uint32_t index = schedule.IndexAt(second * kNsPerSecond);
@@ -83,8 +82,10 @@ TEST(WalkerTest, AnyPartitionOfTheUsersYieldsTheSameUnion) {
     int64_t at = kT + static_cast<int64_t>(random() % 2);
     for (int i = 0; i < 4; ++i) {
       // Often above one per user and second, now and then silence.
-      Add(schedule, {.at_second = at, .qps = static_cast<uint32_t>(random() % 4 == 0 ? 0 : random() % 2'500),
-                     .burst = random() % 4 == 0, .requests = random() % 3 == 0 ? 1 + random() % 4'000 : 0});
+      Add(schedule, {.at_second = at,
+                     .qps = static_cast<uint32_t>(random() % 4 == 0 ? 0 : random() % 2'500),
+                     .burst = random() % 4 == 0,
+                     .requests = random() % 3 == 0 ? 1 + random() % 4'000 : 0});
       at += static_cast<int64_t>(1 + random() % 3);
     }
     const int64_t from_ns = kTNs + static_cast<int64_t>(random() % 2'000'000'000);
@@ -218,9 +219,8 @@ TEST(WalkerTest, AMillionUsersAtSixtyThousandAndALateJoinerAgree) {
     ++per_user[std::get<2>(request)];
   }
   EXPECT_EQ(per_user.size(), 250'000u);  // each has had a turn
-  all.erase(all.begin(), std::find_if(all.begin(), all.end(), [](const Request& request) {
-              return std::get<0>(request) >= kTNs + 17 * kNsPerSecond;
-            }));
+  all.erase(all.begin(), std::find_if(all.begin(), all.end(),
+                                      [](const Request& request) { return std::get<0>(request) >= kTNs + 17 * kNsPerSecond; }));
   EXPECT_EQ(Take(joiner, kTNs + 34 * kNsPerSecond), all);
 }
 
@@ -278,8 +278,10 @@ TEST(WalkerTest, SkippingCountsTheMissedExactly) {
     const Permutation permutation(total);
     Schedule schedule;
     for (int64_t second = 0; second < 6; second += 2) {
-      Add(schedule, {.at_second = kT + second, .qps = static_cast<uint32_t>(random() % 1'500),
-                     .burst = random() % 2 == 0, .requests = random() % 3 == 0 ? 1 + random() % 3'000 : 0});
+      Add(schedule, {.at_second = kT + second,
+                     .qps = static_cast<uint32_t>(random() % 1'500),
+                     .burst = random() % 2 == 0,
+                     .requests = random() % 3 == 0 ? 1 + random() % 3'000 : 0});
     }
     const uint64_t cut = random() % (total + 1);
     Walker walker(schedule, permutation, {cut, total}, kTNs);

@@ -41,8 +41,7 @@ class Datagram {
     bytes_.resize(NLMSG_ALIGN(bytes_.size()), '\0');
     return *this;
   }
-  Datagram& AddSocket(int family, uint16_t port, const Address& peer, uint16_t flags = NLM_F_MULTI,
-                      uint32_t sequence = 7) {
+  Datagram& AddSocket(int family, uint16_t port, const Address& peer, uint16_t flags = NLM_F_MULTI, uint32_t sequence = 7) {
     inet_diag_msg message{};
     message.idiag_family = static_cast<uint8_t>(family);
     message.idiag_state = 1;
@@ -105,8 +104,7 @@ TEST(Diag, SaysThatTheTableChanged) {
 
 TEST(Diag, SkipsOtherRequestsAnswersAndOtherTypes) {
   std::vector<Connection> found;
-  EXPECT_EQ(Datagram().AddSocket(AF_INET, 1, Ipv4(1), NLM_F_MULTI, 6).Add(NLMSG_NOOP, "").Parse(found).verdict,
-            Verdict::kMore);
+  EXPECT_EQ(Datagram().AddSocket(AF_INET, 1, Ipv4(1), NLM_F_MULTI, 6).Add(NLMSG_NOOP, "").Parse(found).verdict, Verdict::kMore);
   EXPECT_TRUE(found.empty());
 }
 
@@ -187,8 +185,7 @@ TEST(Tally, TellsFamiliesApart) {
   Address six{};  // the same last bytes as an IPv4 address, and not mapped
   six[12] = 127;
   six[15] = 2;
-  for (const Address& peer : {Ipv4(2), six, Ipv4(2), AddressOfIpv4(0x7f000002)})
-    tally.Add({.local_port = 9, .peer = peer});
+  for (const Address& peer : {Ipv4(2), six, Ipv4(2), AddressOfIpv4(0x7f000002)}) tally.Add({.local_port = 9, .peer = peer});
   const std::vector<TallyRow> rows = tally.Rows(By::kPeer);
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(AddressToString(rows[0].peer), "127.0.0.2");
@@ -231,8 +228,7 @@ TEST(Show, LinesAndJson) {
   EXPECT_EQ(document["rows"][0]["peers"], 16);
   shown.by = By::kPeer;
   shown.top = 1;
-  EXPECT_THAT(ShowLines(tally, shown, "22:30:01  "),
-              HasSubstr("22:30:01  peer 127.0.0.2         96 established on 3 ports\n"));
+  EXPECT_THAT(ShowLines(tally, shown, "22:30:01  "), HasSubstr("22:30:01  peer 127.0.0.2         96 established on 3 ports\n"));
   EXPECT_EQ(ShowLines(Tally(), shown, ""), "total               0 established on 0 peers\n");
 }
 
@@ -270,8 +266,7 @@ class Sockets {
     address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address6_.sin6_family = AF_INET6;
     address6_.sin6_addr = in6addr_loopback;
-    return family_ == AF_INET ? reinterpret_cast<const sockaddr*>(&address_)
-                              : reinterpret_cast<const sockaddr*>(&address6_);
+    return family_ == AF_INET ? reinterpret_cast<const sockaddr*>(&address_) : reinterpret_cast<const sockaddr*>(&address6_);
   }
   socklen_t Size() const { return family_ == AF_INET ? sizeof(address_) : sizeof(address6_); }
 

@@ -13,10 +13,19 @@ struct Measures {
 };
 
 constexpr Figure<Measures> kFigures[] = {
-    {Column::kSent, [](const Measures& m) { return Amount{m.sent, m.sent_in_all}; }},
-    {Column::kUsers, [](const Measures& m) { return Amount{m.online, m.online}; }},
+    {Column::kSent,
+     [](const Measures& m) {
+       return Amount{m.sent, m.sent_in_all};
+     }},
+    {Column::kUsers,
+     [](const Measures& m) {
+       return Amount{m.online, m.online};
+     }},
     {Column::kP99Us, [](const Measures& m) { return Measured(m.p99_us * 1e3); }},
-    {Column::kGotFen, [](const Measures&) { return Amount{5, 50}; }},
+    {Column::kGotFen,
+     [](const Measures&) {
+       return Amount{5, 50};
+     }},
 };
 const Measures kMeasures{.sent = 7, .sent_in_all = 70, .online = 3, .p99_us = 410.6};
 

@@ -114,9 +114,8 @@ TEST(MetricsTest, OpenMetricsHistogramsHaveCanonicalBounds) {
 }
 
 TEST(MetricsTest, ClosesHaveAReasonAndACause) {
-  const std::string text = OpenMetricsText(
-      {ClosedConnectionsOf({{"none", 9}, {"peer", 1}, {"reset", 2}, {"idle", 3}, {"malformed", 4},
-                            {"superseded", 5}, {"drain", 6}})});
+  const std::string text = OpenMetricsText({ClosedConnectionsOf(
+      {{"none", 9}, {"peer", 1}, {"reset", 2}, {"idle", 3}, {"malformed", 4}, {"superseded", 5}, {"drain", 6}})});
   for (const char* line : {"{reason=\"peer\",cause=\"peer\"} 1\n", "{reason=\"peer\",cause=\"reset\"} 2\n",
                            "{reason=\"idle\",cause=\"idle\"} 3\n", "{reason=\"error\",cause=\"malformed\"} 4\n",
                            "{reason=\"superseded\",cause=\"superseded\"} 5\n", "{reason=\"shutdown\",cause=\"drain\"} 6\n"}) {

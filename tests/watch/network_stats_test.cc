@@ -25,8 +25,12 @@ constexpr const char* kSnmp =
 
 TEST(NetworkStatsTest, AddsUpAllInterfaces) {
   const NetworkStats stats = ParseNetworkStats(kDevices, kSnmp);
-  EXPECT_EQ(stats, (NetworkStats{.rx_packets = 3'010, .rx_bytes = 501'000, .tx_packets = 1'622, .tx_bytes = 118'567,
-                                 .dropped = 15, .retransmitted = 18}));
+  EXPECT_EQ(stats, (NetworkStats{.rx_packets = 3'010,
+                                 .rx_bytes = 501'000,
+                                 .tx_packets = 1'622,
+                                 .tx_bytes = 118'567,
+                                 .dropped = 15,
+                                 .retransmitted = 18}));
 }
 
 TEST(NetworkStatsTest, WhatCannotBeReadIsUnknown) {

@@ -35,7 +35,7 @@ TEST(ProcessStatsTest, KnowsTheLimitOfOpenFilesAndWhenTheProcessBegan) {
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
   EXPECT_EQ(ReadProcessStats().open_files_max, static_cast<int64_t>(limit.rlim_cur));
   const double now = static_cast<double>(std::time(nullptr));
-  EXPECT_LE(ProcessStartUnixSeconds(), now + 1);         // boot time is in whole seconds
+  EXPECT_LE(ProcessStartUnixSeconds(), now + 1);          // boot time is in whole seconds
   EXPECT_GT(ProcessStartUnixSeconds(), now - 24 * 3600);  // of this test, not of the machine's first process
   EXPECT_EQ(ProcessStartUnixSeconds(), ProcessStartUnixSeconds());
 }

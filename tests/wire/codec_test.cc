@@ -33,8 +33,7 @@ std::string Encoded(size_t size, const std::function<void(std::byte*)>& encode) 
 
 TEST(Vectors, LoginV1) {
   const LoginRequest request{.stamp = kStampV1, .version = Version::k1, .first_user = 7};
-  EXPECT_EQ(Encoded(LoginRequestBytes(Version::k1), [&](std::byte* out) { EncodeLoginRequest(out, request); }),
-            kVectors[0].hex);
+  EXPECT_EQ(Encoded(LoginRequestBytes(Version::k1), [&](std::byte* out) { EncodeLoginRequest(out, request); }), kVectors[0].hex);
   LoginRequest decoded{.user_count = 99, .resume_after = 99};
   ASSERT_EQ(DecodeLoginRequest(FromHex(kVectors[0].hex), decoded), Decoded::kOk);
   EXPECT_EQ(decoded.version, Version::k1);
@@ -55,8 +54,7 @@ TEST(Vectors, LoginV1) {
 
 TEST(Vectors, LoginV2) {
   const LoginRequest request{.stamp = kStampV2, .version = Version::k2, .first_user = 7, .user_count = 1};
-  EXPECT_EQ(Encoded(LoginRequestBytes(Version::k2), [&](std::byte* out) { EncodeLoginRequest(out, request); }),
-            kVectors[8].hex);
+  EXPECT_EQ(Encoded(LoginRequestBytes(Version::k2), [&](std::byte* out) { EncodeLoginRequest(out, request); }), kVectors[8].hex);
   LoginRequest decoded;
   ASSERT_EQ(DecodeLoginRequest(FromHex(kVectors[8].hex), decoded), Decoded::kOk);
   EXPECT_EQ(decoded.version, Version::k2);
@@ -73,11 +71,8 @@ TEST(Vectors, LoginV2) {
 }
 
 TEST(Login, V2CarriesRangeResumeAndToken) {
-  LoginRequest request{.stamp = 1,
-                       .version = Version::k2,
-                       .first_user = 0xfffffff0,
-                       .user_count = 0xffffffff,
-                       .resume_after = 0xffffffffffffffff};
+  LoginRequest request{
+      .stamp = 1, .version = Version::k2, .first_user = 0xfffffff0, .user_count = 0xffffffff, .resume_after = 0xffffffffffffffff};
   for (size_t i = 0; i < request.token.size(); ++i) request.token[i] = static_cast<std::byte>(0xf0 + i);
   Bytes bytes(44);
   EncodeLoginRequest(bytes.data(), request);
@@ -129,8 +124,7 @@ TEST(Vectors, Shake) {
 
 TEST(Vectors, GiftNotice) {
   const std::vector<uint32_t> users{7, 8, 9};
-  const GiftNoticeFields fields{
-      .stamp = kStampV1, .envelope_id = 0x200001, .amount_fen = 300, .recipient = 8, .users = users};
+  const GiftNoticeFields fields{.stamp = kStampV1, .envelope_id = 0x200001, .amount_fen = 300, .recipient = 8, .users = users};
   for (Version version : {Version::k1, Version::k2}) {
     EXPECT_EQ(Encoded(GiftNoticeBytes(version, 3), [&](std::byte* out) { EncodeGiftNotice(out, version, fields); }),
               kVectors[5].hex);
@@ -189,8 +183,7 @@ TEST(Vectors, Send) {
 
 TEST(Vectors, Statement) {
   const StatementRequest request{.stamp = kStampV2, .user_id = 7};
-  EXPECT_EQ(Encoded(kStatementRequestBytes, [&](std::byte* out) { EncodeStatementRequest(out, request); }),
-            kVectors[13].hex);
+  EXPECT_EQ(Encoded(kStatementRequestBytes, [&](std::byte* out) { EncodeStatementRequest(out, request); }), kVectors[13].hex);
   StatementRequest asked;
   ASSERT_EQ(DecodeStatementRequest(FromHex(kVectors[13].hex), asked), Decoded::kOk);
   EXPECT_EQ(asked.user_id, 7u);
@@ -285,8 +278,7 @@ TEST(Decode, AListsCountMustMatchItsLength) {
       GiftNotice notice;
       EXPECT_EQ(DecodeGiftNotice(bytes, Version::k2, notice),
                 count == room && room >= 1 && room <= 50 ? Decoded::kOk : Decoded::kMalformed);
-      EXPECT_EQ(DecodeGiftNotice(bytes, Version::k1, notice),
-                count == room && room == 3 ? Decoded::kOk : Decoded::kMalformed);
+      EXPECT_EQ(DecodeGiftNotice(bytes, Version::k1, notice), count == room && room == 3 ? Decoded::kOk : Decoded::kMalformed);
       StoreU32(bytes.data(), Head(FrameType::kSendRequest, bytes.size()));
     }
   }
@@ -320,8 +312,7 @@ TEST(Decode, UnknownResultsAreMalformed) {
     Bytes send = FromHex(kVectors[12].hex);
     StoreU32(send.data() + 16, result);
     SendResponse sent;
-    EXPECT_EQ(DecodeSendResponse(send, sent) == Decoded::kOk, result == 0 || (result >= 17 && result <= 20))
-        << result;
+    EXPECT_EQ(DecodeSendResponse(send, sent) == Decoded::kOk, result == 0 || (result >= 17 && result <= 20)) << result;
   }
 }
 

@@ -120,9 +120,7 @@ TEST(Peek, TwoBytesAreEnoughForALengthThatCannotBe) {
   }
 }
 
-TEST(Peek, NoBytesAreAPartialFrame) {
-  EXPECT_EQ(Peek({}, Side::kServer, Version::kUnknown).framing, Framing::kPartial);
-}
+TEST(Peek, NoBytesAreAPartialFrame) { EXPECT_EQ(Peek({}, Side::kServer, Version::kUnknown).framing, Framing::kPartial); }
 
 // Prototype: ReadMessage answered (nil, true) for a length that underflowed or an unknown command, and the process
 // died.
@@ -171,8 +169,7 @@ std::vector<std::string> Frames(const Bytes& stream, const std::vector<size_t>& 
   Bytes kept;
   size_t at = 0;
   for (size_t chunk : chunks) {
-    kept.insert(kept.end(), stream.begin() + static_cast<ptrdiff_t>(at),
-                stream.begin() + static_cast<ptrdiff_t>(at + chunk));
+    kept.insert(kept.end(), stream.begin() + static_cast<ptrdiff_t>(at), stream.begin() + static_cast<ptrdiff_t>(at + chunk));
     at += chunk;
     for (;;) {
       const Peeked peeked = Peek(kept, side, version);

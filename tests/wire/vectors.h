@@ -40,10 +40,8 @@ struct Vector {
 };
 
 inline constexpr Vector kVectors[] = {
-    {"login v1, user 7", Side::kServer, Version::kUnknown, FrameType::kLoginRequest,
-     "0010000000000000589f22e500000007"},
-    {"login v1 reply, ok", Side::kClient, Version::k1, FrameType::kLoginResponse,
-     "0014000100000000589f22e50000000700000000"},
+    {"login v1, user 7", Side::kServer, Version::kUnknown, FrameType::kLoginRequest, "0010000000000000589f22e500000007"},
+    {"login v1 reply, ok", Side::kClient, Version::k1, FrameType::kLoginResponse, "0014000100000000589f22e50000000700000000"},
     {"shake, user 7", Side::kServer, Version::k1, FrameType::kShakeRequest, "0010000200000000589f22e500000007"},
     {"shake reply, nothing", Side::kClient, Version::k1, FrameType::kShakeResponse,
      "001c000300000000589f22e5000000070000000f0000000000000000"},
@@ -57,15 +55,12 @@ inline constexpr Vector kVectors[] = {
      "002c000014a242b35da67f150000000700000001000000000000000000000000000000000000000000000000"},
     {"login v2 reply", Side::kClient, Version::k2, FrameType::kLoginResponse,
      "0024000114a242b35da67f15000000070000000014a242b35da682fd0000000000000000"},
-    {"open v2 reply", Side::kClient, Version::k2, FrameType::kOpenResponse,
-     "0018000614a242b35da67f15002000010000006500000007"},
+    {"open v2 reply", Side::kClient, Version::k2, FrameType::kOpenResponse, "0018000614a242b35da67f15002000010000006500000007"},
     {"send", Side::kServer, Version::k2, FrameType::kSendRequest,
      "0024000714a242b35da67f15000000070000012c0000000300000008000000090000000a"},
-    {"send reply", Side::kClient, Version::k2, FrameType::kSendResponse,
-     "0018000814a242b35da67f15000000070000000000200002"},
+    {"send reply", Side::kClient, Version::k2, FrameType::kSendResponse, "0018000814a242b35da67f15000000070000000000200002"},
     {"statement request", Side::kServer, Version::k2, FrameType::kStatementRequest, "0010000914a242b35da67f1500000007"},
-    {"statement", Side::kClient, Version::k2, FrameType::kStatement,
-     "001c000a14a242b35da67f1500000007000000020000000000000166"},
+    {"statement", Side::kClient, Version::k2, FrameType::kStatement, "001c000a14a242b35da67f1500000007000000020000000000000166"},
 };
 
 }  // namespace hongbao::wire

@@ -32,9 +32,8 @@ uint32_t AllStates() {
 }
 
 Connection ConnectionOf(const inet_diag_msg& message) {
-  Connection connection{.local_port = ntohs(message.id.idiag_sport),
-                        .peer_port = ntohs(message.id.idiag_dport),
-                        .state = message.idiag_state};
+  Connection connection{
+      .local_port = ntohs(message.id.idiag_sport), .peer_port = ntohs(message.id.idiag_dport), .state = message.idiag_state};
   if (message.idiag_family == AF_INET) {
     connection.peer[10] = connection.peer[11] = 0xff;
     std::memcpy(connection.peer.data() + 12, message.id.idiag_dst, 4);
@@ -131,8 +130,7 @@ absl::StatusOr<std::vector<PortRange>> ParsePorts(absl::string_view text) {
   return ports;
 }
 
-std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const std::byte> filter,
-                                   uint32_t sequence) {
+std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const std::byte> filter, uint32_t sequence) {
   std::vector<std::byte> bytes(sizeof(nlmsghdr));
   if (family == Family::kBoth) {
     inet_diag_req request{};
@@ -146,22 +144,20 @@ std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<co
     Append(bytes, request);
   }
   if (!filter.empty()) {
-    Append(bytes, nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + filter.size()),
-                         .nla_type = INET_DIAG_REQ_BYTECODE});
+    Append(bytes, nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + filter.size()), .nla_type = INET_DIAG_REQ_BYTECODE});
     bytes.insert(bytes.end(), filter.begin(), filter.end());
   }
-  const nlmsghdr header{.nlmsg_len = static_cast<uint32_t>(bytes.size()),
-                        .nlmsg_type = static_cast<uint16_t>(family == Family::kBoth ? uint16_t{TCPDIAG_GETSOCK}
-                                                                                    : uint16_t{SOCK_DIAG_BY_FAMILY}),
-                        .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-                        .nlmsg_seq = sequence,
-                        .nlmsg_pid = 0};
+  const nlmsghdr header{
+      .nlmsg_len = static_cast<uint32_t>(bytes.size()),
+      .nlmsg_type = static_cast<uint16_t>(family == Family::kBoth ? uint16_t{TCPDIAG_GETSOCK} : uint16_t{SOCK_DIAG_BY_FAMILY}),
+      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+      .nlmsg_seq = sequence,
+      .nlmsg_pid = 0};
   std::memcpy(bytes.data(), &header, sizeof(header));
   return bytes;
 }
 
-Parsed ParseDatagram(absl::Span<const std::byte> bytes, uint32_t sequence,
-                     absl::FunctionRef<void(const Connection&)> found) {
+Parsed ParseDatagram(absl::Span<const std::byte> bytes, uint32_t sequence, absl::FunctionRef<void(const Connection&)> found) {
   Parsed parsed;
   while (!bytes.empty()) {
     if (bytes.size() < sizeof(nlmsghdr)) {

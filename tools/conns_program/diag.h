@@ -52,8 +52,7 @@ absl::StatusOr<std::vector<PortRange>> ParsePorts(absl::string_view text);
 enum class Family : uint8_t { kBoth, kIpv4, kIpv6 };
 
 // A whole dump request: sockets in one of `states` that `filter` (PortFilter's; empty: none) lets through.
-std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const std::byte> filter,
-                                   uint32_t sequence);
+std::vector<std::byte> DumpRequest(Family family, uint32_t states, absl::Span<const std::byte> filter, uint32_t sequence);
 
 // What one datagram of an answer amounts to.
 struct Parsed {
@@ -70,7 +69,6 @@ struct Parsed {
 
 // Calls `found` for every socket in `bytes`; messages of another request than `sequence` are skipped. What was found
 // before a malformed message has been told.
-Parsed ParseDatagram(absl::Span<const std::byte> bytes, uint32_t sequence,
-                     absl::FunctionRef<void(const Connection&)> found);
+Parsed ParseDatagram(absl::Span<const std::byte> bytes, uint32_t sequence, absl::FunctionRef<void(const Connection&)> found);
 
 }  // namespace hongbao::conns

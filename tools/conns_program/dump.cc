@@ -34,8 +34,7 @@ absl::Status Enter(const std::string& path) {
   const int error = errno;
   close(space);
   if (entered != 0) {
-    return Failed(absl::StrCat("cannot enter the network namespace ", path), error,
-                  error == EPERM ? "; run as root" : "");
+    return Failed(absl::StrCat("cannot enter the network namespace ", path), error, error == EPERM ? "; run as root" : "");
   }
   return absl::OkStatus();
 }
@@ -84,8 +83,7 @@ absl::StatusOr<Dump::Walked> Dump::Walk(Family family, const Wanted& wanted, Tal
   const std::vector<std::byte> request = DumpRequest(family, wanted.states, PortFilter(wanted.ports), ++sequence_);
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  while (sendto(socket_, request.data(), request.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
-                sizeof(kernel)) < 0) {
+  while (sendto(socket_, request.data(), request.size(), 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof(kernel)) < 0) {
     if (errno != EINTR) return Failed("asking the kernel for its sockets", errno, CureOf(errno));
   }
   bool interrupted = false;
@@ -121,8 +119,7 @@ absl::StatusOr<Dump::Walked> Dump::Walk(Family family, const Wanted& wanted, Tal
         if (family == Family::kBoth) return Walked::kRefused;
         return Failed("the kernel does not list its sockets", parsed.error, CureOf(parsed.error));
       case Parsed::Verdict::kMalformed:
-        return absl::InternalError(
-            "the kernel's answer is not what this program knows: a bug, or a kernel newer than it");
+        return absl::InternalError("the kernel's answer is not what this program knows: a bug, or a kernel newer than it");
     }
   }
 }
@@ -147,8 +144,7 @@ absl::StatusOr<DumpTold> Dump::Count(const Wanted& wanted, Tally& tally) {
     }
     if (worst == Walked::kWhole) return told;
     if (told.retries == kRetriesMax) {
-      if (worst == Walked::kCut)
-        return absl::InternalError("the kernel's answer was cut off each time; is memory short?");
+      if (worst == Walked::kCut) return absl::InternalError("the kernel's answer was cut off each time; is memory short?");
       told.interrupted = true;
       return told;
     }

@@ -67,28 +67,25 @@ absl::optional<int> ParseOptions(int argc, const char* const* argv, Options& opt
   bool ipv6 = false;
   cli::AddText(app, "--state", &states, "states to count: established, time-wait, ..., several with commas, or all")
       ->type_name("STATES");
-  cli::AddText(app, "--port", &ports, "only these local ports: 1025, 1025-1028, several with commas")
-      ->type_name("PORTS");
+  cli::AddText(app, "--port", &ports, "only these local ports: 1025, 1025-1028, several with commas")->type_name("PORTS");
   cli::AddSwitch(app, "-4,--ipv4", &ipv4, "only IPv4 sockets");
   cli::AddSwitch(app, "-6,--ipv6", &ipv6, "only IPv6 sockets (those of both families belong to it)");
   cli::AddText(app, "--by", &by, "one row for each port, for each peer, or for both")->type_name("port|peer|both");
   cli::AddCount(app, "--top", &top, "rows at most, the largest first; 0 = all", {.max = 1 << 30});
   cli::AddDurationNs(app, "--watch", &options.watch_ns, "count again so often, until Ctrl-C; 0 = once",
-                       {.max = 86'400'000'000'000});
+                     {.max = 86'400'000'000'000});
   cli::AddText(app, "--netns", &netns,
-                 "look into another network namespace: a process id, a name of `ip netns`, or a path (root)")
+               "look into another network namespace: a process id, a name of `ip netns`, or a path (root)")
       ->type_name("NETWORK");
   cli::AddSwitch(app, "--json", &options.json, "one JSON document a count");
   cli::AddSwitch(app, "-q,--quiet", &options.quiet, "nothing on stderr but errors");
   if (const absl::optional<int> code = cli::ParseCommandLine(app, kProgram, argc, argv)) return code;
   const absl::StatusOr<uint32_t> parsed_states = ParseStates(states);
-  if (!parsed_states.ok())
-    return cli::UsageError(kProgram, absl::StrCat("--state: ", parsed_states.status().message()));
+  if (!parsed_states.ok()) return cli::UsageError(kProgram, absl::StrCat("--state: ", parsed_states.status().message()));
   options.wanted.states = options.shown.states = *parsed_states;
   if (!ports.empty()) {
     absl::StatusOr<std::vector<PortRange>> parsed_ports = ParsePorts(ports);
-    if (!parsed_ports.ok())
-      return cli::UsageError(kProgram, absl::StrCat("--port: ", parsed_ports.status().message()));
+    if (!parsed_ports.ok()) return cli::UsageError(kProgram, absl::StrCat("--port: ", parsed_ports.status().message()));
     options.wanted.ports = *std::move(parsed_ports);
   }
   if (by != "port" && by != "peer" && by != "both") {

@@ -13,9 +13,7 @@ namespace {
 
 std::string Grouped(uint64_t number) { return cli::WithCommas(static_cast<int64_t>(number)); }
 
-std::string Several(uint64_t number, const char* one) {
-  return absl::StrCat(Grouped(number), " ", one, number == 1 ? "" : "s");
-}
+std::string Several(uint64_t number, const char* one) { return absl::StrCat(Grouped(number), " ", one, number == 1 ? "" : "s"); }
 
 // What the connections are called: "established", or "connections" when several states are counted.
 std::string Noun(uint32_t states) {
@@ -57,15 +55,14 @@ std::string ShowLines(const Tally& tally, const Shown& shown, const std::string&
                     "\n");
   }
   if (count < rows.size()) {
-    absl::StrAppend(&text, prefix,
-                    absl::StrFormat("%-*s  %*s %s on %s more\n", static_cast<int>(name_width), "others",
-                                    static_cast<int>(number_width), Grouped(tally.total() - told), noun,
-                                    Several(rows.size() - count, NameOfGroup(shown.by))));
+    absl::StrAppend(
+        &text, prefix,
+        absl::StrFormat("%-*s  %*s %s on %s more\n", static_cast<int>(name_width), "others", static_cast<int>(number_width),
+                        Grouped(tally.total() - told), noun, Several(rows.size() - count, NameOfGroup(shown.by))));
   }
-  absl::StrAppend(
-      &text, prefix,
-      absl::StrFormat("%-*s  %*s %s on %s\n", static_cast<int>(name_width), "total", static_cast<int>(number_width),
-                      Grouped(tally.total()), noun, Several(rows.size(), NameOfGroup(shown.by))));
+  absl::StrAppend(&text, prefix,
+                  absl::StrFormat("%-*s  %*s %s on %s\n", static_cast<int>(name_width), "total", static_cast<int>(number_width),
+                                  Grouped(tally.total()), noun, Several(rows.size(), NameOfGroup(shown.by))));
   return text;
 }
 

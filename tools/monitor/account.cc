@@ -122,8 +122,7 @@ std::map<uint32_t, int64_t> Account::UnseenByAll(const Sources& sources, const D
       continue;
     }
     clients.emplace_back(&source, done.at(id).fen);
-    if (source.before != 0 || source.began_unix_ns <= first_server_ns ||
-        life.base_fen == 0) {
+    if (source.before != 0 || source.began_unix_ns <= first_server_ns || life.base_fen == 0) {
       continue;
     }
     int64_t known_fen = 0;

@@ -20,7 +20,7 @@ namespace hongbao::monitor {
 struct Sums {
   int64_t given_fen = 0;
   int64_t got_fen = 0;
-  int64_t left_fen = 0;    // shake envelopes that nobody has won
+  int64_t left_fen = 0;  // shake envelopes that nobody has won
   int64_t difference_fen() const { return given_fen - got_fen; }
 };
 
@@ -30,12 +30,12 @@ struct Closing {
   int64_t unseen_fen = 0;  // that users had got before the first life of theirs that we know, while a server of ours was there
   int64_t older_fen = 0;   // that clients got which are older than the first server we know: a server before it may have given it
   int64_t ledger_fen = 0;  // and had given, by the ledgers of those we know
-  bool in_order = true;  // everybody who matters has ended, or what they did is known from the life after
+  bool in_order = true;    // everybody who matters has ended, or what they did is known from the life after
   bool servers = false, clients = false;  // whether there were any
-  bool left_behind = false;  // a client ended with requests whose answers it did not wait for or lost
-  std::vector<uint32_t> never_back;  // sources that died, and no life came after: what they did last is not known
-  std::vector<uint32_t> not_known;   // sources that died, and the life after does not know what they had done
-  std::vector<uint32_t> unanswered;  // those clients, as far as they are not forgotten
+  bool left_behind = false;               // a client ended with requests whose answers it did not wait for or lost
+  std::vector<uint32_t> never_back;       // sources that died, and no life came after: what they did last is not known
+  std::vector<uint32_t> not_known;        // sources that died, and the life after does not know what they had done
+  std::vector<uint32_t> unanswered;       // those clients, as far as they are not forgotten
 
   // The difference is a loss: nothing explains it.
   bool Broken() const;
@@ -57,7 +57,7 @@ class Account {
     int64_t told_fen = 0;
     int64_t base_fen = 0;
     int64_t left_fen = 0;
-    int64_t left_s = 0;  // the second it was told of
+    int64_t left_s = 0;       // the second it was told of
     uint64_t left_steps = 0;  // how often the life's clock had been set then
   };
 

@@ -115,13 +115,13 @@ std::string Monitor::ClosingText() const {
   const Sums& sums = closing.sums;
   std::string text = absl::StrCat("account    given ", yuan(sums.given_fen), " yuan, got ", yuan(sums.got_fen), ", left ",
                                   yuan(sums.left_fen), ", difference ", yuan(sums.difference_fen()));
-  absl::StrAppend(&text, closing.Broken()             ? "  DOES NOT RECONCILE\n"
+  absl::StrAppend(&text, closing.Broken()                       ? "  DOES NOT RECONCILE\n"
                          : !closing.servers && !closing.clients ? "  (nobody has told of any)\n"
-                         : sums.difference_fen() == 0 ? "  ok\n"
-                         : !closing.in_order          ? "  (in flight, or not told)\n"
-                         : sums.difference_fen() < 0  ? "  (clients had it from a server before the first one seen here)\n"
-                         : !closing.left_behind       ? "  (users had it before their client was seen here)\n"
-                                                      : "  (in answers that clients did not get)\n");
+                         : sums.difference_fen() == 0           ? "  ok\n"
+                         : !closing.in_order                    ? "  (in flight, or not told)\n"
+                         : sums.difference_fen() < 0 ? "  (clients had it from a server before the first one seen here)\n"
+                         : !closing.left_behind      ? "  (users had it before their client was seen here)\n"
+                                                     : "  (in answers that clients did not get)\n");
   for (const uint32_t id : closing.never_back) {
     const Source& source = sources_.Of(id);
     absl::StrAppend(&text, "  never back ", source.Name(), ", last heard of at ", cli::ClockTime(source.newest.unix_s),
@@ -160,7 +160,9 @@ json Monitor::CloseJson() const {
           {"in_order", closing.in_order},
           {"never_back", std::move(never_back)},
           {"reasons", Reasons()},
-          {"verdict", ExitCode() != 0 ? "fail" : closing.servers || closing.clients ? "pass" : "none"}};
+          {"verdict", ExitCode() != 0                      ? "fail"
+                      : closing.servers || closing.clients ? "pass"
+                                                           : "none"}};
 }
 
 json Monitor::ReportJson() const {
@@ -179,11 +181,11 @@ json Monitor::ReportJson() const {
 
 void Monitor::Publish() {
   MonitorCounts fresh{.sources = {sources_.all().begin(), sources_.all().end()},
-                 .sums = account_.Look(sources_),
-                 .records = records_,
-                 .sources_refused = sources_.refused(),
-                 .newest_s = timeline_.given_out_s(),
-                 .forgotten = sources_.forgotten()};
+                      .sums = account_.Look(sources_),
+                      .records = records_,
+                      .sources_refused = sources_.refused(),
+                      .newest_s = timeline_.given_out_s(),
+                      .forgotten = sources_.forgotten()};
   fresh.late = fresh.forgotten.late;
   fresh.repeated = fresh.forgotten.repeated;
   fresh.clock_off = fresh.forgotten.clock_off;

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "libhongbao/watch/second_row.h"
 #include "libhongbao/cli/exit_codes.h"
 #include "libhongbao/cli/thresholds.h"
+#include "libhongbao/watch/second_row.h"
 #include "nlohmann/json.hpp"
 #include "tools/monitor/account.h"
 #include "tools/monitor/rows.h"
@@ -59,9 +59,7 @@ class Monitor {
   Closing Close() const { return account_.Close(sources_); }
   // Why this was no pass, the gravest reason first.
   std::vector<std::string> Reasons() const;
-  int ExitCode() const {
-    return Close().Broken() ? cli::kDoesNotReconcile : Reasons().empty() ? cli::kDone : cli::kBadVerdict;
-  }
+  int ExitCode() const { return Close().Broken() ? cli::kDoesNotReconcile : Reasons().empty() ? cli::kDone : cli::kBadVerdict; }
   // The account for people, several lines, and what is missing in it.
   std::string ClosingText() const;
   nlohmann::json CloseJson() const;

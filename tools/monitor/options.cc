@@ -29,16 +29,16 @@ void AddOptions(CLI::App& app, Options& options) {
   cli::AddSwitch(app, "--admin-remote", &options.admin_remote, "allow --admin to be off the loopback interface");
   cli::AddAdminHosts(app, &options.admin_hosts);
   cli::AddDurationNs(app, "--delay", &options.delay_ns, "a second's row comes so long after the first word of that second",
-                       {.max = 60 * time::kNsPerSecond});
+                     {.max = 60 * time::kNsPerSecond});
   cli::AddDurationMs(app, "--idle-timeout", &options.idle_timeout_ms,
-                       "a connection without a byte for so long is closed, 0 = never", {.max = 7 * 24 * 3'600'000});
+                     "a connection without a byte for so long is closed, 0 = never", {.max = 7 * 24 * 3'600'000});
   cli::AddFile(app, "--csv", &options.csv, "append a line for every second to this file");
   cli::AddFile(app, "--sources-csv", &options.sources_csv, "append a line for every second and source to this file");
   cli::AddFile(app, "--report", &options.report, "write a JSON report to this file at the end");
   cli::AddSwitch(app, "--json", &options.json, "rows as JSON, one object a line");
   cli::AddFailIf(app, &options.conditions,
-                   "what all clients that ended have to hold together, or the exit code is 3, as hongbao-client has it for one; "
-                   "percentiles are not known here");
+                 "what all clients that ended have to hold together, or the exit code is 3, as hongbao-client has it for one; "
+                 "percentiles are not known here");
   cli::AddSwitch(app, "-q,--quiet", &options.quiet, "no row every second");
 }
 

@@ -16,9 +16,7 @@ using wire::Role;
 
 namespace {
 
-std::string Text(const Hosts::Of& of, const char* letter) {
-  return absl::StrCat(of.told, letter, of.silent > 0 ? "!" : "");
-}
+std::string Text(const Hosts::Of& of, const char* letter) { return absl::StrCat(of.told, letter, of.silent > 0 ? "!" : ""); }
 
 }  // namespace
 
@@ -122,17 +120,28 @@ std::string SourceCsvLine(const Source& source, const CounterRecord& record) {
 }
 
 std::vector<watch::RowColumn> RowColumns() {
-  return {{"second", 8},   {"hosts", 6},     {"users", 6},        {"target", 7},    {"sent", 7},  {"answered", 8},
-          {"received", 8}, {"missed", 6},    {"won", 6, true},    {"refused", 7},  {"lost", 4},   {"p50", 5, true},
-          {"p99", 5},      {"max ms", 6},    {"given", 10, true}, {"got", 10},      {"diff yuan", 9}};
+  return {{"second", 8},   {"hosts", 6},  {"users", 6},        {"target", 7},  {"sent", 7},     {"answered", 8},
+          {"received", 8}, {"missed", 6}, {"won", 6, true},    {"refused", 7}, {"lost", 4},     {"p50", 5, true},
+          {"p99", 5},      {"max ms", 6}, {"given", 10, true}, {"got", 10},    {"diff yuan", 9}};
 }
 
 std::vector<std::string> CellsOf(const SecondRow& row, const Hosts& hosts) {
   const auto cell = [&row](Column column) { return watch::CellText(row, column); };
-  return {cli::ClockTime(row[Column::kUnixS]), hosts.Text(),
-          row.Knows(Column::kUsers) ? cli::Short(row[Column::kUsers]) : "-", cell(Column::kTarget), cell(Column::kSent),
-          cell(Column::kAnswered), cell(Column::kReceived), cell(Column::kMissed), cell(Column::kWon), cell(Column::kRefused),
-          cell(Column::kLost), cell(Column::kP50Us), cell(Column::kP99Us), cell(Column::kMaxUs), cell(Column::kGivenTotalFen),
+  return {cli::ClockTime(row[Column::kUnixS]),
+          hosts.Text(),
+          row.Knows(Column::kUsers) ? cli::Short(row[Column::kUsers]) : "-",
+          cell(Column::kTarget),
+          cell(Column::kSent),
+          cell(Column::kAnswered),
+          cell(Column::kReceived),
+          cell(Column::kMissed),
+          cell(Column::kWon),
+          cell(Column::kRefused),
+          cell(Column::kLost),
+          cell(Column::kP50Us),
+          cell(Column::kP99Us),
+          cell(Column::kMaxUs),
+          cell(Column::kGivenTotalFen),
           cell(Column::kGotTotalFen),
           absl::StrCat(cell(Column::kDifferenceFen), row[Column::kDifferenceFen] == 0 ? "" : " (in flight)")};
 }

@@ -25,7 +25,7 @@ std::string Users(const Source& source) {
 // As people say it: "59 m 58 s".
 std::string Span(int64_t seconds) {
   const int64_t size = std::abs(seconds);
-  return size < 120 ? absl::StrCat(size, " s")
+  return size < 120     ? absl::StrCat(size, " s")
          : size < 7'200 ? absl::StrCat(size / 60, " m ", size % 60, " s")
                         : absl::StrCat(size / 3'600, " h ", size / 60 % 60, " m");
 }
@@ -39,19 +39,26 @@ bool NotBefore(const wire::CounterRecord& record, const wire::CounterRecord& oth
 
 const char* RoleName(wire::Role role) {
   switch (role) {
-    case wire::Role::kClient: return "client";
-    case wire::Role::kServer: return "server";
-    case wire::Role::kNic: return "nic";
+    case wire::Role::kClient:
+      return "client";
+    case wire::Role::kServer:
+      return "server";
+    case wire::Role::kNic:
+      return "nic";
   }
   return "?";
 }
 
 const char* ConditionName(Condition condition) {
   switch (condition) {
-    case Condition::kLiving: return "living";
-    case Condition::kSilent: return "silent";
-    case Condition::kEnded: return "ended";
-    case Condition::kReplaced: return "replaced";
+    case Condition::kLiving:
+      return "living";
+    case Condition::kSilent:
+      return "silent";
+    case Condition::kEnded:
+      return "ended";
+    case Condition::kReplaced:
+      return "replaced";
   }
   return "?";
 }
@@ -97,9 +104,8 @@ Sources::Taken Sources::Take(const Arrival& arrival, int64_t wall_ns, int64_t mo
   const uint64_t steps = record.role == wire::Role::kNic ? 0 : record.Total(wire::Slot::kClockSteps);
   if (steps > source->newest.Total(wire::Slot::kClockSteps) && steps > 0) {
     const auto sum_ms = static_cast<int64_t>(record.Count(wire::Slot::kClockSteps));
-    Say(absl::StrCat(source->Name(), ": its wall clock was set, in all by ",
-                     std::llround(static_cast<double>(sum_ms) * 1e-3), " s (", steps,
-                     steps == 1 ? " step" : " steps", " so far)"));
+    Say(absl::StrCat(source->Name(), ": its wall clock was set, in all by ", std::llround(static_cast<double>(sum_ms) * 1e-3),
+                     " s (", steps, steps == 1 ? " step" : " steps", " so far)"));
   }
   if (NotBefore(record, source->newest)) {
     source->newest = record;
@@ -192,8 +198,8 @@ Source* Sources::Find(uint32_t id) {
       return &all_[at];
     }
   }
-  const auto found = std::lower_bound(all_.begin(), all_.end(), id,
-                                      [](const Source& one, uint32_t wanted) { return one.id < wanted; });
+  const auto found =
+      std::lower_bound(all_.begin(), all_.end(), id, [](const Source& one, uint32_t wanted) { return one.id < wanted; });
   return found != all_.end() && found->id == id ? &*found : nullptr;
 }
 

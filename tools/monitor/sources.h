@@ -35,9 +35,9 @@ struct Source {
   uint64_t users = 0;
   uint64_t connection = 0;  // the newest; 0 = it has ended
   Condition condition = Condition::kLiving;
-  int64_t came_ns = 0;    // monotonic, the first record
-  int64_t heard_ns = 0;   // and the last
-  int64_t first_s = 0;    // the first and the newest second it told of
+  int64_t came_ns = 0;   // monotonic, the first record
+  int64_t heard_ns = 0;  // and the last
+  int64_t first_s = 0;   // the first and the newest second it told of
   int64_t last_s = 0;
   int64_t off_s = 0;      // how far its clock is off, when its records cannot be lined up; 0 = they can
   int64_t exit_code = 0;  // once it has ended
