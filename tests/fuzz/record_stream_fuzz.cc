@@ -8,6 +8,7 @@
 #include "libhongbao/check.h"
 #include "tools/monitor/monitor.h"
 #include "tools/monitor/record_stream.h"
+#include "tools/monitor/status.h"
 
 namespace hongbao::monitor {
 namespace {

@@ -26,6 +26,7 @@
 #include "tools/monitor/monitor.h"
 #include "tools/monitor/options.h"
 #include "tools/monitor/receiver.h"
+#include "tools/monitor/status.h"
 
 namespace hongbao::monitor {
 namespace {

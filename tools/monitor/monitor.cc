@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libhongbao/cli/numbers.h"
-#include "libhongbao/cli/options.h"
+#include "tools/monitor/status.h"
 
 namespace hongbao::monitor {
 namespace {
@@ -12,31 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kVerdictsMax = 100;
-
-json SourceJson(const Source& source) {
-  return {{"role", RoleName(source.role)},
-          {"host", source.peer.HostToString()},
-          {"pid", source.process_id},
-          {"began_unix_ns", source.began_unix_ns},
-          {"users", {{"first", source.first_user}, {"count", source.users}}},
-          {"condition", ConditionName(source.condition)},
-          {"connected", source.connection != 0},
-          {"first_s", source.first_s},
-          {"last_s", source.last_s},
-          {"records", source.records},
-          {"late", source.late},
-          {"repeated", source.repeated},
-          {"clock_off", source.clock_off},
-          {"clock_off_s", source.off_s},
-          {"clock_steps", source.newest.Total(wire::Slot::kClockSteps)},
-          {"exit_code", source.condition == Condition::kEnded ? json(source.exit_code) : json()},
-          {"takes_place_of", source.before == 0 ? json() : json(source.before)},
-          {"id", source.id}};
-}
-
-json SumsJson(const Sums& sums) {
-  return {{"given", sums.given_fen}, {"got", sums.got_fen}, {"left", sums.left_fen}, {"difference", sums.difference_fen()}};
-}
 
 }  // namespace
 
@@ -201,25 +176,6 @@ void Monitor::Publish() {
 MonitorCounts Monitor::Look() const {
   const std::lock_guard lock(mutex_);
   return published_;
-}
-
-json StatusJson(const MonitorCounts& snapshot) {
-  json sources = json::array();
-  for (const Source& source : snapshot.sources) {
-    sources.push_back(SourceJson(source));
-  }
-  return {{"role", "monitor"},
-          {"version", cli::Version()},
-          {"newest_s", snapshot.newest_s},
-          {"sources", std::move(sources)},
-          {"sources_forgotten", snapshot.forgotten.lives},
-          {"records",
-           {{"taken", snapshot.records},
-            {"late", snapshot.late},
-            {"repeated", snapshot.repeated},
-            {"clock_off", snapshot.clock_off},
-            {"too_many_sources", snapshot.sources_refused}}},
-          {"money_fen", SumsJson(snapshot.sums)}};
 }
 
 }  // namespace hongbao::monitor

@@ -83,6 +83,4 @@ class Monitor {
   MonitorCounts published_;
 };
 
-nlohmann::json StatusJson(const MonitorCounts& snapshot);
-
 }  // namespace hongbao::monitor
