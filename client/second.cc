@@ -50,6 +50,7 @@ constexpr watch::Figure<Second> kFigures[] = {
     {Column::kClientCpuPct, [](const Second& second) { return Measured(second.cpu_percent * 1e4); }},
     {Column::kClientRssBytes, [](const Second& second) { return Measured(static_cast<double>(second.rss_bytes)); }},
     {Column::kSuperseded, Sum<Counter::kSuperseded>},
+    {Column::kLagUs, Latency<&Second::lag, &count::LatencyUs::p99>},
 };
 
 }  // namespace
@@ -78,7 +79,6 @@ nlohmann::json SecondJson(const Second& second) {
   }
   document["span_s"] = second.row.span;
   document["target_qps"] = second.target_qps;  // the whole fleet's; "target" is this client's part
-  document["lag_us"] = second.lag.p99;         // how late requests left
   return document;
 }
 

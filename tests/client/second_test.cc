@@ -17,6 +17,7 @@ TEST(ClientSecond, TellsWhatTheClientKnows) {
   }
   second.row.total[Counter::kConnects] = 50, second.row.total[Counter::kClosed] = 8;
   second.latency = {.count = 59'000, .p50 = 90.5, .p90 = 150, .p99 = 410, .p999 = 920, .max = 1'300};
+  second.lag = {.count = 59'000, .p99 = 210};
   const wire::CounterRecord record =
       RecordOf(second, {.first = 500, .last = 999, .total = 2'000}, {.samples = 8, .skew_ns = 210'000});
   EXPECT_EQ(record.unix_s, 1'486'824'165);
@@ -47,6 +48,7 @@ TEST(ClientSecond, TellsWhatTheClientKnows) {
   expect(Slot::kLatencyP50, 90'500, 59'000);
   expect(Slot::kLatencyP99, 150'000, 410'000);
   expect(Slot::kLatencyMax, 920'000, 1'300'000);
+  expect(Slot{34}, 210'000, 0);  // how late requests left
   expect(Slot::kUsers, 500, 500);
   expect(Slot::kFleet, 2'000, 60'000);
   expect(Slot::kClock, static_cast<uint64_t>(int64_t{-210'000}), 8);  // the server's is ahead, so this one is behind

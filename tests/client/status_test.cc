@@ -181,6 +181,7 @@ TEST(ReportJson, HasWhatTheReadersOfReportsLookFor) {
   second.row.total[Counter::kOnline] = 10;
   second.latency.count = 1;
   second.latency.p99 = 400;
+  second.lag.count = 1;
   second.lag.p99 = 123.5;
   load::PhaseReport phase;
   phase.name = "load";
@@ -197,7 +198,7 @@ TEST(ReportJson, HasWhatTheReadersOfReportsLookFor) {
   EXPECT_EQ(report["connections"]["target"], 10);
   EXPECT_EQ(report["connections"]["failed"]["ECONNREFUSED"], 4);
   EXPECT_EQ(report["series"][0]["p99_us"], 400);
-  EXPECT_EQ(report["series"][0]["lag_us"], 123.5);
+  EXPECT_EQ(report["series"][0]["lag_us"], 124);
   EXPECT_EQ(report["series"][0]["sent"], 7);
   EXPECT_EQ(report["series"][0]["users"], 10);
   EXPECT_EQ(report["series"][0]["online"], 10);

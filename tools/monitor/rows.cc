@@ -91,7 +91,7 @@ constexpr SourceColumn kSourceColumns[] = {
     {"p99_us", Column::kP99Us, kNone},
     {"p999_us", Column::kP999Us, kNone},
     {"max_us", Column::kMaxUs, kNone},
-    {"lag_us", kNone, kNone},  // no record says it
+    {"lag_us", Column::kLagUs, kNone},
     {"given_fen", kNone, Column::kGivenFen},
     {"got_fen", Column::kGotFen, kNone},
     {"cpu_pct", Column::kClientCpuPct, Column::kServerCpuPct},
