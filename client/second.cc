@@ -73,7 +73,7 @@ watch::SecondRow RowOf(const Second& second) {
 }
 
 nlohmann::json SecondJson(const Second& second) {
-  nlohmann::json document = watch::RowJson(RowOf(second));
+  nlohmann::json document = watch::RowJson(watch::RowOf(second.row.unix_second, second, kFigures));
   for (const auto& label : load::kCounterLabels) {
     document[std::string(label.name)] = load::IsGauge(label.id) ? second.row.total[label.id] : second.row.delta[label.id];
   }

@@ -33,7 +33,7 @@ struct Second {
 void MergeSeconds(Second& into, const Second& next);
 
 watch::SecondRow RowOf(const Second& second);
-// The row by name, and every counter by its own: GET /v1/series and the report.
+// The row by name but for the machine's network, and every counter by its own: GET /v1/series and the report.
 nlohmann::json SecondJson(const Second& second);
 // docs/PROTOCOL.md, "Counter record".
 wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users, const time::Skew& skew,

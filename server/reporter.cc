@@ -44,7 +44,7 @@ void Reporter::Collect() {
       if (newest) {  // several at once: what was sampled belongs to the last
         second.network = network.Since(network_);
       }
-      Show(second, newest ? counts : counts_);
+      Show(second, newest ? counts : counts_, counts.envelopes_left);
       kept_.Add(second);
     }
     process_ = process;
@@ -85,7 +85,7 @@ void Reporter::CountIssued(Second& second, uint64_t now) {
   issued_ = second.issued_total;
 }
 
-void Reporter::Show(const Second& second, const serve::ServerCounts& counts) {
+void Reporter::Show(const Second& second, const serve::ServerCounts& counts, uint64_t envelopes_left) {
   using watch::Column;
   const auto& delta = second.row.delta;
   const watch::SecondRow row = RowOf(second);
@@ -96,7 +96,7 @@ void Reporter::Show(const Second& second, const serve::ServerCounts& counts) {
                .document = SecondJson(second),
                .cells = {cli::ClockTime(second.row.unix_second), cell(Column::kConnections), cell(Column::kUsers),
                          cell(Column::kReceived), cell(Column::kWon), cell(Column::kNothing), cell(Column::kCap),
-                         cell(Column::kRefused), cell(Column::kIssued), number(counts.envelopes_left),
+                         cell(Column::kRefused), cell(Column::kIssued), number(envelopes_left),
                          number(delta[Counter::kGiftsSent]), number(delta[Counter::kNotices]), cell(Column::kOpened),
                          cell(Column::kServerCpuPct), cell(Column::kServerRssBytes)},
                .record = &record});

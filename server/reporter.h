@@ -32,7 +32,7 @@ class Reporter {
 
  private:
   void CountIssued(Second& second, uint64_t now);
-  void Show(const Second& second, const serve::ServerCounts& counts);
+  void Show(const Second& second, const serve::ServerCounts& counts, uint64_t envelopes_left);
   void SayClock();
   void SayGateways();
 

@@ -81,7 +81,7 @@ watch::SecondRow RowOf(const Second& second) {
 
 nlohmann::json SecondJson(const Second& second) {
   const auto& delta = second.row.delta;
-  nlohmann::json document = watch::RowJson(RowOf(second));
+  nlohmann::json document = watch::RowJson(watch::RowOf(second.row.unix_second, second, kFigures));
   document.update({{"span_s", second.row.span},
                    {"won_fen", delta[Counter::kWonFen]},
                    {"gifts", delta[Counter::kGiftsSent]},

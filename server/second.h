@@ -29,7 +29,7 @@ struct Second {
 void MergeSeconds(Second& into, const Second& next);
 
 watch::SecondRow RowOf(const Second& second);
-// The row by name, and what it has no column for: GET /v1/series and the report.
+// The row by name but for the machine's network, and what it has no column for: GET /v1/series and the report.
 nlohmann::json SecondJson(const Second& second);
 // docs/PROTOCOL.md, "Counter record". `counts`: as they stand now, for what the series does not have; `before`: as they stood
 // at the record before.

@@ -52,6 +52,19 @@ json GiftsJson(const serve::ServerCounts& counts) {
           {"refused_fen", c[Counter::kGiftsRefusedFen]}};
 }
 
+json LedgerJson(const serve::ServerCounts& counts, const ProcessFacts& facts) {
+  const count::Values<Counter>& c = counts.serve;
+  return {{"where", facts.ledger},
+          {"repeated", c[Counter::kRepeated]},
+          {"returned", c[Counter::kReturned]},
+          {"returned_fen", c[Counter::kReturnedFen]},
+          {"sends_repeated", c[Counter::kSendsRepeated]},
+          {"resumed", c[Counter::kResumed]},
+          {"forwarded", c[Counter::kForwarded]},
+          {"late", c[Counter::kLate]},
+          {"full", c[Counter::kLedgerFull]}};
+}
+
 json ClockJson(const serve::ServerCounts& counts) {
   json clock = watch::ClockStepsJson(counts.clock_steps);
   clock["confirmed"] = counts.clock_confirmed;  // gifts expire by it
@@ -120,16 +133,7 @@ json StatusJson(const serve::Server& server, const serve::ServerCounts& counts, 
             {"won_fen", c[Counter::kWonFen]},
             {"left", counts.envelopes_left},
             {"left_fen", counts.issued.sum.value() - won_fen}}},
-          {"ledger",
-           {{"where", facts.ledger},
-            {"repeated", c[Counter::kRepeated]},
-            {"returned", c[Counter::kReturned]},
-            {"returned_fen", c[Counter::kReturnedFen]},
-            {"sends_repeated", c[Counter::kSendsRepeated]},
-            {"resumed", c[Counter::kResumed]},
-            {"forwarded", c[Counter::kForwarded]},
-            {"late", c[Counter::kLate]},
-            {"full", c[Counter::kLedgerFull]}}},
+          {"ledger", LedgerJson(counts, facts)},
           {"mint_waiting", counts.mint_waiting},
           {"orders",
            {{"placed", server.orders()},

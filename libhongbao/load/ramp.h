@@ -175,8 +175,8 @@ class Ramp {
   }
   void Settle(uint32_t members) {
     settled_ += members;
-    if (settled_ == members_.size()) {
-      // Release: whoever sees it also sees the counters of the logins before it.
+    // Once. Relaxed: only this worker writes it. Release: whoever sees it also sees the counters of the logins before it.
+    if (settled_ == members_.size() && context_.tally.all_online_ns.load(std::memory_order_relaxed) == 0) {
       context_.tally.all_online_ns.store(std::max<int64_t>(context_.now_ns, 1), std::memory_order_release);
     }
   }

@@ -32,11 +32,13 @@ nlohmann::json RowValues(const SecondRow& row) {
   return values;
 }
 
-nlohmann::json RowJson(const SecondRow& row) {
+nlohmann::json RowJson(const SecondRow& row, bool unknown) {
   nlohmann::json object = nlohmann::json::object();
   for (const auto& column : kColumns) {
     if (row.Knows(column.id)) {
       object[column.name] = row[column.id];
+    } else if (unknown) {
+      object[column.name] = nullptr;
     }
   }
   return object;

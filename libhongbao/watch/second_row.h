@@ -42,8 +42,8 @@ class SecondRow {
 nlohmann::json ColumnNames();
 // The values in the columns' order, null for the unknown ones.
 nlohmann::json RowValues(const SecondRow& row);
-// {"unix_s": 1486824165, ...}: what is known, by name.
-nlohmann::json RowJson(const SecondRow& row);
+// {"unix_s": 1486824165, ...}: what is known, by name. With `unknown` every column, null for what is not known.
+nlohmann::json RowJson(const SecondRow& row, bool unknown = false);
 // As people read it: "1,234", "0.09" (ms), "10.05" (yuan), "12" (MB); "-" when it is not known.
 std::string CellText(const SecondRow& row, Column column);
 // "unix_s,hosts,..." and "1486824165,3,,60000...", without a line break.

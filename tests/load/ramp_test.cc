@@ -64,5 +64,17 @@ TEST_F(RampTest, AllOnlineIsWhenTheLastHasHadItsFirstSession) {
   EXPECT_EQ(Count(Counter::kOnline), 3U);
 }
 
+TEST_F(RampTest, ARefusalAfterTheFirstSessionDoesNotMoveTheTimeWhenAllWereIn) {
+  context.now_ns = 7;
+  for (User& user : users) {
+    ramp.Entered(user, 1);
+  }
+  EXPECT_EQ(tally.all_online_ns.load(), 7);
+  context.now_ns = 9;
+  ramp.Opened(users[0], net::Connection{});
+  ramp.Refused(users[0], wire::LoginResult::kUserOutOfRange, 1);
+  EXPECT_EQ(tally.all_online_ns.load(), 7);
+}
+
 }  // namespace
 }  // namespace hongbao::load

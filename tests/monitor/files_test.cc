@@ -34,6 +34,18 @@ TEST(LineFile, GoesOnWhereItLeftOff) {
   std::filesystem::remove(path);
 }
 
+TEST(LineFile, ColumnsOfAnEarlierVersionAreNotWrittenUnder) {
+  const std::string path = testing::TempDir() + "/other_columns_" + std::to_string(getpid()) + ".csv";
+  for (const char* earlier : {"a,b,c\n1,0,0\n", "a\n", "a,bc\n", "a,"}) {
+    std::ofstream(path) << earlier;
+    LineFile file;
+    const absl::Status status = file.Open(path, "a,b");
+    EXPECT_NE(std::string(status.message()).find("other columns"), std::string::npos) << status;
+    EXPECT_EQ(Contents(path), earlier);
+  }
+  std::filesystem::remove(path);
+}
+
 TEST(LineFile, SaysWhyItCannotBeOpened) {
   LineFile file;
   const absl::Status status = file.Open("/nowhere/at/all.csv", "a");

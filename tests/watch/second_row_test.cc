@@ -52,6 +52,15 @@ TEST(SecondRow, HasOneOrderForJsonAndCsv) {
   EXPECT_EQ(line.substr(line.size() - 2), ",9");
 }
 
+TEST(SecondRow, ByNameWithOrWithoutWhatIsNotKnown) {
+  SecondRow row(7);
+  row[Column::kSent] = 3;
+  EXPECT_EQ(RowJson(row), (nlohmann::json{{"unix_s", 7}, {"sent", 3}}));
+  const nlohmann::json all = RowJson(row, /*unknown=*/true);
+  EXPECT_EQ(all.size(), ColumnNames().size());
+  EXPECT_TRUE(all["answered"].is_null());
+}
+
 TEST(SecondRow, ANumberThatDoublesRoundIsText) {
   constexpr int64_t kExact = 9'007'199'254'740'991;
   SecondRow row(1'700'000'000);

@@ -32,6 +32,11 @@ absl::Status LineFile::Open(const std::string& path, absl::string_view header) {
   if (fstat(file_, &status) == 0 && (status.st_size == 0 || !S_ISREG(status.st_mode))) {
     Write(header);
   } else {
+    std::string first(header.size() + 1, '\0');
+    if (pread(file_, first.data(), first.size(), 0) != static_cast<ssize_t>(first.size()) ||
+        first != absl::StrCat(header, "\n")) {
+      return absl::FailedPreconditionError(absl::StrCat(path, " has other columns than are written now: give another file"));
+    }
     char last = '\n';
     cut_off_ = pread(file_, &last, 1, status.st_size - 1) == 1 && last != '\n';
   }

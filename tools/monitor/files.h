@@ -19,7 +19,7 @@ class LineFile {
   LineFile(const LineFile&) = delete;
   LineFile& operator=(const LineFile&) = delete;
 
-  // Appends; writes `header` into an empty file. The Status names the path and the cause.
+  // Appends; writes `header` into an empty file, and refuses one with another. The Status names the path and the cause.
   absl::Status Open(const std::string& path, absl::string_view header);
   // Does nothing when no file is open.
   void Write(absl::string_view line);

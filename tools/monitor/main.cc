@@ -174,7 +174,8 @@ class Run {
   }
 
   void Show(const Told& told) {
-    watch_.Take({.row = told.row, .document = watch::RowJson(told.row), .cells = CellsOf(told.row, told.hosts)});
+    watch_.Take(
+        {.row = told.row, .document = watch::RowJson(told.row, /*unknown=*/true), .cells = CellsOf(told.row, told.hosts)});
     csv_.Write(watch::CsvLine(told.row));
     for (const auto& [source, record] : told.sources) {
       sources_csv_.Write(SourceCsvLine(source, record));

@@ -29,7 +29,7 @@ FILE_LINES_MAX = 600  # x.cc, and the fixtures of tests
 FUNCTION_LINES_MAX = 70
 LINE_COLUMNS_MAX = 130  # .clang-format breaks there
 
-# Room -> rooms it may include. check.h and handover.h, which lie beside the rooms, are everybody's.
+# Room -> rooms it may include. The four headers beside the rooms are everybody's.
 ARROWS = {
     "time": set(),
     "count": set(),
