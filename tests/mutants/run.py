@@ -27,7 +27,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 FOLDERS = ["libhongbao", "tests/serve", "tests/ledger", "tests/envelope", "tests/net", "tests/wire"]
-LIBRARY = ["envelope", "wire", "ring", "net", "ledger", "serve"]  # rooms that are compiled
+LIBRARY = ["", "time", "count", "envelope", "wire", "ring", "net", "ledger", "serve"]  # rooms that are compiled; "": beside them
 TESTS = ["tests/serve/oracle_test.cc", "tests/serve/session_test.cc", "tests/serve/session_ledger_test.cc",
          "tests/serve/gifts_test.cc", "tests/serve/gifts_ledger_test.cc", "tests/serve/app_ledger_test.cc",
          "tests/serve/minter_test.cc", "tests/serve/minter_ledger_test.cc", "tests/envelope/gift_book_test.cc",
@@ -88,6 +88,8 @@ class Bench:
         self.jobs = jobs
         for name in FOLDERS:
             shutil.copytree(os.path.join(ROOT, name), os.path.join(self.source, name))
+        for header in glob.glob(os.path.join(ROOT, "tests", "*.h")):
+            shutil.copy(header, os.path.join(self.source, "tests"))
         self.compiler = shlex.split(os.environ.get("CXX", "c++"))
         if "ccache" not in self.compiler[0] and shutil.which("ccache"):
             self.compiler.insert(0, "ccache")
