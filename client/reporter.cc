@@ -27,33 +27,24 @@ std::vector<watch::RowColumn> RowColumns(bool wide) {
 }
 
 Reporter::Reporter(const load::Client& client, const time::Clock& clock, watch::Watch& watch)
-    : client_(client),
-      clock_(clock),
-      watch_(watch),
-      series_(client.MakeSeries()),
-      process_(watch::ReadProcessStats()),
-      network_(watch::ReadNetworkStats()),
-      sampled_ns_(clock.MonotonicNs()) {}
+    : client_(client), watch_(watch), series_(client.MakeSeries()), sampler_(clock) {}
 
 void Reporter::Collect() {
   clock_news_.Say("hongbao-client", client_.wall().Count());
   if (series_.Collect() == 0) {
     return;
   }
-  const int64_t now_ns = clock_.MonotonicNs();
-  const watch::ProcessStats process = watch::ReadProcessStats();
-  const watch::NetworkStats network = watch::ReadNetworkStats();
+  const watch::Sample sample = sampler_.Take();
   const count::HistogramSnapshot latency = client_.Latency();
   const count::HistogramSnapshot waiting = client_.Waiting();
   const count::HistogramSnapshot lag = client_.Lag();
   for (size_t i = 0; i < series_.rows().size(); ++i) {
-    Second second = {.row = series_.rows()[i], .rss_bytes = process.rss_bytes};
+    Second second = {.row = series_.rows()[i], .sample = {.rss_bytes = sample.rss_bytes}};
     second.target_qps = client_.QpsAt(second.row.second);
     if (i + 1 == series_.rows().size()) {  // several seconds at once after a stall: the last one shows for all
-      second.network = network.Since(network_);
+      second.sample = sample;
       second.latency = WithWaiting(latency.Since(latency_), waiting.Since(waiting_));
       second.lag = lag.Since(lag_).Summary();
-      second.cpu_percent = watch::CpuPercent(process_, process, now_ns - sampled_ns_);
     }
     Show(second);
     kept_.Add(second);
@@ -61,9 +52,6 @@ void Reporter::Collect() {
   latency_ = latency;
   waiting_ = waiting;
   lag_ = lag;
-  process_ = process;
-  network_ = network;
-  sampled_ns_ = now_ns;
 }
 
 void Reporter::Show(const Second& second) {

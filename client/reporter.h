@@ -11,8 +11,7 @@
 #include "libhongbao/load/client.h"
 #include "libhongbao/time/clock.h"
 #include "libhongbao/watch/clock_news.h"
-#include "libhongbao/watch/network_stats.h"
-#include "libhongbao/watch/process_stats.h"
+#include "libhongbao/watch/sampler.h"
 #include "libhongbao/watch/watch.h"
 
 namespace hongbao::client {
@@ -35,15 +34,12 @@ class Reporter {
   void Show(const Second& second);
 
   const load::Client& client_;
-  const time::Clock& clock_;
   watch::Watch& watch_;
   load::Client::Series series_;
   count::KeptRows<Second, MergeSeconds> kept_;
   watch::ClockNews clock_news_;
   count::HistogramSnapshot latency_, waiting_, lag_;  // as the second before had them, as what follows
-  watch::ProcessStats process_;
-  watch::NetworkStats network_;
-  int64_t sampled_ns_;
+  watch::Sampler sampler_;
 };
 
 }  // namespace hongbao::client

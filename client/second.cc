@@ -1,6 +1,5 @@
 #include "client/second.h"
 
-#include <algorithm>
 #include <string>
 
 #include "libhongbao/watch/clock_news.h"
@@ -47,8 +46,8 @@ constexpr watch::Figure<Second> kFigures[] = {
     {Column::kGotFen, Sum<Counter::kWonFen, Counter::kOpenedFen>},
     {Column::kGotTotalFen,
      [](const Second& second) { return Amount{.of_second = Sum<Counter::kWonFen, Counter::kOpenedFen>(second).in_all}; }},
-    {Column::kClientCpuPct, [](const Second& second) { return Measured(second.cpu_percent * 1e4); }},
-    {Column::kClientRssBytes, [](const Second& second) { return Measured(static_cast<double>(second.rss_bytes)); }},
+    {Column::kClientCpuPct, [](const Second& second) { return Measured(second.sample.cpu_percent * 1e4); }},
+    {Column::kClientRssBytes, [](const Second& second) { return Measured(static_cast<double>(second.sample.rss_bytes)); }},
     {Column::kSuperseded, Sum<Counter::kSuperseded>},
     {Column::kLagUs, Latency<&Second::lag, &count::LatencyUs::p99>},
 };
@@ -56,19 +55,16 @@ constexpr watch::Figure<Second> kFigures[] = {
 }  // namespace
 
 void MergeSeconds(Second& into, const Second& next) {
-  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
-  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
+  watch::MergeSamples(into.sample, into.row.span, next.sample, next.row.span);
   count::MergeRows(into.row, next.row);
   count::MergeWorst(into.latency, next.latency);
   count::MergeWorst(into.lag, next.lag);
   into.target_qps = next.target_qps;
-  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
-  into.network = next.network;
 }
 
 watch::SecondRow RowOf(const Second& second) {
   watch::SecondRow row = watch::RowOf(second.row.unix_second, second, kFigures);
-  second.network.AddTo(&row);
+  second.sample.network.AddTo(&row);
   return row;
 }
 
@@ -99,7 +95,7 @@ wire::CounterRecord RecordOf(const Second& second, const load::UserRange& users,
   set(Slot::kShakeReceived, Counter::kWon);
   set(Slot::kShakeReceivedFen, Counter::kWonFen);
   set(Slot::kSharesReceivedFen, Counter::kOpenedFen);
-  record.Set(Slot::kOnline, total[Counter::kConnects] - total[Counter::kClosed], total[Counter::kOnline]);
+  record.count[static_cast<size_t>(Slot::kOnline)] = total[Counter::kConnects] - total[Counter::kClosed];
   record.total[static_cast<size_t>(Slot::kLatencyP50)] = second.latency.count;
   record.Set(Slot::kUsers, users.first, users.count());
   record.Set(Slot::kFleet, users.total, second.target_qps);

@@ -11,7 +11,7 @@
 #include "libhongbao/load/client.h"
 #include "libhongbao/time/clock_sync.h"
 #include "libhongbao/time/wall_steps.h"
-#include "libhongbao/watch/network_stats.h"
+#include "libhongbao/watch/sampler.h"
 #include "libhongbao/watch/second_row.h"
 #include "libhongbao/wire/counter_record.h"
 #include "nlohmann/json.hpp"
@@ -24,9 +24,7 @@ struct Second {
   count::LatencyUs latency{};  // from the intended time: of the answers of about that second, and of who still waited at its end
   count::LatencyUs lag{};      // of the requests sent in about that second: how late they left
   uint32_t target_qps = 0;     // of the whole fleet
-  double cpu_percent = 0;
-  int64_t rss_bytes = 0;
-  watch::NetworkStats network{};  // of this machine, in the second
+  watch::Sample sample{};      // of the process and this machine, in the second
 };
 
 // `into` becomes the row of both; `next` is the later one. Of latencies the larger stays: percentiles do not add up.

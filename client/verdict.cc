@@ -25,7 +25,7 @@ double CoresPerWorker(const std::vector<Second>& seconds, uint32_t workers) {
   int rows = 0;
   for (const Second& second : seconds) {
     if (second.row.delta[Counter::kSent] > 0) {
-      percent += second.cpu_percent;
+      percent += second.sample.cpu_percent;
       ++rows;
     }
   }

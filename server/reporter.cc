@@ -24,34 +24,27 @@ Reporter::Reporter(const serve::Server& server, const time::Clock& clock, watch:
       watch_(watch),
       series_(server.histories(), [&server](int64_t second) { return server.wall().LabelOf(second); }),
       gateways_(server.Look().gateways),
-      process_(watch::ReadProcessStats()),
-      network_(watch::ReadNetworkStats()),
-      sampled_ns_(clock.MonotonicNs()) {}
+      sampler_(clock) {}
 
 void Reporter::Collect() {
   SayClock();
   SayGateways();
-  if (series_.Collect() > 0) {
-    const watch::ProcessStats process = watch::ReadProcessStats();
-    const watch::NetworkStats network = watch::ReadNetworkStats();
-    const int64_t now_ns = clock_.MonotonicNs();
-    const double cpu_percent = watch::CpuPercent(process_, process, now_ns - sampled_ns_);
-    const serve::ServerCounts counts = server_.Look();
-    for (size_t i = 0; i < series_.rows().size(); ++i) {
-      Second second{.row = series_.rows()[i], .rss_bytes = process.rss_bytes, .cpu_percent = cpu_percent};
-      const bool newest = i + 1 == series_.rows().size();
-      CountIssued(second, newest ? counts.issued.count : issued_);
-      if (newest) {  // several at once: what was sampled belongs to the last
-        second.network = network.Since(network_);
-      }
-      Show(second, newest ? counts : counts_, counts.envelopes_left);
-      kept_.Add(second);
-    }
-    process_ = process;
-    network_ = network;
-    counts_ = counts;
-    sampled_ns_ = now_ns;
+  if (series_.Collect() == 0) {
+    return;
   }
+  const watch::Sample sample = sampler_.Take();
+  const serve::ServerCounts counts = server_.Look();
+  for (size_t i = 0; i < series_.rows().size(); ++i) {
+    Second second{.row = series_.rows()[i], .sample = sample};
+    const bool newest = i + 1 == series_.rows().size();
+    CountIssued(second, newest ? counts.issued.count : issued_);
+    if (!newest) {  // several at once: the network's figures are the last one's
+      second.sample.network = {};
+    }
+    Show(second, newest ? counts : counts_, counts.envelopes_left);
+    kept_.Add(second);
+  }
+  counts_ = counts;
 }
 
 void Reporter::SayClock() {

@@ -9,8 +9,7 @@
 #include "libhongbao/count/series.h"
 #include "libhongbao/serve/server.h"
 #include "libhongbao/watch/clock_news.h"
-#include "libhongbao/watch/network_stats.h"
-#include "libhongbao/watch/process_stats.h"
+#include "libhongbao/watch/sampler.h"
 #include "libhongbao/watch/watch.h"
 #include "server/second.h"
 
@@ -44,10 +43,8 @@ class Reporter {
   watch::ClockNews clock_news_;
   bool clock_confirmed_ = true;
   std::vector<uint32_t> gateways_;  // by worker, as said last
-  watch::ProcessStats process_;
-  watch::NetworkStats network_;
+  watch::Sampler sampler_;
   serve::ServerCounts counts_;  // as the record before had them
-  int64_t sampled_ns_;
   uint64_t issued_ = 0;
 };
 

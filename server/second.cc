@@ -1,7 +1,5 @@
 #include "server/second.h"
 
-#include <algorithm>
-
 #include "libhongbao/watch/clock_news.h"
 #include "libhongbao/watch/figures.h"
 
@@ -39,8 +37,8 @@ constexpr watch::Figure<Second> kFigures[] = {
     {Column::kGivenFen, Sum<Counter::kWonFen, Counter::kOpenedFen>},
     {Column::kGivenTotalFen,
      [](const Second& second) { return Amount{.of_second = Sum<Counter::kWonFen, Counter::kOpenedFen>(second).in_all}; }},
-    {Column::kServerCpuPct, [](const Second& second) { return Measured(second.cpu_percent * 1e4); }},
-    {Column::kServerRssBytes, [](const Second& second) { return Measured(static_cast<double>(second.rss_bytes)); }},
+    {Column::kServerCpuPct, [](const Second& second) { return Measured(second.sample.cpu_percent * 1e4); }},
+    {Column::kServerRssBytes, [](const Second& second) { return Measured(static_cast<double>(second.sample.rss_bytes)); }},
 };
 
 void SetFrames(const Second& second, wire::CounterRecord& record) {
@@ -64,18 +62,15 @@ void SetFrames(const Second& second, wire::CounterRecord& record) {
 }  // namespace
 
 void MergeSeconds(Second& into, const Second& next) {
-  const auto span = static_cast<double>(into.row.span), more = static_cast<double>(next.row.span);
-  into.cpu_percent = (into.cpu_percent * span + next.cpu_percent * more) / (span + more);
+  watch::MergeSamples(into.sample, into.row.span, next.sample, next.row.span);
   count::MergeRows(into.row, next.row);
   into.issued += next.issued;
   into.issued_total = next.issued_total;
-  into.rss_bytes = std::max(into.rss_bytes, next.rss_bytes);
-  into.network = next.network;
 }
 
 watch::SecondRow RowOf(const Second& second) {
   watch::SecondRow row = watch::RowOf(second.row.unix_second, second, kFigures);
-  second.network.AddTo(&row);
+  second.sample.network.AddTo(&row);
   return row;
 }
 

@@ -8,7 +8,7 @@
 
 #include "libhongbao/count/series.h"
 #include "libhongbao/serve/server.h"
-#include "libhongbao/watch/network_stats.h"
+#include "libhongbao/watch/sampler.h"
 #include "libhongbao/watch/second_row.h"
 #include "libhongbao/wire/counter_record.h"
 #include "nlohmann/json.hpp"
@@ -20,9 +20,7 @@ struct Second {
   count::Series<serve::Counter>::Row row{};
   uint64_t issued = 0;        // shake envelopes published since the row before
   uint64_t issued_total = 0;  // since the start
-  int64_t rss_bytes = 0;
-  double cpu_percent = 0;         // 100 = one core
-  watch::NetworkStats network{};  // of this machine, in the second
+  watch::Sample sample{};     // of the process and this machine, in the second
 };
 
 // `into` becomes the row of both; `next` is the later one.

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/types/optional.h"
-#include "libhongbao/cli/flags.h"
+#include "libhongbao/address.h"
 #include "libhongbao/time/clock.h"
 #include "libhongbao/watch/monitor_link.h"
 #include "libhongbao/watch/process_stats.h"

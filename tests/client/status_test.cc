@@ -44,9 +44,7 @@ TEST(Identities, HoldForASoundRun) {
 TEST(RowOf, SaysWhatASecondCounted) {
   using watch::Column;
   Second second{.latency = {.count = 9, .p50 = 90.6, .p90 = 200, .p99 = 400, .p999 = 900, .max = 1'300.2},
-                .cpu_percent = 49.6,
-                .rss_bytes = 1'000'000,
-                .network = {.rx_packets = 7}};
+                .sample = {.cpu_percent = 49.6, .rss_bytes = 1'000'000, .network = {.rx_packets = 7}}};
   second.row.unix_second = 1'486'824'165;
   auto& delta = second.row.delta;
   delta[Counter::kScheduled] = 3'000;

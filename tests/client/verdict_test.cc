@@ -17,7 +17,7 @@ Second Row(int64_t second, uint64_t sent, double cpu_percent = 10, int64_t span 
   row.row.span = span;
   row.row.delta[Counter::kScheduled] = 1'000 * static_cast<uint64_t>(span);
   row.row.delta[Counter::kSent] = sent;
-  row.cpu_percent = cpu_percent;
+  row.sample.cpu_percent = cpu_percent;
   return row;
 }
 

@@ -18,6 +18,18 @@
 
 namespace hongbao::serve {
 
+// One gift of 3 yuan to so many of the users first..last.
+inline MintOrder OneGift(uint32_t users, uint32_t first_user, uint32_t last_user) {
+  return {.kind = MintOrder::Kind::kGift,
+          .rate = 100,
+          .count = 1,
+          .min_fen = 300,
+          .max_fen = 300,
+          .users = users,
+          .first_user = first_user,
+          .last_user = last_user};
+}
+
 // A blocking client. Everything it waits for comes at once or within the deadlines that a test sets; ten seconds mean
 // never.
 class Client {

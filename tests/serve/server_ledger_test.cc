@@ -84,16 +84,7 @@ TEST_F(ServerLedgerTest, AGiftOutlivesTheServer) {
   {
     Client one(*server_);
     ASSERT_EQ(one.Login(1, Version::k2), wire::LoginResult::kOk);
-    ASSERT_TRUE(server_
-                    ->Mint({.kind = MintOrder::Kind::kGift,
-                            .rate = 100,
-                            .count = 1,
-                            .min_fen = 300,
-                            .max_fen = 300,
-                            .users = 2,
-                            .first_user = 1,
-                            .last_user = 2})
-                    .ok());
+    ASSERT_TRUE(server_->Mint(OneGift(2, 1, 2)).ok());
     const wire::GiftNotice notice = one.TakeNotice(Version::k2);
     share = one.Open(1, notice.envelope_id, Version::k2);
     EXPECT_EQ(one.Open(1, notice.envelope_id, Version::k2), share);

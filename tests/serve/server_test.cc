@@ -60,16 +60,7 @@ TEST_F(ServerTest, Defect05_TheStoryOfAGiftOverBothVersions) {
   ASSERT_EQ(one.Login(10), wire::LoginResult::kOk);
   ASSERT_EQ(two.Login(11, Version::k2), wire::LoginResult::kOk);
   ASSERT_EQ(stranger.Login(20), wire::LoginResult::kOk);
-  ASSERT_TRUE(server_
-                  ->Mint({.kind = MintOrder::Kind::kGift,
-                          .rate = 100,
-                          .count = 1,
-                          .min_fen = 300,
-                          .max_fen = 300,
-                          .users = 3,
-                          .first_user = 10,
-                          .last_user = 12})
-                  .ok());
+  ASSERT_TRUE(server_->Mint(OneGift(3, 10, 12)).ok());
   const wire::GiftNotice first = one.TakeNotice(Version::k1);
   const wire::GiftNotice second = two.TakeNotice(Version::k2);
   EXPECT_EQ(first.envelope_id, second.envelope_id);

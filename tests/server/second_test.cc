@@ -10,7 +10,7 @@ using wire::Slot;
 
 TEST(ServerSecond, ARowSaysWhatASecondCounted) {
   using watch::Column;
-  Second second{.issued = 40, .rss_bytes = 5'000'000, .cpu_percent = 99.5, .network = {.tx_packets = 9}};
+  Second second{.issued = 40, .sample = {.cpu_percent = 99.5, .rss_bytes = 5'000'000, .network = {.tx_packets = 9}}};
   second.row.unix_second = 1'486'824'165;
   auto& delta = second.row.delta;
   delta[Counter::kReceived] = 3'000;

@@ -66,8 +66,8 @@ class Program {
     series_.Collect();
     for (const auto& row : series_.rows()) {
       Second one{.row = row};
-      one.rss_bytes = 100'000'000 + second % 5 * 4'096;
-      one.cpu_percent = static_cast<double>(second % 100) / 7;
+      one.sample.rss_bytes = 100'000'000 + second % 5 * 4'096;
+      one.sample.cpu_percent = static_cast<double>(second % 100) / 7;
       kept_.Add(one);
       page_.Publish(Row(one));
       if (second % 60 == 0) {  // a tree of JSON: costs more time than all the rest

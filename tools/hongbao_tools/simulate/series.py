@@ -16,14 +16,10 @@ _SOURCES = {
 COLUMNS = ["unix_s", "role", "host", *_SOURCES]
 
 
-def _number(value):
-    return int(round(value)) if isinstance(value, float) else value
-
-
 def _row(told, role, host):
     own = 0 if role == "client" else 1
     return {"unix_s": told.get("unix_s"), "role": role, "host": host,
-            **{name: _number(told.get(names[own], "")) for name, names in _SOURCES.items()}}
+            **{name: told.get(names[own], "") for name, names in _SOURCES.items()}}
 
 
 def rows(server, clients):
