@@ -9,6 +9,7 @@ from . import floor_figures, floor_servers
 CONNECT_S = 180
 DRAIN_S = 30
 WARM_S = 1    # of each rate before anything of it is counted
+ANY_RATE = "missed<=100%,refused<=100%,held>=0%"
 PAUSE_S = 2   # without requests between the rates
 
 
@@ -62,15 +63,17 @@ def _latency_us(client):
     return next(phase["latency_us"]["schedule"] for phase in report["phases"] if phase["name"] == "fixed")
 
 
-def measure(name, build, folder, connections, fixed_qps, saturating_qps, seconds):
-    """The figures of one server; processes.Died when anything goes wrong. Whatever happens, nothing is left running."""
-    server = floor_servers.start(name, build, connections, folder)
+def measure(name, builds, folder, connections, workers, fixed_qps, saturating_qps, seconds):
+    """The figures of one server; processes.Died when anything goes wrong. Whatever happens, nothing is left running. `builds`: the
+    build folder, and that of the server called before."""
+    build, before = builds
+    server = floor_servers.start(name, before if name == floor_servers.BEFORE else build, connections, workers, folder)
     client = None
     try:
-        # No statements: a bare echo knows none.
+        # No statements: a bare echo knows none. Nothing but the books is judged: the second rate is one that cannot be held.
         client = processes.Process("client", [
             os.path.join(build, "client/hongbao-client"), "--server", server.listen, "--admin", "127.0.0.1:0", "--users",
-            str(connections), "--qps", "0", "--duration", "0", "--no-statements", "--drain", f"{DRAIN_S}s", "--quiet"], folder)
+            str(connections), "--qps", "0", "--duration", "0", "--no-statements", "--drain", f"{DRAIN_S}s", "--fail-if", ANY_RATE, "--quiet"], folder)
         client.wait_ready()
         _connect(client, connections)
         fixed = _load(server, client, fixed_qps, seconds, "fixed")

@@ -9,17 +9,18 @@ END_S = 60
 _LISTENING = re.compile(r"^listening on (\S+:\d+)", re.M)
 
 HONGBAO = "server/hongbao-server"
+BEFORE = "before"   # hongbao-server of another build: the commit before a change, say
 # Name -> (program in the build folder, flags of its own).
 PLAIN = {
     "floor": ("benchmarks/end_to_end/floor_server", []),
     "epoll": ("benchmarks/end_to_end/epoll_server", []),
     "epoll-batched": ("benchmarks/end_to_end/epoll_server", ["--batch-wait", "50us"]),
 }
-NAMES = ("hongbao", *PLAIN)
+NAMES = ("hongbao", *PLAIN, BEFORE)
 
 
 def program(name):
-    return HONGBAO if name == "hongbao" else PLAIN[name][0]
+    return HONGBAO if name in ("hongbao", BEFORE) else PLAIN[name][0]
 
 
 def tree_cpu_s(pid):
@@ -38,14 +39,15 @@ class _Plain(processes.Process):
         return (found.group(1), None) if found else None
 
 
-def start(name, build, connections, folder):
-    """The server, fresh and listening. Each runs with its defaults, on a TCP port that is free."""
+def start(name, build, connections, workers, folder):
+    """The server of a build folder, fresh and listening on a TCP port that is free; `workers` None: as many as it takes by itself."""
     path = os.path.join(build, program(name))
-    if name == "hongbao":
-        server = processes.Process(name, [path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ledger", "none", "--users-max",
-                                          str(max(connections, 1000)), "--connections-max", str(connections), "--quiet"], folder)
+    threads = [] if workers is None else ["--workers", str(workers)]
+    if name in PLAIN:
+        server = _Plain(name, [path, "--port", "0", "--connections-max", str(connections), *threads, *PLAIN[name][1]], folder)
     else:
-        server = _Plain(name, [path, "--port", "0", "--connections-max", str(connections), *PLAIN[name][1]], folder)
+        server = processes.Process(name, [path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ledger", "none", "--users-max",
+                                          str(max(connections, 1000)), "--connections-max", str(connections), *threads, "--quiet"], folder)
     try:
         server.wait_ready()
     except BaseException:
