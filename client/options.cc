@@ -128,8 +128,10 @@ void AddPeerFlags(CLI::App& app, ring::SocketOptions& sockets) {
                      "a server whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
                      "time",
                      {.max = kDayMs});
-  cli::AddDurationMs(app, "--keepalive", &sockets.keepalive_ms,
-                     "a server that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
+  cli::AddDurationMs(
+      app, "--keepalive", &sockets.keepalive_ms,
+      "a server that is silent for so long is asked by TCP whether it is there, 0 = never; one on this machine is not asked",
+      {.max = kDayMs / 4});
 }
 
 // How fast it connects, and when exactly a request leaves.

@@ -83,8 +83,10 @@ void AddOptions(CLI::App& app, Options& options) {
                      "a peer whose machine acknowledges nothing for so long is gone (TCP_USER_TIMEOUT), 0 = the kernel's own "
                      "time",
                      {.max = kDayMs});
-  cli::AddDurationMs(app, "--keepalive", &server.sockets.keepalive_ms,
-                     "a peer that is silent for so long is asked by TCP whether it is there, 0 = never", {.max = kDayMs / 4});
+  cli::AddDurationMs(
+      app, "--keepalive", &server.sockets.keepalive_ms,
+      "a peer that is silent for so long is asked by TCP whether it is there, 0 = never; one on this machine is not asked",
+      {.max = kDayMs / 4});
   cli::AddDurationMs(app, "--drain", &options.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});
   cli::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",
                      {.max = 24 * 3'600 * time::kNsPerSecond});

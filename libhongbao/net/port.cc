@@ -20,13 +20,13 @@ constexpr uint32_t LargeBlockBytes(uint32_t unsent_bytes_max) { return (unsent_b
 
 // A socket bound to `source` without choosing a port yet: connect chooses one that is free for the pair of
 // addresses (IP_BIND_ADDRESS_NO_PORT), else a source address would be used up after one port range.
-int OpenDialSocket(const SocketAddress& source, int family, const ring::SocketOptions& sockets) {
-  const int descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int OpenDialSocket(const SocketAddress& source, const SocketAddress& destination, const ring::SocketOptions& sockets) {
+  const int descriptor = socket(destination.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) {
     return -errno;
   }
   const int on = 1;
-  ring::Apply(descriptor, sockets);
+  ring::Apply(descriptor, sockets, destination);
   if (source.given()) {
     setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     if (bind(descriptor, source.get(), source.size()) != 0) {
@@ -110,7 +110,7 @@ int32_t Port::Connect(const SocketAddress& source, const SocketAddress& destinat
   if (draining_) {
     return -ESHUTDOWN;
   }
-  const int descriptor = OpenDialSocket(source, destination.family(), options_.sockets);
+  const int descriptor = OpenDialSocket(source, destination, options_.sockets);
   if (descriptor < 0) {
     return descriptor;
   }

@@ -96,7 +96,7 @@ absl::StatusOr<Listeners> Listeners::Open(const SocketAddress& address, uint32_t
   }
   // All are bound before the first listens: the kernel's spreading never sees a half-made group.
   for (const int descriptor : listeners.descriptors_) {
-    Apply(descriptor, sockets);  // inherited by accepted sockets
+    Apply(descriptor, sockets, address);  // inherited by accepted sockets
     if (listen(descriptor, static_cast<int>(backlog)) != 0) {
       return BindError(address.WithPort(listeners.port_), errno);
     }

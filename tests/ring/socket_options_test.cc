@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <string>
+
 namespace hongbao::ring {
 namespace {
 
@@ -17,9 +19,18 @@ int Get(int descriptor, int level, int name) {
   return value;
 }
 
+std::string ControlOf(int descriptor) {
+  char name[16] = {};
+  socklen_t length = sizeof(name);
+  EXPECT_EQ(getsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, name, &length), 0);
+  return name;
+}
+
+const SocketAddress kElsewhere = SocketAddress::Ipv4(0xc000'0201, 1);  // 192.0.2.1
+
 TEST(SocketOptions, AreInheritedByWhatAListenerAccepts) {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  Apply(listener, {.peer_timeout_ms = 4'321, .keepalive_ms = 30'000});
+  Apply(listener, {.peer_timeout_ms = 4'321, .keepalive_ms = 30'000, .send_buffer_bytes = 8'192}, kElsewhere);
   ASSERT_EQ(listen(listener, 1), 0);
   sockaddr_in address = {};
   socklen_t length = sizeof(address);
@@ -33,6 +44,7 @@ TEST(SocketOptions, AreInheritedByWhatAListenerAccepts) {
   EXPECT_EQ(Get(accepted, SOL_SOCKET, SO_KEEPALIVE), 1);
   EXPECT_EQ(Get(accepted, IPPROTO_TCP, TCP_KEEPIDLE), 30);
   EXPECT_EQ(Get(accepted, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+  EXPECT_EQ(Get(accepted, SOL_SOCKET, SO_SNDBUF), 2 * 8'192);
   EXPECT_NE(Get(accepted, IPPROTO_TCP, TCP_NODELAY), 0);
   for (const int descriptor : {listener, client, accepted}) {
     close(descriptor);
@@ -41,12 +53,23 @@ TEST(SocketOptions, AreInheritedByWhatAListenerAccepts) {
 
 TEST(SocketOptions, NoneLeavesTheKernels) {
   const int one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  Apply(one, {});
+  const std::string control = ControlOf(one);
+  Apply(one, {}, kElsewhere);
+  EXPECT_EQ(ControlOf(one), control);
   EXPECT_EQ(Get(one, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
   EXPECT_EQ(Get(one, SOL_SOCKET, SO_KEEPALIVE), 0);
   EXPECT_NE(Get(one, IPPROTO_TCP, TCP_NODELAY), 0);
-  Apply(one, {.keepalive_ms = 1});  // the kernel counts in seconds
+  Apply(one, {.keepalive_ms = 1}, kElsewhere);  // the kernel counts in seconds
   EXPECT_EQ(Get(one, IPPROTO_TCP, TCP_KEEPIDLE), 1);
+  close(one);
+}
+
+TEST(SocketOptions, OnThisMachineNobodyIsAskedAndNothingIsPaced) {
+  const int one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  Apply(one, {.peer_timeout_ms = 4'321, .keepalive_ms = 30'000}, SocketAddress::Ipv4(INADDR_LOOPBACK, 1));
+  EXPECT_EQ(Get(one, SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_EQ(Get(one, IPPROTO_TCP, TCP_USER_TIMEOUT), 4'321) << "it also bounds who reads nothing";
+  EXPECT_EQ(ControlOf(one), "reno");
   close(one);
 }
 
