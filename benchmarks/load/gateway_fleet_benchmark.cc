@@ -47,6 +47,12 @@ class MemoryRing {
   bool NeedsEnter() const { return false; }
   bool HasWork() const { return !completions_.empty(); }
   bool HasSubmissions() const { return false; }
+  uint32_t Submissions() const { return 0; }
+  bool Overflowed() const { return false; }
+  bool silent_sends() const { return false; }
+  void SendSilently(uint32_t, uint32_t, const std::byte*, uint32_t) { Check(false, "sends complete here"); }
+  template <class Handle>
+  void ReapSends(Handle&&) {}
   void Enter() {}
   template <class Handle>
   uint32_t Reap(uint32_t, Handle&& handle) {

@@ -75,6 +75,7 @@ struct Connection {
   bool waits : 1 = false;           // bulk: nothing more is received until the application says so
   bool moves : 1 = false;           // is to be moved out once nothing of it is in flight, see Port::MoveOut
   bool take_out_in_flight : 1 = false;
+  bool send_silent : 1 = false;  // the send in flight completes only if the kernel does not take all of it
   uint8_t cancels_in_flight : 3 = 0;
   uint8_t connect_error = 0;       // errno of a failed connect; 0 = it took too long
   uint16_t owed = 0;               // answers that are promised and come from elsewhere, see Port::Owe

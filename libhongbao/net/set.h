@@ -37,10 +37,17 @@ class Set {
   // Enters the kernel, handles what completed, sends what was answered. Returns how many completions there were.
   // `rounds`: one brings requests and queues their replies, the next hands those over too.
   uint32_t Turn(int rounds);
+  // The same without entering, for who enters before and after: handles what has completed, and queues what was answered.
+  uint32_t Serve();
   // Handles what the application did outside completions (OnTurn, OnMessage): sends, closes, connects.
   void Flush();
   // Deadlines, and accepts that were paused; `tick` in DeadlineWheel::kTickMs since the start.
   void Tick(uint32_t tick);
+
+  // Whether something is to be done as soon as what was queued has been sent in silence: before that nobody may wait.
+  bool AwaitsSends() const;
+  // Whether nothing is left to do before something completes. Asked of a ring that is waited in.
+  bool MayWait() const { return !ring_.HasCompletions() && !ring_.Overflowed() && !HasHousekeeping(); }
 
   // True once after the worker's eventfd was seen readable.
   bool TakeWoken() { return std::exchange(woken_, false); }
@@ -50,7 +57,8 @@ class Set {
 
  private:
   static constexpr uint32_t kArrivals = 1u << 30;  // ids of arrivals begin where no slot is, see Port's limit
-  static constexpr uint32_t kReapLimit = 512;      // bounds the time before replies leave and the memory they wait in
+  static constexpr uint32_t kManySubmissions = 8;
+  static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
 
   bool HasHousekeeping() const {
     return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty() || !port_.switching_.empty() ||
@@ -61,6 +69,8 @@ class Set {
   void HandleConnect(Connection& connection, int32_t result);
   void HandleReceive(Connection& connection, const ring::Completion& completion);
   void HandleSend(Connection& connection, int32_t result);
+  void FinishSend(Connection& connection);
+  void SettleSilentSends();
   void HandleClosed(Connection& connection);
 
   void Opened(Connection& connection);
@@ -72,7 +82,7 @@ class Set {
   void Deliver(Connection& connection, absl::Span<const std::byte> bytes);
   size_t DeliverToPartial(Connection& connection, absl::Span<const std::byte> bytes, Replies& replies);
   void StartSend(Connection& connection);
-  void ContinueSend(Connection& connection);
+  void ContinueSend(Connection& connection, bool silently);
   void TakeOut(Connection& connection);
   void HandleTakenOut(Connection& connection, int32_t result);
   void Stay(Connection& connection);
@@ -92,7 +102,8 @@ class Set {
   bool accept_armed_ = false;
   bool accept_paused_ = false;  // ended by want of descriptors or memory: armed again at the next tick
   bool woken_ = false;
-  uint32_t drained_ = 0;                             // slots that DrainSome has visited
+  std::vector<uint32_t> silent_;  // slots: their sends are queued, or were handed over and nothing has been heard yet
+  uint32_t drained_ = 0;          // slots that DrainSome has visited
   std::vector<std::unique_ptr<Arrival>> taking_in_;  // the kernel looks for their slots
   uint32_t next_arrival_ = 0;
 };

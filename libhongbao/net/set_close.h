@@ -42,7 +42,7 @@ void Set<RingT, App>::LetGo(Connection& connection) {
     ++connection.cancels_in_flight;
     ring_.Cancel({receive, connection.generation, connection.slot});
   }
-  if (connection.send_in_flight) {
+  if (connection.send_in_flight && !connection.send_silent) {  // one in silence ends by itself, in the next enter
     ++connection.cancels_in_flight;
     ring_.Cancel({ring::Operation::kSend, connection.generation, connection.slot});
   }

@@ -1,8 +1,9 @@
 // Worker: one thread that drives one or more sets, its application and its mailbox.
 //
 // Owns rings, ports, sets and the application, all made on its own thread. The loop is Run: ask the application what is
-// due, take messages, turn the sets that have something to do, and sleep only when a turn did nothing: in the ring when
-// there is one set, else on an eventfd that all rings write to.
+// due, take messages, turn the sets that have something to do, and sleep. With one set every turn ends in its ring: the enter
+// that waits also hands over what the turn has queued. With several it sleeps when a turn did nothing, on an eventfd that all
+// rings write to.
 // Thread tag: worker-local, but for Drain, Stop and counters (thread-safe).
 #pragma once
 
@@ -62,10 +63,10 @@ class Worker {
   // From here on waits are batched: 5,000 completions a second, over enough connections that no peer is alone with us
   // (to one that asks again when it is answered, the wait would be all it sees).
   static constexpr uint32_t kBatchCompletionsPerTick = 500;
-  // With one set, which needs no look into others: only when a wait really gathers some, at 40,000 a second.
-  static constexpr uint32_t kBatchCompletionsPerTickOfOne = 4'000;
+  // With one set, which needs no look into others: only when a wait really gathers some, at 10,000 a second.
+  static constexpr uint32_t kBatchCompletionsPerTickOfOne = 1'000;
   static constexpr uint32_t kBatchConnections = 256;
-  static constexpr uint32_t kBatchMax = 128;       // completions that end a batched wait early
+  static constexpr uint32_t kBatchMax = 64;        // completions that end a batched wait early
   static constexpr uint32_t kDrainPerTurn = 1000;  // closes, so that replies owed to others still leave in time
 
   struct Unit {
@@ -74,18 +75,23 @@ class Worker {
     std::unique_ptr<Set<RingT, App>> set;
   };
 
+  // From here on the sends of a turn are handed over by an enter of their own: their time is not to be taken for sleep.
+  static constexpr uint32_t kManySubmissions = 32;
+
   bool TakeMessages();
-  // One set under load: waits after every turn, for a batch. The turn has handed over its sends and reaped them: left to the
-  // wait they would end it with nothing but themselves, and cost a wake-up for each batch of requests.
-  bool Gathers() const { return batching_ && units_.size() == 1; }
+  bool HasOneSet() const { return units_.size() == 1; }
   uint32_t TurnSets();
   void TickIfDue(int64_t now_ns);
+  void SetAlarmIfDue(int64_t now_ns);
   void DrainStep(int64_t now_ns);
   void StopListening();
   void Leave();
-  void Sleep(int64_t now_ns, int64_t wake_at_ns);
-  void SleepInRing(int64_t timeout_ns);
-  void SleepOnEventfd(int64_t timeout_ns);
+  // Until `wake_at_ns`, a completion or a message. False: it has not slept.
+  bool Sleep(int64_t now_ns, int64_t wake_at_ns);
+  // Hands over what is queued, and may sleep in the ring.
+  bool EndTurnInRing(int64_t now_ns, int64_t wake_at_ns);
+  void WaitInRing(int64_t now_ns, int64_t wake_at_ns);
+  void SleepOnEventfd(int64_t timeout_ns);  // kNever: the alarm ends it
   void Nap(int64_t nap_ns);
 
   Mailbox<Message>& mailbox_;
@@ -101,6 +107,7 @@ class Worker {
   Stage stage_ = Stage::kServing;
   int64_t started_ns_ = 0;
   int64_t next_tick_ns_ = 0;
+  int64_t alarm_ns_ = 0;  // the first ring wakes the worker then
   // What the peers' deadlines count: time in which this worker received. Who is not heard, because the worker stood still or
   // because messages wait, is not late.
   int64_t receiving_ns_ = 0;
@@ -124,16 +131,17 @@ void Worker<App>::Run() {
     const uint32_t completions = receives ? TurnSets() : 0;
     completions_this_tick_ += completions;
     did |= completions > 0;
-    did |= context_.FlushOutboxes();
+    const bool others_are_full = context_.FlushOutboxes();
     TickIfDue(now_ns);
     DrainStep(now_ns);
     receiving_ns_ += receives ? std::min(now_ns - turned_ns, kTickNs) : 0;
     turned_ns = now_ns;
     counters_.events.Add(Counter::kTurns);
     napped_ = napped_ && !did;
-    if ((!did || Gathers()) && stage_ != Stage::kDone) {
-      asleep_at_ns = context_.clock().MonotonicNs();
-      Sleep(asleep_at_ns, std::min(wake_at_ns, next_tick_ns_));
+    if ((!did || HasOneSet()) && stage_ != Stage::kDone) {
+      const int64_t turned_at_ns = context_.clock().MonotonicNs();
+      const bool slept = Sleep(turned_at_ns, others_are_full ? turned_at_ns : std::min(wake_at_ns, next_tick_ns_));
+      asleep_at_ns = slept ? turned_at_ns : kNever;
     }
   }
   Leave();

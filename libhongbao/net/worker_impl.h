@@ -52,9 +52,10 @@ absl::Status Worker<App>::Init(const WorkerOptions& options, const ring::Feature
       unit.set->Accept(listeners[i]);
     }
   }
-  if (units_.size() == 1) {
+  if (HasOneSet()) {
     units_[0].ring->WatchWake();
   }
+  SetAlarmIfDue(started_ns_);
   return absl::OkStatus();
 }
 
@@ -77,6 +78,9 @@ bool Worker<App>::TakeMessages() {
 template <class App>
 uint32_t Worker<App>::TurnSets() {
   uint32_t completions = 0;
+  if (HasOneSet() && units_[0].ring->silent_sends()) {
+    return units_[0].set->Serve();  // entered in by the end of the turn before, and of this one
+  }
   for (Unit& unit : units_) {
     if (unit.set->HasWork()) {
       completions += unit.set->Turn(kRounds);
@@ -104,8 +108,18 @@ void Worker<App>::TickIfDue(int64_t now_ns) {
   const uint32_t enough = units_.size() > 1 ? kBatchCompletionsPerTick : kBatchCompletionsPerTickOfOne;
   batching_ = batch_wait_us_ > 0 && completions_this_tick_ >= enough && live >= kBatchConnections;
   completions_this_tick_ = 0;
+  SetAlarmIfDue(now_ns);
   counters_.events.Set(Counter::kEnters, enters);
   counters_.events.Set(Counter::kOverflows, overflows);
+}
+
+// For the next tick, so that most waits need no timeout. One at a time: while the service drains ticks come early.
+template <class App>
+void Worker<App>::SetAlarmIfDue(int64_t now_ns) {
+  if (now_ns >= alarm_ns_) {
+    alarm_ns_ = next_tick_ns_;
+    units_[0].ring->SetAlarm(next_tick_ns_ - now_ns);
+  }
 }
 
 template <class App>

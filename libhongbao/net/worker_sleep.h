@@ -16,38 +16,62 @@
 namespace hongbao::net {
 
 template <class App>
-void Worker<App>::Sleep(int64_t now_ns, int64_t wake_at_ns) {
+bool Worker<App>::Sleep(int64_t now_ns, int64_t wake_at_ns) {
+  if (HasOneSet()) {
+    return EndTurnInRing(now_ns, wake_at_ns);
+  }
   const int64_t timeout_ns = wake_at_ns - now_ns;
   if (timeout_ns <= 0) {
-    return;
+    return false;
   }
   counters_.events.Add(Counter::kSleeps);
-  if (units_.size() > 1 && batching_ && !napped_) {
+  if (batching_ && !napped_) {
     Nap(std::min(timeout_ns, int64_t{batch_wait_us_} * 1'000));
-    return;
+    return true;
   }
   if (!mailbox_.AnnounceSleep()) {
-    if (units_.size() == 1) {
-      SleepInRing(timeout_ns);
-    } else {
-      SleepOnEventfd(timeout_ns);
-    }
+    SleepOnEventfd(wake_at_ns < alarm_ns_ ? timeout_ns : kNever);
   }
   mailbox_.AnnounceAwake();
+  return true;
 }
 
 template <class App>
-void Worker<App>::SleepInRing(int64_t timeout_ns) {
-  if (!batching_ && units_[0].set->HasWork()) {
-    return;  // a deadline or the drain has left something to do
+bool Worker<App>::EndTurnInRing(int64_t now_ns, int64_t wake_at_ns) {
+  Unit& unit = units_[0];
+  const uint32_t submissions = unit.ring->Submissions();
+  if (submissions >= kManySubmissions || unit.set->AwaitsSends()) {
+    unit.ring->EnterForBatch(submissions);
+    now_ns = context_.clock().MonotonicNs();
   }
-  if (batching_) {
-    units_[0].ring->EnterAndWaitBatch(timeout_ns, kBatchMax, batch_wait_us_);
-  } else {
-    units_[0].ring->EnterAndWait(timeout_ns);
+  bool slept = false;
+  // A deadline or the drain may have left something to do.
+  if (wake_at_ns > now_ns && (batching_ || unit.set->MayWait())) {
+    if (!mailbox_.AnnounceSleep()) {
+      counters_.events.Add(Counter::kSleeps);
+      WaitInRing(now_ns, wake_at_ns);
+      slept = true;
+    }
+    mailbox_.AnnounceAwake();
   }
-  if (units_[0].set->TakeWoken()) {
+  if (!slept && (unit.ring->HasSubmissions() || !unit.ring->HasCompletions())) {
+    unit.ring->Enter();
+  }
+  if (unit.set->TakeWoken()) {
     mailbox_.ClearWake();
+  }
+  return slept;
+}
+
+template <class App>
+void Worker<App>::WaitInRing(int64_t now_ns, int64_t wake_at_ns) {
+  ring::KernelRing& ring = *units_[0].ring;
+  if (batching_) {
+    ring.EnterAndWaitBatch(wake_at_ns - now_ns, kBatchMax, batch_wait_us_);
+  } else if (wake_at_ns >= alarm_ns_) {
+    ring.EnterAndWait();
+  } else {
+    ring.EnterAndWait(wake_at_ns - now_ns);
   }
 }
 
@@ -70,7 +94,7 @@ void Worker<App>::SleepOnEventfd(int64_t timeout_ns) {
   if (!work) {
     pollfd wake = {.fd = mailbox_.wake_descriptor(), .events = POLLIN, .revents = 0};
     const timespec timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
-    if (ppoll(&wake, 1, &timeout, nullptr) > 0) {
+    if (ppoll(&wake, 1, timeout_ns == kNever ? nullptr : &timeout, nullptr) > 0) {
       mailbox_.ClearWake();
     }
   }

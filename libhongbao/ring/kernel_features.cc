@@ -6,11 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <ctime>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -95,6 +100,94 @@ int TrySetup(io_uring& ring, io_uring_params& params) {
   params = {};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   return -io_uring_queue_init_params(4, &ring, &params);
+}
+
+// A ring for one question, and what becomes of it.
+class Scratch {
+ public:
+  Scratch() {
+    io_uring_params params;
+    usable_ = TrySetup(ring_, params) == 0;
+  }
+  ~Scratch() {
+    if (usable_) {
+      io_uring_queue_exit(&ring_);
+    }
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  bool usable() const { return usable_; }
+  io_uring& ring() { return ring_; }
+
+ private:
+  io_uring ring_ = {};
+  bool usable_ = false;
+};
+
+// Whether a wait for a batch returns with the first completion that comes after its least time: one comes after 2 ms of 60. A
+// machine that stands still for so long is asked again.
+bool WaitsForTheFirst() {
+  Scratch scratch;
+  for (int tries = 0; scratch.usable() && tries < 3; ++tries) {
+    __kernel_timespec first = {.tv_sec = 0, .tv_nsec = 2'000'000};
+    __kernel_timespec whole = {.tv_sec = 0, .tv_nsec = 60'000'000};
+    io_uring_prep_timeout(io_uring_get_sqe(&scratch.ring()), &first, 0, 0);
+    io_uring_cqe* cqe = nullptr;
+    timespec begun = {};
+    timespec ended = {};
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    io_uring_submit_and_wait_min_timeout(&scratch.ring(), &cqe, 4, &whole, 1'000, nullptr);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    const bool completed = io_uring_cq_ready(&scratch.ring()) == 1;
+    io_uring_cq_advance(&scratch.ring(), io_uring_cq_ready(&scratch.ring()));
+    const int64_t waited_ns = (ended.tv_sec - begun.tv_sec) * int64_t{1'000'000'000} + ended.tv_nsec - begun.tv_nsec;
+    if (completed && waited_ns < whole.tv_nsec / 2) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Sends in silence; nullopt: nothing was heard of it, else the completion's result.
+std::optional<int> SendInSilence(io_uring& ring, int to, const std::vector<std::byte>& bytes) {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+  io_uring_prep_send(sqe, to, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  io_uring_submit_and_get_events(&ring);
+  io_uring_cqe* cqe = nullptr;
+  if (io_uring_peek_cqe(&ring, &cqe) != 0) {
+    return std::nullopt;
+  }
+  const int result = cqe->res;
+  io_uring_cqe_seen(&ring, cqe);
+  return result;
+}
+
+// One that fits says nothing, one that does not fit says how much of it did, and one for which there is no room is refused; and
+// all that, and no byte more, is at the other end.
+bool SendsSilently() {
+  Scratch scratch;
+  int ends[2] = {-1, -1};
+  if (!scratch.usable() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return false;
+  }
+  const int small = 4'096;  // of which a socket makes a few times as much; 1 MiB does not fit
+  setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+  const std::vector<std::byte> few(16);
+  const std::vector<std::byte> many(1 << 20);
+  const std::optional<int> full = SendInSilence(scratch.ring(), ends[0], few);
+  const std::optional<int> cut = SendInSilence(scratch.ring(), ends[0], many);
+  const std::optional<int> none = SendInSilence(scratch.ring(), ends[0], many);
+  size_t arrived = 0;
+  std::vector<std::byte> into(many.size());
+  for (ssize_t got = 1; got > 0; arrived += got > 0 ? static_cast<size_t>(got) : 0) {
+    got = recv(ends[1], into.data(), into.size(), MSG_DONTWAIT);
+  }
+  close(ends[0]);
+  close(ends[1]);
+  const bool was_cut = cut && *cut > 0 && static_cast<size_t>(*cut) < many.size();
+  return !full && was_cut && none == -EAGAIN && arrived == few.size() + static_cast<size_t>(*cut);
 }
 
 // Asked with a limit of nothing at all; the limit is this process's own and comes back at once.
@@ -199,7 +292,8 @@ absl::StatusOr<Features> ProbeFeatures() {
   features.kernel = Kernel();
   // No feature bit tells of the fix, so this one has to go by the version.
   features.direct_descriptors = VersionOf(features.kernel) >= std::pair(6, 13) && !Hidden("direct");
-  features.min_wait = (params.features & IORING_FEAT_MIN_TIMEOUT) != 0 && !Hidden("min_wait");
+  features.min_wait = (params.features & IORING_FEAT_MIN_TIMEOUT) != 0 && !Hidden("min_wait") && WaitsForTheFirst();
+  features.silent_sends = !Hidden("silent") && SendsSilently();
   features.locked_rings = RingsAreLocked();
   return features;
 }
@@ -207,7 +301,7 @@ absl::StatusOr<Features> ProbeFeatures() {
 std::string Features::ToString() const {
   return absl::StrCat("kernel ", kernel, ": ",
                       direct_descriptors ? "direct descriptors" : "regular descriptors (direct ones need 6.13)",
-                      min_wait ? ", batched waits" : "");
+                      min_wait ? ", batched waits" : "", silent_sends ? ", silent sends" : "");
 }
 
 }  // namespace hongbao::ring

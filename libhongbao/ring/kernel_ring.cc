@@ -30,10 +30,14 @@ absl::Status KernelRing::Init() {
   params.flags = IORING_SETUP_SINGLE_ISSUER    // one thread owns the ring: needed for DEFER_TASKRUN, and saves locking
                  | IORING_SETUP_DEFER_TASKRUN  // completions run when we enter, never in the middle of our code
                  | IORING_SETUP_COOP_TASKRUN   // no interrupt to hurry us: we enter soon anyway
-                 | IORING_SETUP_TASKRUN_FLAG   // says in shared memory that entering is worth while (HasWork)
                  | IORING_SETUP_SUBMIT_ALL     // one bad SQE must not hold back those behind it
                  | IORING_SETUP_CQSIZE         // an overflowing CQ ends multishots: give it room of its own
                  | IORING_SETUP_CLAMP;         // more than the kernel's limit becomes the limit
+  if (options_.shared_wake) {
+    // Says in shared memory that entering is worth while (HasWork). Who waits in the ring enters once a turn and need not be
+    // told: it would cost the kernel two atomic operations a turn.
+    params.flags |= IORING_SETUP_TASKRUN_FLAG;
+  }
   params.cq_entries = options_.completion_entries;
   if (const int result = io_uring_queue_init_params(options_.submission_entries, &ring_, &params); result < 0) {
     return SetupError(-result);
@@ -127,9 +131,21 @@ void KernelRing::ReceiveBulk(uint32_t slot, uint32_t generation) {
 }
 
 void KernelRing::Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length) {
+  // WAITALL: the kernel itself goes on after a short send, as soon as the peer makes room.
+  PrepareSend(slot, generation, bytes, length, MSG_WAITALL, 0);
+}
+
+void KernelRing::SendSilently(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length) {
+  // DONTWAIT: it is never left waiting for room, so it ends within the enter. WAITALL: less than all is a failure, and a failure
+  // completes. SKIP_SUCCESS: nothing else does.
+  PrepareSend(slot, generation, bytes, length, MSG_DONTWAIT | MSG_WAITALL, IOSQE_CQE_SKIP_SUCCESS);
+}
+
+void KernelRing::PrepareSend(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length, int flags,
+                             uint8_t sqe_flags) {
   io_uring_sqe* sqe = NextSqe();
-  // WAITALL: the kernel itself goes on after a short send, as soon as the peer makes room. NOSIGNAL: no SIGPIPE.
-  io_uring_prep_send(sqe, static_cast<int>(slot), bytes, length, MSG_WAITALL | MSG_NOSIGNAL);
+  io_uring_prep_send(sqe, static_cast<int>(slot), bytes, length, flags | MSG_NOSIGNAL);  // NOSIGNAL: no SIGPIPE
+  sqe->flags |= sqe_flags;
   SetFixed(sqe);
   sqe->user_data = Pack({Operation::kSend, generation, slot});
 }
@@ -179,6 +195,13 @@ void KernelRing::WatchWake() {
   sqe->user_data = Pack({Operation::kWake, 0, 0});
 }
 
+void KernelRing::SetAlarm(int64_t in_ns) {
+  io_uring_sqe* sqe = NextSqe();
+  alarm_ = {.tv_sec = in_ns / 1'000'000'000, .tv_nsec = in_ns % 1'000'000'000};
+  io_uring_prep_timeout(sqe, &alarm_, 0, 0);  // 0 completions: time alone ends it
+  sqe->user_data = Pack({Operation::kAlarm, 0, 0});
+}
+
 int KernelRing::Install(uint32_t slot, int descriptor) {
   if (!features_.direct_descriptors) {
     return 0;
@@ -196,7 +219,7 @@ bool KernelRing::NeedsEnter() const {
 
 void KernelRing::HandleEnterResult(int result) {
   ++enters_;
-  if (io_uring_cq_has_overflow(&ring_)) {
+  if (Overflowed()) {
     ++overflows_;
   }
   // Normal: interrupted, timed out, nothing to wait for, or the CQ has to be reaped first.
@@ -206,6 +229,14 @@ void KernelRing::HandleEnterResult(int result) {
 }
 
 void KernelRing::Enter() { HandleEnterResult(io_uring_submit_and_get_events(&ring_)); }
+
+void KernelRing::EnterForBatch(uint32_t batch) {
+  __kernel_timespec none = {};
+  io_uring_cqe* cqe = nullptr;
+  HandleEnterResult(io_uring_submit_and_wait_timeout(&ring_, &cqe, batch, &none, nullptr));
+}
+
+void KernelRing::EnterAndWait() { HandleEnterResult(io_uring_submit_and_wait(&ring_, 1)); }
 
 void KernelRing::EnterAndWait(int64_t timeout_ns) {
   __kernel_timespec timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};

@@ -48,10 +48,17 @@ class KernelRing {
   void Receive(uint32_t slot, uint32_t generation);      // multishot; {kReceive, ...}
   void ReceiveBulk(uint32_t slot, uint32_t generation);  // once, into a bulk buffer; {kReceiveBulk, ...}
   void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length);  // bytes live until completion
+  // Only with silent_sends(). Ends within the enter that hands it over; bytes live until then. {kSend, ...} only when the kernel
+  // did not take all: with how many bytes it took, or -errno. That completion is there when the enter returns, unless
+  // Overflowed().
+  void SendSilently(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length);
   void Connect(uint32_t slot, uint32_t generation, const SocketAddress& destination);
   void Cancel(Tag target);  // completes as {kCancel, target's rest}
   void Close(uint32_t slot, uint32_t generation);
   void WatchWake();  // multishot poll of the wake descriptor; {kWake}
+  // {kAlarm}, so long after the enter that hands it over. For who waits often and is to be woken seldom: it costs the waits
+  // nothing, where a timeout of their own sets, starts and cancels a timer each time.
+  void SetAlarm(int64_t in_ns);
   // Out of one ring's table of direct descriptors and into another's. The first gives the socket a regular descriptor beside
   // its slot; the second reads a regular descriptor at `place`, which stays open, and puts the slot that it has found there.
   void TakeOut(uint32_t slot, uint32_t generation);  // {kTakeOut, ...}
@@ -61,16 +68,26 @@ class KernelRing {
   // slot is the descriptor, does nothing. Returns 0 or -errno.
   int Install(uint32_t slot, int descriptor);
   bool direct_descriptors() const { return features_.direct_descriptors; }
+  bool silent_sends() const { return features_.silent_sends; }
 
   // ---- entering the kernel ----
-  // True when entering would: something to submit, or the kernel has something for us that is not in the CQ yet.
+  // True when entering would: something to submit, or the kernel has something for us that is not in the CQ yet. Of a ring that
+  // is waited in (no shared_wake) the kernel does not say the latter; it is entered once a turn anyway.
   bool NeedsEnter() const;
-  bool HasWork() const { return io_uring_cq_ready(&ring_) > 0 || NeedsEnter(); }
-  bool HasSubmissions() const { return io_uring_sq_ready(&ring_) > 0; }
+  bool HasWork() const { return HasCompletions() || NeedsEnter(); }
+  bool HasCompletions() const { return io_uring_cq_ready(&ring_) > 0; }
+  bool HasSubmissions() const { return Submissions() > 0; }
+  uint32_t Submissions() const { return io_uring_sq_ready(&ring_); }
+  // Completions wait in the kernel because the CQ was full. The next enter brings them, once there is room.
+  bool Overflowed() const { return io_uring_cq_has_overflow(&ring_); }
   // Submits and runs what the kernel has deferred to us; does not wait.
   void Enter();
-  // The same, and waits up to `timeout_ns` for a completion.
+  // The same, for up to `batch` completions: Enter stops at the kernel's 20 (from 6.13 on), and who sends more must receive more,
+  // too.
+  void EnterForBatch(uint32_t batch);
+  // As Enter, and waits for a completion; up to `timeout_ns`, or until it comes, as an alarm's does.
   void EnterAndWait(int64_t timeout_ns);
+  void EnterAndWait();
   // The same, but gathers completions: returns when there are `batch`, or when there is one and `min_wait_us` have passed.
   // Kernels before 6.12 return at the first.
   void EnterAndWaitBatch(int64_t timeout_ns, uint32_t batch, uint32_t min_wait_us);
@@ -78,6 +95,10 @@ class KernelRing {
   void NotifyWake(bool on);
 
   // ---- reaping ----
+  // Calls handle(const Completion&) for the completions of sends, before their turn: of what was sent in silence, the rest was
+  // taken whole. Reap passes them over.
+  template <class Handle>
+  void ReapSends(Handle&& handle);
   // Calls handle(const Completion&) for at most `limit` completions; returns how many.
   template <class Handle>
   uint32_t Reap(uint32_t limit, Handle&& handle);
@@ -104,6 +125,7 @@ class KernelRing {
   }
   io_uring_sqe* NextSqe();
   void SetFixed(io_uring_sqe* sqe) const;
+  void PrepareSend(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length, int flags, uint8_t sqe_flags);
   void HandleEnterResult(int result);
 
   RingOptions options_;
@@ -114,9 +136,28 @@ class KernelRing {
   BufferGroup bulk_;
   std::vector<SocketAddress> destinations_;  // the kernel reads an address when the SQE is submitted: one per possible SQE
   uint32_t next_destination_ = 0;
+  unsigned sends_reaped_ = 0;     // up to this place in the CQ
+  __kernel_timespec alarm_ = {};  // the kernel reads it when the SQE is submitted
   uint64_t enters_ = 0;
   uint64_t overflows_ = 0;
 };
+
+template <class Handle>
+void KernelRing::ReapSends(Handle&& handle) {
+  const unsigned head = *ring_.cq.khead;  // only this thread moves it
+  // Acquire: what the kernel wrote before it moved the tail is there.
+  const unsigned tail = __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE);
+  // What was there the last time has been looked at.
+  const unsigned seen = sends_reaped_ - head <= tail - head ? sends_reaped_ : head;
+  for (unsigned at = seen; at != tail; ++at) {
+    io_uring_cqe& cqe = ring_.cq.cqes[at & ring_.cq.ring_mask];
+    if (const Tag tag = Unpack(cqe.user_data); tag.operation == Operation::kSend) {
+      handle(Completion{.tag = tag, .result = cqe.res});
+      cqe.user_data = Pack({});
+    }
+  }
+  sends_reaped_ = tail;
+}
 
 template <class Handle>
 uint32_t KernelRing::Reap(uint32_t limit, Handle&& handle) {

@@ -27,6 +27,7 @@ enum class Operation : uint8_t {
   kTakeOut,  // its result is a regular descriptor of the same socket
   kWake,     // the worker's eventfd became readable
   kTakeIn,   // slot: what its caller named it; result 1 when a slot was found
+  kAlarm,    // a time has come; slot and generation unused
 };
 
 inline constexpr uint32_t kGenerationMax = (1u << 24) - 1;

@@ -78,7 +78,7 @@ class ReconcileTest(processes.EndToEndTest):
 
     def test_regular_descriptors(self):
         """As on kernels before 6.13: connections are open files."""
-        old = {"HONGBAO_RING_OFF": "direct,min_wait"}
+        old = {"HONGBAO_RING_OFF": "direct,min_wait,silent"}
         server = self.server(environment=old)
         client = self.client(server, "--users", USERS, environment=old)
         self.assertIn("regular descriptors", server.log())

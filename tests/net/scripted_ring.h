@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -32,6 +33,7 @@ class ScriptedRing {
     ring::Tag tag;
     ring::Tag target{};                // of a cancel
     const std::byte* bytes = nullptr;  // of a send
+    bool silent = false;               // of a send: it ends when it is handed over
     std::string copy{};                // what `bytes` were when the send was queued
     int* place = nullptr;              // of a TakeIn
     SocketAddress destination{};
@@ -53,11 +55,13 @@ class ScriptedRing {
   void Receive(uint32_t slot, uint32_t generation) { Queue({.tag = {ring::Operation::kReceive, generation, slot}}); }
   void ReceiveBulk(uint32_t slot, uint32_t generation) { Queue({.tag = {ring::Operation::kReceiveBulk, generation, slot}}); }
   void Send(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length) {
-    EXPECT_GT(length, 0u) << "an empty send";
-    Queue({.tag = {ring::Operation::kSend, generation, slot},
-           .bytes = bytes,
-           .copy = std::string(reinterpret_cast<const char*>(bytes), length)});
+    QueueSend(slot, generation, bytes, length, /*silent=*/false);
   }
+  void SendSilently(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length) {
+    EXPECT_TRUE(silent) << "this ring cannot send in silence";
+    QueueSend(slot, generation, bytes, length, /*silent=*/true);
+  }
+  bool silent_sends() const { return silent; }
   void Connect(uint32_t slot, uint32_t generation, const SocketAddress& destination) {
     Queue({.tag = {ring::Operation::kConnect, generation, slot}, .destination = destination});
   }
@@ -77,14 +81,33 @@ class ScriptedRing {
     installed.push_back(descriptor);
     return install_result;
   }
-  bool NeedsEnter() const { return !queue_.empty() || enter_wanted; }
-  bool HasWork() const { return NeedsEnter() || !completions_.empty(); }
+  bool NeedsEnter() const { return !queue_.empty() || enter_wanted || Overflowed(); }
+  bool HasWork() const { return NeedsEnter() || HasCompletions(); }
+  bool HasCompletions() const { return !completions_.empty(); }
   bool HasSubmissions() const { return !queue_.empty(); }
+  uint32_t Submissions() const { return static_cast<uint32_t>(queue_.size()); }
+  bool Overflowed() const { return !overflow_.empty(); }
   void Enter() {
     ++enters;
-    queue_.clear();  // all are in flight since they were queued
+    completions_.insert(completions_.end(), overflow_.begin(), overflow_.end());
+    overflow_.clear();
+    const std::vector<ring::Tag> queue = std::exchange(queue_, {});  // all are in flight since they were queued
+    for (const ring::Tag tag : queue) {
+      if (const auto found = in_flight_.find(Pack(tag)); found != in_flight_.end() && found->second.silent) {
+        HandOverSilently(found->second);
+      }
+    }
     if (on_enter) {
       on_enter();
+    }
+  }
+  template <class Handle>
+  void ReapSends(Handle&& handle) {
+    for (ring::Completion& completion : completions_) {
+      if (completion.tag.operation == ring::Operation::kSend) {
+        const ring::Completion send = std::exchange(completion, {});
+        handle(send);
+      }
     }
   }
   template <class Handle>
@@ -206,6 +229,10 @@ class ScriptedRing {
   void ShowBuffers() { hidden_.swap(free_buffers_); }
 
   std::function<void()> on_enter;
+  bool silent = false;  // a kernel that can send in silence
+  // What becomes of such a send: how many bytes are taken, or -errno. Without it all are.
+  std::function<int32_t(const Entry&)> on_silent_send;
+  bool overflows = false;                // what a silent send has to say finds no room in the CQ before the next enter
   bool enter_wanted = false;             // as if the kernel had flagged deferred work
   std::map<uint32_t, std::string> sent;  // by slot: the bytes the kernel took
   std::vector<int> installed;
@@ -231,6 +258,24 @@ class ScriptedRing {
       count += of_slot && entry.tag.slot == slot ? 1 : 0;
     }
     return count;
+  }
+
+  void QueueSend(uint32_t slot, uint32_t generation, const std::byte* bytes, uint32_t length, bool silently) {
+    EXPECT_GT(length, 0u) << "an empty send";
+    Queue({.tag = {ring::Operation::kSend, generation, slot},
+           .bytes = bytes,
+           .silent = silently,
+           .copy = std::string(reinterpret_cast<const char*>(bytes), length)});
+  }
+
+  void HandOverSilently(const Entry& handed_over) {
+    const Entry entry = handed_over;
+    const int32_t size = static_cast<int32_t>(entry.copy.size());
+    const int32_t result = on_silent_send ? on_silent_send(entry) : size;
+    Finish(entry.tag, result, /*more=*/false);
+    if (result != size) {
+      (overflows ? overflow_ : completions_).push_back({.tag = entry.tag, .result = result});
+    }
   }
 
   void Queue(Entry entry) {
@@ -272,6 +317,7 @@ class ScriptedRing {
   std::vector<ring::Tag> queue_;
   std::map<uint64_t, Entry> in_flight_;  // by KeyOf
   std::deque<ring::Completion> completions_;
+  std::deque<ring::Completion> overflow_;
   std::array<std::array<std::byte, kBufferBytes>, kBuffers> memory_ = {};
   std::array<bool, kBuffers> lent_ = {};
   std::deque<uint16_t> free_buffers_;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -243,6 +245,50 @@ TEST_P(ServiceTest, Defect19_PeerThatNeverReadsIsClosedAndOthersAreServed) {
   EXPECT_TRUE(WaitFor([&] { return Closes(service, GetParam().workers, CloseReason::kUnsentBytes) == 1; }));
   others.clear();
   slow.Close();
+  ExpectAllClosed(service);
+}
+
+// Readers that stop and go against send buffers of 8 KiB: sends are cut short and refused, and every stream arrives as it was
+// sent.
+TEST_P(ServiceTest, SmallSendBuffersKeepTheOrderOfBytes) {
+  options_.sockets.send_buffer_bytes = 8'192;
+  options_.room_bytes = 512;
+  Service<EchoApp> service(clock_);
+  Start(service);
+  constexpr size_t kStream = 512 * 1'024;
+  std::vector<std::thread> peers;
+  std::atomic<int> whole{0};
+  for (uint32_t peer = 0; peer < 8; ++peer) {
+    peers.emplace_back([&, peer] {
+      SocketClient client;
+      const int small = 4'096;
+      setsockopt(client.descriptor(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+      client.Connect(service.port());
+      std::mt19937_64 random(peer);
+      std::string stream(kStream, '\0');
+      std::generate(stream.begin(), stream.end(), [&] { return static_cast<char>(random()); });
+      std::thread writer([&] { client.Send(stream); });
+      std::string echoed;
+      while (echoed.size() < stream.size()) {
+        const std::string part = client.Receive(std::min<size_t>(1 + random() % 9'000, stream.size() - echoed.size()));
+        if (part.empty()) {
+          break;
+        }
+        echoed += part;
+        if (random() % 8 == 0) {
+          std::this_thread::sleep_for(std::chrono::microseconds(random() % 2'000));
+        }
+      }
+      writer.join();
+      whole += echoed == stream ? 1 : 0;
+    });
+  }
+  for (std::thread& peer : peers) {
+    peer.join();
+  }
+  EXPECT_EQ(whole.load(), 8) << Describe(service, GetParam().workers);
+  // Without sends in silence the kernel itself goes on with the rest.
+  EXPECT_EQ(Sum(service, GetParam().workers, Counter::kShortSends) > 0, ring::ProbeFeatures()->silent_sends);
   ExpectAllClosed(service);
 }
 

@@ -7,6 +7,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "libhongbao/net/set.h"
@@ -119,12 +120,14 @@ struct Echo {
 
 class Kernel {
  public:
-  Kernel(uint64_t seed, uint32_t slots, bool accepts)
+  Kernel(uint64_t seed, uint32_t slots, bool accepts, bool silent)
       : random_(seed), accepts_(accepts), slots_(slots), port_(0, Options(slots)), set_(ring_, port_, app_, counters_) {
     app_.random.seed(seed + 1);
     app_.redial = !accepts;
     ring_.on_enter = [this] { Step(); };
     ring_.enter_wanted = true;
+    ring_.silent = silent;
+    ring_.on_silent_send = [this](const ScriptedRing::Entry& entry) { return SendSilently(entry); };
     if (accepts) {
       set_.Accept(3);
     }
@@ -184,6 +187,7 @@ class Kernel {
   uint64_t bulk_receives() const { return bulk_receives_; }
   uint64_t holds() const { return counters_.events.Get(Counter::kHolds); }
   uint64_t paid() const { return app_.paid; }
+  uint64_t cut_short() const { return cut_short_; }
 
  private:
   struct Peer {
@@ -248,7 +252,9 @@ class Kernel {
         CompleteReceive(entry.tag);
         break;
       case Operation::kSend:
-        CompleteSend(entry);
+        if (!entry.silent) {
+          CompleteSend(entry);
+        }
         break;
       case Operation::kConnect:
         if (calm_ || random_() % 4 == 0) {
@@ -270,6 +276,7 @@ class Kernel {
       case Operation::kWake:
       case Operation::kTakeOut:  // the application moves none; see set_moves
       case Operation::kTakeIn:
+      case Operation::kAlarm:
         break;
     }
   }
@@ -337,6 +344,25 @@ class Kernel {
       return;
     }
     const size_t length = Chance(3) ? 1 + random_() % entry.copy.size() : entry.copy.size();
+    Take(entry, length);
+    ring_.Complete(entry.tag, static_cast<int32_t>(length));
+  }
+
+  // Mostly all of it; else what a full socket does, or a broken one.
+  int32_t SendSilently(const ScriptedRing::Entry& entry) {
+    ring_.overflows = Chance(4);
+    if (Chance(60)) {
+      return random_() % 2 == 0 ? -ECONNRESET : -EPIPE;
+    }
+    const bool cut = Chance(3);
+    const size_t length = cut ? random_() % entry.copy.size() : entry.copy.size();
+    cut_short_ += cut ? 1 : 0;
+    Take(entry, length);
+    return cut && length == 0 ? -EAGAIN : static_cast<int32_t>(length);
+  }
+
+  // The peer gets the first `length` bytes, and compares.
+  void Take(const ScriptedRing::Entry& entry, size_t length) {
     Peer& peer = peers_[entry.tag.slot];
     peer.echoed.append(entry.copy, 0, length);
     while (peer.echoed.size() >= kFrame) {
@@ -346,7 +372,6 @@ class Kernel {
       ++peer.frames_back;
       ++frames_echoed_;
     }
-    ring_.Complete(entry.tag, static_cast<int32_t>(length));
   }
 
   // Found: both end, in either order. Not found: it was too late.
@@ -373,6 +398,7 @@ class Kernel {
   uint64_t peer_numbers_ = 0;
   uint64_t frames_echoed_ = 0;
   uint64_t bulk_receives_ = 0;
+  uint64_t cut_short_ = 0;
   std::map<uint32_t, Peer> peers_;
   std::set<uint32_t> used_;
   ScriptedRing ring_;
@@ -382,10 +408,14 @@ class Kernel {
   Set<ScriptedRing, Echo> set_;
 };
 
-class SetRandom : public testing::TestWithParam<uint64_t> {};
+class SetRandom : public testing::TestWithParam<std::tuple<uint64_t, bool>> {
+ protected:
+  uint64_t seed() const { return std::get<0>(GetParam()); }
+  bool silent() const { return std::get<1>(GetParam()); }
+};
 
 TEST_P(SetRandom, AcceptSide) {
-  Kernel kernel(GetParam(), 300, /*accepts=*/true);
+  Kernel kernel(seed(), 300, /*accepts=*/true, silent());
   kernel.Run(400);
   EXPECT_GT(kernel.opened(), 500u) << "the test tests little";
   EXPECT_GT(kernel.frames_echoed(), 5'000u);
@@ -393,11 +423,12 @@ TEST_P(SetRandom, AcceptSide) {
   EXPECT_GT(kernel.bulk_receives(), 100u);
   EXPECT_GT(kernel.holds(), 100u);
   EXPECT_GT(kernel.paid(), 100u);
+  EXPECT_EQ(kernel.cut_short() > 500, silent());
   kernel.Finish();
 }
 
 TEST_P(SetRandom, ConnectSide) {
-  Kernel kernel(GetParam(), 300, /*accepts=*/false);
+  Kernel kernel(seed(), 300, /*accepts=*/false, silent());
   kernel.Run(400);
   EXPECT_GT(kernel.opened(), 500u);
   EXPECT_GT(kernel.frames_echoed(), 5'000u);
@@ -405,10 +436,11 @@ TEST_P(SetRandom, ConnectSide) {
   EXPECT_GT(kernel.bulk_receives(), 100u);
   EXPECT_GT(kernel.holds(), 100u);
   EXPECT_GT(kernel.paid(), 100u);
+  EXPECT_EQ(kernel.cut_short() > 500, silent());
   kernel.Finish();
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, SetRandom, testing::Range<uint64_t>(1, 9));
+INSTANTIATE_TEST_SUITE_P(Seeds, SetRandom, testing::Combine(testing::Range<uint64_t>(1, 9), testing::Bool()));
 
 }  // namespace
 }  // namespace hongbao::net

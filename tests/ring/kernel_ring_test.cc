@@ -36,11 +36,12 @@ TEST(Features, KernelOfThisMachineIsProbed) {
 TEST(Features, EnvironmentHidesThem) {
   const char* outside = getenv("HONGBAO_RING_OFF");  // of a run that plays an older kernel
   const std::string before = outside == nullptr ? "" : outside;
-  setenv("HONGBAO_RING_OFF", "min_wait,direct", 1);
+  setenv("HONGBAO_RING_OFF", "min_wait,direct,silent", 1);
   absl::StatusOr<Features> features = ProbeFeatures();
   ASSERT_TRUE(features.ok());
   EXPECT_FALSE(features->direct_descriptors);
   EXPECT_FALSE(features->min_wait);
+  EXPECT_FALSE(features->silent_sends);
   EXPECT_THAT(features->ToString(), testing::HasSubstr("regular descriptors"));
   setenv("HONGBAO_RING_OFF", "io_uring", 1);
   EXPECT_EQ(ProbeFeatures().status().code(), absl::StatusCode::kPermissionDenied);
@@ -215,6 +216,46 @@ TEST_P(KernelRingTest, AcceptsReceivesSendsAndCloses) {
   EXPECT_EQ(First(Operation::kClose).result, 0);
   accepted_.clear();
   EXPECT_EQ(read(client_, reply, sizeof(reply)), 0) << "the peer sees the end";
+}
+
+// Full ones say nothing; then the peer's window and our buffer fill up: one is cut, and the next refused. What the kernel took is
+// what arrives.
+TEST_P(KernelRingTest, SilentSendsSpeakOnlyOfWhatIsLeft) {
+  if (!features_.silent_sends) {
+    GTEST_SKIP() << "this kernel has none";
+  }
+  Make({});
+  const uint32_t slot = AcceptOne();
+  ring_->SendSilently(slot, 7, reinterpret_cast<const std::byte*>("hello"), 5);
+  ring_->Enter();
+  ReapAll();
+  EXPECT_FALSE(Seen(Operation::kSend));
+  const std::vector<std::byte> bytes(1 << 20, std::byte{'x'});
+  size_t taken = 0;
+  bool cut = false;
+  bool refused = false;
+  for (int i = 0; i < 100 && !refused; ++i) {
+    ring_->SendSilently(slot, 7, bytes.data(), static_cast<uint32_t>(bytes.size()));
+    ring_->Enter();
+    int32_t result = static_cast<int32_t>(bytes.size());
+    ring_->ReapSends([&](const Completion& completion) {
+      EXPECT_EQ(completion.tag, (Tag{Operation::kSend, 7, slot}));
+      result = completion.result;
+    });
+    refused = result == -EAGAIN;
+    cut |= result > 0 && result < static_cast<int32_t>(bytes.size());
+    taken += result > 0 ? static_cast<size_t>(result) : 0;
+  }
+  EXPECT_TRUE(cut && refused) << taken;
+  seen_.clear();
+  ReapAll();
+  EXPECT_FALSE(Seen(Operation::kSend)) << "ReapSends has had them";
+  std::vector<char> into(1 << 20);
+  size_t arrived = 0;
+  for (ssize_t got = 1; arrived < 5 + taken && got > 0; arrived += got > 0 ? static_cast<size_t>(got) : 0) {
+    got = read(client_, into.data(), into.size());
+  }
+  EXPECT_EQ(arrived, 5 + taken);
 }
 
 TEST_P(KernelRingTest, CancelEndsAReceiveAndTheSlotCanBeClosed) {
@@ -489,6 +530,17 @@ TEST_P(KernelRingTest, WatchedWakeEndsAWait) {
     EXPECT_TRUE(First(Operation::kWake).more);
   }
   close(wake);
+}
+
+TEST_P(KernelRingTest, AlarmEndsAWaitThatHasNoTimeout) {
+  Make({});
+  for (int i = 0; i < 3; ++i) {
+    seen_.clear();
+    ring_->SetAlarm(kMs);
+    ring_->EnterAndWait();
+    ReapAll();
+    EXPECT_TRUE(Seen(Operation::kAlarm));
+  }
 }
 
 TEST_P(KernelRingTest, NotifyWakeWritesTheSharedDescriptorOnlyWhileOn) {
