@@ -44,6 +44,7 @@ namespace {
 constexpr int kBufferGroup = 1;
 constexpr uint32_t kBufferBytes = 256;
 constexpr uint32_t kReapLimit = 512;
+constexpr uint32_t kNoSlot = ~0u;
 constexpr uint32_t kNone = 0;  // no block: their numbers start at 1, so that a zeroed record is a fresh one
 constexpr uint32_t kLarge = 1u << 31;
 constexpr uint32_t kSmallBytes = 256;
@@ -51,15 +52,16 @@ constexpr uint32_t kLargeBytes = 4'096;
 constexpr uint32_t kPartialBytes = 64;  // a login has 44
 constexpr size_t kLoginBytes = wire::LoginRequestBytes(wire::Version::k2);
 constexpr size_t kLoginReplyBytes = wire::LoginResponseBytes(wire::Version::k2);
-// As Worker's: over 256 connections, from 5,000 completions a second on, or 40,000 with one ring, waits are batched.
+// As Worker's: over 256 connections, from 5,000 completions a second on, or 10,000 with one ring, waits are batched.
 constexpr int64_t kTickNs = 100'000'000;
 constexpr int64_t kBatchWaitNs = 100'000;
 constexpr uint32_t kBatchCompletionsPerTick = 500;
-constexpr uint32_t kBatchCompletionsPerTickOfOne = 4'000;
+constexpr uint32_t kBatchCompletionsPerTickOfOne = 1'000;
 constexpr uint32_t kBatchConnections = 256;
-constexpr uint32_t kBatchMax = 128;
+constexpr uint32_t kBatchMax = 64;
+constexpr uint32_t kManySubmissions = 8;  // from here on sends are worth an enter of their own
 
-enum class Op : uint64_t { kAccept, kReceive, kSend, kOther };
+enum class Op : uint64_t { kAccept, kReceive, kSend, kTick, kOther };
 uint64_t Tag(Op op, uint32_t slot) { return static_cast<uint64_t>(op) << 32 | slot; }
 
 // All zero bytes: nobody.
@@ -75,6 +77,7 @@ struct Connection {
 
 struct Block {
   uint32_t length;
+  uint32_t sent;  // of them, already taken by the kernel
   std::byte* bytes() { return reinterpret_cast<std::byte*>(this + 1); }
 };
 
@@ -107,10 +110,16 @@ class Ring {
   int Init(int wake, int listener);
 
   bool HasWork() const { return io_uring_cq_ready(&ring_) > 0 || NeedsEnter(); }
-  // Enters if that is worth while, handles what completed. Returns how many completions there were.
-  uint32_t Turn(int rounds);
-  // Submits, and waits for one completion, or for a batch.
-  void Wait(int64_t timeout_ns, bool batch);
+  // Hands over what is queued and runs what the kernel has deferred to us, if that is worth while.
+  void EnterIfNeeded() {
+    if (NeedsEnter()) {
+      io_uring_submit_and_get_events(&ring_);
+    }
+  }
+  // Handles what has completed and queues the replies. Returns how many completions there were.
+  uint32_t Turn();
+  // Hands over what is queued and waits for one completion, the tick's at the latest, or for a batch.
+  void Wait(bool batch);
   void Notify(bool on) { io_uring_cq_eventfd_toggle(&ring_, on); }
   void Tick() {
     if (accept_paused_) {
@@ -118,6 +127,7 @@ class Ring {
     }
   }
   uint32_t live() const { return live_; }
+  uint32_t queued() const { return io_uring_sq_ready(&ring_); }
 
  private:
   bool NeedsEnter() const {
@@ -132,6 +142,9 @@ class Ring {
   void OnAccept(const io_uring_cqe& cqe);
   void OnReceive(uint32_t slot, const io_uring_cqe& cqe);
   void OnSend(uint32_t slot, int result);
+  void SettleSilentSends();
+  void FinishSend(uint32_t slot);
+  void Send(uint32_t slot, bool silent);
   void OnBytes(uint32_t slot, absl::Span<const std::byte> in);
   bool Answer(uint32_t slot, absl::Span<const std::byte>& in);
   bool Reply(uint32_t slot, const std::byte* frame, size_t length);
@@ -159,6 +172,8 @@ class Ring {
   net::BlockPool small_;  // one reply, or a few
   net::BlockPool large_;
   net::BlockPool partials_;
+  __kernel_timespec tick_ = {.tv_sec = 0, .tv_nsec = kTickNs};
+  std::vector<uint32_t> silent_;   // connections whose send is queued, or was handed over and said nothing yet
   std::vector<uint32_t> dirty_;    // connections with replies to send
   std::vector<uint32_t> starved_;  // whose receive ended for want of a buffer
 };
@@ -169,10 +184,12 @@ int Ring::Init(int wake, int listener) {
   params.flags = IORING_SETUP_SINGLE_ISSUER    // one thread owns the ring: needed for DEFER_TASKRUN
                  | IORING_SETUP_DEFER_TASKRUN  // completions run when we enter, never in the middle of our code
                  | IORING_SETUP_COOP_TASKRUN   // no interrupt to hurry us
-                 | IORING_SETUP_TASKRUN_FLAG   // says in shared memory that entering is worth while
                  | IORING_SETUP_SUBMIT_ALL     // one bad SQE must not hold back those behind it
                  | IORING_SETUP_CQSIZE         // an overflowing CQ ends multishots: give it room of its own
                  | IORING_SETUP_CLAMP;         // more than the kernel's limit becomes the limit
+  if (!alone) {
+    params.flags |= IORING_SETUP_TASKRUN_FLAG;  // says in shared memory that entering is worth while; who is alone enters anyway
+  }
   params.cq_entries = alone ? 16'384 : 4'096;
   buffer_count_ = alone ? 4'096 : 256;
   if (const int result = io_uring_queue_init_params(alone ? 4'096 : 512, &ring_, &params); result < 0) {
@@ -202,8 +219,14 @@ int Ring::Init(int wake, int listener) {
   io_uring_buf_ring_advance(buffer_ring_, static_cast<int>(buffer_count_));
   dirty_.reserve(slots_);
   starved_.reserve(slots_);
+  silent_.reserve(slots_);
   listener_ = listener;
   ArmAccept();
+  if (alone) {  // the tick wakes it: a wait with a timeout would set, start and cancel a timer each time
+    io_uring_sqe* sqe = NextSqe();
+    io_uring_prep_timeout(sqe, &tick_, 0, IORING_TIMEOUT_MULTISHOT);
+    sqe->user_data = Tag(Op::kTick, 0);
+  }
   return 0;
 }
 
@@ -243,39 +266,55 @@ void Ring::ArmReceive(uint32_t slot) {
   sqe->user_data = Tag(Op::kReceive, slot);
 }
 
-uint32_t Ring::Turn(int rounds) {
-  uint32_t completions = 0;
-  for (int round = 0; round < rounds && HasWork(); ++round) {
-    if (NeedsEnter()) {
-      io_uring_submit_and_get_events(&ring_);
-    }
-    uint32_t count = 0;
-    unsigned head = 0;
-    io_uring_cqe* cqe = nullptr;
-    io_uring_for_each_cqe(&ring_, head, cqe) {
-      if (count == kReapLimit) {
-        break;
-      }
-      ++count;
-      Handle(*cqe);
-    }
-    io_uring_cq_advance(&ring_, count);
-    completions += count;
-    Flush();
-    if (io_uring_sq_ready(&ring_) == 0) {
+uint32_t Ring::Turn() {
+  SettleSilentSends();
+  uint32_t count = 0;
+  unsigned head = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    if (count == kReapLimit) {
       break;
     }
+    ++count;
+    Handle(*cqe);
   }
-  return completions;
+  io_uring_cq_advance(&ring_, count);
+  Flush();
+  return count;
 }
 
-void Ring::Wait(int64_t timeout_ns, bool batch) {
-  __kernel_timespec timeout = {.tv_sec = 0, .tv_nsec = timeout_ns};
+// A silent send has ended when the enter that handed it over returns. Only of one that was short, or failed, there is a
+// completion.
+void Ring::SettleSilentSends() {
+  const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);  // set by our own enter, so never late
+  if (silent_.empty() || io_uring_sq_ready(&ring_) > 0 || (flags & IORING_SQ_CQ_OVERFLOW) != 0) {
+    return;
+  }
+  unsigned head = 0;
   io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    if (static_cast<Op>(cqe->user_data >> 32) == Op::kSend) {
+      const uint32_t slot = static_cast<uint32_t>(cqe->user_data);
+      std::replace(silent_.begin(), silent_.end(), slot, kNoSlot);
+      OnSend(slot, cqe->res);
+      cqe->user_data = Tag(Op::kOther, 0);
+    }
+  }
+  for (const uint32_t slot : silent_) {
+    if (slot != kNoSlot) {
+      FinishSend(slot);
+    }
+  }
+  silent_.clear();
+}
+
+void Ring::Wait(bool batch) {
   if (batch) {
+    __kernel_timespec timeout = {.tv_sec = 0, .tv_nsec = kTickNs};
+    io_uring_cqe* cqe = nullptr;
     io_uring_submit_and_wait_min_timeout(&ring_, &cqe, kBatchMax, &timeout, kBatchWaitNs / 1'000, nullptr);
   } else {
-    io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
+    io_uring_submit_and_wait(&ring_, 1);
   }
 }
 
@@ -291,6 +330,7 @@ void Ring::Handle(const io_uring_cqe& cqe) {
     case Op::kAccept:
       OnAccept(cqe);
       break;
+    case Op::kTick:
     case Op::kOther:  // a close or a cancel: nothing waits for it
       break;
   }
@@ -340,17 +380,44 @@ void Ring::OnReceive(uint32_t slot, const io_uring_cqe& cqe) {
 
 void Ring::OnSend(uint32_t slot, int result) {
   Connection& connection = connections_[slot];
-  const bool whole = result >= 0 && static_cast<uint32_t>(result) == At(connection.sending).length;
-  Give(connection.sending);
-  if (!whole) {
+  Block& block = At(connection.sending);
+  block.sent += result > 0 ? static_cast<uint32_t>(result) : 0;
+  if (result < 0 && result != -EAGAIN && result != -EINTR) {
+    Give(connection.sending);
     Give(connection.pending);
     End(slot);
-  } else if (connection.pending != kNone && !connection.dirty) {
+    CloseIfQuiet(slot);
+  } else if (block.sent < block.length) {
+    Send(slot, /*silent=*/false);  // the rest waits in the kernel until there is room
+  } else {
+    FinishSend(slot);
+  }
+}
+
+void Ring::FinishSend(uint32_t slot) {
+  Connection& connection = connections_[slot];
+  Give(connection.sending);
+  if (connection.pending != kNone && !connection.dirty) {
     connection.dirty = true;
     dirty_.push_back(slot);
   }
   if (connection.ending) {
     CloseIfQuiet(slot);
+  }
+}
+
+void Ring::Send(uint32_t slot, bool silent) {
+  Block& block = At(connections_[slot].sending);
+  io_uring_sqe* sqe = NextSqe();
+  // WAITALL: short is a failure when silent; else the kernel goes on by itself after a short send. NOSIGNAL: no SIGPIPE.
+  // DONTWAIT: the send ends within the enter that hands it over, whatever comes of it.
+  const int flags = MSG_WAITALL | MSG_NOSIGNAL | (silent ? MSG_DONTWAIT : 0);
+  io_uring_prep_send(sqe, static_cast<int>(slot), block.bytes() + block.sent, block.length - block.sent, flags);
+  sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = Tag(Op::kSend, slot);
+  if (silent) {
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    silent_.push_back(slot);
   }
 }
 
@@ -434,7 +501,7 @@ std::byte* Ring::Append(uint32_t slot, uint32_t size) {
   Connection& connection = connections_[slot];
   if (connection.pending == kNone) {
     connection.pending = small_.Take();
-    At(connection.pending).length = 0;
+    At(connection.pending) = {.length = 0, .sent = 0};
     if (!connection.dirty) {
       connection.dirty = true;
       dirty_.push_back(slot);
@@ -466,12 +533,7 @@ void Ring::Flush() {
     }
     connection.sending = connection.pending;
     connection.pending = kNone;
-    Block& block = At(connection.sending);
-    io_uring_sqe* sqe = NextSqe();
-    // WAITALL: the kernel goes on by itself after a short send. NOSIGNAL: no SIGPIPE.
-    io_uring_prep_send(sqe, static_cast<int>(slot), block.bytes(), block.length, MSG_WAITALL | MSG_NOSIGNAL);
-    sqe->flags |= IOSQE_FIXED_FILE;
-    sqe->user_data = Tag(Op::kSend, slot);
+    Send(slot, /*silent=*/true);
   }
   dirty_.clear();
   if (recycled_ > 0) {
@@ -556,20 +618,16 @@ class Worker {
     next_tick_ns_ = NowNs() + kTickNs;
     // Relaxed: nothing else is handed over with it.
     while (!stop.load(std::memory_order_relaxed)) {
-      const bool gathers = batching_ && rings_.size() == 1;  // as hongbao does
-      uint32_t completions = 0;
-      for (const std::unique_ptr<Ring>& ring : rings_) {
-        if (ring->HasWork()) {
-          completions += ring->Turn(3);
-        }
-      }
+      const uint32_t completions = rings_.size() == 1 ? rings_[0]->Turn() : TurnAll();
       completions_this_tick_ += completions;
       napped_ = napped_ && completions == 0;
       const int64_t now_ns = NowNs();
       if (now_ns >= next_tick_ns_) {
         Tick(now_ns);
       }
-      if (completions == 0 || gathers) {
+      if (rings_.size() == 1) {
+        rings_[0]->Wait(batching_);
+      } else if (completions == 0) {
         Sleep(next_tick_ns_ - now_ns);
       }
     }
@@ -580,6 +638,19 @@ class Worker {
   }
 
  private:
+  uint32_t TurnAll() {
+    uint32_t completions = 0;
+    for (const std::unique_ptr<Ring>& ring : rings_) {
+      if (ring->HasWork()) {
+        for (int round = 0; round < 3 && (round == 0 || ring->queued() >= kManySubmissions); ++round) {
+          ring->EnterIfNeeded();
+          completions += ring->Turn();
+        }
+      }
+    }
+    return completions;
+  }
+
   void Tick(int64_t now_ns) {
     uint32_t live = 0;
     for (const std::unique_ptr<Ring>& ring : rings_) {
@@ -596,11 +667,7 @@ class Worker {
     if (timeout_ns <= 0) {
       return;
     }
-    if (rings_.size() == 1) {
-      if (batching_ || !rings_[0]->HasWork()) {
-        rings_[0]->Wait(timeout_ns, batching_);
-      }
-    } else if (batching_ && !napped_) {
+    if (batching_ && !napped_) {
       const timespec nap = {.tv_sec = 0, .tv_nsec = std::min(timeout_ns, kBatchWaitNs)};
       clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);  // completions pile up; nobody is asked to wake us
       napped_ = true;
