@@ -92,7 +92,8 @@ void SqliteLedger::Submit(uint32_t lane, const Record& record) {
   lanes_[lane]->Push(record);
   // Pairs with the fence in Wait: either we see that the thread sleeps, or it sees our record.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (asleep_.load(std::memory_order_relaxed)) {
+  // The first who finds it asleep wakes it; until it has woken, the others need not. Relaxed: the fence above is what orders.
+  if (asleep_.load(std::memory_order_relaxed) && asleep_.exchange(false, std::memory_order_relaxed)) {
     Wake();
   }
 }

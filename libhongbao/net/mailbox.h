@@ -32,7 +32,8 @@ class Mailbox {
     }
     // Pairs with AnnounceSleep: either we see that it sleeps, or it sees our message.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (asleep_.load(std::memory_order_relaxed)) {
+    // The first who finds it asleep wakes it; until it has woken, the others need not. Relaxed: the fence above is what orders.
+    if (asleep_.load(std::memory_order_relaxed) && asleep_.exchange(false, std::memory_order_relaxed)) {
       Wake();
     }
     return true;
