@@ -40,13 +40,14 @@ template <class App>
 bool Worker<App>::EndTurnInRing(int64_t now_ns, int64_t wake_at_ns) {
   Unit& unit = units_[0];
   const uint32_t submissions = unit.ring->Submissions();
-  if (submissions >= kManySubmissions || unit.set->AwaitsSends()) {
-    unit.ring->EnterForBatch(submissions);
+  const bool awaited = unit.set->AwaitsSends();  // the next turn finds out that they have left, and goes on
+  if (awaited || submissions >= kManySubmissions) {
+    unit.ring->EnterForBatch(std::max(submissions, 1u));
     now_ns = context_.clock().MonotonicNs();
   }
   bool slept = false;
   // A deadline or the drain may have left something to do.
-  if (wake_at_ns > now_ns && (batching_ || unit.set->MayWait())) {
+  if (!awaited && wake_at_ns > now_ns && (batching_ || unit.set->MayWait())) {
     if (!mailbox_.AnnounceSleep()) {
       counters_.events.Add(Counter::kSleeps);
       WaitInRing(now_ns, wake_at_ns);
@@ -54,7 +55,7 @@ bool Worker<App>::EndTurnInRing(int64_t now_ns, int64_t wake_at_ns) {
     }
     mailbox_.AnnounceAwake();
   }
-  if (!slept && (unit.ring->HasSubmissions() || !unit.ring->HasCompletions())) {
+  if (!slept && !awaited && (unit.ring->HasSubmissions() || !unit.ring->HasCompletions())) {
     unit.ring->Enter();
   }
   if (unit.set->TakeWoken()) {
