@@ -24,7 +24,11 @@ GALA_QPS = 14_000_000        # at its peak
 LEDGER_BYTES_PER_WIN = 160   # of the file and its log, rounded up
 ROW_S = 5
 ETA_OVER_S = 30              # the estimate is by what the last seconds did, not by what was planned
-LEAD_S = 3                   # the first request and the first envelope are for the same second
+LEAD_S = 3                   # before the first request
+# In a long run shakes flow for so long before there is anything to win, and after the last envelope: while a side still warms up, each
+# shake would win, and wins alone are all that a ledger can do.
+WARM_S = 3
+LONG_S = 60
 STATE = "ten-billion.json"
 
 
@@ -47,7 +51,7 @@ def parser():
     add("--qps", metavar="N", help="shakes/s (default 14M); one that is late waits, it is not left out")
     add("--users", metavar="N", help="users, shared out over the gateways (default 1M)")
     add("--gateways", metavar="N", help="connections (default 2)")
-    add("--window", metavar="N", help="shakes under way on a gateway at most (default: the client's own)")
+    add("--window", metavar="N", help="shakes under way on a gateway at most (default: 65536, as an answer waits for its commit)")
     add("--workers", metavar="N", help="threads of the server and of the client (default 1 each)")
     add("--seed", metavar="N", help="seed of the envelopes' amounts (default 1)")
     add("--no-audit", action="store_true", help="leave out the audit of the whole ledger at the end (minutes, after the shakes)")
@@ -63,7 +67,7 @@ def parse(arguments):
     values.qps = count(values, "qps", GALA_QPS, GALA_RATIO, 10**9)
     values.users = count(values, "users", 10**6, 2, 2**28)
     values.gateways = count(values, "gateways", 2, 1, min(values.users // 2, 64))
-    values.window = count(values, "window", None, 64, 1 << 20)
+    values.window = count(values, "window", 65_536, 64, 1 << 20)
     values.workers = count(values, "workers", 1, 1, 64)
     values.seed = count(values, "seed", 1, 0, 2**63 - 1)
     if values.out == "":
@@ -145,12 +149,15 @@ class Part:
                   "--users", f"0-{o.users - 1}/{o.users}", "--gateways", str(o.gateways), "--gateway-token-file", token, "--qps", str(o.qps),
                   "--requests", str(self.state.left()), "--workers", str(o.workers), "--duration", "0", "--at", str(at), "--drain", "10m",
                   "--quiet"]
-        client += ["--window", str(o.window)] if o.window else []
+        client += ["--window", str(o.window)]
         client += ["--no-statements"] if o.no_statements else []
         self.client = processes.Process("client", client, o.out, stem=f"client-{self.number}")
         self.client.wait_ready()
         if not self.state.document["ordered"]:  # later parts find the order in the ledger, with what is left of it
-            self.server.post("/v1/envelopes/shake", rate=max(o.qps // GALA_RATIO, 1), count=envelopes(o.requests), at=at, seed=o.seed)
+            seconds_planned = o.requests / o.qps
+            warm_s = WARM_S if seconds_planned > LONG_S else 0
+            rate = int(o.qps / GALA_RATIO * seconds_planned / (seconds_planned - 2 * warm_s))
+            self.server.post("/v1/envelopes/shake", rate=max(rate, 1), count=envelopes(o.requests), at=at + warm_s, seed=o.seed)
             self.state.document["ordered"] = True
         self.state.save()
         show.line("server", f"{self.server.listen}, admin http://{self.server.admin}/v1/status (pid {self.server.pid})")
