@@ -130,7 +130,7 @@ void AddPeerFlags(CLI::App& app, ring::SocketOptions& sockets) {
                      {.max = kDayMs});
   cli::AddDurationMs(
       app, "--keepalive", &sockets.keepalive_ms,
-      "a server that is silent for so long is asked by TCP whether it is there, 0 = never; one on this machine is not asked",
+      "a server that is silent for so long is asked by TCP whether it is there, 0 = never; not asked over loopback",
       {.max = kDayMs / 4});
 }
 

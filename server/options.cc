@@ -85,7 +85,7 @@ void AddOptions(CLI::App& app, Options& options) {
                      {.max = kDayMs});
   cli::AddDurationMs(
       app, "--keepalive", &server.sockets.keepalive_ms,
-      "a peer that is silent for so long is asked by TCP whether it is there, 0 = never; one on this machine is not asked",
+      "a peer that is silent for so long is asked by TCP whether it is there, 0 = never; not asked when it listens on loopback",
       {.max = kDayMs / 4});
   cli::AddDurationMs(app, "--drain", &options.drain_ms, "time to send what is owed after SIGINT or SIGTERM", {.max = kDayMs});
   cli::AddDurationNs(app, "--linger", &options.linger_ns, "after the end, keep /metrics and the other pages up so long",

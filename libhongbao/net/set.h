@@ -35,7 +35,8 @@ class Set {
   bool HasWork() const { return ring_.HasWork() || HasHousekeeping(); }
 
   // Enters the kernel, handles what completed, sends what was answered. Returns how many completions there were.
-  // `rounds`: one brings requests and queues their replies, the next hands those over too.
+  // `rounds`: one brings requests and queues their replies, the next hands those over too (if there are many, or nothing else
+  // would).
   uint32_t Turn(int rounds);
   // The same without entering, for who enters before and after: handles what has completed, and queues what was answered.
   uint32_t Serve();
@@ -43,6 +44,9 @@ class Set {
   void Flush();
   // Deadlines, and accepts that were paused; `tick` in DeadlineWheel::kTickMs since the start.
   void Tick(uint32_t tick);
+
+  // Hands over what is queued, and takes nothing in: for a worker that has too much to do.
+  void HandOver();
 
   // Whether something is to be done as soon as what was queued has been sent in silence: before that nobody may wait.
   bool AwaitsSends() const;
@@ -57,8 +61,8 @@ class Set {
 
  private:
   static constexpr uint32_t kArrivals = 1u << 30;  // ids of arrivals begin where no slot is, see Port's limit
-  static constexpr uint32_t kManySubmissions = 8;
-  static constexpr uint32_t kReapLimit = 512;  // bounds the time before replies leave and the memory they wait in
+  static constexpr uint32_t kWorthAnEnter = 8;     // sends, of one visit among those to several sets
+  static constexpr uint32_t kReapLimit = 512;      // bounds the time before replies leave and the memory they wait in
 
   bool HasHousekeeping() const {
     return !port_.dirty_.empty() || !port_.closing_.empty() || !port_.dials_.empty() || !port_.switching_.empty() ||

@@ -21,13 +21,24 @@ uint32_t Set<RingT, App>::Turn(int rounds) {
     if (ring_.NeedsEnter()) {
       ring_.Enter();
     }
-    completions += Serve();
-    // Few sends leave with the next visit's enter; many are worth one of their own, while their sockets are in the cache.
-    if (ring_.silent_sends() ? ring_.Submissions() < kManySubmissions : !ring_.HasSubmissions()) {
+    const uint32_t served = Serve();
+    completions += served;
+    // Behind a visit that brought something comes another, and few sends leave with its enter. Many are worth one of their own,
+    // while their sockets are in the cache; so are any behind which nothing comes.
+    const uint32_t worth = ring_.silent_sends() && served > 0 ? kWorthAnEnter : 1;
+    if (ring_.Submissions() < worth) {
       break;
     }
   }
   return completions;
+}
+
+template <class RingT, class App>
+void Set<RingT, App>::HandOver() {
+  if (ring_.HasSubmissions()) {
+    ring_.Enter();
+  }
+  SettleSilentSends();
 }
 
 template <class RingT, class App>

@@ -63,6 +63,9 @@ void Set<RingT, App>::SettleSilentSends() {
 template <class RingT, class App>
 bool Set<RingT, App>::AwaitsSends() const {
   return std::any_of(silent_.begin(), silent_.end(), [this](uint32_t slot) {
+    if (slot == kNoIndex) {  // it has spoken already
+      return false;
+    }
     const Connection& connection = port_.table_[slot];
     return connection.state != ConnectionState::kOpen || connection.pending_block != kNoIndex || connection.held;
   });

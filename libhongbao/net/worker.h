@@ -76,20 +76,21 @@ class Worker {
   };
 
   // From here on the sends of a turn are handed over by an enter of their own: their time is not to be taken for sleep.
-  static constexpr uint32_t kManySubmissions = 32;
+  static constexpr uint32_t kTooManyForAWait = 32;
 
   bool TakeMessages();
   bool HasOneSet() const { return units_.size() == 1; }
   uint32_t TurnSets();
+  uint32_t HandOverSets();  // no completions: what is queued leaves, and nothing is taken in
   void TickIfDue(int64_t now_ns);
   void SetAlarmIfDue(int64_t now_ns);
   void DrainStep(int64_t now_ns);
   void StopListening();
   void Leave();
-  // Until `wake_at_ns`, a completion or a message. False: it has not slept.
-  bool Sleep(int64_t now_ns, int64_t wake_at_ns);
+  // Until `wake_at_ns`, a completion or a message. Returns when the sleep began; kNever: there was none.
+  int64_t Sleep(int64_t now_ns, int64_t wake_at_ns);
   // Hands over what is queued, and may sleep in the ring.
-  bool EndTurnInRing(int64_t now_ns, int64_t wake_at_ns);
+  int64_t EndTurnInRing(int64_t now_ns, int64_t wake_at_ns);
   void WaitInRing(int64_t now_ns, int64_t wake_at_ns);
   void SleepOnEventfd(int64_t timeout_ns);  // kNever: the alarm ends it
   void Nap(int64_t nap_ns);
@@ -128,7 +129,7 @@ void Worker<App>::Run() {
     }
     bool did = TakeMessages();
     const bool receives = !context_.Crowded();
-    const uint32_t completions = receives ? TurnSets() : 0;
+    const uint32_t completions = receives ? TurnSets() : HandOverSets();
     completions_this_tick_ += completions;
     did |= completions > 0;
     const bool others_are_full = context_.FlushOutboxes();
@@ -140,8 +141,7 @@ void Worker<App>::Run() {
     napped_ = napped_ && !did;
     if ((!did || HasOneSet()) && stage_ != Stage::kDone) {
       const int64_t turned_at_ns = context_.clock().MonotonicNs();
-      const bool slept = Sleep(turned_at_ns, others_are_full ? turned_at_ns : std::min(wake_at_ns, next_tick_ns_));
-      asleep_at_ns = slept ? turned_at_ns : kNever;
+      asleep_at_ns = Sleep(turned_at_ns, others_are_full ? turned_at_ns : std::min(wake_at_ns, next_tick_ns_));
     }
   }
   Leave();

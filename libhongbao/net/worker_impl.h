@@ -84,7 +84,7 @@ template <class App>
 uint32_t Worker<App>::TurnSets() {
   uint32_t completions = 0;
   if (HasOneSet() && units_[0].ring->silent_sends()) {
-    return units_[0].set->Serve();  // entered in by the end of the turn before, and of this one
+    return units_[0].set->Serve();  // the turn before has entered, and this one ends with entering
   }
   for (Unit& unit : units_) {
     if (unit.set->HasWork()) {
@@ -92,6 +92,14 @@ uint32_t Worker<App>::TurnSets() {
     }
   }
   return completions;
+}
+
+template <class App>
+uint32_t Worker<App>::HandOverSets() {
+  for (Unit& unit : units_) {
+    unit.set->HandOver();
+  }
+  return 0;
 }
 
 template <class App>
@@ -116,15 +124,6 @@ void Worker<App>::TickIfDue(int64_t now_ns) {
   SetAlarmIfDue(now_ns);
   counters_.events.Set(Counter::kEnters, enters);
   counters_.events.Set(Counter::kOverflows, overflows);
-}
-
-// For the next tick, so that most waits need no timeout. One at a time: while the service drains ticks come early.
-template <class App>
-void Worker<App>::SetAlarmIfDue(int64_t now_ns) {
-  if (now_ns >= alarm_ns_) {
-    alarm_ns_ = next_tick_ns_;
-    units_[0].ring->SetAlarm(next_tick_ns_ - now_ns);
-  }
 }
 
 template <class App>

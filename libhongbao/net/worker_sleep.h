@@ -15,33 +15,42 @@
 
 namespace hongbao::net {
 
+// For the next tick, so that most waits need no timeout. One at a time: while the service drains ticks come early.
 template <class App>
-bool Worker<App>::Sleep(int64_t now_ns, int64_t wake_at_ns) {
+void Worker<App>::SetAlarmIfDue(int64_t now_ns) {
+  if (now_ns >= alarm_ns_) {
+    alarm_ns_ = next_tick_ns_;
+    units_[0].ring->SetAlarm(next_tick_ns_ - now_ns);
+  }
+}
+
+template <class App>
+int64_t Worker<App>::Sleep(int64_t now_ns, int64_t wake_at_ns) {
   if (HasOneSet()) {
     return EndTurnInRing(now_ns, wake_at_ns);
   }
   const int64_t timeout_ns = wake_at_ns - now_ns;
   if (timeout_ns <= 0) {
-    return false;
+    return kNever;
   }
   counters_.events.Add(Counter::kSleeps);
   if (batching_ && !napped_) {
     Nap(std::min(timeout_ns, int64_t{batch_wait_us_} * 1'000));
-    return true;
+    return now_ns;
   }
   if (!mailbox_.AnnounceSleep()) {
     SleepOnEventfd(wake_at_ns < alarm_ns_ ? timeout_ns : kNever);
   }
   mailbox_.AnnounceAwake();
-  return true;
+  return now_ns;
 }
 
 template <class App>
-bool Worker<App>::EndTurnInRing(int64_t now_ns, int64_t wake_at_ns) {
+int64_t Worker<App>::EndTurnInRing(int64_t now_ns, int64_t wake_at_ns) {
   Unit& unit = units_[0];
   const uint32_t submissions = unit.ring->Submissions();
   const bool awaited = unit.set->AwaitsSends();  // the next turn finds out that they have left, and goes on
-  if (awaited || submissions >= kManySubmissions) {
+  if (awaited || submissions >= kTooManyForAWait) {
     unit.ring->EnterForBatch(std::max(submissions, 1u));
     now_ns = context_.clock().MonotonicNs();
   }
@@ -61,7 +70,7 @@ bool Worker<App>::EndTurnInRing(int64_t now_ns, int64_t wake_at_ns) {
   if (unit.set->TakeWoken()) {
     mailbox_.ClearWake();
   }
-  return slept;
+  return slept ? now_ns : kNever;
 }
 
 template <class App>

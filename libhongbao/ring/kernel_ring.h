@@ -176,6 +176,9 @@ uint32_t KernelRing::Reap(uint32_t limit, Handle&& handle) {
                       .buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT)});
   }
   io_uring_cq_advance(&ring_, count);
+  if (static_cast<int32_t>(*ring_.cq.khead - sends_reaped_) > 0) {  // never so far behind that the count goes round
+    sends_reaped_ = *ring_.cq.khead;
+  }
   return count;
 }
 

@@ -215,6 +215,7 @@ class Kernel {
 
   void Turn() {
     set_.Turn(1 + static_cast<int>(random_() % 3));
+    awaited_ += set_.AwaitsSends() ? 1 : 0;
     for (const int descriptor : ring_.installed) {
       close(descriptor);
     }
@@ -399,6 +400,7 @@ class Kernel {
   uint64_t frames_echoed_ = 0;
   uint64_t bulk_receives_ = 0;
   uint64_t cut_short_ = 0;
+  uint64_t awaited_ = 0;
   std::map<uint32_t, Peer> peers_;
   std::set<uint32_t> used_;
   ScriptedRing ring_;
