@@ -105,7 +105,7 @@ absl::Status Service<App>::StartWorkers(const ServiceOptions& options, Factory& 
     workers_.push_back(std::make_unique<Worker<App>>(i, clock_, mailboxes_));
     std::vector<int> descriptors;
     for (uint32_t set = 0; options.listen && set < plan_.worker.sets; ++set) {
-      descriptors.push_back(listeners_.descriptor(set * plan_.workers + i));
+      descriptors.push_back(listeners_.descriptor(i * plan_.worker.sets + set));
     }
     WorkerOptions worker_options = plan_.worker;
     worker_options.processor = options.tuning.first_processor < 0 ? -1 : static_cast<int>(options.tuning.first_processor + i);

@@ -28,11 +28,6 @@ absl::Status Worker<App>::Init(const WorkerOptions& options, const ring::Feature
     CPU_ZERO(&set);
     CPU_SET(static_cast<unsigned>(options.processor), &set);
     sched_setaffinity(0, sizeof(set), &set);  // a refused wish is no error
-    // Connections whose packets this processor handles come to this worker, so that what the kernel has just written of a socket
-    // is in the cache it is read from. The listeners of all workers take turns in their group, so that each gets its share.
-    for (const int listener : listeners) {
-      setsockopt(listener, SOL_SOCKET, SO_INCOMING_CPU, &options.processor, sizeof(options.processor));
-    }
   }
   ring::RingOptions ring_options = options.ring;
   ring_options.wake_descriptor = mailbox_.wake_descriptor();

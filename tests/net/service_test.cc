@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -171,39 +170,6 @@ TEST_P(ServiceTest, EchoesToAThousandConnections) {
   clients.clear();
   ExpectAllClosed(service);
   EXPECT_EQ(Closes(service, GetParam().workers, CloseReason::kPeer), 1'000u);
-}
-
-// Who connects from a processor is served on it, by whatever listener of its worker.
-TEST(ServicePinned, ConnectionsComeToTheWorkerOfTheirProcessor) {
-  cpu_set_t usable;
-  sched_getaffinity(0, sizeof(usable), &usable);
-  if (!CPU_ISSET(0, &usable) || !CPU_ISSET(1, &usable) || !ring::ProbeFeatures()->min_wait) {
-    GTEST_SKIP() << "needs processors 0 and 1, and a kernel that looks for the processor among listeners of a group (6.2)";
-  }
-  const time::RealClock clock;
-  ServiceOptions options;
-  options.listen_address = SocketAddress::Ipv4(kLoopback);
-  options.connections_max = 1'000;
-  options.workers = 2;
-  options.tuning.sets_per_worker = 3;
-  options.tuning.first_processor = 0;
-  Service<EchoApp> service(clock);
-  ASSERT_TRUE(service.Start(options, MakeApp<EchoApp>).ok());
-  constexpr uint64_t kEach = 200;
-  for (uint32_t processor = 0; processor < 2; ++processor) {
-    std::thread([&] {
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(processor, &one);
-      sched_setaffinity(0, sizeof(one), &one);
-      for (uint64_t i = 0; i < kEach; ++i) {
-        SocketClient client(service.port());
-        client.Send("ping");
-        EXPECT_EQ(client.Receive(4), "ping");
-      }
-    }).join();
-    EXPECT_EQ(service.counters(processor).events.Get(Counter::kAccepted), kEach);
-  }
 }
 
 TEST_P(ServiceTest, TinyBufferRingStarvesNobodyAndDoesNotSpin) {
