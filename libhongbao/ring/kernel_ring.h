@@ -89,7 +89,7 @@ class KernelRing {
   void EnterAndWait(int64_t timeout_ns);
   void EnterAndWait();
   // The same, but gathers completions: returns when there are `batch`, or when there is one and `min_wait_us` have passed.
-  // Kernels before 6.12 return at the first.
+  // Without Features::min_wait it returns at the first.
   void EnterAndWaitBatch(int64_t timeout_ns, uint32_t batch, uint32_t min_wait_us);
   // Whether the wake descriptor is written when completions become available.
   void NotifyWake(bool on);

@@ -164,6 +164,52 @@ TEST_F(SetSilentTest, NobodyWaitsBeforeASendThatSomethingIsBehind) {
   ExpectNothingLeaks();
 }
 
+// One sends what it has to say, the other's send has spoken and waits in the CQ behind an overflow.
+TEST_F(SetSilentTest, WhoHasSpokenBehindAnOverflowIsNotAskedAgain) {
+  Open(kSlot);
+  Open(6);
+  ASSERT_TRUE(ring.CompleteReceive(kSlot, At(kSlot).generation, Frame('e', 1)));
+  ASSERT_TRUE(ring.CompleteReceive(6, At(6).generation, Frame('e', 2)));
+  set->Serve();
+  ring.on_silent_send = [this](const ScriptedRing::Entry& entry) {
+    ring.overflows = entry.tag.slot == 6;
+    return 7;
+  };
+  ring.Enter();
+  set->Serve();
+  EXPECT_FALSE(set->AwaitsSends()) << "nothing is behind them but their blocks";
+  TurnAll();
+  EXPECT_EQ(Waiting(kSlot), kTestFrame - 7);
+  EXPECT_EQ(Waiting(6), kTestFrame - 7);
+  ring.overflows = false;
+  SendAll(kSlot);
+  SendAll(6);
+  ExpectNothingLeaks();
+}
+
+TEST_F(SetSilentTest, WhatNobodyAskedForLeavesInTheSameTurn) {
+  Connection& connection = Open(kSlot);
+  const std::string news = Frame('e', 1);
+  port->Out(connection).Append({reinterpret_cast<const std::byte*>(news.data()), news.size()});
+  set->Turn(/*rounds=*/3);
+  EXPECT_EQ(ring.sent[kSlot], news) << "no visit follows one that brought nothing";
+  ExpectNothingLeaks();
+}
+
+TEST_F(SetSilentTest, HandOverSendsAndTakesNothingIn) {
+  Open(kSlot);
+  ASSERT_TRUE(ring.CompleteReceive(kSlot, At(kSlot).generation, Frame('e', 1)));
+  set->Serve();
+  ASSERT_TRUE(ring.CompleteReceive(kSlot, At(kSlot).generation, Frame('e', 2)));
+  set->HandOver();
+  EXPECT_EQ(ring.sent[kSlot], Frame('e', 1));
+  EXPECT_EQ(PortTester::ReplyBlocks(*port), 0u);
+  EXPECT_EQ(RecordOf(kSlot).frames, Frame('e', 1));
+  TurnAll();
+  EXPECT_EQ(ring.sent[kSlot], Frame('e', 1) + Frame('e', 2));
+  ExpectNothingLeaks();
+}
+
 TEST_F(SetSilentTest, ClosedWhileItsSendIsQueued) {
   for (const int32_t result : {static_cast<int32_t>(kTestFrame), 3, -EAGAIN, -EPIPE}) {
     Open(kSlot);

@@ -9,8 +9,8 @@ from . import floor_figures, floor_servers
 CONNECT_S = 180
 DRAIN_S = 30
 WARM_S = 1    # of each rate before anything of it is counted
-ANY_RATE = "missed<=100%,refused<=100%,held>=0%"
 PAUSE_S = 2   # without requests between the rates
+ANY_RATE = "missed<=100%,refused<=100%,held>=0%"
 
 
 def sample(server, client):
